@@ -1,0 +1,1 @@
+"""FACES: people and boxes talk to Shipmate here. May import jobs and sandbox."""

@@ -1,0 +1,1 @@
+"""What a box may reach, and the only place that holds secrets."""

@@ -1,0 +1,1 @@
+"""Slack as a client: listeners in, cards out."""

@@ -1,0 +1,1 @@
+"""Web pages and the read-only view of a session."""

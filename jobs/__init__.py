@@ -1,0 +1,1 @@
+"""SESSIONS: what is true and what happens next. May import sandbox, never bot."""

@@ -1,0 +1,538 @@
+"""What may be asked of a session, and which events that causes. Pure.
+
+`jobs/inbox.py` loads a session, calls `decide` and appends what comes out. A command that cannot be followed raises
+`Refused` with a sentence for whoever gave it. A command that was followed before (Slack delivers twice, a runner sends
+again) causes no events.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from jobs import events as e
+from jobs import frames as f
+from jobs.events import Author, Event, Place, Prompt, StartKind
+from jobs.session import Rules, Session, Status, apply, fold
+
+S = Status
+
+
+class Refused(Exception):
+    """The command cannot be followed; the message says why and what to do instead."""
+
+
+class NotYet(Refused):
+    """The command comes a moment too early: the same one is right a little later."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which repository a prompt means: `repository` on `base_branch`, or the `options` to ask for, with the reason."""
+
+    repository: str | None = None
+    base_branch: str = ""
+    options: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Submit:
+    """A person asks. Opens the session if it is new, else the prompt joins its queue."""
+
+    session: str
+    place: Place
+    prompt: Prompt
+    choice: Choice
+    agent: str
+
+
+@dataclass(frozen=True)
+class EditPrompt:
+    """The message of a prompt was edited."""
+
+    prompt_id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class WithdrawPrompt:
+    """The message of a prompt was deleted."""
+
+    prompt_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ChooseRepository:
+    """Somebody pressed the button of a repository."""
+
+    repository: str
+    base_branch: str
+    by: Author
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Stop this prompt, waiting or running; without a prompt: whatever runs, and everything that waits."""
+
+    by: Author
+    prompt_id: str | None = None
+
+
+@dataclass(frozen=True)
+class BeginStart:
+    """A worker takes up the start of a box; `generation` is the one that it saw."""
+
+    generation: int
+
+
+@dataclass(frozen=True)
+class FinishStart:
+    """The box is there."""
+
+    generation: int
+    box: str
+    start: StartKind
+    base: str | None
+    isolated: bool
+
+
+@dataclass(frozen=True)
+class FailStart:
+    """The box could not be made. `delay` in seconds; None: trying again cannot help."""
+
+    generation: int
+    reason: str
+    delay: float | None
+
+
+@dataclass(frozen=True)
+class BeginPark:
+    """A worker takes up the parking of this generation's box."""
+
+    generation: int
+
+
+@dataclass(frozen=True)
+class FinishPark:
+    """The box sleeps; `snapshot` is what brings it back."""
+
+    generation: int
+    snapshot: str | None
+
+
+@dataclass(frozen=True)
+class FailPark:
+    """The box could not be parked; again in `delay` seconds."""
+
+    generation: int
+    reason: str
+    delay: float
+
+
+@dataclass(frozen=True)
+class BeginPublish:
+    """A worker takes up the pull request."""
+
+
+@dataclass(frozen=True)
+class FinishPublish:
+    """The pull request shows `head`."""
+
+    number: int
+    url: str
+    head: str
+    opened: bool
+
+
+@dataclass(frozen=True)
+class FailPublish:
+    """The forge refused or could not be reached; `delay` None: a person has to act."""
+
+    head: str
+    reason: str
+    delay: float | None
+
+
+@dataclass(frozen=True)
+class LoseBox:
+    """The box of this generation does not live any more."""
+
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Attach:
+    """The runner of this generation reached a gateway and was given this epoch."""
+
+    generation: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Hear:
+    """Frames of the runner of this generation, in order, each for the first time."""
+
+    generation: int
+    frames: tuple[f.AnyFrame, ...]
+
+
+@dataclass(frozen=True)
+class SeeModelRequest:
+    """The model gateway saw a request with tools from this generation's box."""
+
+    generation: int
+
+
+@dataclass(frozen=True)
+class ClosePullRequest:
+    """The forge says: closed or merged."""
+
+    number: int
+    merged: bool
+    by: str
+
+
+@dataclass(frozen=True)
+class ReviewPullRequest:
+    """The forge says: reviewed."""
+
+    number: int
+    verdict: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time went by."""
+
+
+Command = (
+    Submit
+    | EditPrompt
+    | WithdrawPrompt
+    | ChooseRepository
+    | Stop
+    | BeginStart
+    | FinishStart
+    | FailStart
+    | BeginPark
+    | FinishPark
+    | FailPark
+    | BeginPublish
+    | FinishPublish
+    | FailPublish
+    | LoseBox
+    | Attach
+    | Hear
+    | SeeModelRequest
+    | ClosePullRequest
+    | ReviewPullRequest
+    | Tick
+)
+
+
+def decide(session: Session | None, command: Command, now: float, rules: Rules) -> tuple[Event, ...]:
+    """The events that `command` causes at `now`; none if it was followed before. Raises `Refused`.
+
+    A session that is ready and has a prompt waiting delivers it in the same breath, whatever the command was.
+    """
+    if session is None:
+        if not isinstance(command, Submit):
+            raise Refused("There is no session here yet. Mention me with a task to begin one.")
+        return _open(command, now)
+    events = _DECIDE[type(command)](session, command, now, rules)
+    return events + _deliveries(session, events, now)
+
+
+def _deliveries(session: Session, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
+    after = fold(events, session)
+    if after is None or after.status is not S.IDLE or not after.queue or after.box is None:
+        return ()
+    prompt = after.queue[0]
+    again = prompt.id == after.interrupted
+    return (
+        e.PromptDelivered(at=now, generation=after.generation, turn=after.turns + 1, prompt_id=prompt.id, again=again),
+    )
+
+
+def _open(c: Submit, now: float) -> tuple[Event, ...]:
+    opened = e.SessionOpened(at=now, session=c.session, place=c.place, by=c.prompt.author, agent=c.agent)
+    where: Event
+    if c.choice.repository is not None:
+        where = e.RepositoryChosen(at=now, repository=c.choice.repository, base_branch=c.choice.base_branch)
+    else:
+        where = e.RepositoryAsked(at=now, options=c.choice.options, reason=c.choice.reason)
+    return (opened, where, e.PromptReceived(at=now, prompt=c.prompt))
+
+
+def _submit(s: Session, c: Submit, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.prompt.id in s.seen:
+        return ()
+    received = e.PromptReceived(at=now, prompt=c.prompt)
+    if s.status is S.ASKING and c.choice.repository is not None:
+        return (received, e.RepositoryChosen(at=now, repository=c.choice.repository, base_branch=c.choice.base_branch))
+    return (received,)
+
+
+def _edit(s: Session, c: EditPrompt, now: float, _: Rules) -> tuple[Event, ...]:
+    prompt = s.waiting(c.prompt_id)
+    if prompt is not None:
+        return () if prompt.text == c.text else (e.PromptEdited(at=now, prompt_id=c.prompt_id, text=c.text),)
+    if s.turn is not None and s.turn.prompt.id == c.prompt_id and s.turn.prompt.text != c.text:
+        note = (
+            "I had already begun with the message that was just edited. Reply with the correction and I take it next."
+        )
+        return (e.Noted(at=now, text=note, prompt_id=c.prompt_id),)
+    return ()
+
+
+def _withdraw(s: Session, c: WithdrawPrompt, now: float, _: Rules) -> tuple[Event, ...]:
+    if s.waiting(c.prompt_id) is not None:
+        return (e.PromptWithdrawn(at=now, prompt_id=c.prompt_id, reason=c.reason),)
+    if s.turn is not None and s.turn.prompt.id == c.prompt_id:
+        note = "The message I am working on was deleted. I go on with it; press Stop if that is not what you want."
+        return (e.Noted(at=now, text=note, prompt_id=c.prompt_id),)
+    return ()
+
+
+def _choose(s: Session, c: ChooseRepository, now: float, _: Rules) -> tuple[Event, ...]:
+    if s.repository == c.repository:
+        return ()
+    if s.status is not S.ASKING:
+        raise Refused(f"This thread already works on {s.repository}. Mention me in a new thread for another one.")
+    return (e.RepositoryChosen(at=now, repository=c.repository, base_branch=c.base_branch, by=c.by),)
+
+
+def _stop(s: Session, c: Stop, now: float, _: Rules) -> tuple[Event, ...]:
+    reason = f"stopped by {c.by.name} before it began"
+    waiting = [p for p in s.queue if c.prompt_id in (None, p.id)]
+    events: list[Event] = [e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in waiting]
+    running = s.turn is not None and c.prompt_id in (None, s.turn.prompt.id)
+    if running and s.status is S.WORKING and s.turn is not None:
+        events.insert(0, e.StopRequested(at=now, generation=s.generation, turn=s.turn.number, by=c.by))
+    if not events and not running:
+        raise Refused("That is over already: there is nothing left to stop.")
+    return tuple(events)
+
+
+def _begin_start(s: Session, c: BeginStart, now: float, rules: Rules) -> tuple[Event, ...]:
+    given_up = s.status is S.BOOTING and now - s.since > rules.start_seconds
+    if c.generation != s.generation or not (s.status is S.WAITING or given_up):
+        raise Refused(f"generation {c.generation} is not waiting for a box any more")
+    generation = s.generation + 1
+    return (e.StartBegan(at=now, generation=generation, box=f"{s.id}-{generation}"),)
+
+
+def _finish_start(s: Session, c: FinishStart, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.status is not S.BOOTING:
+        raise Refused(f"generation {c.generation} is not wanted any more")
+    return (e.BoxStarted(at=now, generation=c.generation, box=c.box, start=c.start, base=c.base, isolated=c.isolated),)
+
+
+def _fail_start(s: Session, c: FailStart, now: float, rules: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.status is not S.BOOTING:
+        return ()
+    if c.delay is None or s.failures + 1 >= rules.max_failures:
+        return _abandon(s, c.reason, now)
+    return (e.StartFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay),)
+
+
+def _abandon(s: Session, reason: str, now: float) -> tuple[Event, ...]:
+    withdrawn = (e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in s.queue)
+    return (e.StartAbandoned(at=now, reason=reason), *withdrawn)
+
+
+def _begin_park(s: Session, c: BeginPark, now: float, _: Rules) -> tuple[Event, ...]:
+    parkable = (S.IDLE, S.WORKING, S.CONNECTING, S.PREPARING, S.STOPPING, S.FAILED, S.PARKING)
+    if c.generation != s.generation or s.box is None or s.status not in parkable:
+        raise Refused(f"the box of generation {c.generation} is not to be parked")
+    return (e.ParkBegan(at=now, generation=c.generation),)
+
+
+def _finish_park(s: Session, c: FinishPark, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.status is not S.PARKING:
+        return ()
+    parked = e.BoxParked(at=now, generation=c.generation, snapshot=c.snapshot)
+    if s.turn is None or s.turn.stop_asked is None:
+        return (parked,)
+    reason = "The agent did not stop in time, so its box was stopped. What it had done is kept."
+    return (e.TurnEnded(at=now, turn=s.turn.number, outcome="stopped", error=reason), parked)
+
+
+def _fail_park(s: Session, c: FailPark, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.status is not S.PARKING:
+        return ()
+    return (e.ParkFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay),)
+
+
+def _begin_publish(s: Session, _c: BeginPublish, now: float, _: Rules) -> tuple[Event, ...]:
+    if not s.unpublished:
+        raise Refused("the pull request is up to date")
+    return (e.PublishBegan(at=now, head=s.head),)
+
+
+def _finish_publish(s: Session, c: FinishPublish, now: float, _: Rules) -> tuple[Event, ...]:
+    shown = s.pull_request
+    if shown is not None and (shown.number, shown.head) == (c.number, c.head):
+        return ()
+    opened = c.opened or shown is None or shown.number != c.number
+    return (e.PullRequestPublished(at=now, number=c.number, url=c.url, head=c.head, opened=opened),)
+
+
+def _fail_publish(_s: Session, c: FailPublish, now: float, _: Rules) -> tuple[Event, ...]:
+    retry_at = None if c.delay is None else now + c.delay
+    return (e.PublishFailed(at=now, head=c.head, reason=c.reason, retry_at=retry_at),)
+
+
+def _lose_box(s: Session, c: LoseBox, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.box is None or s.status is S.PARKING:
+        return ()
+    lost = e.BoxLost(at=now, generation=c.generation, reason=c.reason)
+    if s.turn is None:
+        return (lost,)
+    if s.status is S.STOPPING:
+        error = "The box ended while the turn was being stopped. What it had done is kept."
+        return (e.TurnEnded(at=now, turn=s.turn.number, outcome="stopped", error=error), lost)
+    if s.turn.again:
+        error = f"The box was lost twice in this turn ({c.reason}). Reply to try once more; what was done is kept."
+        return (e.TurnEnded(at=now, turn=s.turn.number, outcome="interrupted", error=error), lost)
+    return (lost,)
+
+
+def _attach(s: Session, c: Attach, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.generation == s.generation and s.status is S.BOOTING:
+        raise NotYet("the box is not on record yet")
+    if c.generation != s.generation or s.box is None:
+        raise Refused("stale generation")
+    return (e.LinkAttached(at=now, generation=c.generation, epoch=c.epoch),)
+
+
+def _see_model(s: Session, c: SeeModelRequest, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.turn is None or s.turn.model_asked or s.status is S.PARKING:
+        return ()
+    return (e.ModelRequested(at=now, turn=s.turn.number),)
+
+
+def _close_pull(_s: Session, c: ClosePullRequest, now: float, _: Rules) -> tuple[Event, ...]:
+    pull = _s.pull_request
+    if pull is None or pull.number != c.number or pull.state != "open":
+        return ()
+    return (e.PullRequestClosed(at=now, number=c.number, merged=c.merged, by=c.by),)
+
+
+def _review_pull(s: Session, c: ReviewPullRequest, now: float, _: Rules) -> tuple[Event, ...]:
+    if s.pull_request is None or s.pull_request.number != c.number:
+        return ()
+    return (e.PullRequestReviewed(at=now, number=c.number, verdict=c.verdict, by=c.by),)
+
+
+def _tick(s: Session, _c: Tick, now: float, rules: Rules) -> tuple[Event, ...]:
+    if s.status is S.WORKING and s.turn is not None and now - s.turn.began > rules.turn_seconds + rules.stop_seconds:
+        return (e.StopRequested(at=now, generation=s.generation, turn=s.turn.number),)
+    if s.status is S.WAITING and s.failures >= rules.max_failures:
+        return _abandon(s, "No box could be made ready for this. `shipmate doctor` says what is wrong.", now)
+    at_rest = s.status in (S.ASLEEP, S.FAILED) and s.box is None and not s.unpublished
+    if at_rest and now - s.since > rules.close_seconds:
+        return (e.SessionClosed(at=now, reason="nothing was asked for a long time"),)
+    return ()
+
+
+def _hear(s: Session, c: Hear, now: float, _: Rules) -> tuple[Event, ...]:
+    """Frames become events one by one, each judged against the session as the ones before it left it."""
+    if c.generation != s.generation or s.box is None:
+        raise Refused("stale generation")
+    events: list[Event] = []
+    after = s
+    for frame in c.frames:
+        heard = _event_of(after, frame, now)
+        events.extend(heard)
+        for event in heard:
+            after = apply(after, event)
+    return tuple(events)
+
+
+def _event_of(s: Session, frame: f.AnyFrame, now: float) -> tuple[Event, ...]:  # noqa: C901 - one case a frame
+    """The events of one frame. A frame about a turn that is over, or that this status has no use for, has none."""
+    match frame:
+        case f.Phase():
+            return (e.PhaseReached(at=now, generation=s.generation, phase=frame.phase),)
+        case f.Ready():
+            return (_ready(s, frame, now),)
+        case f.Unready():
+            return _unready(s, frame, now)
+        case f.Words() | f.ToolCall():
+            return ()
+        case f.Dropped():
+            return (e.Noted(at=now, text=f"The box's report was cut: {frame.reason}"),)
+        case f.Started() | f.Restated() | f.Plan() | f.Step() | f.Ended():
+            return () if s.turn is None or s.turn.number != frame.turn else (_of_turn(frame, now),)
+        case _:
+            assert_never(frame)
+
+
+def _ready(s: Session, frame: f.Ready, now: float) -> Event:
+    return e.AgentReady(
+        at=now,
+        generation=s.generation,
+        conversation=frame.conversation,
+        resumed=frame.resumed,
+        head=frame.head,
+        agent=f"{frame.agent.name} {frame.agent.version}".strip(),
+    )
+
+
+def _unready(s: Session, frame: f.Unready, now: float) -> tuple[Event, ...]:
+    if s.status not in (S.PREPARING, S.IDLE):
+        return ()
+    withdrawn = (e.PromptWithdrawn(at=now, prompt_id=p.id, reason=frame.reason) for p in s.queue)
+    return (e.AgentUnready(at=now, generation=s.generation, reason=frame.reason), *withdrawn)
+
+
+def _of_turn(frame: f.Started | f.Restated | f.Plan | f.Step | f.Ended, now: float) -> Event:
+    match frame:
+        case f.Started():
+            return e.TurnStarted(at=now, turn=frame.turn)
+        case f.Restated():
+            return e.TaskRestated(at=now, turn=frame.turn, text=frame.text)
+        case f.Plan():
+            return e.PlanUpdated(at=now, turn=frame.turn, entries=frame.entries)
+        case f.Step():
+            return e.StepStarted(at=now, turn=frame.turn, title=frame.title, tool=frame.tool)
+        case f.Ended():
+            return e.TurnEnded(
+                at=now,
+                turn=frame.turn,
+                outcome=frame.outcome,
+                summary=frame.summary,
+                error=frame.error,
+                head=frame.head,
+                commits=frame.commits,
+                pushed=frame.pushed,
+            )
+
+
+_DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {
+    Submit: _submit,
+    EditPrompt: _edit,
+    WithdrawPrompt: _withdraw,
+    ChooseRepository: _choose,
+    Stop: _stop,
+    BeginStart: _begin_start,
+    FinishStart: _finish_start,
+    FailStart: _fail_start,
+    BeginPark: _begin_park,
+    FinishPark: _finish_park,
+    FailPark: _fail_park,
+    BeginPublish: _begin_publish,
+    FinishPublish: _finish_publish,
+    FailPublish: _fail_publish,
+    LoseBox: _lose_box,
+    Attach: _attach,
+    Hear: _hear,
+    SeeModelRequest: _see_model,
+    ClosePullRequest: _close_pull,
+    ReviewPullRequest: _review_pull,
+    Tick: _tick,
+}

@@ -1,0 +1,417 @@
+"""The facts of a session: one `Event` union, frozen, to and from JSON.
+
+`jobs/session.py` folds them, `jobs/store.py` keeps them, and every client (`bot/view.py`) reads them. An event never
+fails and is never changed; a new fact is a new class here, a row in `session.TRANSITIONS` and a case in `session.apply`.
+Times (`at`) are seconds since the epoch. `seq` is the event's number in its session's log, given when it is appended.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Frozen(BaseModel):
+    """A record that cannot be changed and that ignores fields of newer versions."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Author(Frozen):
+    """A person. `id` is the client's own id (a Slack user id); `email` is the one that commits carry."""
+
+    id: str
+    name: str
+    email: str
+
+    @property
+    def signature(self) -> str:
+        """`Name <email>`, as git writes it."""
+        return f"{self.name} <{self.email}>"
+
+
+class Place(Frozen):
+    """Where a session was asked for. `thread` is the id of the thread's first message; `private`: members only."""
+
+    client: str
+    team: str
+    channel: str
+    thread: str
+    private: bool = False
+
+
+class Attachment(Frozen):
+    """A file that came with a prompt: its name, and where the client keeps it."""
+
+    name: str
+    mimetype: str = ""
+    url: str = ""
+    bytes: int = 0
+
+
+class Prompt(Frozen):
+    """What a person asked. `id` is its message's identity, so the same message is the same prompt however often it comes."""
+
+    id: str
+    author: Author
+    text: str
+    attachments: tuple[Attachment, ...] = ()
+    received_at: float = 0.0
+
+
+class Commit(Frozen):
+    """One commit of a turn; `author` and `co_authors` are `Name <email>`."""
+
+    sha: str
+    subject: str
+    author: str
+    co_authors: tuple[str, ...] = ()
+
+
+class PlanEntry(Frozen):
+    """One line of the agent's plan."""
+
+    text: str
+    status: Literal["pending", "in_progress", "completed"] = "pending"
+
+
+Outcome = Literal["done", "stopped", "failed", "timed_out", "interrupted"]
+StartKind = Literal["cold", "image", "snapshot"]
+
+
+class Fact(Frozen):
+    """What every event has."""
+
+    seq: int = 0
+    at: float
+
+
+class SessionOpened(Fact):
+    """Somebody asked for work in a place where none was going on."""
+
+    kind: Literal["session_opened"] = "session_opened"
+    session: str
+    place: Place
+    by: Author
+    agent: str
+
+
+class RepositoryAsked(Fact):
+    """Which repository is meant is not clear: the thread is asked."""
+
+    kind: Literal["repository_asked"] = "repository_asked"
+    options: tuple[str, ...]
+    reason: str
+
+
+class RepositoryChosen(Fact):
+    """The repository is known. `by` is None when nobody had to be asked."""
+
+    kind: Literal["repository_chosen"] = "repository_chosen"
+    repository: str
+    base_branch: str
+    by: Author | None = None
+
+
+class PromptReceived(Fact):
+    """A prompt is accepted: from here on it is done, or said to have failed."""
+
+    kind: Literal["prompt_received"] = "prompt_received"
+    prompt: Prompt
+
+
+class PromptEdited(Fact):
+    """The text of a waiting prompt was changed by its author."""
+
+    kind: Literal["prompt_edited"] = "prompt_edited"
+    prompt_id: str
+    text: str
+
+
+class PromptWithdrawn(Fact):
+    """A waiting prompt will not be done: its message was deleted, or it was stopped before it began."""
+
+    kind: Literal["prompt_withdrawn"] = "prompt_withdrawn"
+    prompt_id: str
+    reason: str
+
+
+class StartBegan(Fact):
+    """A worker makes a box, under a new generation. Whatever an older generation still does is refused from here on."""
+
+    kind: Literal["start_began"] = "start_began"
+    generation: int
+    box: str
+
+
+class StartFailed(Fact):
+    """The box could not be made; it is tried again at `retry_at`."""
+
+    kind: Literal["start_failed"] = "start_failed"
+    generation: int
+    reason: str
+    retry_at: float
+
+
+class StartAbandoned(Fact):
+    """No box could be made, and trying again cannot help. The prompts that waited for it were withdrawn, saying so."""
+
+    kind: Literal["start_abandoned"] = "start_abandoned"
+    reason: str
+
+
+class BoxStarted(Fact):
+    """A box is there. `base` is what it grew from: an image, a snapshot, or None. Not isolated is said on every card."""
+
+    kind: Literal["box_started"] = "box_started"
+    generation: int
+    box: str
+    start: StartKind
+    base: str | None = None
+    isolated: bool = True
+
+
+class LinkAttached(Fact):
+    """The box's runner reached a gateway, under a new epoch."""
+
+    kind: Literal["link_attached"] = "link_attached"
+    generation: int
+    epoch: int
+
+
+class PhaseReached(Fact):
+    """How far the runner is, before it is ready or when it had to start its agent again."""
+
+    kind: Literal["phase_reached"] = "phase_reached"
+    generation: int
+    phase: str
+
+
+class AgentReady(Fact):
+    """The agent is started and the repository is in step: prompts can be delivered."""
+
+    kind: Literal["agent_ready"] = "agent_ready"
+    generation: int
+    conversation: str
+    resumed: bool
+    head: str
+    agent: str = ""
+
+
+class AgentUnready(Fact):
+    """The box came up but cannot work: the repository or the agent failed for good."""
+
+    kind: Literal["agent_unready"] = "agent_unready"
+    generation: int
+    reason: str
+
+
+class PromptDelivered(Fact):
+    """A turn begins: this prompt goes down to the runner. `again`: its box was lost in mid-turn, and this is the second time."""
+
+    kind: Literal["prompt_delivered"] = "prompt_delivered"
+    generation: int
+    turn: int
+    prompt_id: str
+    again: bool = False
+
+
+class TurnStarted(Fact):
+    """The runner has handed the prompt to the agent."""
+
+    kind: Literal["turn_started"] = "turn_started"
+    turn: int
+
+
+class ModelRequested(Fact):
+    """The agent has asked its model, with tools on offer, for the first time in this turn."""
+
+    kind: Literal["model_requested"] = "model_requested"
+    turn: int
+
+
+class TaskRestated(Fact):
+    """The agent said in its own words what it is about to do."""
+
+    kind: Literal["task_restated"] = "task_restated"
+    turn: int
+    text: str
+
+
+class PlanUpdated(Fact):
+    """The agent's plan, whole."""
+
+    kind: Literal["plan_updated"] = "plan_updated"
+    turn: int
+    entries: tuple[PlanEntry, ...]
+
+
+class StepStarted(Fact):
+    """The agent uses a tool."""
+
+    kind: Literal["step_started"] = "step_started"
+    turn: int
+    title: str
+    tool: str
+
+
+class StopRequested(Fact):
+    """The running turn is to stop. `by` is None when its time limit did it."""
+
+    kind: Literal["stop_requested"] = "stop_requested"
+    generation: int
+    turn: int
+    by: Author | None = None
+
+
+class TurnEnded(Fact):
+    """A turn is over, however it went. `head` is the branch's tip in the box; `pushed`: the forge has it."""
+
+    kind: Literal["turn_ended"] = "turn_ended"
+    turn: int
+    outcome: Outcome
+    summary: str = ""
+    error: str | None = None
+    head: str = ""
+    commits: tuple[Commit, ...] = ()
+    pushed: bool = False
+
+
+class BoxLost(Fact):
+    """The box died on its own. What it left is restored by the next start."""
+
+    kind: Literal["box_lost"] = "box_lost"
+    generation: int
+    reason: str
+
+
+class ParkBegan(Fact):
+    """A worker puts the box to sleep."""
+
+    kind: Literal["park_began"] = "park_began"
+    generation: int
+
+
+class ParkFailed(Fact):
+    """The box could not be put to sleep; it is tried again at `retry_at`."""
+
+    kind: Literal["park_failed"] = "park_failed"
+    generation: int
+    reason: str
+    retry_at: float
+
+
+class BoxParked(Fact):
+    """The box was put to sleep; `snapshot` (None if it left nothing) brings it back."""
+
+    kind: Literal["box_parked"] = "box_parked"
+    generation: int
+    snapshot: str | None
+
+
+class PublishBegan(Fact):
+    """A worker opens or updates the pull request so that it shows `head`."""
+
+    kind: Literal["publish_began"] = "publish_began"
+    head: str
+
+
+class PublishFailed(Fact):
+    """The forge did not take it. `retry_at` is when to try again; None: a person has to act first."""
+
+    kind: Literal["publish_failed"] = "publish_failed"
+    head: str
+    reason: str
+    retry_at: float | None
+
+
+class PullRequestPublished(Fact):
+    """The pull request of this session shows `head`. `opened`: it was not there before."""
+
+    kind: Literal["pull_request_published"] = "pull_request_published"
+    number: int
+    url: str
+    head: str
+    opened: bool
+
+
+class PullRequestClosed(Fact):
+    """Somebody closed or merged the pull request on the forge."""
+
+    kind: Literal["pull_request_closed"] = "pull_request_closed"
+    number: int
+    merged: bool
+    by: str = ""
+
+
+class PullRequestReviewed(Fact):
+    """Somebody reviewed the pull request on the forge. `verdict`: approved, changes_requested or commented."""
+
+    kind: Literal["pull_request_reviewed"] = "pull_request_reviewed"
+    number: int
+    verdict: str
+    by: str
+
+
+class Noted(Fact):
+    """Something that people should know and that changes nothing: a refused command, a dropped frame."""
+
+    kind: Literal["noted"] = "noted"
+    text: str
+    prompt_id: str = ""
+
+
+class SessionClosed(Fact):
+    """The session is over: nothing more is accepted, and its log may be archived."""
+
+    kind: Literal["session_closed"] = "session_closed"
+    reason: str
+
+
+Event = Annotated[
+    SessionOpened
+    | RepositoryAsked
+    | RepositoryChosen
+    | PromptReceived
+    | PromptEdited
+    | PromptWithdrawn
+    | StartBegan
+    | StartFailed
+    | StartAbandoned
+    | BoxStarted
+    | LinkAttached
+    | PhaseReached
+    | AgentReady
+    | AgentUnready
+    | PromptDelivered
+    | TurnStarted
+    | ModelRequested
+    | TaskRestated
+    | PlanUpdated
+    | StepStarted
+    | StopRequested
+    | TurnEnded
+    | BoxLost
+    | ParkBegan
+    | ParkFailed
+    | BoxParked
+    | PublishBegan
+    | PublishFailed
+    | PullRequestPublished
+    | PullRequestClosed
+    | PullRequestReviewed
+    | Noted
+    | SessionClosed,
+    Field(discriminator="kind"),
+]
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def event_from_json(text: str | bytes) -> Event:
+    """Read one event; raise `pydantic.ValidationError` on anything else."""
+    return _EVENT.validate_json(text)
+
+
+def event_to_json(event: Event) -> str:
+    """Write one event on one line."""
+    return event.model_dump_json()

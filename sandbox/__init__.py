@@ -1,0 +1,1 @@
+"""BOXES: run an agent somewhere safe. Imports neither bot nor jobs."""
