@@ -1,8 +1,8 @@
 """The repositories that the forge ships: histories written down in `sample/`, handed out as commits.
 
-A sample is a folder with a `history.json` and one folder of files for each commit; a file's name ends in `.txt`, so that
-no tool of this project takes a sample's sources (and its failing test) for its own. `bot/playground/forge.py` reads it
-at first start. Names, dates and so the commits' hashes are the same on every machine.
+A sample is a folder with a `history.json` and one folder of files for each commit; a file's name ends in `.txt`, so
+that no tool of this project takes a sample's sources (and its failing test) for its own. `bot/playground/forge.py`
+reads it at first start. Names, dates and so the commits' hashes are the same on every machine.
 """
 
 import json

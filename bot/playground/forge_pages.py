@@ -1,0 +1,155 @@
+"""The forge's pages: the repositories with their pull requests, one pull request with its diff and buttons, webhooks.
+
+Mounted by `forge_routes`. What stands on a page comes from strangers: Jinja escapes all of it, Markdown is rendered
+without HTML, and a policy header forbids scripts. A form is only taken from a page of our own.
+"""
+
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import jinja2
+from aiohttp import web
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from bot.playground import forge_diff, forge_pulls
+from bot.playground.forge import PREFIX, Forge
+from bot.playground.forge_records import Comment, PullRequest, Refusal, Review
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'self'"
+)
+HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+VERDICTS = {"APPROVED": "approved these changes", "CHANGES_REQUESTED": "requested changes", "COMMENTED": "reviewed"}
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").enable("strikethrough")
+
+
+class Pages:
+    """The pages of one forge."""
+
+    def __init__(self, forge: Forge) -> None:
+        self._forge = forge
+        loader = jinja2.PackageLoader("bot.playground", "templates")
+        self._templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+        self._templates.filters |= {"ago": _date, "markdown": render, "part": lambda text: quote(str(text), safe="")}
+
+    async def home(self, request: web.Request) -> web.Response:
+        """GET /forge/: what there is."""
+        rows = []
+        for repository in self._forge.repositories():
+            commits = await self._forge.commits(repository.full_name, limit=1)
+            rows.append((repository, commits[0], self._forge.pull_requests(repository.full_name)))
+        failed = sum(delivery.failed for delivery in self._forge.hooks.deliveries)
+        return self._page("forge_home.html", rows=rows, failed=failed)
+
+    async def repository(self, request: web.Request) -> web.Response:
+        """GET /forge/{owner}/{name}: files, README, branches, commits, pull requests."""
+        known = self._forge.repository(_name(request))
+        bare = self._forge.bare(known.full_name)
+        tip = known.default_branch
+        return self._page(
+            "forge_repository.html",
+            repository=known,
+            pulls=self._forge.pull_requests(known.full_name),
+            commits=await self._forge.commits(known.full_name, limit=12),
+            branches=await bare.branches(),
+            files=(await bare.files(tip))[:300],
+            readme=await bare.read(tip, "README.md"),
+            clone=f"{self._forge.url}/{known.full_name}.git",
+        )
+
+    async def commit(self, request: web.Request) -> web.Response:
+        """GET /forge/{owner}/{name}/commit/{sha}: one commit with its diff."""
+        known = self._forge.repository(_name(request))
+        commit = (await self._forge.commits(known.full_name, request.match_info["sha"], limit=1))[0]
+        bare = self._forge.bare(known.full_name)
+        empty_tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+        files = forge_diff.parse(*await bare.diff(commit.parents[0] if commit.parents else empty_tree, commit.sha))
+        return self._page("forge_commit.html", repository=known, commit=commit, files=files)
+
+    async def pull(self, request: web.Request) -> web.Response:
+        """GET /forge/{owner}/{name}/pull/{number}."""
+        known = self._forge.repository(_name(request))
+        return await self._pull_page(known.full_name, known.pull(int(request.match_info["number"])))
+
+    async def act(self, request: web.Request) -> web.Response:
+        """POST /forge/{owner}/{name}/pull/{number}: a button was pressed; `do`, `who`, `body` are the form's fields."""
+        _refuse_foreign(request)
+        known = self._forge.repository(_name(request))
+        number = int(request.match_info["number"])
+        form = await request.post()
+        do, who, body = (str(form.get(field, "")) for field in ("do", "who", "body"))
+        try:
+            await self._act(known.full_name, number, do, who, body)
+        except Refusal as refused:
+            reason = "; ".join(error.get("message", "") for error in refused.errors) or refused.message
+            pull = self._forge.repository(known.full_name).pull(number)
+            return await self._pull_page(known.full_name, pull, said=reason, words=body, status=refused.status)
+        raise web.HTTPSeeOther(f"{PREFIX}/{known.full_name}/pull/{number}")
+
+    async def _act(self, repository: str, number: int, do: str, who: str, body: str) -> None:
+        person = self._forge.people.get(who)
+        if person is None or person.kind != "User":
+            raise Refusal(422, "Choose who you are, then press the button again")
+        if do in forge_pulls.VERDICTS:
+            await forge_pulls.review(self._forge, repository, number, who, do, body)
+        elif do == "SAY":
+            await forge_pulls.comment(self._forge, repository, number, who, body)
+        elif do == "MERGE":
+            await forge_pulls.merge(self._forge, repository, number, who)
+        elif do in ("CLOSE", "REOPEN"):
+            state = "closed" if do == "CLOSE" else "open"
+            await forge_pulls.edit_pull(self._forge, repository, number, who, {"state": state})
+        else:
+            raise Refusal(422, "There is no such button")
+
+    async def webhooks(self, request: web.Request) -> web.Response:
+        """GET /forge/webhooks: what was sent, and what became of it."""
+        deliveries = list(self._forge.hooks.deliveries)[::-1]
+        return self._page("forge_webhooks.html", url=self._forge.hooks.url, deliveries=deliveries)
+
+    async def _pull_page(
+        self, name: str, pull: PullRequest, said: str = "", words: str = "", status: int = 200
+    ) -> web.Response:
+        commits, files = await forge_pulls.contents(self._forge, name, pull)
+        happened: list[Review | Comment] = sorted([*pull.reviews, *pull.comments], key=lambda said: said.at)
+        return self._page(
+            "forge_pull.html",
+            status=status,
+            repository=self._forge.repository(name),
+            pull=pull,
+            author=self._forge.person(pull.author),
+            commits=commits,
+            files=files,
+            happened=happened,
+            verdicts=VERDICTS,
+            mergeable=await forge_pulls.mergeable(self._forge, name, pull),
+            people=[person for person in self._forge.people.values() if person.kind == "User"],
+            said=said,
+            words=words,
+        )
+
+    def _page(self, template: str, status: int = 200, **values: object) -> web.Response:
+        text = self._templates.get_template(template).render(prefix=PREFIX, person=self._forge.person, **values)
+        return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
+
+
+def render(text: str) -> Markup:
+    """Markdown of a stranger as safe HTML: no tags of its own, no `javascript:` links."""
+    return Markup(_MARKDOWN.render(text))  # noqa: S704 - the renderer escapes everything that it did not make itself
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%d %b %Y, %H:%M")
+
+
+def _name(request: web.Request) -> str:
+    return f"{request.match_info['owner']}/{request.match_info['name']}"
+
+
+def _refuse_foreign(request: web.Request) -> None:
+    """Browsers say where a form was; another site's form must not press our buttons."""
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.partition("://")[2] != request.host:
+        raise web.HTTPForbidden(text="This form did not come from a page of the forge.\n")
