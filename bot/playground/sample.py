@@ -33,7 +33,13 @@ def history(name: str) -> list[Written]:
 def _commit(folder: Path, row: dict[str, str]) -> Written:
     root = folder / row["folder"]
     files = {
-        path.relative_to(root).as_posix().removesuffix(SUFFIX): path.read_text(encoding="utf-8")
+        _real_name(path.relative_to(root)): path.read_text(encoding="utf-8")
         for path in sorted(root.rglob("*" + SUFFIX))
     }
     return Written(row["author"], row["message"], files, datetime.fromisoformat(row["date"]).timestamp())
+
+
+def _real_name(path: Path) -> str:
+    """`a/dot-b.txt` stands for `a/.b`: packagers leave out files whose names begin with a dot."""
+    name = path.name.removesuffix(SUFFIX)
+    return path.with_name("." + name.removeprefix("dot-") if name.startswith("dot-") else name).as_posix()
