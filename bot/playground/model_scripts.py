@@ -134,7 +134,7 @@ CHOICES: tuple[tuple[str, Callable[[str], Script]], ...] = (
     (r"\bask (me|us)\b", ask_back),
     (r"\breadme\b|\bsaying\b", add_a_line),
     (r"\b(fix|fixes|failing|fails|failed|broken|bug|mend)\b", fix_the_failing_test),
-    (r"\?\s*$", answer),
+    (r"\?[\s\"'”]*$", answer),
     (r"", add_a_line),
 )
 

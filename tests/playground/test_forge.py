@@ -375,6 +375,13 @@ async def test_a_merge_past_other_work_keeps_both(served: Served) -> None:
     assert (newest.subject, newest.author, len(newest.parents)) == ("Squashed", "Grace Hopper", 1)
 
 
+async def test_a_push_that_brings_the_work_into_the_base_merges_the_pull_request(served: Served) -> None:
+    number = await served.open_fix()
+    await served.git("push", "-q", "origin", "HEAD:main", cwd=served.folder / "shipmate-one")
+    pull = served.forge.repository(ROCKET).pull(number)
+    assert (pull.state, pull.merged) == ("closed", True)
+
+
 async def test_webhooks_tell_the_story_signed(served: Served) -> None:
     number = await served.open_fix()
     work = served.folder / "shipmate-one"
