@@ -1,0 +1,114 @@
+"""What a thread shows, as frozen records: cards, endings, notices, the question for a repository. Pure.
+
+`bot/view.py` folds a session's events into them; every client shows them in its own form. Nothing here is escaped or
+shortened: all words of people, models and repositories are as they were said, and the client must not trust them. Times
+are epoch seconds; how long something takes is for the caller, who has a clock.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jobs.events import Author, Commit, Outcome, PlanEntry
+from jobs.session import Session
+
+CardState = Literal["waiting", "running", "ended", "withdrawn"]
+Publishing = Literal["nothing", "unpushed", "pending", "shown", "failed"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One prompt and the turn that works on it. `id` is the prompt's; `turn` its number, None before it began.
+
+    `phase` is a human word for how far it is. `isolated` False must be told wherever the card is shown.
+    """
+
+    id: str
+    author: Author
+    text: str
+    attachments: tuple[str, ...]
+    asked: float
+    state: CardState = "waiting"
+    phase: str = ""
+    turn: int | None = None
+    task: str = ""
+    plan: tuple[PlanEntry, ...] = ()
+    steps: tuple[str, ...] = ()
+    steps_taken: int = 0
+    commits: tuple[Commit, ...] = ()
+    began: float | None = None
+    ended: float | None = None
+    outcome: Outcome | None = None
+    error: str = ""
+    isolated: bool = True
+    edited: bool = False
+    stop_by: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether there is still something to stop."""
+        return self.state in ("waiting", "running")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The end of one turn, for the person who asked. `settled` is when its last word was known, None while the pull
+    request is on its way; `publishing` says what became of the commits, `trouble` why not."""
+
+    id: str
+    to: Author
+    task: str
+    turn: int
+    outcome: Outcome
+    summary: str
+    error: str
+    commits: tuple[Commit, ...]
+    ended: float
+    publishing: Publishing
+    settled: float | None
+    head: str = ""
+    branch: str = ""
+    pull_request: int | None = None
+    url: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that happened beside the turns. `to`: a person whom it concerns; `url` belongs to `label`."""
+
+    id: str
+    at: float
+    text: str
+    to: Author | None = None
+    label: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which repository is meant? `answer` is the one that was chosen, `by` whom if anybody pressed a button."""
+
+    id: str
+    at: float
+    options: tuple[str, ...]
+    reason: str
+    answer: str | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class ThreadView:
+    """The whole thread. `session` is the fold that the rules go by; the other fields are in the order of the log."""
+
+    session: Session
+    cards: tuple[Card, ...] = ()
+    endings: tuple[Ending, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    question: Question | None = None
+    runner_phase: str = ""
+    trouble: str = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being done or waited for."""
+        return self.session.turn is not None or bool(self.session.queue)

@@ -1,0 +1,106 @@
+"""The human words for how far a session and each of its cards is. Pure; called by `bot/view.py` and `bot/web/pages.py`.
+
+Every `Status` has words in `_PHASE_OF`; a test holds that.
+"""
+
+from collections.abc import Callable, Mapping
+
+from bot.cards import Card, ThreadView
+from jobs.events import Outcome
+from jobs.session import Session, Status
+
+S = Status
+
+STARTS: Mapping[str, str] = {
+    "cold": "Box started from scratch",
+    "image": "Box started from the repository's image",
+    "snapshot": "Box woken from its snapshot",
+}
+PHASES: Mapping[str, str] = {
+    "agent_starting": "starting the agent",
+    "syncing": "fetching the repository",
+    "synced": "repository in step, waiting for the agent",
+    "agent_restarting": "starting the agent again",
+}
+OUTCOMES: Mapping[Outcome, str] = {
+    "done": "Done",
+    "stopped": "Stopped",
+    "failed": "Failed",
+    "timed_out": "Ran out of time",
+    "interrupted": "Interrupted",
+}
+
+
+def phase_of(view: ThreadView, card: Card) -> str:
+    """How far this card is, in words, without a full stop."""
+    if card.state == "withdrawn":
+        return f"Withdrawn: {card.error}"
+    if card.state == "ended" and card.outcome is not None:
+        return OUTCOMES[card.outcome]
+    if card.state == "running":
+        return _running_phase(view, card)
+    ahead = _ahead(view.session, card.id)
+    if ahead:
+        return f"Waiting its turn ({ahead} ahead)"
+    return session_phase(view)
+
+
+def _ahead(session: Session, prompt_id: str) -> int:
+    before = 0
+    for prompt in session.queue:
+        if prompt.id == prompt_id:
+            break
+        before += 1
+    return before + (1 if session.turn is not None else 0)
+
+
+def _running_phase(view: ThreadView, card: Card) -> str:
+    session = view.session
+    if session.status is S.PARKING:
+        return "The box is being put to sleep"
+    if card.stop_by is not None:
+        return f"Stopping, as {card.stop_by} asked" if card.stop_by else "Stopping: its time is over"
+    if view.runner_phase:
+        return f"Working: {PHASES.get(view.runner_phase, view.runner_phase)}"
+    again = session.turn is not None and session.turn.again
+    return "Working on it again, after the box was interrupted" if again else "Working"
+
+
+def session_phase(view: ThreadView) -> str:
+    """What the session as a whole is waiting for, in words; every status has some."""
+    return _PHASE_OF[view.session.status](view)
+
+
+def _waiting(view: ThreadView) -> str:
+    return f"Trying again: {view.trouble}" if view.trouble else "Waiting for a box"
+
+
+def _booting(view: ThreadView) -> str:
+    kept = view.session.snapshot is not None or view.session.lost_box is not None
+    return "Waking its box" if kept else "Making a box"
+
+
+def _box_is_there(view: ThreadView) -> str:
+    return STARTS[view.session.start] if view.session.start else "The box is there"
+
+
+def _preparing(view: ThreadView) -> str:
+    doing = PHASES.get(view.runner_phase, view.runner_phase)
+    return f"{_box_is_there(view)}, {doing or 'getting ready'}"
+
+
+_PHASE_OF: Mapping[Status, Callable[[ThreadView], str]] = {
+    S.OPENED: lambda _: "Received",
+    S.ASKING: lambda _: "Waiting to hear which repository",
+    S.WAITING: _waiting,
+    S.BOOTING: _booting,
+    S.CONNECTING: lambda view: f"{_box_is_there(view)}, connecting",
+    S.PREPARING: _preparing,
+    S.IDLE: lambda _: "Ready",
+    S.WORKING: lambda _: "Working",
+    S.STOPPING: lambda _: "Stopping",
+    S.PARKING: lambda _: "The box is being put to sleep",
+    S.ASLEEP: lambda _: "Asleep; a reply wakes it",
+    S.FAILED: lambda _: "Could not work; a reply tries again",
+    S.CLOSED: lambda _: "Closed; a reply opens it again",
+}

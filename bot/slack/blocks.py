@@ -1,0 +1,249 @@
+"""What a thread shows, as Slack messages: Block Kit and the text that stands for it in notifications. Pure.
+
+`relay.py` posts and edits what comes out. All words of people, models and repositories go through `text.quiet`; the
+only mention is of the person who is told that something ended, the only links are the pull request's and View's.
+Slack's limits (section 3,000, text 4,000, 50 blocks, about 13,000 characters in all) are held by the sizes named here.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.cards import Card, Ending, Notice, Question
+from bot.slack import text as t
+from jobs.events import Outcome, PlanEntry
+
+Block = dict[str, Any]
+
+STOP, VIEW, VIEW_PRIVATE, CHOOSE = "stop", "view", "view_private", "choose_repository"
+EXCERPT, TASK, SUMMARY, LINE = 400, 600, 2_400, 150
+PLAN_LINES, BUTTONS, COMMIT_LINES = 20, 20, 5
+MARKS = {"pending": "○", "in_progress": "▸", "completed": "✓"}
+NOT_ISOLATED = ":warning: *Not isolated*: this agent runs with the rights of the machine's own user."
+
+HELP = (
+    "Mention me with a task, such as `fix the failing test in owner/name`, and I work on it in a box of its own and "
+    "open a pull request. Anybody here steers me by replying in the thread; no mention is needed there. "
+    "Begin a reply with `(aside)` and I leave it alone; reply `stop` and I stop."
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message. `text` is what notifications and screen readers say."""
+
+    text: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def digest(self) -> str:
+        """The same for two messages that look the same."""
+        whole = json.dumps([self.text, self.blocks], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Where:
+    """What every card of a session shares: the repository, its branch, and how to look at it. `view_url` for all, or
+    "" in a private place, where the button gives a link to whoever may see it."""
+
+    session: str
+    repository: str = ""
+    view_url: str = ""
+
+
+def card_message(card: Card, where: Where, now: float | None = None) -> Message:
+    """The card of one prompt; without `now` it says no elapsed time while it runs."""
+    head = t.quiet(card.task, TASK) if card.task else t.quiet(card.text or "(see the attached file)", EXCERPT)
+    blocks = [
+        _section(f"*{head}*" if card.task and "\n" not in head and "*" not in head else head),
+        _context(_facts(card, where, now)),
+        *_warnings(card),
+        *_plan(card.plan),
+        *_steps(card),
+        *_trouble(card),
+        _buttons(card, where),
+    ]
+    text = f"{t.one_line(card.phase)}: {t.one_line(card.task or card.text, 300)}"
+    return Message(text, tuple(blocks))
+
+
+def _facts(card: Card, where: Where, now: float | None) -> str:
+    asked = f"asked by {t.one_line(card.author.name, 80)}"
+    facts = [f"*{t.one_line(card.phase, 400)}*", asked, t.one_line(where.repository), _elapsed(card, now)]
+    if card.edited:
+        facts.append("edited")
+    if card.attachments:
+        facts.append("files: " + t.one_line(", ".join(card.attachments), 200))
+    if card.commits:
+        facts.append(f"{len(card.commits)} commit{'s' if len(card.commits) > 1 else ''}")
+    return "  ·  ".join(fact for fact in facts if fact)
+
+
+def _elapsed(card: Card, now: float | None) -> str:
+    until = card.ended if card.ended is not None else now
+    if until is None or card.began is None or card.state not in ("running", "ended"):
+        return ""
+    return duration(until - card.began)
+
+
+def duration(seconds: float) -> str:
+    """Such as `42 s`, `3 min 5 s` or `2 h 10 min`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _warnings(card: Card) -> list[Block]:
+    return [] if card.isolated else [_context(NOT_ISOLATED)]
+
+
+def _plan(plan: Sequence[PlanEntry]) -> list[Block]:
+    if not plan:
+        return []
+    lines = [f"{MARKS[entry.status]} {t.one_line(entry.text, 120)}" for entry in plan[:PLAN_LINES]]
+    if len(plan) > PLAN_LINES:
+        lines.append(f"… and {len(plan) - PLAN_LINES} more")
+    return [_section("\n".join(lines))]
+
+
+def _steps(card: Card) -> list[Block]:
+    if not card.steps or not card.live:
+        return []
+    earlier = card.steps_taken - len(card.steps)
+    lines = [f"_{earlier} steps before_"] if earlier > 0 else []
+    lines += [f"› {t.one_line(step, LINE)}" for step in card.steps]
+    return [_context("\n".join(lines))]
+
+
+def _trouble(card: Card) -> list[Block]:
+    if not card.error or card.state != "ended":
+        return []
+    return [_section(f":warning: {t.quiet(card.error, 1_500)}")]
+
+
+def _buttons(card: Card, where: Where) -> Block:
+    stop = _button("Stop", STOP, card.id) | {"style": "danger"}
+    return {"type": "actions", "elements": ([stop] if card.live else []) + [_view(where)]}
+
+
+def _view(where: Where) -> Block:
+    if where.view_url:
+        return _button("View", VIEW, where.session) | {"url": where.view_url}
+    return _button("View", VIEW_PRIVATE, where.session)
+
+
+def ending_message(ending: Ending) -> Message:
+    """The end of a turn, which names the person who asked."""
+    who = t.person(ending.to.id, ending.to.name)
+    result = _result(ending)
+    first = f"{who} {OPENINGS[ending.outcome]} {result}".strip()
+    blocks = [_section(first)]
+    if ending.error:
+        blocks.append(_section(f":warning: {t.quiet(ending.error, 2_000)}"))
+    if ending.summary:
+        blocks.append(_section(t.quiet(ending.summary, SUMMARY)))
+    if ending.commits:
+        blocks.append(_context(_commits(ending)))
+    text = first + (f" {t.one_line(ending.error, 1_000)}" if ending.error else "")
+    return Message(text, tuple(blocks))
+
+
+OPENINGS: dict[Outcome, str] = {
+    "done": "Done.",
+    "stopped": "Stopped.",
+    "failed": "That did not work.",
+    "timed_out": "The time for this is over, so I stopped.",
+    "interrupted": "This was interrupted.",
+}
+NEXT_STEP = "Reply here and I try again."
+
+
+def _result(ending: Ending) -> str:
+    """What there is to look at, or why there is nothing, and what to do."""
+    label = f"Pull request #{ending.pull_request}"
+    match ending.publishing:
+        case "shown":
+            return f"{t.link(ending.url, label)} shows it."
+        case "pending":
+            return "The commits are pushed, the pull request is on its way."
+        case "failed":
+            kept = f"The commits are on `{t.one_line(ending.branch)}`, but their pull request could not be made:"
+            return f"{kept} {t.quiet(ending.trouble, 1_500)}"
+        case "unpushed":
+            return "The commits could not be pushed; they are kept and the next turn pushes them. " + NEXT_STEP
+    if ending.outcome in ("done", "stopped"):
+        again = f" {t.link(ending.url, label)} is as it was." if ending.url else ""
+        return ("No commits, so nothing new to show." if again else "No commits, so no pull request.") + again
+    return NEXT_STEP
+
+
+def _commits(ending: Ending) -> str:
+    shown = ending.commits[-COMMIT_LINES:]
+    earlier = len(ending.commits) - len(shown)
+    lines = [f"_{earlier} commits before_"] if earlier else []
+    lines += [f"`{t.one_line(commit.sha[:9])}` {t.one_line(commit.subject)}" for commit in shown]
+    return "\n".join(lines)
+
+
+def notice_message(notice: Notice) -> Message:
+    """Something that happened beside the turns."""
+    words = [t.person(notice.to.id, notice.to.name)] if notice.to else []
+    if notice.label:
+        words.append(t.link(notice.url, notice.label))
+    words.append(t.quiet(notice.text, 2_000))
+    said = " ".join(words)
+    return Message(said, (_section(said),))
+
+
+def question_message(question: Question) -> Message:
+    """Which repository? Buttons, until somebody has answered."""
+    if question.answer is not None:
+        by = f", chosen by {t.one_line(question.by, 80)}" if question.by else ""
+        said = f"Repository: *{t.one_line(question.answer)}*{by}"
+        return Message(said, (_section(said),))
+    if not question.options:
+        said = f"{t.quiet(question.reason, 1_000)} No repository is enabled: set SHIPMATE_REPOSITORIES and ask again."
+        return Message(said, (_section(said),))
+    said = f"{t.quiet(question.reason, 1_000)} Which repository is it? Press a button, or reply with `owner/name`."
+    options = question.options[:BUTTONS]
+    buttons = [_button(t.plain_label(name), f"{CHOOSE}:{n}", name) for n, name in enumerate(options)]
+    return Message(said, (_section(said), {"type": "actions", "elements": buttons}))
+
+
+def help_message() -> Message:
+    """What an empty mention is answered with."""
+    return Message(HELP, (_section(HELP),))
+
+
+def plain_message(words: str, url: str = "", label: str = "") -> Message:
+    """Words of our own, with a link if given."""
+    said = t.quiet(words, 2_000) + (f" {t.link(url, label)}" if url else "")
+    return Message(said, (_section(said),))
+
+
+def _section(words: str) -> Block:
+    return {"type": "section", "text": _mrkdwn(words)}
+
+
+def _context(words: str) -> Block:
+    return {"type": "context", "elements": [_mrkdwn(words)]}
+
+
+def _mrkdwn(words: str) -> Block:
+    # verbatim: Slack makes no links or mentions of its own out of what looks like one
+    return {"type": "mrkdwn", "text": words or " ", "verbatim": True}
+
+
+def _button(label: str, action: str, value: str) -> Block:
+    return {
+        "type": "button",
+        "text": {"type": "plain_text", "text": label, "emoji": False},
+        "action_id": action,
+        "value": value[:2_000],
+    }

@@ -1,0 +1,333 @@
+"""What an event of Slack's means for us: one dict in, one small record out. Pure; no lookup, no record, no clock.
+
+`desk.py` acts on what comes out. The identity of a prompt is its message's: workspace, channel and ts, so that an
+`app_mention` and a `message` about one post, and every redelivery of both, are the same prompt. Nothing in a payload is
+trusted to have the right shape.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.slack import blocks
+from bot.slack import text as t
+from jobs.events import Attachment
+
+ASIDES = ("(aside)", "!aside")
+STOP_WORDS = ("stop", "stop!", "stop.")
+POSTED = (None, "", "file_share", "thread_broadcast", "bot_message", "me_message")
+LEFT_ALONE = ("message_replied", "channel_join", "channel_leave", "assistant_app_thread")
+FILES_MAX = 20
+
+
+@dataclass(frozen=True)
+class Me:
+    """Who we are in this workspace. `url` is the workspace's own, such as `https://acme.slack.com/`."""
+
+    team: str
+    user: str
+    bot: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Post:
+    """A message. `text` is plain, without our mention; `private` None: the event does not say."""
+
+    team: str
+    channel: str
+    ts: str
+    thread: str
+    user: str
+    text: str
+    files: tuple[Attachment, ...] = ()
+    private: bool | None = None
+    bot: str = ""
+
+    @property
+    def prompt_id(self) -> str:
+        """The identity of the prompt that this message is."""
+        return prompt_id(self.team, self.channel, self.ts)
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Somebody asks us. An empty one asks for help."""
+
+    post: Post
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Somebody says something in a thread, not to us by name: ours if the thread has a session."""
+
+    post: Post
+
+
+@dataclass(frozen=True)
+class Edited:
+    """The text of a message is another one now; `post.text` is the new one."""
+
+    post: Post
+    mentions_us: bool
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A message is gone."""
+
+    team: str
+    channel: str
+    ts: str
+    thread: str
+
+    @property
+    def prompt_id(self) -> str:
+        """The identity of the prompt that this message was."""
+        return prompt_id(self.team, self.channel, self.ts)
+
+
+@dataclass(frozen=True)
+class StopAsked:
+    """Somebody wants the thread's work, or one prompt of it, to stop."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    prompt_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Somebody pressed a repository's button."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    repository: str
+
+
+@dataclass(frozen=True)
+class ViewAsked:
+    """Somebody in a private place wants to look at the session."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Somebody from outside the workspace spoke to us. `mention`: by name; else only a thread of ours is concerned."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    mention: bool
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Nothing for us, and why."""
+
+    reason: str
+
+
+Meaning = Mention | Reply | Edited | Deleted | StopAsked | Chosen | ViewAsked | Refused | Ignored
+
+
+def prompt_id(team: str, channel: str, ts: str) -> str:
+    """`team:channel:ts`."""
+    return f"{team}:{channel}:{ts}"
+
+
+def understand(body: Mapping[str, Any], me: Me, allowed_bots: frozenset[str] = frozenset()) -> Meaning:
+    """What a payload (an event or a pressed button) means."""
+    if body.get("type") == "block_actions":
+        return _pressed(body, me)
+    event = body.get("event")
+    if body.get("type") != "event_callback" or not isinstance(event, dict):
+        return Ignored("not an event")
+    if _text(body, "team_id") not in ("", me.team):
+        return Ignored("an event of another workspace")
+    match event.get("type"):
+        case "app_mention":
+            return _posted(event, me, allowed_bots)
+        case "message":
+            return _message(event, me, allowed_bots)
+        case "agent_session_stopped":
+            return _stopped(event, me)
+    return Ignored("an event that we have no use for")
+
+
+def _message(event: Mapping[str, Any], me: Me, allowed_bots: frozenset[str]) -> Meaning:
+    subtype = event.get("subtype")
+    if subtype == "message_changed":
+        return _changed(event, me, allowed_bots)
+    if subtype == "message_deleted":
+        return _deleted(event, me)
+    if subtype in POSTED:
+        return _posted(event, me, allowed_bots)
+    return Ignored("a message that nobody wrote")
+
+
+def _posted(event: Mapping[str, Any], me: Me, allowed_bots: frozenset[str]) -> Meaning:
+    ts, channel, user = _text(event, "ts"), _text(event, "channel"), _text(event, "user")
+    if not ts or not channel or not (user or event.get("bot_id")):
+        return Ignored("a message without an author or a place")
+    if user == me.user or event.get("bot_id") == me.bot:
+        return Ignored("our own words")
+    bot = _text(event, "bot_id")
+    if bot and not {bot, user} & allowed_bots:
+        return Ignored("another bot")
+    raw, thread = _text(event, "text"), _text(event, "thread_ts") or ts
+    direct = event.get("channel_type") == "im"
+    mentioned = event.get("type") == "app_mention" or me.user in t.mentions(raw) or (direct and thread == ts)
+    if _from_outside(event, me):
+        return Refused(me.team, channel, thread, user, mentioned)
+    post = _post(event, me, channel, ts, thread, user or bot, bot)
+    if mentioned:
+        return _stop_or(Mention(post))
+    return _reply(post, raw, ts)
+
+
+def _reply(post: Post, raw: str, ts: str) -> Meaning:
+    if post.thread == ts:
+        return Ignored("not said to us")
+    if post.text.lower().startswith(ASIDES):
+        return Ignored("an aside")
+    if t.mentions(raw):
+        return Ignored("said to somebody else")
+    if not post.text and not post.files:
+        return Ignored("nothing said")
+    return _stop_or(Reply(post))
+
+
+def _stop_or(meaning: Mention | Reply) -> Meaning:
+    """A message in a thread that is nothing but the word is the Stop button, typed."""
+    post = meaning.post
+    if post.thread != post.ts and post.text.lower() in STOP_WORDS and not post.files:
+        return StopAsked(post.team, post.channel, post.thread, post.user)
+    return meaning
+
+
+def _post(
+    event: Mapping[str, Any], me: Me, channel: str, ts: str, thread: str, user: str, bot: str = ""
+) -> Post:  # fmt: skip
+    return Post(
+        team=me.team,
+        channel=channel,
+        ts=ts,
+        thread=thread,
+        user=user,
+        text=t.plain(t.without_mention(_text(event, "text"), me.user)).strip(),
+        files=_files(event.get("files")),
+        private=_private(event),
+        bot=bot,
+    )
+
+
+def _private(event: Mapping[str, Any]) -> bool | None:
+    kind = event.get("channel_type")
+    return None if kind is None else kind != "channel"
+
+
+def _changed(event: Mapping[str, Any], me: Me, allowed_bots: frozenset[str]) -> Meaning:
+    after, before = event.get("message"), event.get("previous_message")
+    channel = _text(event, "channel")
+    if not isinstance(after, dict) or not isinstance(before, dict) or not channel:
+        return Ignored("an edit without its message")
+    ts, user = _text(after, "ts"), _text(after, "user")
+    thread = _text(after, "thread_ts") or ts
+    if after.get("subtype") == "tombstone":
+        return Deleted(me.team, channel, ts, thread)
+    bot = _text(after, "bot_id")
+    if not ts or user == me.user or (bot and not {bot, user} & allowed_bots):
+        return Ignored("an edit by a bot")
+    raw = _text(after, "text")
+    if raw == _text(before, "text"):
+        return Ignored("the text is the same")
+    if _from_outside(after, me):
+        return Ignored("an edit from outside")
+    said = after | {"channel_type": event.get("channel_type")}
+    return Edited(_post(said, me, channel, ts, thread, user or bot, bot), me.user in t.mentions(raw))
+
+
+def _deleted(event: Mapping[str, Any], me: Me) -> Meaning:
+    before = event.get("previous_message")
+    gone = before if isinstance(before, dict) else {}
+    ts, channel = _text(event, "deleted_ts") or _text(gone, "ts"), _text(event, "channel")
+    if not ts or not channel:
+        return Ignored("a deletion without its message")
+    if gone.get("user") == me.user:
+        return Ignored("our own words")
+    return Deleted(me.team, channel, ts, _text(gone, "thread_ts") or ts)
+
+
+def _stopped(event: Mapping[str, Any], me: Me) -> Meaning:
+    channel = _text(event, "channel") or _text(event, "channel_id")
+    thread, user = _text(event, "thread_ts"), _text(event, "user")
+    if not channel or not thread or not user:
+        return Ignored("a stop without its thread")
+    return StopAsked(me.team, channel, thread, user)
+
+
+def _pressed(body: Mapping[str, Any], me: Me) -> Meaning:
+    actions, user = body.get("actions"), _part(body, "user")
+    channel, message, container = _part(body, "channel"), _part(body, "message"), _part(body, "container")
+    thread = _text(container, "thread_ts") or _text(message, "thread_ts") or _text(message, "ts")
+    place, who = _text(channel, "id") or _text(container, "channel_id"), _text(user, "id")
+    if (
+        not isinstance(actions, list)
+        or not actions
+        or not isinstance(actions[0], dict)
+        or not (place and thread and who)
+    ):
+        return Ignored("a button without its place")
+    if _text(user, "team_id") not in ("", me.team):
+        return Refused(me.team, place, thread, who, True)
+    action, value = _text(actions[0], "action_id"), _text(actions[0], "value")
+    if action == blocks.STOP and value.startswith(f"{me.team}:{place}:"):
+        return StopAsked(me.team, place, thread, who, value)
+    if action.partition(":")[0] == blocks.CHOOSE and value:
+        return Chosen(me.team, place, thread, who, value)
+    if action == blocks.VIEW_PRIVATE:
+        return ViewAsked(me.team, place, thread, who)
+    return Ignored("a button that needs nothing done")
+
+
+def _from_outside(event: Mapping[str, Any], me: Me) -> bool:
+    """Whether the author belongs to another workspace, by any of the fields that say so."""
+    said = (_text(event, name) for name in ("user_team", "source_team", "team"))
+    return any(team and team != me.team for team in said)
+
+
+def _files(found: object) -> tuple[Attachment, ...]:
+    if not isinstance(found, list):
+        return ()
+    files = (file for file in found if isinstance(file, dict) and (file.get("name") or file.get("title")))
+    return tuple(_attachment(file) for file in files)[:FILES_MAX]
+
+
+def _attachment(file: Mapping[str, Any]) -> Attachment:
+    size = file.get("size")
+    return Attachment(
+        name=(_text(file, "name") or _text(file, "title"))[:255],
+        mimetype=_text(file, "mimetype")[:100],
+        url=_text(file, "url_private")[:2_000],
+        bytes=size if isinstance(size, int) and size >= 0 else 0,
+    )
+
+
+def _text(found: Mapping[str, Any], name: str) -> str:
+    value = found.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _part(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = found.get(name)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,293 @@
+"""A session's events, folded into what a thread shows. Pure and client neutral; the records are in `bot/cards.py`.
+
+`bot/slack/relay.py` folds each changed session with `fold_view` and posts what came of it; `bot/web/pages.py` shows the
+same view as a page.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bot.cards import Card, Ending, Notice, Publishing, Question, ThreadView
+from bot.phases import phase_of
+from jobs import events as e
+from jobs.events import Author, Event
+from jobs.session import Session, Status, apply
+
+S = Status
+STEPS_SHOWN = 3
+
+
+def fold_view(events: Iterable[Event], view: ThreadView | None = None) -> ThreadView | None:
+    """Fold events, onto `view` if given; None without any. Folding a log in two parts gives the same."""
+    for event in events:
+        view = _next(view, event)
+    return view
+
+
+def _next(view: ThreadView | None, event: Event) -> ThreadView:
+    session = apply(view.session if view else None, event)
+    if view is None:
+        return ThreadView(session)
+    change = _CHANGES.get(type(event), _unchanged)(view, event)
+    after = replace(view, session=session, **change)
+    return replace(after, cards=tuple(replace(card, phase=phase_of(after, card)) for card in after.cards))
+
+
+# -- what one event changes: each takes the view before it, whose session does not know the event yet ------------------
+
+Change = dict[str, Any]
+
+
+def _unchanged(_view: ThreadView, _event: Any) -> Change:
+    return {}
+
+
+def _received(view: ThreadView, event: e.PromptReceived) -> Change:
+    prompt = event.prompt
+    card = Card(
+        id=prompt.id,
+        author=prompt.author,
+        text=prompt.text,
+        attachments=tuple(file.name for file in prompt.attachments),
+        asked=prompt.received_at or event.at,
+        isolated=view.session.isolated,
+    )
+    return {"cards": (*view.cards, card)}
+
+
+def _edited(view: ThreadView, event: e.PromptEdited) -> Change:
+    return _card(view, event.prompt_id, text=event.text, edited=True)
+
+
+def _withdrawn(view: ThreadView, event: e.PromptWithdrawn) -> Change:
+    change = _card(view, event.prompt_id, state="withdrawn", error=event.reason, ended=event.at)
+    gave_up = view.session.status is S.FAILED
+    card = next((card for card in view.cards if card.id == event.prompt_id), None)
+    if gave_up and card is not None:
+        text = f"I could not do this: {_sentence(event.reason)} Reply here and I try again."
+        change |= _notice(view, event.at, text, to=card.author)
+    return change
+
+
+def _asked(view: ThreadView, event: e.RepositoryAsked) -> Change:
+    return {"question": Question("question", event.at, event.options, event.reason)}
+
+
+def _chosen(view: ThreadView, event: e.RepositoryChosen) -> Change:
+    if view.question is None:
+        return {}
+    by = event.by.name if event.by else ""
+    return {"question": replace(view.question, answer=event.repository, by=by)}
+
+
+def _box_started(view: ThreadView, event: e.BoxStarted) -> Change:
+    told = tuple(replace(card, isolated=event.isolated) if card.live else card for card in view.cards)
+    return {"cards": told, "runner_phase": "", "trouble": ""}
+
+
+def _delivered(view: ThreadView, event: e.PromptDelivered) -> Change:
+    known = next(card for card in view.cards if card.id == event.prompt_id)
+    fresh = {} if event.again else {"task": "", "plan": (), "steps": (), "steps_taken": 0}
+    began = known.began if event.again and known.began else event.at
+    return _card(view, event.prompt_id, state="running", turn=event.turn, began=began, stop_by=None, **fresh)
+
+
+def _restated(view: ThreadView, event: e.TaskRestated) -> Change:
+    return _of_turn(view, event.turn, task=event.text)
+
+
+def _planned(view: ThreadView, event: e.PlanUpdated) -> Change:
+    return _of_turn(view, event.turn, plan=event.entries)
+
+
+def _stepped(view: ThreadView, event: e.StepStarted) -> Change:
+    card = _running(view, event.turn)
+    if card is None:
+        return {}
+    steps = (*card.steps, event.title)[-STEPS_SHOWN:]
+    return _card(view, card.id, steps=steps, steps_taken=card.steps_taken + 1)
+
+
+def _stop_asked(view: ThreadView, event: e.StopRequested) -> Change:
+    return _of_turn(view, event.turn, stop_by=event.by.name if event.by else "")
+
+
+def _ended(view: ThreadView, event: e.TurnEnded) -> Change:
+    card = _running(view, event.turn)
+    if card is None:
+        return {}
+    error, commits = event.error or "", event.commits
+    change = _card(
+        view, card.id, state="ended", ended=event.at, outcome=event.outcome, error=error, commits=commits
+    )  # fmt: skip
+    return change | {"endings": (*view.endings, _ending(view.session, card, event))}
+
+
+def _ending(session: Session, card: Card, event: e.TurnEnded) -> Ending:
+    """What the person is told. Commits that were pushed are awaited in the pull request before it is said."""
+    shown = session.pull_request
+    publishing = _publishing(session, event)
+    return Ending(
+        id=f"end:{event.turn}",
+        to=card.author,
+        task=card.task,
+        turn=event.turn,
+        outcome=event.outcome,
+        summary=event.summary,
+        error=event.error or "",
+        commits=event.commits,
+        ended=event.at,
+        publishing=publishing,
+        settled=None if publishing == "pending" else event.at,
+        head=event.head,
+        branch=session.branch,
+        pull_request=shown.number if shown else None,
+        url=shown.url if shown else "",
+    )
+
+
+def _publishing(session: Session, event: e.TurnEnded) -> Publishing:
+    """What becomes of the turn's commits, by the rule of `Session.unpublished`."""
+    shown = session.pull_request.head if session.pull_request else ""
+    if event.pushed and event.head and event.head != shown:
+        return "pending"
+    if not event.commits:
+        return "nothing"
+    return "shown" if event.pushed and shown else "unpushed"
+
+
+def _box_lost(view: ThreadView, event: e.BoxLost) -> Change:
+    return _interrupted(view) | {"trouble": f"the box was lost ({event.reason})"}
+
+
+def _parked(view: ThreadView, _event: e.BoxParked) -> Change:
+    return _interrupted(view)
+
+
+def _interrupted(view: ThreadView) -> Change:
+    """The running prompt waits again, for the next box."""
+    turn = view.session.turn
+    return {} if turn is None else _card(view, turn.prompt.id, state="waiting", stop_by=None)
+
+
+def _start_failed(_view: ThreadView, event: e.StartFailed) -> Change:
+    return {"trouble": event.reason}
+
+
+def _ready(_view: ThreadView, _event: e.AgentReady) -> Change:
+    return {"runner_phase": "", "trouble": ""}
+
+
+def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:
+    """The endings whose commits it shows: those up to the one with its head."""
+    last = next((n for n, ending in enumerate(view.endings) if ending.head == event.head), len(view.endings) - 1)
+    met = [x for x in view.endings[: last + 1] if x.publishing in ("pending", "failed")]
+    endings = tuple(_shown(ending, event) if ending in met else ending for ending in view.endings)
+    change: Change = {"endings": endings}
+    late = [ending for ending in met if ending.publishing == "failed"]
+    if late:
+        text = "is there now." if event.opened else "is up to date now."
+        change |= _pull_notice(view, event.number, event.url, event.at, text, to=late[-1].to)
+    return change
+
+
+def _shown(ending: Ending, event: e.PullRequestPublished) -> Ending:
+    settled = ending.settled or event.at
+    return replace(
+        ending, publishing="shown", settled=settled, pull_request=event.number, url=event.url, trouble=""
+    )  # fmt: skip
+
+
+def _publish_failed(view: ThreadView, event: e.PublishFailed) -> Change:
+    """Said once, in the ending of the turn; later failures of the same work change its words only."""
+    what_next = "I go on trying." if event.retry_at is not None else "Mend it, then reply here and I try again."
+    trouble = f"{_sentence(event.reason)} {what_next}"
+    hit = ("pending", "failed")
+    endings = tuple(
+        replace(x, publishing="failed", trouble=trouble, settled=x.settled or event.at) if x.publishing in hit else x
+        for x in view.endings
+    )
+    return {"endings": endings}
+
+
+def _pull_closed(view: ThreadView, event: e.PullRequestClosed) -> Change:
+    verb = "was merged" if event.merged else "was closed without merging"
+    return _forge_notice(view, event, f"{verb} by {event.by}." if event.by else f"{verb}.")
+
+
+def _pull_reviewed(view: ThreadView, event: e.PullRequestReviewed) -> Change:
+    by = event.by or "somebody"
+    verdicts = {
+        "approved": f"was approved by {by}.",
+        "changes_requested": f"needs changes, says {by}. Reply here with what I should change.",
+        "commented": f"was commented on by {by}.",
+    }
+    return _forge_notice(view, event, verdicts.get(event.verdict, f"was reviewed by {by}."))
+
+
+def _forge_notice(view: ThreadView, event: e.PullRequestClosed | e.PullRequestReviewed, text: str) -> Change:
+    shown = view.session.pull_request
+    url = shown.url if shown is not None and shown.number == event.number else ""
+    return _pull_notice(view, event.number, url, event.at, text)
+
+
+def _pull_notice(view: ThreadView, number: int, url: str, at: float, text: str, to: Author | None = None) -> Change:
+    return _notice(view, at, text, to=to, label=f"Pull request #{number}", url=url)
+
+
+def _noted(view: ThreadView, event: e.Noted) -> Change:
+    card = next((card for card in view.cards if card.id == event.prompt_id), None)
+    return _notice(view, event.at, event.text, to=card.author if card else None)
+
+
+def _notice(
+    view: ThreadView, at: float, text: str, *, to: Author | None = None, label: str = "", url: str = ""
+) -> Change:
+    """One more notice; its id is its number, which the log decides."""
+    notice = Notice(id=f"notice:{len(view.notices) + 1}", at=at, text=text, to=to, label=label, url=url)
+    return {"notices": (*view.notices, notice)}
+
+
+def _card(view: ThreadView, prompt_id: str, **change: Any) -> Change:
+    return {"cards": tuple(replace(c, **change) if c.id == prompt_id else c for c in view.cards)}
+
+
+def _running(view: ThreadView, turn: int) -> Card | None:
+    return next((card for card in view.cards if card.turn == turn and card.state == "running"), None)
+
+
+def _of_turn(view: ThreadView, turn: int, **change: Any) -> Change:
+    card = _running(view, turn)
+    return {} if card is None else _card(view, card.id, **change)
+
+
+_CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
+    e.PromptReceived: _received,
+    e.PromptEdited: _edited,
+    e.PromptWithdrawn: _withdrawn,
+    e.RepositoryAsked: _asked,
+    e.RepositoryChosen: _chosen,
+    e.StartFailed: _start_failed,
+    e.BoxStarted: _box_started,
+    e.PhaseReached: lambda _view, event: {"runner_phase": event.phase},
+    e.AgentReady: _ready,
+    e.PromptDelivered: _delivered,
+    e.TaskRestated: _restated,
+    e.PlanUpdated: _planned,
+    e.StepStarted: _stepped,
+    e.StopRequested: _stop_asked,
+    e.TurnEnded: _ended,
+    e.BoxLost: _box_lost,
+    e.BoxParked: _parked,
+    e.PublishFailed: _publish_failed,
+    e.PullRequestPublished: _published,
+    e.PullRequestClosed: _pull_closed,
+    e.PullRequestReviewed: _pull_reviewed,
+    e.Noted: _noted,
+}
+
+
+def _sentence(text: str) -> str:
+    words = text.strip()
+    return words if words.endswith((".", "!", "?", "…")) else words + "."
