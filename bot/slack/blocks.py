@@ -129,7 +129,7 @@ def _trouble(card: Card) -> list[Block]:
 
 def _buttons(card: Card, where: Where) -> Block:
     stop = _button("Stop", STOP, card.id) | {"style": "danger"}
-    return {"type": "actions", "elements": ([stop] if card.live else []) + [_view(where)]}
+    return {"type": "actions", "elements": ([stop] if card.live and card.stop_by is None else []) + [_view(where)]}
 
 
 def _view(where: Where) -> Block:
@@ -197,7 +197,7 @@ def notice_message(notice: Notice) -> Message:
     if notice.label:
         words.append(t.link(notice.url, notice.label))
     words.append(t.quiet(notice.text, 2_000))
-    said = " ".join(words)
+    said = " ".join(words).strip() or "…"
     return Message(said, (_section(said),))
 
 

@@ -10,7 +10,7 @@ import unicodedata
 
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 _USER = re.compile(r"[UW][A-Z0-9]{1,20}")
-_TOKEN = re.compile(r"<([@#!]?)([^<>|\s]*[^<>|]*)(?:\|([^<>]*))?>")
+_TOKEN = re.compile(r"<(?:([@#!])([^<>|\s][^<>|]*)|([a-z][a-z0-9+.-]*:[^<>|\s]+))(?:\|([^<>]*))?>")
 _BROADCAST = re.compile(r"@(?=(?:here|channel|everyone|group)\b)", re.IGNORECASE)
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _FENCE = "```"
@@ -43,11 +43,15 @@ def plain(text: str) -> str:
 
 
 def _said(found: re.Match[str]) -> str:
-    sigil, target, label = found.group(1), found.group(2), found.group(3)
+    sigil, target, url, label = found.groups()
     if sigil == "!":
         return label or "@" + target.split("^")[0]
     if sigil:
         return sigil + (label or target).lstrip("@#")
+    return _address(url, label)
+
+
+def _address(target: str, label: str | None) -> str:
     if not label or label == target or target.removeprefix("mailto:") == label or target.endswith("//" + label):
         return target.removeprefix("mailto:")
     return f"{label} ({target})"
@@ -136,5 +140,5 @@ def _belongs(char: str) -> bool:
 
 def plain_label(text: str, limit: int = 75) -> str:
     """Words for a `plain_text` object, where nothing has a meaning; at most `limit` characters."""
-    line = " ".join(_printable(text).split())
+    line = " ".join(_printable(text).split()) or _ELLIPSIS
     return line if _length(line) <= limit else "".join(_clusters(line[: limit - 1])).rstrip() + _ELLIPSIS

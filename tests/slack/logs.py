@@ -1,0 +1,163 @@
+"""Legal logs to fold, for the tests of this folder: stories told by commands, and any stories at all."""
+
+import random
+from collections.abc import Callable, Iterator
+
+from jobs import commands as c
+from jobs import frames as f
+from jobs.events import Author, Event, Place, Prompt
+from jobs.session import IllegalEvent, Rules, Session, fold
+
+ADA = Author(id="U01ADA", name="Ada", email="ada@acme.test")
+GRACE = Author(id="U02GRACE", name="Grace", email="grace@acme.test")
+PLACE = Place(client="slack", team="T1", channel="C1", thread="1.000001")
+RULES = Rules()
+SID = "stest"
+HEAD = "a" * 40
+
+
+class Log:
+    """A log under way: give commands, read `events`."""
+
+    def __init__(self, place: Place = PLACE) -> None:
+        self.place = place
+        self.now = 1_000.0
+        self.events: list[Event] = []
+
+    @property
+    def session(self) -> Session | None:
+        return fold(self.events)
+
+    def do(self, command: c.Command, after: float = 1.0) -> "Log":
+        self.now += after
+        for event in c.decide(self.session, command, self.now, RULES):
+            self.events.append(event.model_copy(update={"seq": len(self.events) + 1}))
+        return self
+
+    def ask(
+        self, n: int = 1, who: Author = ADA, text: str = "Fix the fuel test", repository: str | None = "acme/rocket"
+    ) -> "Log":
+        prompt = Prompt(id=f"T1:C1:1.00000{n}", author=who, text=text, received_at=self.now + 1)
+        choice = (
+            c.Choice(repository, "main")
+            if repository
+            else c.Choice(options=("acme/rocket", "acme/site"), reason="Two fit.")
+        )
+        return self.do(c.Submit(SID, self.place, prompt, choice, "rehearsal"))
+
+    def hear(self, *frames: f.AnyFrame) -> "Log":
+        assert self.session is not None
+        return self.do(c.Hear(self.session.generation, frames))
+
+    def boot(self, isolated: bool = True, start: str = "image") -> "Log":
+        assert self.session is not None
+        generation = self.session.generation
+        self.do(c.BeginStart(generation))
+        self.do(c.FinishStart(generation + 1, f"{SID}-{generation + 1}", start, "img", isolated))  # type: ignore[arg-type]
+        self.do(c.Attach(generation + 1, 1))
+        return self
+
+    def ready(self) -> "Log":
+        return self.hear(f.Ready(n=1, at=self.now, kind="ready", conversation="c", resumed=False, head=HEAD))
+
+    def work(self, turn: int = 1) -> "Log":
+        return self.hear(
+            f.Started(n=2, at=self.now, kind="turn_started", turn=turn),
+            f.Restated(n=3, at=self.now, kind="restated", turn=turn, text="I will fix the rounding of tanks."),
+            f.Step(n=4, at=self.now, kind="step", turn=turn, title="Read rocket/fuel.py", tool="read"),
+        )
+
+    def end(self, turn: int = 1, outcome: str = "done", commits: int = 1, pushed: bool = True, **more: str) -> "Log":
+        made = tuple(
+            {"sha": f"{n:040x}", "subject": f"Change {n}", "author": ADA.signature} for n in range(1, commits + 1)
+        )
+        ended = {
+            "n": 9, "at": self.now, "kind": "turn_ended", "turn": turn, "outcome": outcome, "commits": made,
+            "pushed": pushed and commits > 0, "head": f"{turn:040x}", "summary": "Tanks round up now.",
+        }  # fmt: skip
+        return self.hear(f.Ended.model_validate(ended | more))
+
+    def publish(self, turn: int = 1, opened: bool = True) -> "Log":
+        self.do(c.BeginPublish())
+        return self.do(c.FinishPublish(7, "https://forge.test/acme/rocket/pull/7", f"{turn:040x}", opened))
+
+
+def done() -> Log:
+    """Ada asks, the agent works, the pull request opens."""
+    return Log().ask().boot().ready().work().end().publish()
+
+
+def any_log(seed: int, length: int = 60) -> list[Event]:
+    """Some legal log: random commands in random order, the refused ones left out."""
+    chance = random.Random(seed)
+    log = Log().ask(repository=chance.choice(["acme/rocket", None]))
+    for _ in range(length):
+        try:
+            log.do(chance.choice(_COMMANDS)(log, chance), after=chance.choice([0.1, 1, 30, 400]))
+        except (c.Refused, IllegalEvent):  # a runner that has not attached cannot be heard: its fence is older
+            continue
+    return log.events
+
+
+def halves(events: list[Event]) -> Iterator[tuple[list[Event], list[Event]]]:
+    for cut in range(1, len(events)):
+        yield events[:cut], events[cut:]
+
+
+def _session(log: Log) -> Session:
+    assert log.session is not None
+    return log.session
+
+
+def _prompt(log: Log, chance: random.Random) -> str:
+    return f"T1:C1:1.00000{chance.randint(1, 6)}"
+
+
+def _submit(log: Log, chance: random.Random) -> c.Command:
+    prompt = Prompt(
+        id=_prompt(log, chance), author=chance.choice([ADA, GRACE]), text=f"Do {chance.random()}", received_at=log.now
+    )
+    choice = (
+        c.Choice("acme/rocket", "main") if chance.random() < 0.5 else c.Choice(options=("acme/rocket",), reason="?")
+    )
+    return c.Submit(SID, PLACE, prompt, choice, "rehearsal")
+
+
+def _hear(log: Log, chance: random.Random) -> c.Command:
+    turn, tip = _session(log).turns, f"{chance.randint(1, 9):040x}"
+    frames: list[f.AnyFrame] = [
+        f.Phase(n=1, at=0, kind="phase", phase=chance.choice(["agent_starting", "syncing", "agent_restarting"])),
+        f.Ready(n=1, at=0, kind="ready", conversation="c", resumed=False, head=HEAD),
+        f.Started(n=1, at=0, kind="turn_started", turn=turn),
+        f.Restated(n=1, at=0, kind="restated", turn=turn, text="I will"),
+        f.Step(n=1, at=0, kind="step", turn=turn, title="Read", tool="read"),
+        f.Ended(n=1, at=0, kind="turn_ended", turn=turn, outcome="done", head=tip, pushed=chance.random() < 0.5),
+        f.Unready(n=1, at=0, kind="unready", reason="the agent is missing"),
+    ]  # fmt: skip
+    return c.Hear(_session(log).generation, (chance.choice(frames),))
+
+
+_COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
+    _submit,
+    _hear,
+    _hear,
+    _hear,
+    _hear,
+    lambda log, r: c.EditPrompt(_prompt(log, r), f"Rather {r.random()}"),
+    lambda log, r: c.WithdrawPrompt(_prompt(log, r), "its message was deleted"),
+    lambda log, r: c.ChooseRepository("acme/rocket", "main", GRACE),
+    lambda log, r: c.Stop(GRACE, r.choice([None, _prompt(log, r)])),
+    lambda log, r: c.BeginStart(_session(log).generation),
+    lambda log, r: c.FinishStart(_session(log).generation, "b", r.choice(["cold", "snapshot"]), None, r.random() < 0.5),
+    lambda log, r: c.FailStart(_session(log).generation, "no space", r.choice([None, 1.0])),
+    lambda log, r: c.Attach(_session(log).generation, 1),
+    lambda log, r: c.BeginPark(_session(log).generation),
+    lambda log, r: c.FinishPark(_session(log).generation, "snap"),
+    lambda log, r: c.LoseBox(_session(log).generation, "out of memory"),
+    lambda log, r: c.BeginPublish(),
+    lambda log, r: c.FinishPublish(7, "https://forge.test/7", _session(log).head, True),
+    lambda log, r: c.FailPublish(_session(log).head, "the forge is down", r.choice([None, 5.0])),
+    lambda log, r: c.ClosePullRequest(7, True, "grace"),
+    lambda log, r: c.ReviewPullRequest(7, "approved", "grace"),
+    lambda log, r: c.Tick(),
+]  # fmt: skip

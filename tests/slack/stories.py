@@ -1,0 +1,74 @@
+"""The stories whose threads are kept as golden files; `make golden` writes them again."""
+
+from pathlib import Path
+
+from bot.slack import blocks
+from bot.slack.blocks import Message, Where
+from bot.view import fold_view
+from jobs import commands as c
+from jobs import frames as f
+from jobs.events import PlanEntry
+from tests.slack.logs import GRACE, Log, done
+
+WHERE = Where("s1", "acme/rocket", "https://ship.test/view/s1?signature=x")
+GOLDEN = Path(__file__).parent / "golden"
+PLAN = (
+    PlanEntry(text="Find the bug", status="completed"),
+    PlanEntry(text="Mend it", status="in_progress"),
+    PlanEntry(text="Run the tests"),
+)
+
+
+def working() -> Log:
+    return Log().ask().boot().ready().work().hear(f.Plan(n=1, at=0, kind="plan", turn=1, entries=PLAN))
+
+
+def words(message: Message) -> str:
+    """Everything that a person reads in a message, a line for each block."""
+    lines = []
+    for block in message.blocks:
+        parts = block.get("elements") or [block]
+        for part in parts:
+            said = part["text"]["text"] if isinstance(part["text"], dict) else part["text"]
+            lines.append(f"[{said}]" if part["type"] == "button" else said)
+    return "\n".join(lines)
+
+
+def everything(log: Log) -> str:
+    """The whole thread, as a person reads it a minute after its last event."""
+    view = fold_view(log.events)
+    assert view is not None
+    messages = [blocks.card_message(card, WHERE, log.now + 60) for card in view.cards]
+    messages += [blocks.question_message(view.question)] if view.question else []
+    messages += [blocks.ending_message(ending) for ending in view.endings]
+    messages += [blocks.notice_message(notice) for notice in view.notices]
+    return "\n--\n".join(f"({message.text})\n{words(message)}" for message in messages) + "\n"
+
+
+STORIES = {
+    "waiting": Log().ask().ask(2, GRACE, "and the docs").do(c.EditPrompt("T1:C1:1.000002", "and the README")),
+    "asking": Log().ask(repository=None),
+    "chosen": Log().ask(repository=None).do(c.ChooseRepository("acme/site", "main", GRACE)),
+    "working": working(),
+    "not_isolated": Log().ask().boot(isolated=False).ready().work(),
+    "stopping": working().do(c.Stop(GRACE)),
+    "done": done(),
+    "no_commits": Log().ask().boot().ready().work().end(commits=0),
+    "failed": Log().ask().boot().ready().end(outcome="failed", commits=0, error="The model refused: no credit left."),
+    "not_pushed": Log().ask().boot().ready().end(pushed=False, error="The forge could not be reached."),
+    "publish_failed": Log().ask().boot().ready().end().do(c.BeginPublish()).do(c.FailPublish("h", "no rights", None)),
+    "given_up": Log().ask().do(c.BeginStart(0)).do(c.FailStart(1, "acme/rocket is not there", None)),
+    "merged": done().do(c.ClosePullRequest(7, True, "grace")),
+}
+
+
+def golden() -> dict[Path, str]:
+    """Every golden file of this folder, and what it should say."""
+    return {GOLDEN / f"{story}.txt": everything(log) for story, log in STORIES.items()}
+
+
+def write() -> None:
+    """Write them all; look at the difference before committing it."""
+    GOLDEN.mkdir(exist_ok=True)
+    for path, text in golden().items():
+        path.write_text(text)

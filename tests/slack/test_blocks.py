@@ -1,0 +1,166 @@
+"""What a thread looks like in Slack: golden messages, and limits that hold whatever anybody says."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.cards import Card, Ending, Notice, Question
+from bot.slack import blocks
+from bot.slack.blocks import Message, Where
+from bot.view import fold_view
+from jobs.events import Author, Commit, PlanEntry
+from tests.slack.logs import ADA, done
+from tests.slack.stories import WHERE, golden, working
+
+
+@pytest.mark.parametrize("path", golden(), ids=lambda path: path.stem)
+def test_a_thread_reads_as_its_golden_file_says(path: Path) -> None:
+    assert golden()[path] == path.read_text()
+
+
+def test_the_stop_button_carries_the_prompt_and_goes_when_there_is_nothing_to_stop() -> None:
+    view = fold_view(working().events)
+    assert view is not None
+    card = view.cards[0]
+    stop, look = blocks.card_message(card, WHERE).blocks[-1]["elements"]
+    assert (stop["action_id"], stop["value"]) == ("stop", "T1:C1:1.000001")
+    assert look["url"] == WHERE.view_url
+    (look,) = blocks.card_message(replace(card, state="ended", outcome="done"), WHERE).blocks[-1]["elements"]
+    assert look["action_id"] == "view"
+
+
+def test_in_a_private_place_view_is_a_button_without_an_address() -> None:
+    view = fold_view(working().events)
+    assert view is not None
+    _, look = blocks.card_message(view.cards[0], Where("s1", "acme/rocket")).blocks[-1]["elements"]
+    assert (look["action_id"], look["value"], look.get("url")) == ("view_private", "s1", None)
+
+
+def test_every_repository_has_a_button_with_an_id_of_its_own() -> None:
+    question = Question("question", 0.0, tuple(f"acme/r{n}" for n in range(40)), "Many fit.")
+    buttons = blocks.question_message(question).blocks[1]["elements"]
+    assert [button["value"] for button in buttons] == [f"acme/r{n}" for n in range(20)]
+    assert len({button["action_id"] for button in buttons}) == 20
+
+
+def test_elapsed_time_alone_does_not_change_the_digest_without_now() -> None:
+    view = fold_view(working().events)
+    assert view is not None
+    card = view.cards[0]
+    assert blocks.card_message(card, WHERE).digest == blocks.card_message(card, WHERE).digest
+    assert blocks.card_message(card, WHERE, card.asked + 60) != blocks.card_message(card, WHERE, card.asked + 90)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(-3, "0 s"), (42.9, "42 s"), (185, "3 min 5 s"), (7_800, "2 h 10 min")])
+def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
+    assert blocks.duration(seconds) == said
+
+
+anything = st.text(max_size=60) | st.sampled_from(
+    [
+        "<!channel>",
+        "<@U99EVIL>",
+        "<https://evil.test|Pull request #7>",
+        "@here",
+        "x" * 41_000,
+        "```" + "y" * 5_000,
+        "&" * 4_000,
+        "*_~`",
+    ]
+)
+people = st.builds(Author, id=st.sampled_from(["U01ADA", "<!here>", ""]), name=anything, email=anything)
+cards = st.builds(
+    Card,
+    id=st.just("T1:C1:1.1"),
+    author=people,
+    text=anything,
+    attachments=st.lists(anything, max_size=30).map(tuple),
+    asked=st.floats(0, 1e9),
+    state=st.sampled_from(["waiting", "running", "ended", "withdrawn"]),
+    phase=anything,
+    task=anything,
+    plan=st.lists(st.builds(PlanEntry, text=anything), max_size=50).map(tuple),
+    steps=st.lists(anything, max_size=3).map(tuple),
+    steps_taken=st.integers(0, 99),
+    error=anything,
+    outcome=st.sampled_from([None, "done", "failed"]),
+    isolated=st.booleans(),
+)
+endings = st.builds(
+    Ending,
+    id=st.just("end:1"),
+    to=people,
+    task=anything,
+    turn=st.just(1),
+    outcome=st.sampled_from(["done", "stopped", "failed", "timed_out", "interrupted"]),
+    summary=anything,
+    error=anything,
+    commits=st.lists(st.builds(Commit, sha=anything, subject=anything, author=anything), max_size=500).map(tuple),
+    ended=st.just(0.0),
+    publishing=st.sampled_from(["nothing", "unpushed", "pending", "shown", "failed"]),
+    settled=st.none(),
+    branch=anything,
+    pull_request=st.just(7),
+    url=st.sampled_from(["https://forge.test/7", "javascript:alert(1)", "https://x.test/|<!here>"]),
+    trouble=anything,
+)
+notices = st.builds(
+    Notice, id=st.just("n"), at=st.just(0.0), text=anything, to=st.none() | people, label=anything, url=anything
+)
+questions = st.builds(
+    Question, id=st.just("q"), at=st.just(0.0), options=st.lists(anything, max_size=60).map(tuple), reason=anything,
+    answer=st.none() | anything, by=anything,
+)  # fmt: skip
+messages = (
+    st.builds(blocks.card_message, cards, st.just(WHERE), st.none() | st.just(2e9))
+    | st.builds(blocks.ending_message, endings)
+    | st.builds(blocks.notice_message, notices)
+    | st.builds(blocks.question_message, questions)
+)
+
+
+@given(messages)
+@settings(max_examples=150, deadline=None)
+def test_whatever_anybody_says_slack_takes_it_and_nobody_else_is_mentioned(message: Message) -> None:
+    assert len(message.blocks) <= 50
+    assert 0 < units(message.text) <= 4_000
+    assert units(json.dumps(message.blocks, ensure_ascii=False)) <= 13_200
+    for text in texts(list(message.blocks)):
+        limit = 75 if text["type"] == "plain_text" else 3_000
+        assert 0 < units(text["text"]) <= limit
+        if text["type"] == "mrkdwn":
+            assert text["verbatim"] is True
+            assert_quiet(text["text"])
+    assert_quiet(message.text)
+
+
+def assert_quiet(said: str) -> None:
+    """Angle brackets hold only the mention of the one person and links to the web, with no brackets inside."""
+    for inside in re.findall(r"<([^>]*)>", said):
+        assert inside == "@U01ADA" or re.fullmatch(r"https?://[^\s<>|]+\|[^<>|]*", inside), said
+    assert not re.search(r"@(here|channel|everyone)\b", said)
+
+
+def units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def texts(found: Any) -> list[dict[str, Any]]:
+    if isinstance(found, list):
+        return [text for item in found for text in texts(item)]
+    if not isinstance(found, dict):
+        return []
+    mine = [found] if found.get("type") in ("mrkdwn", "plain_text") else []
+    return mine + [text for value in found.values() for text in texts(value)]
+
+
+def test_the_ending_names_only_the_person_who_asked() -> None:
+    view = fold_view(done().events)
+    assert view is not None
+    assert blocks.ending_message(view.endings[0]).text.startswith(f"<@{ADA.id}> Done. <https://forge.test/")

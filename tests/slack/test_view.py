@@ -1,0 +1,206 @@
+"""A session's log as cards, endings, notices and a question: what a person in the thread is told, and when."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.cards import Card, ThreadView
+from bot.phases import _PHASE_OF
+from bot.view import fold_view
+from jobs import commands as c
+from jobs import frames as f
+from jobs.events import PlanEntry
+from jobs.session import Status
+from tests.slack.logs import ADA, GRACE, Log, any_log, done, halves
+
+
+def view_of(log: Log) -> ThreadView:
+    view = fold_view(log.events)
+    assert view is not None
+    return view
+
+
+def only_card(log: Log) -> Card:
+    (card,) = view_of(log).cards
+    return card
+
+
+def test_every_status_has_a_human_word() -> None:
+    assert set(_PHASE_OF) == set(Status)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_a_log_folded_in_two_halves_gives_the_same_view(seed: int) -> None:
+    events = any_log(seed)
+    whole = fold_view(events)
+    for first, second in list(halves(events))[:: max(1, len(events) // 6)]:
+        assert fold_view(second, fold_view(first)) == whole
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_in_any_legal_log_every_prompt_has_one_card_with_words_for_its_phase(seed: int) -> None:
+    view = fold_view(any_log(seed))
+    assert view is not None
+    assert [card.id for card in view.cards] == list(view.session.seen)
+    assert all(card.phase for card in view.cards)
+    waiting = [card.id for card in view.cards if card.state == "waiting"]
+    assert waiting == sorted((prompt.id for prompt in view.session.queue), key=list(view.session.seen).index)
+    assert [card.id for card in view.cards if card.state == "running"] == (
+        [view.session.turn.prompt.id] if view.session.turn else []
+    )
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_ids_are_unique_and_never_change_while_a_log_grows(seed: int) -> None:
+    events = any_log(seed)
+    seen: list[str] = []
+    view = None
+    for event in events:
+        view = fold_view([event], view)
+        assert view is not None
+        ids = [card.id for card in view.cards] + [e.id for e in view.endings] + [n.id for n in view.notices]
+        assert len(set(ids)) == len(ids)
+        assert set(seen) <= set(ids)
+        seen = ids
+
+
+@pytest.mark.parametrize(
+    ("log", "phase"),
+    [
+        (Log().ask(repository=None), "Waiting to hear which repository"),
+        (Log().ask(), "Waiting for a box"),
+        (Log().ask().do(c.BeginStart(0)), "Making a box"),
+        (Log().ask().do(c.BeginStart(0)).do(c.FailStart(1, "no space", 5.0)), "Trying again: no space"),
+        (
+            Log().ask().do(c.BeginStart(0)).do(c.FinishStart(1, "b", "cold", None, True)),
+            "Box started from scratch, connecting",
+        ),
+        (Log().ask().boot(), "Box started from the repository's image, getting ready"),
+        (Log().ask().boot(start="snapshot"), "Box woken from its snapshot, getting ready"),
+        (
+            Log().ask().boot().hear(f.Phase(n=1, at=0, kind="phase", phase="syncing")),
+            "Box started from the repository's image, fetching the repository",
+        ),
+        (Log().ask().boot().ready(), "Working"),
+        (Log().ask().boot().ready().do(c.Stop(GRACE)), "Stopping, as Grace asked"),
+        (Log().ask().boot().ready().do(c.LoseBox(1, "killed")), "Trying again: the box was lost (killed)"),
+        (Log().ask().do(c.Stop(GRACE)), "Withdrawn: stopped by Grace before it began"),
+        (Log().ask().boot().ready().end(outcome="timed_out"), "Ran out of time"),
+        (done(), "Done"),
+    ],
+)  # fmt: skip
+def test_a_card_says_how_far_it_is(log: Log, phase: str) -> None:
+    assert only_card(log).phase == phase
+
+
+def test_a_second_prompt_waits_its_turn_and_says_how_many_are_ahead() -> None:
+    log = Log().ask(1).boot().ready().ask(2, GRACE).ask(3, ADA)
+    assert [card.phase for card in view_of(log).cards] == [
+        "Working",
+        "Waiting its turn (1 ahead)",
+        "Waiting its turn (2 ahead)",
+    ]
+    log.end()
+    assert [card.phase for card in view_of(log).cards] == ["Done", "Working", "Waiting its turn (1 ahead)"]
+
+
+def test_a_turn_that_is_delivered_again_after_its_box_was_lost_says_so() -> None:
+    log = Log().ask().boot().ready().work().do(c.LoseBox(1, "killed")).boot(start="snapshot").ready()
+    card = only_card(log)
+    assert card.phase == "Working on it again, after the box was interrupted"
+    assert card.turn == 2
+    assert card.task
+
+
+def test_the_last_steps_are_kept_and_all_are_counted() -> None:
+    log = Log().ask().boot().ready()
+    steps = [f.Step(n=n, at=0, kind="step", turn=1, title=f"step {n}") for n in range(1, 6)]
+    card = only_card(log.hear(*steps))
+    assert card.steps == ("step 3", "step 4", "step 5")
+    assert card.steps_taken == 5
+
+
+def test_the_plan_is_the_newest_one() -> None:
+    log = Log().ask().boot().ready()
+    for status in ("pending", "in_progress", "completed"):
+        entries = (PlanEntry(text="Find it", status=status),)
+        log.hear(f.Plan(n=1, at=0, kind="plan", turn=1, entries=entries))
+    assert only_card(log).plan == (PlanEntry(text="Find it", status="completed"),)
+
+
+def test_a_box_that_is_not_isolated_is_told_on_the_cards_of_its_time() -> None:
+    log = Log().ask().boot(isolated=False).ready().ask(2, GRACE)
+    assert [card.isolated for card in view_of(log).cards] == [False, False]
+
+
+def test_the_question_is_answered_by_whoever_pressed_the_button() -> None:
+    log = Log().ask(repository=None)
+    question = view_of(log).question
+    assert question is not None and question.options == ("acme/rocket", "acme/site") and question.answer is None
+    log.do(c.ChooseRepository("acme/site", "main", GRACE))
+    question = view_of(log).question
+    assert question is not None and (question.answer, question.by) == ("acme/site", "Grace")
+
+
+def test_an_ending_waits_for_its_pull_request_and_then_has_its_link() -> None:
+    log = Log().ask().boot().ready().end()
+    (ending,) = view_of(log).endings
+    assert (ending.publishing, ending.settled, ending.to) == ("pending", None, ADA)
+    (ending,) = view_of(log.publish()).endings
+    assert (ending.publishing, ending.url, ending.settled) == (
+        "shown",
+        "https://forge.test/acme/rocket/pull/7",
+        log.now,
+    )
+
+
+def test_an_ending_without_commits_is_settled_at_once() -> None:
+    (ending,) = view_of(Log().ask().boot().ready().end(commits=0)).endings
+    assert (ending.publishing, ending.settled) == ("nothing", ending.ended)
+
+
+def test_commits_that_could_not_be_pushed_are_said_to_be_kept() -> None:
+    (ending,) = view_of(Log().ask().boot().ready().end(pushed=False, error="no way to the forge")).endings
+    assert (ending.publishing, ending.error) == ("unpushed", "no way to the forge")
+
+
+def test_a_pull_request_that_could_not_be_opened_is_told_and_its_later_success_too() -> None:
+    log = Log().ask().boot().ready().end().do(c.BeginPublish()).do(c.FailPublish(f"{1:040x}", "the forge is down", 5.0))
+    (ending,) = view_of(log).endings
+    assert ending.publishing == "failed"
+    assert ending.trouble == "the forge is down. I go on trying."
+    view = view_of(log.publish())
+    assert view.endings[0].publishing == "shown"
+    assert [(n.label, n.text, n.to) for n in view.notices] == [("Pull request #7", "is there now.", ADA)]
+
+
+def test_a_pull_request_shows_only_the_turns_up_to_its_head() -> None:
+    log = Log().ask().boot().ready().end(1).ask(2, GRACE).do(c.BeginPublish()).end(2)
+    log.do(c.FinishPublish(7, "https://forge.test/7", f"{1:040x}", True))
+    assert [ending.publishing for ending in view_of(log).endings] == ["shown", "pending"]
+
+
+def test_prompts_that_could_not_be_done_at_all_are_told_to_their_people() -> None:
+    log = Log().ask(1).ask(2, GRACE).do(c.BeginStart(0)).do(c.FailStart(1, "the repository is gone", None))
+    view = view_of(log)
+    assert [notice.to for notice in view.notices] == [ADA, GRACE]
+    assert view.notices[0].text == "I could not do this: the repository is gone. Reply here and I try again."
+    assert [card.state for card in view.cards] == ["withdrawn", "withdrawn"]
+
+
+def test_what_the_forge_says_later_becomes_a_notice() -> None:
+    log = done().do(c.ReviewPullRequest(7, "changes_requested", "grace")).do(c.ClosePullRequest(7, True, "grace"))
+    texts = [f"{notice.label} {notice.text}" for notice in view_of(log).notices]
+    assert texts == [
+        "Pull request #7 needs changes, says grace. Reply here with what I should change.",
+        "Pull request #7 was merged by grace.",
+    ]
+
+
+def test_an_edit_of_a_message_that_is_being_worked_on_is_noted_for_its_author() -> None:
+    log = Log().ask().boot().ready().do(c.EditPrompt("T1:C1:1.000001", "Something else"))
+    (notice,) = view_of(log).notices
+    assert notice.to == ADA and "already begun" in notice.text
