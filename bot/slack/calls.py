@@ -1,0 +1,167 @@
+"""Calls of Slack's Web API, within what Slack allows: one table of methods, shared budgets, errors by what to do next.
+
+`relay.py`, `people.py` and `desk.py` call through it. Only methods in `METHODS` can be called, and `manifest.yml` asks
+for exactly their scopes. Budgets and pauses after a 429 are in the record, so that all processes keep them together.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.intake import Me
+
+log = logging.getLogger(__name__)
+
+
+class Budgets(Protocol):
+    """What the record does for us here."""
+
+    async def spend(self, budget: str, capacity: int, per_seconds: float) -> float:
+        """0.0: go; else seconds to wait."""
+
+    async def remember(self, key: str, value: str, seconds: float) -> bool:
+        """Keep a small fact for a while, unless it is kept already."""
+
+    async def recall(self, key: str) -> str | None:
+        """A fact that is kept."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a method is called: its verb, the scopes it needs, and how many calls fit in how many seconds."""
+
+    verb: Literal["GET", "POST"] = "POST"
+    scopes: tuple[str, ...] = ()
+    calls: int = 7
+    seconds: float = 10.0
+    by_channel: bool = False
+
+
+_READ = ("channels:read", "groups:read", "im:read", "mpim:read")
+_HISTORY = ("channels:history", "groups:history", "im:history", "mpim:history")
+METHODS: Mapping[str, Method] = {
+    # 50 a minute: a burst of 7 and 42 a minute stay below it
+    "chat.update": Method(scopes=("chat:write",)),
+    "chat.postMessage": Method(scopes=("chat:write",), calls=3, seconds=3.0, by_channel=True),
+    "chat.postEphemeral": Method(scopes=("chat:write",), calls=15),
+    "agents.sessions.setStatus": Method(scopes=("chat:write",)),
+    "assistant.threads.setStatus": Method(scopes=("chat:write",)),
+    "conversations.replies": Method("GET", _HISTORY),
+    "conversations.info": Method("GET", _READ),
+    "conversations.members": Method("GET", _READ, calls=15),
+    "users.info": Method("GET", ("users:read", "users:read.email"), calls=15),
+    "auth.test": Method(calls=20),
+}
+PROGRESS = Method(calls=4)  # what edits of running cards may take of chat.update's budget
+MAYBE = ("internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org")
+
+
+class SlackError(Exception):
+    """Slack said no, for good; `error` is its own word for why."""
+
+    def __init__(self, method: str, error: str) -> None:
+        super().__init__(f"{method}: {error}")
+        self.method, self.error = method, error
+
+
+class Later(SlackError):
+    """Not now: the budget is spent, or Slack asked us to wait. Nothing was done."""
+
+    def __init__(self, method: str, seconds: float) -> None:
+        super().__init__(method, f"again in {seconds:.1f} s")
+        self.seconds = seconds
+
+
+class Unsure(SlackError):
+    """No answer, or a broken one: it may or may not have been done."""
+
+
+class Calls:
+    """The Web API of one workspace, as our bot."""
+
+    def __init__(self, client: AsyncWebClient, budgets: Budgets, clock: Callable[[], float], app: str) -> None:
+        self._client, self._budgets, self._clock, self._app = client, budgets, clock, app
+
+    async def who_am_i(self) -> Me:
+        """Ask Slack who we are. Raises `SlackError` for a token that Slack does not know."""
+        found = await self.call("auth.test")
+        return Me(
+            team=str(found.get("team_id", "")),
+            user=str(found.get("user_id", "")),
+            bot=str(found.get("bot_id", "")),
+            url=str(found.get("url", "")),
+        )
+
+    async def call(
+        self, method: str, *, patience: float = 0.0, progress: bool = False, **args: Any
+    ) -> Mapping[str, Any]:
+        """Call a method, having waited at most `patience` seconds for its budget. `progress`: from the small budget.
+
+        Raises `Later`, `Unsure` or `SlackError`.
+        """
+        await self.make_room(method, str(args.get("channel", "")), patience, progress)
+        return await self.send(method, **args)
+
+    async def send(self, method: str, **args: Any) -> Mapping[str, Any]:
+        """As `call`, for somebody who has made room already."""
+        kind = METHODS[method]
+        sent = {name: value for name, value in args.items() if value is not None}
+        try:
+            asked = {"params": sent} if kind.verb == "GET" else {"json": sent}
+            answer = await self._client.api_call(method, http_verb=kind.verb, **asked)
+        except SlackApiError as refused:
+            raise await self._reason(method, refused) from None
+        except (TimeoutError, aiohttp.ClientError, SlackClientError, OSError) as broken:
+            raise Unsure(method, f"no answer ({type(broken).__name__})") from broken
+        return answer.data if isinstance(answer.data, dict) else {}
+
+    async def make_room(self, method: str, channel: str, patience: float, progress: bool = False) -> None:
+        """Take one call out of the method's budget, waiting at most `patience` seconds; raises `Later`."""
+        kind = METHODS[method]
+        until = self._clock() + patience
+        budgets = [(f"slack:{self._app}:{method}", kind)]
+        if kind.by_channel:
+            budgets = [(f"slack:{self._app}:{method}:{channel}", kind)]
+        if progress:
+            budgets.insert(0, (f"slack:{self._app}:{method}:progress", PROGRESS))
+        for key, size in budgets:
+            while seconds := await self._seconds_to_wait(method, key, size):
+                if self._clock() + seconds > until:
+                    raise Later(method, seconds)
+                await asyncio.sleep(seconds)
+
+    async def _seconds_to_wait(self, method: str, key: str, size: Method) -> float:
+        paused = await self._budgets.recall(self._pause(method))
+        if paused is not None and (left := float(paused) - self._clock()) > 0:
+            return left
+        return await self._budgets.spend(key, size.calls, size.seconds)
+
+    async def _reason(self, method: str, refused: SlackApiError) -> SlackError:
+        answer = refused.response
+        status = int(getattr(answer, "status_code", 0) or 0)
+        data = getattr(answer, "data", None)
+        error = str(data.get("error", "")) if isinstance(data, dict) else ""
+        if status == 429 or error == "ratelimited":
+            seconds = _retry_after(getattr(answer, "headers", {}))
+            await self._budgets.remember(self._pause(method), str(self._clock() + seconds), seconds)
+            return Later(method, seconds)
+        if status >= 500 or not error or error in MAYBE:
+            return Unsure(method, error or f"status {status}")
+        return SlackError(method, error)
+
+    def _pause(self, method: str) -> str:
+        return f"slack:{self._app}:pause:{method}"
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "1")
+    try:
+        return max(1.0, float(said))
+    except ValueError:
+        return 1.0

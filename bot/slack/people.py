@@ -1,0 +1,123 @@
+"""Who somebody is, and which places are private: asked of Slack once, then kept in the record for a while.
+
+`desk.py` asks before a prompt is accepted, so every question is bounded in time: with no answer a person is known by
+the id alone, with a no-reply address, and is asked for again next time; a place counts as private.
+"""
+
+import asyncio
+import json
+import logging
+import re
+from dataclasses import asdict, dataclass
+
+from bot.slack.calls import Budgets, Calls, SlackError
+from bot.slack.config import SlackConfig
+from jobs.events import Author
+
+log = logging.getLogger(__name__)
+PERSON_SECONDS = 3_600.0
+PLACE_SECONDS = 3_600.0
+MEMBER_PAGES = 50
+_EMAIL = re.compile(r"[^\s<>\"(),;:@\x00-\x1f]+@[^\s<>\"(),;:@\x00-\x1f]+")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody of the workspace, or `outside` it."""
+
+    id: str
+    name: str
+    email: str
+    outside: bool = False
+    is_bot: bool = False
+
+    @property
+    def author(self) -> Author:
+        """As commits name them."""
+        return Author(id=self.id, name=self.name, email=self.email)
+
+
+class Directory:
+    """People and places of one workspace."""
+
+    def __init__(self, calls: Calls, facts: Budgets, config: SlackConfig) -> None:
+        self._calls, self._facts, self._config = calls, facts, config
+
+    async def person(self, team: str, user: str) -> Person:
+        """Who `user` is, in at most `lookup_seconds`."""
+        key = f"slack:person:{team}:{user}"
+        kept = await self._facts.recall(key)
+        if kept is not None:
+            return Person(**json.loads(kept))
+        try:
+            async with asyncio.timeout(self._config.lookup_seconds):
+                answer = await self._calls.call("users.info", user=user)
+        except (SlackError, TimeoutError) as trouble:
+            log.warning("who %s is, Slack did not say: %s", user, trouble)
+            return self._unknown(user)
+        found = answer.get("user")
+        person = self._read(team, user, found) if isinstance(found, dict) else self._unknown(user)
+        await self._facts.remember(key, json.dumps(asdict(person)), PERSON_SECONDS)
+        return person
+
+    async def is_private(self, channel: str) -> bool:
+        """Whether only its members may look; yes, if Slack does not say in time."""
+        key = f"slack:private:{channel}"
+        kept = await self._facts.recall(key)
+        if kept is not None:
+            return kept == "yes"
+        try:
+            async with asyncio.timeout(self._config.lookup_seconds):
+                answer = await self._calls.call("conversations.info", channel=channel)
+        except (SlackError, TimeoutError) as trouble:
+            log.warning("whether %s is private, Slack did not say: %s", channel, trouble)
+            return True
+        found = answer.get("channel")
+        place = found if isinstance(found, dict) else {}
+        private = any(place.get(kind) for kind in ("is_private", "is_im", "is_mpim", "is_group"))
+        await self._facts.remember(key, "yes" if private or not place else "no", PLACE_SECONDS)
+        return private or not place
+
+    async def is_member(self, channel: str, user: str) -> bool:
+        """Whether `user` is in `channel` now; no, if Slack does not say."""
+        cursor: str | None = None
+        try:
+            for _ in range(MEMBER_PAGES):
+                answer = await self._calls.call(
+                    "conversations.members", patience=5.0, channel=channel, cursor=cursor, limit=1000
+                )
+                if user in (answer.get("members") or ()):
+                    return True
+                cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+                if not cursor:
+                    return False
+        except SlackError as trouble:
+            log.warning("who is in %s, Slack did not say: %s", channel, trouble)
+        return False
+
+    def _unknown(self, user: str) -> Person:
+        return Person(id=user, name=user, email=self._no_reply(user))
+
+    def _no_reply(self, user: str) -> str:
+        return f"{user}@users.noreply.{self._config.noreply_domain}"
+
+    def _read(self, team: str, user: str, found: dict[str, object]) -> Person:
+        profile = found.get("profile")
+        said = profile if isinstance(profile, dict) else {}
+        names = (said.get("real_name"), found.get("real_name"), said.get("display_name"), found.get("name"), user)
+        name = next(clean for raw in names if isinstance(raw, str) and (clean := _clean(raw)))
+        email = said.get("email")
+        good = isinstance(email, str) and len(email) < 255 and _EMAIL.fullmatch(email)
+        home = found.get("team_id")
+        return Person(
+            id=user,
+            name=name,
+            email=str(email) if good else self._no_reply(user),
+            outside=bool(found.get("is_stranger")) or (isinstance(home, str) and home not in ("", team)),
+            is_bot=bool(found.get("is_bot")),
+        )
+
+
+def _clean(name: str) -> str:
+    """A name as it may stand in `Name <email>` of a commit."""
+    return " ".join(re.sub(r"[<>\x00-\x1f\x7f]", " ", name).split())[:100]

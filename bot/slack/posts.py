@@ -1,0 +1,111 @@
+"""Which messages a thread should have, and what is remembered of those that it has. Pure; called by `thread.py`.
+
+A `Draft` is a message as it should be now; a `Posted` is what the record remembers of the one in Slack. What differs is
+due, urgently or when there is room.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from bot.cards import Card, Ending, ThreadView
+from bot.slack import blocks
+from bot.slack.blocks import Message, Where
+
+
+class Posted(BaseModel):
+    """One message of ours. `wanted`: certainly not there; `posting`: a post is under way, or was when somebody died;
+    `gone`: it cannot be edited any more. `mark` says how far the card was when last shown, `at` when that was."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: Literal["wanted", "posting", "posted", "gone"]
+    ts: str = ""
+    digest: str = ""
+    mark: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message as it should be. `digest` leaves out the elapsed time, which alone is no reason to hurry."""
+
+    id: str
+    at: float
+    message: Message
+    digest: str
+    mark: str
+    ticking: bool = False
+    has_words: bool = False
+
+
+@dataclass(frozen=True)
+class Due:
+    """What is to be done about one draft: at once, or as progress, in `seconds` at the earliest."""
+
+    draft: Draft
+    posted: Posted | None
+    urgent: bool
+    seconds: float = 0.0
+
+
+def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settle_seconds: float) -> list[Draft]:
+    """Everything that the thread should have by now, in the order in which it came about."""
+    found = [_card(card, _where(view, card, view_url), now) for card in view.cards]
+    if view.question is not None:
+        found.append(_still("question", view.question.at, blocks.question_message(view.question)))
+    for ending in view.endings:
+        at = ending.settled if ending.settled is not None else ending.ended + settle_seconds
+        if at <= now:
+            found.append(_still(ending.id, at, blocks.ending_message(ending)))
+    found += [_still(notice.id, notice.at, blocks.notice_message(notice)) for notice in view.notices]
+    return sorted(found, key=lambda draft: draft.at)  # stable: a card comes before the question about it
+
+
+def next_settling(endings: tuple[Ending, ...], now: float, settle_seconds: float) -> float | None:
+    """In how many seconds an ending will be told without its pull request; None if none waits for one."""
+    waits = [e.ended + settle_seconds - now for e in endings if e.settled is None and e.ended + settle_seconds > now]
+    return min(waits, default=None)
+
+
+def _where(view: ThreadView, card: Card, view_url: Callable[[float], str]) -> Where:
+    private = view.session.place.private
+    return Where(
+        session=view.session.id,
+        repository=view.session.repository or "",
+        view_url="" if private else view_url(card.asked),
+    )
+
+
+def _card(card: Card, where: Where, now: float) -> Draft:
+    mark = f"{card.state}/{card.outcome or ''}/{'words' if card.task else ''}/{card.stop_by is not None}"
+    return Draft(
+        id=card.id,
+        at=card.asked,
+        message=blocks.card_message(card, where, now),
+        digest=blocks.card_message(card, where).digest,
+        mark=mark,
+        ticking=card.state == "running",
+        has_words=bool(card.task),
+    )
+
+
+def _still(key: str, at: float, message: Message) -> Draft:
+    return Draft(id=key, at=at, message=message, digest=message.digest, mark=message.digest)
+
+
+def due(draft: Draft, posted: Posted | None, now: float, edit_seconds: float, elapsed_seconds: float) -> Due | None:
+    """What is to be done about this draft, or None."""
+    if posted is None or posted.state in ("wanted", "posting"):
+        return Due(draft, posted, urgent=True)
+    if posted.state == "gone":
+        return None
+    if posted.digest == draft.digest:
+        if not draft.ticking:
+            return None
+        return Due(draft, posted, urgent=False, seconds=max(0.0, posted.at + elapsed_seconds - now))
+    if posted.mark != draft.mark:
+        return Due(draft, posted, urgent=True)
+    return Due(draft, posted, urgent=False, seconds=max(0.0, posted.at + edit_seconds - now))

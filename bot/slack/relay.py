@@ -1,0 +1,119 @@
+"""Keeps every thread in step with its session's log: a bell says "look again", and a sweep hears what bells missed.
+
+`app.py` runs one `Relay` in each web process; leases let one of them write each thread. Nothing is remembered here but
+folded views, which are made again from the log at any time.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Protocol
+
+from bot.slack.calls import Calls
+from bot.slack.config import SlackConfig
+from bot.slack.status import StatusLine
+from bot.slack.thread import Record, Thread
+
+log = logging.getLogger(__name__)
+GAP_SECONDS = 0.05  # between two looks at one thread: what happens together is shown together
+TROUBLE_SECONDS = 5.0
+
+
+class Bells(Record, Protocol):
+    """What of the record is needed here: `jobs.store.Store` has it."""
+
+    def bells(self) -> AsyncIterator[str]:
+        """Sessions whose log grew."""
+
+    async def active(self) -> list[str]:
+        """Sessions that are not at rest."""
+
+
+class Relay:
+    """Runs until cancelled."""
+
+    def __init__(
+        self,
+        record: Bells,
+        calls: Calls,
+        view_url: Callable[[str, float], str],
+        config: SlackConfig,
+        clock: Callable[[], float],
+    ) -> None:
+        self._record, self._calls, self._view_url = record, calls, view_url
+        self._config, self._clock = config, clock
+        self._owner = secrets.token_hex(8)
+        self._status = StatusLine(calls, record, config, clock)
+        self._threads: dict[str, Thread] = {}
+        self._rung: dict[str, asyncio.Event] = {}
+        self._team = ""
+
+    async def run(self, team: str) -> None:
+        """Relay the sessions of this workspace until cancelled."""
+        self._team = team
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(group))
+            group.create_task(self._sweep(group))
+
+    async def _listen(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            with _forgiven("bells are not heard just now; the sweep looks meanwhile"):
+                async for sid in self._record.bells():
+                    self._wake(sid, group)
+            await asyncio.sleep(self._config.sweep_seconds)
+
+    async def _sweep(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            with _forgiven("a sweep failed; the next one tries again"):
+                active = set(await self._record.active())
+                for sid in active:
+                    self._wake(sid, group)
+                for sid in self._threads.keys() - active - self._rung.keys():
+                    del self._threads[sid]
+            await asyncio.sleep(self._config.sweep_seconds)
+
+    def _wake(self, sid: str, group: asyncio.TaskGroup) -> None:
+        if sid in self._rung:
+            self._rung[sid].set()
+            return
+        self._rung[sid] = asyncio.Event()
+        group.create_task(self._follow(sid, self._rung[sid]))
+
+    async def _follow(self, sid: str, rung: asyncio.Event) -> None:
+        """Write one thread for as long as there is something to come."""
+        try:
+            while True:
+                rung.clear()
+                again = await self._catch_up(sid)
+                if again is None and not rung.is_set():
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(again):
+                        await rung.wait()
+                await asyncio.sleep(GAP_SECONDS)
+        finally:
+            del self._rung[sid]
+
+    async def _catch_up(self, sid: str) -> float | None:
+        thread = self._threads.get(sid)
+        if thread is None:
+            thread = self._threads[sid] = Thread(
+                sid, self._owner, self._record, self._calls, self._status, self._view_url, self._config, self._clock
+            )
+        try:
+            return await thread.catch_up(self._team)
+        except Exception:
+            log.exception("%s: its thread could not be brought up to date; trying again", sid)
+            del self._threads[sid]  # fold again from the start, should the fold be at fault
+            return TROUBLE_SECONDS
+
+
+@contextlib.contextmanager
+def _forgiven(words: str) -> Iterator[None]:
+    """Catch what goes wrong in one round of a loop that must go on."""
+    try:
+        yield
+    except Exception:
+        log.exception(words)
