@@ -173,5 +173,3 @@ class ProviderFixture(Protocol):
     def greeting(self) -> bytes:
         """A greeting that makes the runner idle: no gateway is dialled, only `exec` is served."""
         ...
-
-

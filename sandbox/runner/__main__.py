@@ -1,0 +1,121 @@
+"""The runner's entry: `PYTHON -I -S -B runner.pyz [--control-fd N] [--outbox-fd M] [--root DIR] [--agents DIR]`.
+
+A provider starts it as pid 1 of a box with a greeting on stdin (docs/wire.md). The order here is for secrecy and
+for speed: nobody may look into this process before the agent exists, and the agent is started before asyncio is loaded.
+`runner.pyz rehearsal` is the scripted agent instead. Exit codes: 0, 1 (build failed), 2 (used wrongly).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import NamedTuple
+
+from sandbox.runner.box import AGENTS, PATH, PORT, BadGreeting, Greeting, Places
+
+PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+USAGE = "usage: runner.pyz [--control-fd N] [--outbox-fd N] [--root DIR] [--agents DIR] | runner.pyz rehearsal"
+
+
+class Arguments(NamedTuple):
+    """The command line."""
+
+    control_fd: str = ""
+    outbox_fd: str = ""
+    root: str = "/"
+    agents: str = AGENTS
+
+    @classmethod
+    def parse(cls, argv: list[str]) -> Arguments:
+        """By hand: argparse costs 10 ms. Raises ValueError."""
+        names = {"--" + name.replace("_", "-"): name for name in cls._fields}
+        given = dict(zip(argv[::2], argv[1::2]))
+        if len(argv) % 2 or not set(given) <= set(names):
+            raise ValueError(USAGE)
+        return cls(**{names[flag]: value for flag, value in given.items()})
+
+
+def harden() -> None:
+    """Let no process of the box look into this one (it holds the token), and adopt every orphan."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes  # 3 ms, and there is no other way to prctl
+
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def read_greeting() -> Greeting:
+    """The one line on stdin; stdin is /dev/null afterwards. Raises BadGreeting."""
+    line = bytearray()
+    while not line.endswith(b"\n") and (piece := os.read(0, 1 << 16)):
+        line += piece
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return Greeting.from_line(bytes(line))
+
+
+def main(argv: list[str]) -> int:
+    """Run; returns the exit code."""
+    if argv[:1] == ["rehearsal"]:
+        from sandbox.rehearsal.agent import main as rehearse  # another program, in the same file
+
+        return rehearse()
+    harden()
+    try:
+        arguments = Arguments.parse(argv)
+        greeting = read_greeting()
+        control, outbox = (int(fd) if fd else None for fd in (arguments.control_fd, arguments.outbox_fd))
+    except (BadGreeting, ValueError) as wrong:
+        print(f"runner: {wrong}", file=sys.stderr)
+        return 2
+    return run(arguments, greeting, control, outbox)
+
+
+def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: int | None) -> int:
+    """Start the agent, then load and run the rest. The imports in here are late so that the agent starts early."""
+    from sandbox.runner.processes import Child, Children  # noqa: I001
+
+    listening = _listen(PORT if arguments.root == "/" else 0)
+    places = Places.under(arguments.root, arguments.agents, listening.getsockname()[1])
+    places.prepare()
+    env = places.environment(os.environ.get("PATH") or PATH)
+    children = Children()
+
+    def start_agent() -> Child:
+        assert greeting.agent is not None, "a greeting to serve has an agent"
+        argv = [places.fill(word) for word in greeting.agent.argv]
+        more = {name: places.fill(value) for name, value in greeting.agent.env.items()}
+        return children.spawn(argv, cwd=places.repo, env={**env, **more})
+
+    agent = None
+    if greeting.mode == "serve":
+        try:
+            agent = start_agent()
+        except OSError as missing:
+            print(f"runner: {missing}", file=sys.stderr)  # tried again, and told, by the conversation
+    import asyncio
+
+    from sandbox.runner.life import Box, live, take
+
+    box = Box(greeting, places, env, children, listening, take(control), take(outbox), start_agent, agent)
+    try:
+        return asyncio.run(live(box))
+    finally:
+        children.kill_all()
+
+
+def _listen(port: int) -> socket.socket:
+    """The gateway's address in the box. Bound before the agent starts, so that nobody knocks too early."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    listening.listen(128)
+    return listening
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,137 @@
+"""One agent over the Agent Client Protocol: started, spoken to, ended. By hand, on `jsonrpc.py`.
+
+`conversation.py` keeps one of these alive. https://agentclientprotocol.com/protocol/overview (protocol version 1).
+Agents differ in what they send; everything here goes by meaning (`kind`), never by an agent's own ids or titles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.runner.commands import ended
+from sandbox.runner.jsonrpc import AgentError, AgentGone, NoSuchMethod, Peer
+from sandbox.runner.processes import Child
+
+PROTOCOL = 1
+INITIALIZE_SECONDS = 90.0
+OPEN_SECONDS = 120.0
+KIND_SECONDS = 2.0
+ALLOW = ("allow_once", "allow_always")  # the narrowest first
+Update = Callable[[dict[str, Any]], None]
+
+
+class Acp:
+    """A running agent. `on_update` gets each `update` of the open conversation; `gate` is set once writes may begin."""
+
+    def __init__(self, child: Child, repo: str, gate: asyncio.Event, on_update: Update) -> None:
+        self._peer = Peer(child, self._requested, self._notified)
+        self._repo = repo
+        self._gate = gate
+        self._on_update = on_update
+        self._cancelled = asyncio.Event()
+        self._can: dict[str, Any] = {}
+        self.info: dict[str, str] = {}
+        self.conversation = ""
+
+    @property
+    def gone(self) -> asyncio.Future[str]:
+        """Done when the agent has ended; the result says how."""
+        return self._peer.gone
+
+    async def initialize(self) -> None:
+        """Shake hands. Raises AgentError or AgentGone."""
+        await self._peer.connect()
+        params = {
+            "protocolVersion": PROTOCOL,
+            "clientCapabilities": {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False},
+            "clientInfo": {"name": "shipmate", "title": "Shipmate", "version": "1"},
+        }
+        said = _record(await self._peer.call("initialize", params, INITIALIZE_SECONDS))
+        if said.get("protocolVersion") != PROTOCOL:
+            raise AgentError(f"the agent speaks ACP version {said.get('protocolVersion')}, not {PROTOCOL}")
+        self._can = _record(said.get("agentCapabilities"))
+        info = _record(said.get("agentInfo"))
+        self.info = {key: str(info.get(key, ""))[:200] for key in ("name", "version")}
+
+    async def open(self, earlier: str | None) -> bool:
+        """Go on with an earlier conversation if that is possible, else begin one. Returns whether it went on."""
+        if earlier and await self._go_on(earlier):
+            self.conversation = earlier
+            return True
+        said = _record(await self._peer.call("session/new", self._where(), OPEN_SECONDS))
+        self.conversation = str(said.get("sessionId") or "")
+        if not self.conversation:
+            raise AgentError("the agent opened a conversation without an id")
+        return False
+
+    async def _go_on(self, earlier: str) -> bool:
+        ways = []
+        if "resume" in _record(self._can.get("sessionCapabilities")):
+            ways.append("session/resume")  # without replaying, which nobody here reads
+        if self._can.get("loadSession"):
+            ways.append("session/load")
+        for way in ways:
+            try:
+                await self._peer.call(way, {"sessionId": earlier, **self._where()}, OPEN_SECONDS)
+            except AgentError:
+                continue
+            return True
+        return False
+
+    def _where(self) -> dict[str, Any]:
+        return {"cwd": self._repo, "mcpServers": []}
+
+    async def prompt(self, texts: list[str]) -> dict[str, Any]:
+        """One prompt, to its end. Returns the answer with its `stopReason`. Raises AgentError or AgentGone."""
+        self._cancelled = asyncio.Event()
+        blocks = [{"type": "text", "text": text} for text in texts]
+        return _record(await self._peer.call("session/prompt", {"sessionId": self.conversation, "prompt": blocks}))
+
+    def cancel(self) -> None:
+        """Ask the agent to end the prompt that it is at."""
+        self._cancelled.set()
+        self._peer.notify("session/cancel", {"sessionId": self.conversation})
+
+    async def end(self, seconds: float = KIND_SECONDS) -> None:
+        """End the agent: kindly first, then at once."""
+        self._peer.end_input()
+        if not await ended(self._peer.child, seconds):
+            self._peer.child.kill()
+            await ended(self._peer.child, None)
+        self._peer.child.kill()  # what it left in its group
+
+    def _notified(self, method: str, params: dict[str, Any]) -> None:
+        update = params.get("update")
+        if method == "session/update" and isinstance(update, dict) and params.get("sessionId") == self.conversation:
+            self._on_update(update)
+
+    async def _requested(self, method: str, params: dict[str, Any]) -> Any:
+        if method == "session/request_permission":
+            return {"outcome": await self._permission(params)}
+        if method == "fs/write_text_file":
+            return None  # some agents tell us and write by themselves as well; doing it again would be twice
+        raise NoSuchMethod(method)  # reading too: the runner may see what the agent must not, so it reads for nobody
+
+    async def _permission(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Yes, once the tree is in step: the box is the fence. Told to stop meanwhile: cancelled, never rejected."""
+        waits = [asyncio.ensure_future(self._gate.wait()), asyncio.ensure_future(self._cancelled.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if self._cancelled.is_set():
+            return {"outcome": "cancelled"}
+        options = [option for option in params.get("options") or [] if isinstance(option, dict)]
+        for kind in ALLOW:
+            for option in options:
+                if option.get("kind") == kind:
+                    return {"outcome": "selected", "optionId": option.get("optionId")}
+        return {"outcome": "cancelled"}
+
+
+def _record(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+__all__ = ["Acp", "AgentError", "AgentGone"]

@@ -1,0 +1,128 @@
+"""What the runner is told, and where things are in its box: the greeting (docs/wire.md) and the fixed places.
+
+Read before the agent is started, so it imports next to nothing. Everything else of the runner is handed these records.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, NamedTuple
+
+WIRE = 1
+PORT = 8787
+AGENTS = "/opt/shipmate/agents"
+PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+class BadGreeting(ValueError):
+    """The line on stdin is not a greeting; the message says why."""
+
+
+class Agent(NamedTuple):
+    """The agent to start. `gate` is `ask` or `after-sync`: whether it asks before it writes."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    gate: str
+
+
+class Greeting(NamedTuple):
+    """The one line that the runner reads on its stdin. `gateway` None: dial nobody."""
+
+    token: str
+    box: str
+    generation: int
+    gateway: str | None
+    repository: str
+    base_branch: str
+    branch: str
+    mode: str
+    agent: Agent | None
+    conversation: str | None
+    turn_seconds: float
+    sync_seconds: float
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Greeting:
+        """Read the greeting; raise BadGreeting with a sentence."""
+        try:
+            said = json.loads(line)
+            if said["wire"] != WIRE:
+                raise BadGreeting(f"the greeting speaks wire version {said['wire']}; this runner speaks {WIRE}")
+            return cls._from(said)
+        except (ValueError, KeyError, TypeError, AttributeError) as wrong:
+            raise wrong if isinstance(wrong, BadGreeting) else BadGreeting(f"no greeting: {wrong!r}") from None
+
+    @classmethod
+    def _from(cls, said: dict[str, Any]) -> Greeting:
+        limits, agent = said.get("limits") or {}, said.get("agent")
+        if said["mode"] not in ("serve", "build", "idle"):
+            raise BadGreeting(f"unknown mode {said['mode']!r}")
+        if said["mode"] == "serve" and not agent:
+            raise BadGreeting("mode serve needs an agent")
+        return cls(
+            token=said["token"],
+            box=said.get("box", ""),
+            generation=int(said.get("generation") or 0),
+            gateway=said.get("gateway"),
+            repository=said.get("repository") or "",
+            base_branch=said.get("base_branch") or "main",
+            branch=said.get("branch") or "",
+            mode=said["mode"],
+            agent=agent_from(agent) if agent else None,
+            conversation=said.get("conversation"),
+            turn_seconds=float(limits.get("turn_seconds", 1800)),
+            sync_seconds=float(limits.get("sync_seconds", 300)),
+        )
+
+
+def agent_from(said: dict[str, Any]) -> Agent:
+    """The greeting's `agent` object."""
+    env = {str(name): str(value) for name, value in (said.get("env") or {}).items()}
+    return Agent(said.get("name", ""), tuple(map(str, said["argv"])), env, said.get("gate", "after-sync"))
+
+
+class Places(NamedTuple):
+    """Where things are. `gateway` is the address that the runner serves for the agent and for git."""
+
+    repo: str
+    home: str
+    scratch: str
+    agents: str
+    gateway: str
+
+    @classmethod
+    def under(cls, root: str, agents: str, port: int) -> Places:
+        """The places of a box whose tree is `root` ("/" when it is isolated)."""
+        repo, home = os.path.join(root, "work/repo"), os.path.join(root, "work/home")
+        return cls(repo, home, os.path.join(root, "tmp"), agents, f"http://127.0.0.1:{port}")
+
+    def prepare(self) -> None:
+        """Make the folders that are not there yet."""
+        for folder in (self.repo, self.home, self.scratch):
+            os.makedirs(folder, exist_ok=True)
+
+    def fill(self, text: str) -> str:
+        """Put our values in for the placeholders that an agent's argv and environment may have."""
+        known = {"gateway": self.gateway, "home": self.home, "repo": self.repo, "agents": self.agents}
+        known.update(python=sys.executable, runner=os.path.abspath(sys.argv[0]))
+        for name, value in known.items():
+            text = text.replace("{" + name + "}", value)
+        return text
+
+    def environment(self, path: str) -> dict[str, str]:
+        """What the agent, git and every command get as environment, and nothing else of ours."""
+        return {
+            "PATH": path,
+            "HOME": self.home,
+            "TMPDIR": self.scratch,
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            "SHELL": "/bin/sh",
+            "USER": "shipmate",
+            "LOGNAME": "shipmate",
+            "GIT_TERMINAL_PROMPT": "0",
+        }

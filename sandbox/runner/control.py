@@ -1,0 +1,72 @@
+"""The control socket: how the host runs a command in the box (docs/wire.md). One request for each connection.
+
+The listening socket is an inherited descriptor; nothing inside the box can see it. Providers are the clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.runner import commands
+from sandbox.runner.processes import Children
+
+LINE_BYTES = 1 << 20
+STDIN_BYTES = 256 << 20
+
+
+class Control:
+    """Answers `exec` and `ping`."""
+
+    def __init__(self, children: Children, repo: str, env: Mapping[str, str]) -> None:
+        self._children, self._repo, self._env = children, repo, env
+
+    async def serve(self, fd: int) -> asyncio.AbstractServer:
+        """Begin to serve the listening socket `fd`."""
+        return await asyncio.start_unix_server(self._client, sock=socket.socket(fileno=fd), limit=LINE_BYTES)
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = json.loads(await reader.readline())
+            answer, rest = await self._obey(request, reader)
+            writer.write(json.dumps(answer).encode() + b"\n" + rest)
+            await writer.drain()
+        except (ValueError, KeyError, TypeError, AttributeError) as wrong:
+            writer.write(json.dumps({"error": f"not a request: {wrong}"}).encode() + b"\n")
+        except (OSError, EOFError, asyncio.CancelledError):
+            pass  # the caller went away: nobody is left to tell
+        finally:
+            writer.close()
+
+    async def _obey(self, request: dict[str, Any], reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes]:
+        if request["op"] == "ping":
+            return {"ok": True, "runner": "1"}, b""
+        if request["op"] != "exec":
+            raise ValueError(f"unknown op {request['op']!r}")
+        size = int(request.get("stdin_bytes") or 0)
+        if size > STDIN_BYTES:
+            raise ValueError(f"stdin is larger than {STDIN_BYTES} bytes")
+        stdin = await reader.readexactly(size)
+        done = await self._run(request, stdin)
+        answer = {
+            "code": done.code,
+            "stdout_bytes": len(done.stdout),
+            "stderr_bytes": len(done.stderr),
+            "truncated": done.truncated,
+            "timed_out": done.timed_out,
+        }
+        return answer, done.stdout + done.stderr
+
+    async def _run(self, request: dict[str, Any], stdin: bytes) -> commands.Finished:
+        return await commands.run(
+            self._children,
+            [str(word) for word in request["argv"]],
+            cwd=str(request.get("cwd") or self._repo),
+            env=self._env,
+            stdin=stdin,
+            timeout=float(request.get("timeout") or 60),
+            limit=int(request.get("limit") or commands.LIMIT),
+        )

@@ -1,0 +1,101 @@
+"""The agent kept alive, with one conversation open in it, whatever becomes of its process.
+
+`life.py` starts it and `turns.py` prompts it. An agent that ended is started again and goes on where it was, if it can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.runner.acp import Acp
+from sandbox.runner.jsonrpc import AgentError, AgentGone
+from sandbox.runner.processes import Child, Children
+
+PAUSES = (0.2, 1.0, None)  # after each of the three tries
+
+
+class Unusable(Exception):
+    """The agent cannot be started; the message is a sentence."""
+
+
+class Conversation:
+    """`start_agent` starts the agent's process; `gate` opens when writes may begin; `earlier`: an id to go on with."""
+
+    def __init__(
+        self,
+        children: Children,
+        start_agent: Callable[[], Child],
+        repo: str,
+        gate: asyncio.Event,
+        earlier: str | None,
+    ) -> None:
+        self._children, self._start_agent, self._repo, self._gate = children, start_agent, repo, gate
+        self._agent: Acp | None = None
+        self.id = earlier
+        self.resumed = False
+        self.info: dict[str, str] = {}
+        self.on_update: Callable[[dict[str, Any]], None] | None = None  # set while a turn runs
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is an agent that can be prompted."""
+        return self._agent is not None and not self._agent.gone.done()
+
+    async def gone(self) -> str:
+        """Wait until the agent ends by itself; how it ended."""
+        assert self._agent is not None, "started"
+        return await asyncio.shield(self._agent.gone)
+
+    async def start(self, started: Child | None = None) -> None:
+        """Start the agent (or take one that was started already) and open the conversation. Raises Unusable."""
+        for pause in PAUSES:
+            try:
+                await self._try(started)
+                return
+            except FileNotFoundError as missing:
+                raise Unusable(
+                    f"The agent is not installed in this box: {missing.filename} was not found."
+                ) from missing
+            except (AgentError, AgentGone, OSError) as failed:
+                await self.kill()
+                if pause is None:
+                    raise Unusable(f"The agent could not be started: {failed}.") from failed
+            started = None
+            await asyncio.sleep(pause)
+
+    async def _try(self, started: Child | None) -> None:
+        agent = Acp(started or self._start_agent(), self._repo, self._gate, self._updated)
+        self._agent = agent
+        await agent.initialize()
+        self.resumed = await agent.open(self.id)
+        self.id, self.info = agent.conversation, agent.info
+
+    def _updated(self, update: dict[str, Any]) -> None:
+        if self.on_update is not None:
+            self.on_update(update)
+
+    async def prompt(self, texts: list[str]) -> str:
+        """One prompt to its end; why it ended, in ACP's words. Raises AgentError or AgentGone."""
+        if self._agent is None:
+            raise AgentGone("the agent is not running")
+        self.answer = await self._agent.prompt(texts)
+        return str(self.answer.get("stopReason") or "end_turn")
+
+    def cancel(self) -> None:
+        """Ask the agent to end the prompt that it is at."""
+        if self._agent is not None:
+            self._agent.cancel()
+
+    async def end(self) -> None:
+        """End the agent kindly."""
+        if self._agent is not None:
+            await self._agent.end()
+            self._children.kill_strays()
+
+    async def kill(self) -> None:
+        """End the agent at once, with everything that it started."""
+        if self._agent is not None:
+            await self._agent.end(0)
+            self._children.kill_strays()

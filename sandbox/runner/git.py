@@ -1,0 +1,143 @@
+"""git in the box: how it is called, as whom it commits, and what it meant when it failed.
+
+`sync.py`, `history.py` and `delivery.py` use it. All of it talks to the gateway through the runner's own address. The
+repository is hostile ground: its hooks and monitors are switched off.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sandbox.runner import commands
+from sandbox.runner.processes import Children
+
+QUICK_SECONDS, NETWORK_SECONDS = 120.0, 900.0
+OURS = (
+    "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false", "-c", "gc.auto=0",
+    "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false", "-c", "protocol.version=2",
+)  # fmt: skip
+IGNORED = "__pycache__/\n*.py[co]\n.DS_Store\nnode_modules/\n.venv/\n"
+FINAL = ("couldn't find remote ref", "returned error: 403", "returned error: 404", "not found", "Permission denied")
+
+
+class GitFailed(Exception):
+    """git said no. The message is a sentence with its words; `final`: trying again will not help."""
+
+    def __init__(self, said: str, final: bool = False) -> None:
+        super().__init__(said)
+        self.final = final
+
+
+class Person(NamedTuple):
+    """Who commits are by."""
+
+    name: str
+    email: str
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Person:
+        """From the wire's `{id, name, email}`; characters that git does not take in an identity are left out."""
+        name, email = (" ".join(_clean(str(said.get(key) or "")).split()) for key in ("name", "email"))
+        return cls(name or email or "somebody", email.replace(" ", "") or "somebody@users.noreply.invalid")
+
+    @property
+    def signature(self) -> str:
+        """`Name <email>`."""
+        return f"{self.name} <{self.email}>"
+
+
+def _clean(text: str) -> str:
+    return "".join(char for char in text if char.isprintable() and char not in "<>").strip(" .,:;\"'\\")
+
+
+class Git:
+    """The repository in the box. `remote` is its address at the runner."""
+
+    def __init__(self, children: Children, repo: str, home: str, env: Mapping[str, str], remote: str) -> None:
+        self._children, self.repo, self._home, self._env, self.remote = children, repo, home, env, remote
+
+    async def __call__(
+        self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = QUICK_SECONDS
+    ) -> str:
+        """What a git command wrote to stdout. Raises GitFailed with what it said instead."""
+        argv, more = ("git", *OURS, *args), env or {}
+        run = await commands.run(
+            self._children, argv, cwd=self.repo, env={**self._env, **more}, stdin=stdin, timeout=timeout, limit=64 << 20
+        )
+        if run.code:
+            said = run.stderr.decode("utf-8", "replace")
+            how = f"git {args[0]} took longer than {timeout:.0f} seconds" if run.timed_out else _essence(said)
+            raise GitFailed(how or f"git {args[0]} ended with {run.code}", any(words in said for words in FINAL))
+        return run.stdout.decode("utf-8", "replace")
+
+    async def asks(self, *args: str) -> str:
+        """As a call, but a refusal is an empty answer."""
+        try:
+            return (await self(*args)).strip()
+        except GitFailed:
+            return ""
+
+    async def agrees(self, *args: str) -> bool:
+        """Whether git ends a question such as `merge-base --is-ancestor` with yes."""
+        try:
+            await self(*args)
+        except GitFailed:
+            return False
+        return True
+
+    async def head(self) -> str:
+        """The sha of HEAD; empty before the first commit."""
+        return await self.asks("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+
+    def know(self, author: Person) -> None:
+        """Let every commit in this box be by this person, whatever the agent's environment says of nobody."""
+        folder = os.path.join(self._home, ".config/git")
+        os.makedirs(folder, exist_ok=True)
+        quoted = {key: value.replace("\\", "").replace('"', "") for key, value in author._asdict().items()}
+        said = f'[user]\n\tname = "{quoted["name"]}"\n\temail = "{quoted["email"]}"\n[init]\n\tdefaultBranch = main\n'
+        _write(os.path.join(folder, "config"), said)
+        _write(os.path.join(folder, "ignore"), IGNORED)
+
+    async def commit_leftovers(self, author: Person, message: str) -> None:
+        """Commit what the agent changed and did not commit itself."""
+        await self._unlocked("add", "--all", "--ignore-errors", ".")
+        if await self.asks("status", "--porcelain", "--untracked-files=no"):
+            await self._unlocked("commit", "--quiet", "--no-verify", "--file=-", stdin=message, author=author)
+
+    async def _unlocked(self, *args: str, stdin: str = "", author: Person | None = None) -> None:
+        """Run git; once more without the index lock that a killed git left behind."""
+        env = identity(author, author) if author else {}
+        try:
+            await self(*args, stdin=stdin.encode(), env=env)
+        except GitFailed as failed:
+            if "index.lock" not in str(failed):
+                if args[0] == "add":
+                    return  # files that cannot be read; what can be was added
+                raise
+            os.unlink(os.path.join(self.repo, ".git/index.lock"))
+            await self(*args, stdin=stdin.encode(), env=env)
+
+
+def identity(author: Person, committer: Person) -> dict[str, str]:
+    """The environment that makes git write these names."""
+    return {
+        "GIT_AUTHOR_NAME": author.name,
+        "GIT_AUTHOR_EMAIL": author.email,
+        "GIT_COMMITTER_NAME": committer.name,
+        "GIT_COMMITTER_EMAIL": committer.email,
+    }
+
+
+def _essence(said: str) -> str:
+    """What matters in git's words: what the other side said and why it failed, in one line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    told = [line[len("remote:") :].strip() for line in lines if line.startswith("remote:")]
+    why = [line for line in lines if line.startswith(("fatal:", "error:", "!"))]
+    return "; ".join(dict.fromkeys([line for line in told if line] + (why or lines[-1:])))[:800]
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)

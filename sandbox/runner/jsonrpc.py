@@ -1,0 +1,204 @@
+"""JSON-RPC 2.0 in lines over an agent's stdin and stdout, tolerant of agents that print other things too.
+
+`acp.py` speaks the Agent Client Protocol through it. Everything that comes is untrusted: lines are bounded, what is not
+JSON is passed over, and an answer nobody waits for is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sandbox.runner.processes import Child
+
+LINE_BYTES = 48 << 20
+STDERR_TAIL = 4000
+METHOD_NOT_FOUND, INTERNAL_ERROR = -32601, -32603
+Request = Callable[[str, dict[str, Any]], Awaitable[Any]]
+Notification = Callable[[str, dict[str, Any]], None]
+
+
+class AgentGone(Exception):
+    """The agent ended. The message says how, with its last words."""
+
+
+class AgentError(Exception):
+    """The agent answered with an error, or not in time."""
+
+    def __init__(self, said: str, code: int = 0) -> None:
+        super().__init__(said)
+        self.code = code
+
+
+class NoSuchMethod(Exception):
+    """The agent asked for something that we do not offer."""
+
+
+class Peer:
+    """The other end of an agent's pipes."""
+
+    def __init__(self, child: Child, on_request: Request, on_notification: Notification) -> None:
+        self.child = child
+        self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._on_request = on_request
+        self._on_notification = on_notification
+        self._calls: dict[int, asyncio.Future[Any]] = {}
+        self._next = 0
+        self._writer: asyncio.WriteTransport | None = None
+        self._stderr = _Tail()
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def connect(self) -> None:
+        """Take over the agent's pipes."""
+        loop, process = asyncio.get_running_loop(), self.child.process
+        self._writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, process.stdin)
+        await loop.connect_read_pipe(lambda: self._stderr, process.stderr)
+        await loop.connect_read_pipe(lambda: _Lines(self._take, self._closed), process.stdout)
+        self.child.when_ended(lambda _code: self._closed())
+
+    async def call(self, method: str, params: dict[str, Any], timeout: float | None = None) -> Any:
+        """Ask the agent and wait for its answer. Raises AgentError or AgentGone."""
+        self._next += 1
+        number = self._next
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._calls[number] = answer
+        try:
+            self._send({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+            return await asyncio.wait_for(answer, timeout)
+        except asyncio.TimeoutError:
+            raise AgentError(f"the agent did not answer {method} within {timeout:.0f} seconds") from None
+        finally:
+            self._calls.pop(number, None)
+
+    def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Tell the agent something. Nothing happens if it is gone."""
+        with contextlib.suppress(AgentGone):
+            self._send({"jsonrpc": "2.0", "method": method, "params": params})
+
+    def end_input(self) -> None:
+        """Close the agent's stdin: the kind way to ask it to end."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._writer is None or self.gone.done():
+            raise AgentGone(self._how_it_went())
+        self._writer.write(json.dumps(message).encode() + b"\n")
+
+    def _take(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return  # a log line on stdout
+        if not isinstance(message, dict):
+            return
+        method, params = message.get("method"), message.get("params")
+        if not isinstance(method, str):
+            self._answered(message)
+        elif "id" in message:
+            task = asyncio.ensure_future(
+                self._answer(message["id"], method, params if isinstance(params, dict) else {})
+            )
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+        else:
+            self._on_notification(method, params if isinstance(params, dict) else {})
+
+    def _answered(self, message: dict[str, Any]) -> None:
+        number = message.get("id")
+        waiting = self._calls.get(number) if isinstance(number, int) else None
+        if waiting is None or waiting.done():
+            return
+        error = message.get("error")
+        if error:
+            said = error if isinstance(error, dict) else {}
+            code = said.get("code")
+            waiting.set_exception(AgentError(_sentence(said), code if isinstance(code, int) else 0))
+        else:
+            waiting.set_result(message.get("result"))
+
+    async def _answer(self, number: object, method: str, params: dict[str, Any]) -> None:
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": number}
+        try:
+            answer["result"] = await self._on_request(method, params)
+        except NoSuchMethod:
+            answer["error"] = {"code": METHOD_NOT_FOUND, "message": f"Method not found: {method}"}
+        except Exception as wrong:  # whatever it asked for, it gets an answer
+            answer["error"] = {"code": INTERNAL_ERROR, "message": str(wrong)}
+        with contextlib.suppress(AgentGone):
+            self._send(answer)
+
+    def _closed(self) -> None:
+        """The agent's stdout was closed, or it ended: either way it says nothing any more."""
+        if self.gone.done():
+            return
+        if self.child.code is None:
+            self.child.kill()  # an agent without a voice is of no use
+            self.child.when_ended(lambda _code: self._closed())
+            return
+        self.gone.set_result(self._how_it_went())
+        for waiting in self._calls.values():
+            if not waiting.done():
+                waiting.set_exception(AgentGone(self.gone.result()))
+        for task in self._answering:
+            task.cancel()
+        if self._writer is not None:
+            self._writer.abort()
+
+    def _how_it_went(self) -> str:
+        code, words = self.child.code, self._stderr.text()
+        how = "the agent was killed" if code == -9 else f"the agent ended with code {code}"
+        return f"{how}: {words}" if words else how
+
+
+class _Lines(asyncio.Protocol):
+    """Cuts a stream into lines; a line that is far too long is thrown away."""
+
+    def __init__(self, take: Callable[[bytes], None], closed: Callable[[], None]) -> None:
+        self._take, self._closed = take, closed
+        self._rest = bytearray()
+        self._skipping = False
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio."""
+        *ends, tail = data.split(b"\n")
+        for end in ends:
+            line, self._rest = self._rest + end, bytearray()
+            if not self._skipping and line.strip():
+                self._take(bytes(line))
+            self._skipping = False
+        if not self._skipping:
+            self._rest += tail
+        if len(self._rest) > LINE_BYTES:
+            self._skipping, self._rest = True, bytearray()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self._closed()
+
+
+class _Tail(asyncio.Protocol):
+    """Remembers the last of what was written to stderr."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio."""
+        self._kept = (self._kept + data)[-STDERR_TAIL:]
+
+    def text(self) -> str:
+        """The last line that says something, at most 300 characters."""
+        lines = [line.strip() for line in self._kept.decode("utf-8", "replace").splitlines() if line.strip()]
+        return lines[-1][:300] if lines else ""
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """What an error object says, with the part in `data` that agents hide the reason in."""
+    said = str(error.get("message") or "an error without words")
+    data = error.get("data")
+    detail = data.get("message") or data.get("details") if isinstance(data, dict) else data
+    return f"{said}: {detail}"[:600] if isinstance(detail, str) and detail and detail not in said else said[:600]

@@ -1,0 +1,262 @@
+"""The runner's life in each of its modes (docs/wire.md): serve a conversation, build an image, or idle.
+
+`__main__` starts the agent and then calls `live`. Everything else of this package is a part that is put together here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sandbox.runner import history
+from sandbox.runner.box import Greeting, Places
+from sandbox.runner.control import Control
+from sandbox.runner.conversation import Conversation, Unusable
+from sandbox.runner.dial import Dialer
+from sandbox.runner.forward import Forwarder
+from sandbox.runner.git import Git, GitFailed, Person
+from sandbox.runner.link import Link
+from sandbox.runner.outbox import Outbox
+from sandbox.runner.processes import Child, Children
+from sandbox.runner.sync import sync
+from sandbox.runner.turn import Turn
+from sandbox.runner.turns import Turns
+
+FLUSH_SECONDS = 0.7
+SYNC_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+FINAL_TRIES = 3  # for failures that waiting will hardly mend
+NOBODY = Person("Shipmate", "shipmate@users.noreply.invalid")
+
+
+class Box(NamedTuple):
+    """What `__main__` prepared. `agent` is its running process, or why it could not be started."""
+
+    greeting: Greeting
+    places: Places
+    env: dict[str, str]
+    children: Children
+    listening: socket.socket
+    control: int | None
+    outbox: int | None
+    start_agent: Callable[[], Child]
+    agent: Child | None
+
+
+async def live(box: Box) -> int:
+    """Live until it is time to end; the exit code."""
+    loop = asyncio.get_running_loop()
+    ending = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, ending.set)
+    loop.add_signal_handler(signal.SIGCHLD, box.children.reap)
+    box.children.reap()
+    if box.control is not None:
+        await Control(box.children, box.places.repo, box.env).serve(box.control)
+    dialer = Dialer(box.greeting.gateway, box.greeting.token) if box.greeting.gateway else None
+    await Forwarder(dialer).serve(box.listening)
+    git = Git(
+        box.children,
+        box.places.repo,
+        box.places.home,
+        box.env,
+        f"{box.places.gateway}/git/{box.greeting.repository}.git",
+    )
+    git.know(NOBODY)
+    if box.greeting.mode == "idle" or dialer is None:
+        await ending.wait()
+        return 0
+    if box.greeting.mode == "build":
+        return await _first(_build(box, git), ending)
+    return await Service(box, git, dialer).run(ending)
+
+
+async def _first(doing: Any, ending: asyncio.Event) -> int:
+    """The exit code of `doing`; 0 when told to end before."""
+    task, told = asyncio.ensure_future(doing), asyncio.ensure_future(ending.wait())
+    await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+    code = int(task.result()) if task.done() else 0
+    task.cancel()
+    told.cancel()
+    await asyncio.gather(task, told, return_exceptions=True)
+    return code
+
+
+async def _build(box: Box, git: Git) -> int:
+    try:
+        await patient_sync(git, box.greeting.base_branch, "", box.greeting.sync_seconds)
+    except GitFailed as failed:
+        print(f"runner: the repository could not be cloned: {failed}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def patient_sync(git: Git, base: str, branch: str, seconds: float) -> str:
+    """Sync until it works; raise GitFailed when it has not within `seconds`, or when it hardly ever will."""
+    loop, pause, finals = asyncio.get_running_loop(), SYNC_PAUSE, 0
+    end = loop.time() + seconds
+    while True:
+        try:
+            return await sync(git, base, branch)
+        except (GitFailed, OSError, KeyError) as failed:
+            finals += isinstance(failed, GitFailed) and failed.final
+            if finals >= FINAL_TRIES or loop.time() + pause > end:
+                raise failed if isinstance(failed, GitFailed) else GitFailed(repr(failed)) from failed
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+class Service:
+    """A box at work: one link, one conversation, one turn at a time."""
+
+    def __init__(self, box: Box, git: Git, dialer: Dialer) -> None:
+        self._box, self._git = box, git
+        self._synced = asyncio.Event()
+        self._outbox = Outbox(box.outbox)
+        self._link = Link(dialer, box.greeting.generation, self._outbox, self._heard)
+        self._conversation = Conversation(
+            box.children, box.start_agent, box.places.repo, self._synced, box.greeting.conversation
+        )
+        said = box.greeting
+        self._turns = Turns(self._conversation, git, said.base_branch, said.branch, self._outbox.say)
+        self._prompts: asyncio.Queue[Turn] = asyncio.Queue()
+        self._turn: Turn | None = None  # delivered and not ended
+        self._useless = ""
+
+    async def run(self, ending: asyncio.Event) -> int:
+        """Serve until told to end or revoked."""
+        self._outbox.say("phase", phase="agent_starting")
+        link = asyncio.ensure_future(self._link.run())
+        work = asyncio.ensure_future(self._work())
+        told = asyncio.ensure_future(ending.wait())
+        await asyncio.wait({link, work, told}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()  # it never ends but by a fault of ours
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await self._conversation.end()
+        if not link.done():
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._outbox.emptied(), FLUSH_SECONDS)
+        link.cancel()
+        await asyncio.gather(link, return_exceptions=True)
+        return 0
+
+    async def _work(self) -> None:
+        """Get ready, then one turn after the other."""
+        try:
+            await self._get_ready()
+        except (Unusable, GitFailed) as failed:
+            self._give_up(str(failed))
+        while True:
+            turn = await self._next()
+            if turn is None:
+                await self._restart()
+            elif turn is self._turn:  # else it was stopped while it waited
+                await self._turns.run(turn)
+                self._turn = None
+
+    async def _get_ready(self) -> None:
+        """The agent starts while the tree is brought in step."""
+        agent = asyncio.ensure_future(self._conversation.start(self._box.agent))
+        tree = asyncio.ensure_future(self._sync())
+        try:
+            await asyncio.gather(agent, tree)
+        finally:
+            agent.cancel()
+            tree.cancel()
+            await asyncio.gather(agent, tree, return_exceptions=True)
+        self._say_ready(tree.result())
+
+    async def _sync(self) -> str:
+        self._outbox.say("phase", phase="syncing")
+        said = self._box.greeting
+        try:
+            head = await patient_sync(self._git, said.base_branch, said.branch, said.sync_seconds)
+        except GitFailed as failed:
+            raise GitFailed(f"The repository {said.repository} could not be brought in step: {failed}") from failed
+        await history.begin(self._git)
+        self._outbox.say("phase", phase="synced")
+        self._synced.set()
+        return head
+
+    def _say_ready(self, head: str) -> None:
+        talk = self._conversation
+        self._outbox.say("ready", conversation=talk.id, resumed=talk.resumed, head=head, agent=talk.info)
+
+    def _give_up(self, why: str) -> None:
+        self._useless = why
+        self._outbox.say("unready", reason=why[:1900])
+        if self._turn is not None and not self._prompts.empty():
+            self._end_unbegun(self._prompts.get_nowait(), "failed", why)
+
+    async def _next(self) -> Turn | None:
+        """The next turn; None when the agent has to be started again first."""
+        if self._useless:
+            return await self._prompts.get()
+        if not self._conversation.alive:
+            return None
+        prompt, gone = asyncio.ensure_future(self._prompts.get()), asyncio.ensure_future(self._conversation.gone())
+        try:
+            await asyncio.wait({prompt, gone}, return_when=asyncio.FIRST_COMPLETED)
+            return prompt.result() if prompt.done() else None
+        finally:
+            prompt.cancel()
+            gone.cancel()
+
+    async def _restart(self) -> None:
+        self._outbox.say("phase", phase="agent_restarting")
+        try:
+            await self._conversation.start()
+        except Unusable as failed:
+            self._give_up(str(failed))
+        else:
+            self._say_ready(await self._git.head())
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        """A down event. Called by the link, in order, once for each."""
+        if event.get("kind") == "prompt_delivered":
+            self._prompted(event)
+        elif event.get("kind") == "stop_requested":
+            turn = self._turn
+            if turn is not None and event.get("turn") == turn.number:
+                self._stop(turn)
+
+    def _prompted(self, event: dict[str, Any]) -> None:
+        try:
+            turn = Turn(event, self._box.greeting.turn_seconds)
+        except (KeyError, TypeError, ValueError) as wrong:
+            print(f"runner: a prompt that cannot be understood: {wrong!r}", file=sys.stderr)
+            return
+        if self._useless:
+            self._end_unbegun(turn, "failed", self._useless)
+        elif self._turn is not None:
+            self._end_unbegun(turn, "failed", f"Turn {self._turn.number} is not over yet.")
+        else:
+            self._turn = turn
+            self._prompts.put_nowait(turn)
+
+    def _stop(self, turn: Turn) -> None:
+        if self._prompts.empty():
+            turn.stop()
+        else:  # it has not begun: there is nothing to cancel
+            self._prompts.get_nowait()
+            self._turn = None
+            self._end_unbegun(turn, "stopped", None)
+
+    def _end_unbegun(self, turn: Turn, outcome: str, error: str | None) -> None:
+        if turn is self._turn:
+            self._turn = None
+        nothing = {"summary": "", "head": "", "commits": [], "pushed": False, "usage": {}}
+        self._outbox.say("turn_ended", turn=turn.number, outcome=outcome, error=error, **nothing)
+
+
+def take(fd: int | None) -> int | None:
+    """Keep an inherited descriptor out of our children."""
+    if fd is not None:
+        os.set_inheritable(fd, False)
+    return fd

@@ -1,0 +1,128 @@
+"""Processes of the box: started, ended and reaped. The only file of the runner that starts any.
+
+The runner is pid 1 of its box (or a sub-reaper), so every orphan becomes its child. `Children.reap` waits for all of
+them, known or not; asyncio's own child handling is not used, so nothing can be taken from it. This file does not import
+asyncio: the agent is started before that is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+
+PIPE, NULL = subprocess.PIPE, subprocess.DEVNULL
+
+
+class Child:
+    """One process that the runner started, in a process group of its own.
+
+    `code` is None while it lives, else as a shell's caller knows it: negative for a signal.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.pid = process.pid
+        self.code: int | None = None
+        self._waiting: list[Callable[[int], None]] = []
+
+    def when_ended(self, call: Callable[[int], None]) -> None:
+        """Call `call(code)` once when the process has ended: at once if it has already."""
+        if self.code is None:
+            self._waiting.append(call)
+        else:
+            call(self.code)
+
+    def ended(self, code: int) -> None:
+        """Note how it ended. Called by the reaper alone."""
+        self.code = self.process.returncode = code
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            call(code)
+
+    def kill(self, how: int = signal.SIGKILL) -> None:
+        """Send a signal to the process and its group; nothing happens if they are gone."""
+        for send in (os.killpg, os.kill):
+            if self.code is None or send is os.killpg:  # a pid that was reaped may be somebody else's
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    send(self.pid, how)
+
+    def close(self) -> None:
+        """Close our ends of its pipes that nobody else took."""
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+class Children:
+    """All processes below the runner."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Child] = {}
+
+    def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        env: Mapping[str, str],
+        stdin: int = PIPE,
+        stdout: int = PIPE,
+        stderr: int = PIPE,
+    ) -> Child:
+        """Start a process; raise OSError if it cannot be. Its pipes are unbuffered, and it inherits nothing else."""
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=dict(env),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            bufsize=0,
+            start_new_session=True,
+        )
+        child = Child(process)
+        self._known[child.pid] = child
+        return child
+
+    def reap(self) -> None:
+        """Collect everything that has ended: ours are told, orphans are buried."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._known.pop(pid, None)
+            if child is not None:
+                child.ended(_code(status))
+
+    def kill_strays(self) -> None:
+        """End what was left behind by agents that are gone: children of ours that we never started."""
+        for pid in _children_of_self():
+            if pid not in self._known:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """End everything below the runner."""
+        for child in list(self._known.values()):
+            child.kill()
+        self.kill_strays()
+
+
+def _code(status: int) -> int:
+    # os.waitstatus_to_exitcode refuses stopped processes, which WNOHANG alone never reports
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _children_of_self() -> list[int]:
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as listed:
+            return [int(pid) for pid in listed.read().split()]
+    except OSError:  # a kernel without it, or no /proc: an isolated box ends with its pid 1 anyway
+        return []

@@ -1,0 +1,87 @@
+"""The tree brought in step with the forge before the first turn: cloned if there is nothing, else only the difference.
+
+`life.py` calls `sync` until it works. A branch that lives on keeps its work: after a restore nothing is thrown away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from sandbox.runner.git import NETWORK_SECONDS, Git
+
+# What a killed git may have left. Nothing else runs yet, so nobody holds them.
+LOCKS = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "refs/shipmate/done.lock")
+MARK = "shipmate-checkout"  # there while files are being moved: after a kill in the middle they are moved again
+
+
+async def sync(git: Git, base: str, branch: str) -> str:
+    """Fetch the base branch, and ours if the forge has it, and check ours out (the base if `branch` is empty).
+
+    Returns the sha of HEAD. Raises GitFailed.
+    """
+    folder = os.path.join(git.repo, ".git")
+    if os.path.isdir(folder):
+        _break_locks(folder, branch)
+    else:
+        await git("init", "--quiet", "--initial-branch", base)
+    await _point_at_remote(git, folder)
+    await fetch(git, base, branch)
+    await _check_out(git, folder, base, branch)
+    return await git.head()
+
+
+async def fetch(git: Git, base: str, branch: str) -> None:
+    """Bring what we know of the forge up to date."""
+    wanted = [f"+refs/heads/{base}:refs/remotes/origin/{base}"]
+    if branch:  # a pattern, because a branch that is not there yet is no mistake
+        wanted.append(f"+refs/heads/{branch}*:refs/remotes/origin/{branch}*")
+    await git("fetch", "--quiet", "--no-write-fetch-head", "origin", *wanted, timeout=NETWORK_SECONDS)
+
+
+def _break_locks(folder: str, branch: str) -> None:
+    for name in (*LOCKS, f"refs/heads/{branch}.lock"):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(folder, name))
+
+
+async def _point_at_remote(git: Git, folder: str) -> None:
+    with open(os.path.join(folder, "config"), encoding="utf-8", errors="replace") as config:
+        if f"\turl = {git.remote}\n" in config.read():
+            return  # one process less on the way to the first prompt
+    await git("config", "remote.origin.url", git.remote)
+    await git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
+
+
+async def _check_out(git: Git, folder: str, base: str, branch: str) -> None:
+    listed = (
+        await git("for-each-ref", "--format=%(HEAD) %(refname) %(objectname)", "refs/heads", "refs/remotes")
+    ).split("\n")
+    known = {line[2:].split()[0]: line.split()[-1] for line in listed if line.strip()}
+    current = next((line[2:].split()[0] for line in listed if line.startswith("*")), "")
+    start, theirs = known[f"refs/remotes/origin/{base}"], known.get(f"refs/remotes/origin/{branch}")
+    ours = known.get(f"refs/heads/{branch}") if branch else None
+    mark = os.path.join(folder, MARK)
+    broken = os.path.exists(mark)
+    with open(mark, "w"):
+        pass
+    if ours is None:
+        await _switch(git, branch or base, theirs or start, "" if broken else known.get(current, ""))
+    else:
+        if broken or current != f"refs/heads/{branch}":
+            await git("checkout", "--quiet", *(["--force"] if broken else []), branch, "--")
+        if theirs and theirs != ours:
+            await git.asks(
+                "merge", "--quiet", "--ff-only", theirs
+            )  # behind: forward. Apart: the next push sorts it out
+    os.unlink(mark)
+
+
+async def _switch(git: Git, branch: str, to: str, at: str) -> None:
+    """Begin `branch` at the commit `to`; the tree is at the commit `at`, or in no state that counts."""
+    if at == to:
+        await git("checkout", "--quiet", "-B", branch)
+    elif at:  # what an image's set-up changed in tracked files is carried over
+        await git("checkout", "--quiet", "--merge", "--no-track", "-B", branch, to)
+    else:
+        await git("checkout", "--quiet", "--force", "--no-track", "-B", branch, to)

@@ -1,0 +1,173 @@
+"""What is known of one tool call: merged from an agent's updates, and said as one `tool` frame. Pure.
+
+`translate.py` keeps one `ToolCall` per id. Agents repeat, leave out, or send late; the newest non-empty word counts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+TEXT_CHARS, RUNNING_CHARS = 20_000, 4_000
+DIFFS, DIFF_CHARS_IN_ALL = 50, 200_000
+TITLE_CHARS = 200
+LOCATIONS = 50
+TOOLS = {
+    "read": "read",
+    "edit": "edit",
+    "delete": "edit",
+    "move": "edit",
+    "search": "search",
+    "execute": "execute",
+    "think": "think",
+    "fetch": "fetch",
+}
+TODO_TITLES = ("todowrite", "todoread", "updateplan")
+
+
+class ToolCall:
+    """One tool call as far as it is known."""
+
+    def __init__(self, number: str, repo: str) -> None:
+        self.id = number
+        self._repo = repo.rstrip("/") + "/"
+        self._title = self._kind = self.status = self._output = ""
+        self._input: dict[str, Any] = {}
+        self._locations: list[str] = []
+        self._diffs: list[dict[str, str]] = []
+        self._exit: int | None = None
+        self.announced = False
+
+    def merge(self, update: dict[str, Any]) -> str:
+        """Take what an update says. Returns what changed: "" (nothing), "output" (only that), or "more"."""
+        before, output = self._facts(), self._output
+        self._title = _words(update.get("title")) or self._title
+        self._kind = _words(update.get("kind")) or self._kind
+        self.status = _words(update.get("status"))[:40] or self.status
+        self._input = record(update.get("rawInput")) or self._input
+        self._locations = self._paths(update.get("locations")) or self._locations
+        self._take_content(update.get("content"))
+        self._take_raw_output(record(update.get("rawOutput")))
+        if self._facts() != before:
+            return "more"
+        return "output" if self._output != output else ""
+
+    def _facts(self) -> tuple[object, ...]:
+        return self._title, self.status, self._kind, tuple(self._locations), len(self._diffs), self._exit
+
+    @property
+    def keeps_plan(self) -> bool:
+        """Whether this tool is the agent's list of things to do."""
+        return bool(self.todos) or self._title.lower().replace("_", "") in TODO_TITLES
+
+    @property
+    def todos(self) -> list[Any]:
+        """That list, as far as it is known."""
+        todos = self._input.get("todos")
+        return todos if isinstance(todos, list) else []
+
+    @property
+    def tool(self) -> str:
+        """The kind of tool, in the wire's words."""
+        return TOOLS.get(self._kind, "other")
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.status in ("completed", "failed")
+
+    @property
+    def informative(self) -> bool:
+        """Whether a person would learn from the title what is being done."""
+        return bool(self._locations or self._input or self._diffs) or not _bare(self._title)
+
+    @property
+    def title(self) -> str:
+        """A line for a person. A bare tool name gets its command or file beside it."""
+        command, title = self._input.get("command"), self._title
+        if _bare(title):
+            if isinstance(command, str) and command.strip():
+                title = command
+            elif self._locations:
+                title = f"{title or self.tool} {self._locations[0]}"
+        line = " ".join(title.split()) or self.tool
+        return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"
+
+    def frame(self) -> dict[str, Any]:
+        """The fields of a `tool` frame."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "tool": self.tool,
+            "status": self.status,
+            "locations": self._locations,
+            "diff": self._bounded_diffs(),
+            "output": cut(self._output, TEXT_CHARS if self.over else RUNNING_CHARS),
+            "exit": self._exit,
+        }
+
+    def _bounded_diffs(self) -> list[dict[str, str]]:
+        found, left = [], DIFF_CHARS_IN_ALL
+        for diff in self._diffs[:DIFFS]:
+            old, new = cut(diff["old"], min(TEXT_CHARS, left)), cut(diff["new"], min(TEXT_CHARS, left))
+            left = max(left - len(old) - len(new), 0)
+            found.append({"path": diff["path"], "old": old, "new": new})
+        return found
+
+    def _paths(self, locations: object) -> list[str]:
+        found = [record(place).get("path") for place in (locations if isinstance(locations, list) else [])]
+        return [self._relative(path) for path in found if isinstance(path, str) and path][:LOCATIONS]
+
+    def _relative(self, path: str) -> str:
+        return (path[len(self._repo) :] if path.startswith(self._repo) else path)[:1000]
+
+    def _take_content(self, content: object) -> None:
+        blocks = [record(block) for block in (content if isinstance(content, list) else [])]
+        diffs = [block for block in blocks if block.get("type") == "diff" and isinstance(block.get("path"), str)]
+        if diffs:
+            self._diffs = [
+                {"path": self._relative(d["path"]), "old": _words(d.get("oldText")), "new": _words(d.get("newText"))}
+                for d in diffs
+            ]
+        texts = [text_of(block.get("content")) for block in blocks if block.get("type") == "content"]
+        self._output = "\n".join(text for text in texts if text) or self._output
+
+    def _take_raw_output(self, raw: dict[str, Any]) -> None:
+        said = raw.get("output")
+        if isinstance(said, str) and not self._output:
+            self._output = said
+        for place in (record(raw.get("metadata")), raw):
+            for key in ("exit", "exitCode", "exit_code"):
+                code = place.get(key)
+                if isinstance(code, int) and not isinstance(code, bool):
+                    self._exit = code
+
+
+def record(value: object) -> dict[str, Any]:
+    """The value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(block: object) -> str:
+    """The text of a content block; other kinds of content have none."""
+    text = record(block).get("text")
+    return text if isinstance(text, str) and record(block).get("type", "text") == "text" else ""
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters: the beginning and the end, and how much is missing between."""
+    if len(text) <= limit:
+        return text
+    if limit < 200:
+        return ""
+    half = limit // 2 - 40
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _bare(title: str) -> bool:
+    """Whether a title is only the name of a tool."""
+    return re.fullmatch(r"[A-Za-z_]*", title) is not None
+
+
+def _words(value: object) -> str:
+    return value if isinstance(value, str) else ""

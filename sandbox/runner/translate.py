@@ -1,0 +1,173 @@
+"""From an agent's `session/update`s to the frames of one turn (docs/wire.md). Pure but for the clock given.
+
+`turns.py` feeds one `Translator` per turn and calls `flush` when it was asked to. What agents send differs a lot; every
+field is taken as untrusted, bounded, and merged by tool call, because most agents send only what changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.runner.toolcalls import ToolCall, record, text_of
+
+WORDS_CHARS = 16_000
+RESTATED_CHARS, SUMMARY_CHARS, ENTRY_CHARS = 300, 2000, 300
+PLAN_ENTRIES = 50
+OUTPUT_SECONDS = 1.0
+KINDS = {"agent_message_chunk": "text", "agent_thought_chunk": "thought"}
+STATUSES = ("pending", "in_progress", "completed")
+Say = Callable[..., None]
+
+
+class Translator:
+    """`say(kind, **fields)` makes a frame; `flush_later()` is called when something waits for the next `flush`."""
+
+    def __init__(
+        self, turn: int, repo: str, say: Say, flush_later: Callable[[], None], clock: Callable[[], float]
+    ) -> None:
+        self._turn, self._repo = turn, repo
+        self._emit, self._flush_later, self._clock = say, flush_later, clock
+        self._kind, self._words = "text", ""  # words that wait to be said
+        self._opening: str | None = ""  # what the agent said first, until it was restated
+        self._message: object = None
+        self._last = self._said = ""
+        self._calls: dict[str, ToolCall] = {}
+        self._changed: dict[str, float] = {}  # tool calls that wait to be said -> not before
+        self._plan: list[dict[str, str]] = []
+        self.usage: dict[str, Any] = {}
+
+    @property
+    def summary(self) -> str:
+        """The agent's last words, at most 2000 characters."""
+        return shorten((self._last.strip() or self._said.strip()), SUMMARY_CHARS)
+
+    def update(self, update: dict[str, Any]) -> None:
+        """Take one `update`. Kinds that we do not know are passed over: newer agents have more."""
+        kind = update.get("sessionUpdate")
+        if kind in KINDS:
+            self._spoke(KINDS[kind], update)
+        elif kind in ("tool_call", "tool_call_update"):
+            self._worked(update)
+        elif kind == "plan":
+            self._planned(update.get("entries"))
+        elif kind == "usage_update":
+            self.usage.update({key: update[key] for key in ("used", "size", "cost") if key in update})
+
+    def flush(self) -> None:
+        """Say what waits, as far as it may be said now."""
+        self._say_words()
+        now = self._clock()
+        for number, due in list(self._changed.items()):
+            if due <= now:
+                self._say_call(self._calls[number])
+        if self._changed:
+            self._flush_later()
+
+    def finish(self) -> None:
+        """The turn is over: say everything that still waits."""
+        self._restate(whole=True)
+        self._say_words()
+        for number in list(self._changed):
+            self._say_call(self._calls[number])
+
+    def _say(self, kind: str, **fields: Any) -> None:
+        self._emit(kind, turn=self._turn, **fields)
+
+    def _spoke(self, kind: str, update: dict[str, Any]) -> None:
+        text = text_of(update.get("content"))
+        if not text:
+            return
+        if kind != self._kind:
+            self._say_words()
+            self._kind = kind
+        if kind == "text":
+            text = self._join(text, update.get("messageId"))
+        self._words += text
+        if len(self._words) >= WORDS_CHARS:
+            self._say_words()
+        elif self._words:
+            self._flush_later()
+
+    def _join(self, text: str, message: object) -> str:
+        """Keep the agent's words by message, and put a blank line between two messages."""
+        if message != self._message and self._message is not None and self._last.strip():
+            text = text if self._last.endswith("\n") else "\n\n" + text
+            self._said, self._last = self._last, ""
+        self._message = message
+        self._last += text
+        if self._opening is not None:
+            self._opening += text
+            self._restate()
+        return text
+
+    def _restate(self, whole: bool = False) -> None:
+        """Say the task in the agent's first words, once its first paragraph is there."""
+        if self._opening is None:
+            return
+        opening = self._opening.lstrip()
+        if opening.strip() and (whole or "\n" in opening or len(opening) > RESTATED_CHARS):
+            self._opening = None
+            self._say_words()
+            self._say("restated", text=first_sentences(opening.split("\n")[0]))
+
+    def _say_words(self) -> None:
+        words, self._words = self._words, ""
+        for start in range(0, len(words), WORDS_CHARS):
+            self._say(self._kind, text=words[start : start + WORDS_CHARS])
+
+    def _worked(self, update: dict[str, Any]) -> None:
+        number = str(update.get("toolCallId") or "")[:200]
+        call = self._calls.setdefault(number, ToolCall(number, self._repo))
+        what = call.merge(update)
+        if call.keeps_plan:
+            if call.todos:
+                self._planned(call.todos)
+            return
+        self._restate(whole=True)
+        if self._last.strip():
+            self._said, self._last = self._last, ""
+        if not call.announced and (call.informative or call.over):
+            call.announced = True
+            self._say_words()
+            self._say("step", id=call.id, title=call.title, tool=call.tool)
+        if call.announced and what:
+            self._changed.setdefault(number, self._clock() + (OUTPUT_SECONDS if what == "output" else 0))
+            if call.over:
+                self._say_words()
+                self._say_call(call)
+            else:
+                self._flush_later()
+
+    def _say_call(self, call: ToolCall) -> None:
+        self._changed.pop(call.id, None)
+        self._say("tool", **call.frame())
+
+    def _planned(self, entries: object) -> None:
+        plan = []
+        for entry in entries if isinstance(entries, list) else []:
+            text, status = record(entry).get("content"), record(entry).get("status")
+            if isinstance(text, str) and text.strip() and status != "cancelled":
+                known = status if status in STATUSES else "pending"
+                plan.append({"text": shorten(text.strip(), ENTRY_CHARS), "status": known})
+        plan = plan[:PLAN_ENTRIES]
+        if plan != self._plan:
+            self._plan = plan
+            self._restate(whole=True)
+            self._say_words()
+            self._say("plan", entries=plan)
+
+
+def first_sentences(text: str) -> str:
+    """As many whole sentences from the beginning as fit; a very long first one is cut."""
+    text = text.strip()
+    if len(text) <= RESTATED_CHARS:
+        return text
+    ends = [match.end() for match in re.finditer(r"[.!?:][\"')]*(?=\s)", text[:RESTATED_CHARS])]
+    return text[: ends[-1]] if ends else shorten(text, RESTATED_CHARS)
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, with a mark where something is missing."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

@@ -1,0 +1,71 @@
+"""One turn as the runner sees it: what was asked, by whom, and how long there is. `life.py` makes it of an event."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from sandbox.runner.git import Person
+
+CONTEXT_MARK = "<system-reminder>"  # agents and models know this as words that are not the person's
+DELIVERY_SECONDS = 600.0
+STOP_SECONDS = 14.0
+T = TypeVar("T")
+
+
+class Turn:
+    """A delivered prompt. `seconds`: the turn's limit; `asked`: the person's words."""
+
+    def __init__(self, event: dict[str, Any], longest: float) -> None:
+        self.number = int(event["turn"])
+        self.asked = str(event.get("text") or "")
+        self.author = Person.of(event.get("author") or {})
+        self.co_authors = [Person.of(person) for person in event.get("co_authors") or [] if isinstance(person, dict)]
+        self.seconds = float(event.get("seconds") or longest)
+        self._others = [str(line) for line in event.get("others") or []]
+        self._again = bool(event.get("again"))
+        self._stopped_at = 0.0
+        self.stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Somebody asked for the end of this turn."""
+        if not self.stopped.is_set():
+            self._stopped_at = time.monotonic()
+            self.stopped.set()
+
+    async def within(self, doing: Awaitable[T]) -> T:
+        """Wait for a part of the turn's end; once stopped, only as long as a stop may take in all."""
+        task, stopped = asyncio.ensure_future(doing), asyncio.ensure_future(self.stopped.wait())
+        try:
+            await asyncio.wait({task, stopped}, timeout=DELIVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() and self.stopped.is_set():
+                left = self._stopped_at + STOP_SECONDS - time.monotonic()
+                await asyncio.wait({task}, timeout=max(left, 0.5))
+            if not task.done():
+                raise asyncio.TimeoutError
+            return task.result()
+        finally:
+            task.cancel()
+            stopped.cancel()
+            await asyncio.gather(task, stopped, return_exceptions=True)
+
+    def texts(self, repo: str, branch: str) -> list[str]:
+        """What the agent is given: the person's words alone, then what it should know about them."""
+        told = [
+            f"This request is from {self.author.name}. Several people may ask in this conversation; do what the newest "
+            "request says.",
+            f"The repository is {repo}, on its own branch {branch}. Work only there. When you end, your changes are "
+            "saved and published for you under that person's name; publish nothing yourself.",
+        ]
+        if self._again:
+            told.append(
+                "You were interrupted in the middle of this request. Part of it may be done: look before you go on."
+            )
+        if self._others:
+            told += [
+                "Said in the conversation meanwhile, for your information:",
+                *(f"- {line}" for line in self._others),
+            ]
+        return [self.asked, "\n".join([CONTEXT_MARK, *told, "</system-reminder>"])]

@@ -1,0 +1,137 @@
+"""One turn from prompt to `turn_ended`: asked, translated, stopped or timed out if need be, delivered, told.
+
+`life.py` runs turns one after the other. Every turn ends with exactly one `turn_ended`, whatever happened in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sandbox.runner import history
+from sandbox.runner.conversation import Conversation
+from sandbox.runner.delivery import Work, deliver
+from sandbox.runner.git import Git
+from sandbox.runner.jsonrpc import AgentError, AgentGone
+from sandbox.runner.translate import Translator
+from sandbox.runner.turn import Turn
+
+CANCEL_SECONDS = 10.0
+COALESCE_SECONDS = 0.1
+ERROR_CHARS = 1900
+# Why an agent ended its turn -> how it went, and what to say about it. https://agentclientprotocol.com/protocol/prompt-turn
+REASONS: dict[str, tuple[str, str | None]] = {
+    "end_turn": ("done", None),
+    "cancelled": ("stopped", None),
+    "max_tokens": ("failed", "The agent stopped because its answer became too long. Reply to let it go on."),
+    "max_turn_requests": ("failed", "The agent stopped because it asked its model too often. Reply to let it go on."),
+    "refusal": ("failed", "The agent refused to go on with this request."),
+}
+
+
+class Ending(NamedTuple):
+    """How the agent's part of a turn went."""
+
+    outcome: str
+    error: str | None
+    summary: str
+    usage: dict[str, Any]
+
+
+class Turns:
+    """Runs turns in one conversation and one repository. `say` makes frames."""
+
+    def __init__(self, conversation: Conversation, git: Git, base: str, branch: str, say: Callable[..., None]) -> None:
+        self._conversation, self._git, self._base, self._branch, self._say = conversation, git, base, branch, say
+
+    async def run(self, turn: Turn) -> None:
+        """The whole turn."""
+        self._git.know(turn.author)
+        await history.begin(self._git)
+        ending = await self._work(turn)
+        work = Work(self._base, self._branch, turn.author, turn.co_authors, turn.asked)
+        delivered = await deliver(self._git, work, turn.within)
+        error = " ".join(part for part in (ending.error, delivered.error) if part)[:ERROR_CHARS]
+        self._say(
+            "turn_ended",
+            turn=turn.number,
+            outcome=ending.outcome,
+            summary=ending.summary,
+            error=error or None,
+            head=delivered.head,
+            commits=delivered.commits,
+            pushed=delivered.pushed,
+            usage=ending.usage,
+        )
+
+    async def _work(self, turn: Turn) -> Ending:
+        """The agent's part: ask, listen, and end it when it should end."""
+        listening = Listening(turn.number, self._git.repo, self._say)
+        self._conversation.on_update = listening.translator.update
+        try:
+            outcome, error = await self._ask(turn)
+        finally:
+            self._conversation.on_update = None
+            listening.end()
+        return Ending(outcome, error, listening.translator.summary, listening.translator.usage)
+
+    async def _ask(self, turn: Turn) -> tuple[str, str | None]:
+        asked = asyncio.ensure_future(self._conversation.prompt(turn.texts(self._git.repo, self._branch)))
+        stopped = asyncio.ensure_future(turn.stopped.wait())
+        await asyncio.sleep(0)  # the prompt is written now
+        self._say("turn_started", turn=turn.number, at=time.time())
+        try:
+            await asyncio.wait({asked, stopped}, timeout=turn.seconds, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                return _outcome(asked)
+            outcome = "stopped" if turn.stopped.is_set() else "timed_out"
+            await self._end(asked)
+        finally:
+            stopped.cancel()
+        minutes = turn.seconds / 60
+        return outcome, f"The turn took longer than {minutes:.0f} minutes." if outcome == "timed_out" else None
+
+    async def _end(self, asked: asyncio.Future[str]) -> None:
+        """Cancel; and if that does not help, kill."""
+        self._conversation.cancel()
+        await asyncio.wait({asked}, timeout=CANCEL_SECONDS)
+        if not asked.done():
+            await self._conversation.kill()
+        await asyncio.gather(asked, return_exceptions=True)
+
+
+def _outcome(asked: asyncio.Future[str]) -> tuple[str, str | None]:
+    try:
+        return REASONS.get(asked.result(), ("done", None))
+    except AgentError as failed:
+        return "failed", f"The agent reported an error: {failed}"
+    except AgentGone as gone:
+        return "failed", f"The agent ended in the middle of its work ({gone}). It is started again; reply to go on."
+
+
+class Listening:
+    """A turn's translator with its timer: what comes quickly is put together, the first of it is said at once."""
+
+    def __init__(self, turn: int, repo: str, say: Callable[..., None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushed = 0.0
+        self.translator = Translator(turn, repo, say, self._later, self._loop.time)
+
+    def _later(self) -> None:
+        if self._timer is None:
+            due = max(self._flushed + COALESCE_SECONDS, self._loop.time())
+            self._timer = self._loop.call_at(due, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        self._flushed = self._loop.time()
+        self.translator.flush()
+
+    def end(self) -> None:
+        """Say what still waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.translator.finish()
