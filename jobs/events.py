@@ -30,13 +30,14 @@ class Author(Frozen):
 
 
 class Place(Frozen):
-    """Where a session was asked for. `thread` is the id of the thread's first message; `private`: members only."""
+    """Where a session was asked for. `thread` is the id of the thread's first message; `private`: members only; `link`: a permalink."""
 
     client: str
     team: str
     channel: str
     thread: str
     private: bool = False
+    link: str = ""
 
 
 class Attachment(Frozen):

@@ -1,0 +1,106 @@
+"""The one that looks again: every few seconds, under a lease, whatever is wanted and not under way is asked for.
+
+`shipmate upkeep` runs it. Nothing is remembered here: if this process dies, the next one (or another copy, which waits
+for the lease) sees the same log and the same boxes. It also tells sessions of boxes that died, ends boxes that no session
+knows, and keeps RQ's own books clean.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable
+
+from jobs.commands import LoseBox, Refused, Tick
+from jobs.images import BUILD_SECONDS
+from jobs.session import Session, Status, wants
+from jobs.wiring import Workshop
+from sandbox.provider import BoxError, BoxInfo, BoxState
+
+log = logging.getLogger(__name__)
+SWEEP_SECONDS = 2.0
+LEASE_SECONDS = 10.0
+CLEAN_SECONDS = 10.0
+ORPHAN_SECONDS = 60.0
+IMAGE_RETRY_SECONDS = 60
+
+
+class Upkeep:
+    """Sweeps until cancelled. Several copies may run: the lease lets one of them work."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+        self._name = secrets.token_hex(8)
+        self._cleaned = 0.0
+
+    async def run(self) -> None:
+        """Sweep for ever; a fault in one sweep is logged and the next one tries again."""
+        while True:
+            try:
+                if await self._shop.store.lease("upkeep", self._name, LEASE_SECONDS):
+                    await self.sweep()
+            except Exception:
+                log.exception("a sweep failed; the next one tries again")
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def sweep(self) -> None:
+        """Look at everything once."""
+        boxes = await self._boxes()
+        sessions = [s for sid in await self._shop.store.active() if (s := await self._shop.store.load(sid)) is not None]
+        for session in sessions:
+            await self._look_at(session, boxes)
+        if boxes is not None:
+            await self._end_orphans(boxes.values())
+        await self._ask_for_images()
+        if self._shop.clock() - self._cleaned > CLEAN_SECONDS:
+            self._cleaned = self._shop.clock()
+            await self._shop.queue.clean()
+
+    async def _boxes(self) -> dict[str, BoxInfo] | None:
+        """Every box by name; None if the provider cannot say, for then nothing must be concluded."""
+        try:
+            return {box.name: box for box in await self._shop.provider.list()}
+        except BoxError as error:
+            log.warning("boxes could not be listed: %s", error)
+            return None
+
+    async def _look_at(self, session: Session, boxes: dict[str, BoxInfo] | None) -> None:
+        try:
+            if session.box is not None and boxes is not None and await self._died(session.box, boxes):
+                lost = LoseBox(session.generation, "its processes ended")
+                session = await self._shop.inbox.handle(session.id, lost)
+            session = await self._shop.inbox.handle(session.id, Tick())
+        except Refused as refused:
+            log.info("session %s: %s", session.id, refused)
+        for operation in wants(session, self._shop.clock(), self._shop.settings.rules):
+            await self._shop.queue.enqueue(session.id, operation)
+
+    async def _died(self, box: str, boxes: dict[str, BoxInfo]) -> bool:
+        """Whether this box is truly dead. The list may be older than the box, so the box itself has the last word."""
+        if box in boxes and boxes[box].state is BoxState.RUNNING:
+            return False
+        return (await self._shop.provider.status(box)).state is not BoxState.RUNNING
+
+    async def _end_orphans(self, boxes: Iterable[BoxInfo]) -> None:
+        """End boxes that nobody knows any more: their worker died, or they came too late."""
+        for box in boxes:
+            if await self._is_orphan(box):
+                log.warning("box %s belongs to nobody; it is ended", box.name)
+                await self._shop.store.revoke(box.name)
+                await self._shop.provider.discard(box.name)
+
+    async def _is_orphan(self, box: BoxInfo) -> bool:
+        age = self._shop.clock() - box.born
+        if "image" in box.labels:
+            return age > BUILD_SECONDS + ORPHAN_SECONDS
+        if "session" not in box.labels or age < ORPHAN_SECONDS:
+            return False
+        session = await self._shop.store.load(box.labels["session"])
+        if session is None:
+            return True
+        return box.name not in (session.box, session.lost_box) and session.status is not Status.BOOTING
+
+    async def _ask_for_images(self) -> None:
+        slot = int(self._shop.clock()) // IMAGE_RETRY_SECONDS
+        for repository in self._shop.settings.repositories:
+            if await self._shop.store.image(repository.name) is None:
+                await self._shop.queue.enqueue_build(repository.name, slot)

@@ -1,0 +1,89 @@
+"""Where the two lower floors are joined: what a worker, the upkeep and the web process share.
+
+The only place below `bot/app.py` that knows which provider, which forge and which agents the settings mean. A worker
+calls `configure` once, before it forks; every job then opens its own `workshop`.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.github import AppKey, Forge
+from jobs.inbox import Inbox
+from jobs.queue import Queue
+from jobs.settings import JobSettings
+from jobs.store import Store
+from sandbox import agents
+from sandbox.local import LocalProvider
+from sandbox.provider import Provider
+from sandbox.unisolated import UnisolatedProvider
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Everything that an operation needs."""
+
+    settings: JobSettings
+    store: Store
+    inbox: Inbox
+    queue: Queue
+    provider: Provider
+    forge: Forge
+    clock: Callable[[], float] = time.time
+
+    @property
+    def gateway_address(self) -> str:
+        """Where a runner finds the gateway, as docs/wire.md writes it."""
+        return f"unix:{self.settings.gateway_dir}" if not self.provider.isolated else "unix:/run/gateway"
+
+    def agent(self, name: str) -> dict[str, Any]:
+        """The greeting's `agent` object of the row with this name."""
+        return agents.greeting_agent(agents.row(name), model=self.settings.model)
+
+
+_configured: JobSettings | None = None
+
+
+def configure(settings: JobSettings) -> None:
+    """Say once, before any job runs, which settings the jobs of this process go by."""
+    global _configured
+    _configured = settings
+
+
+@asynccontextmanager
+async def workshop(settings: JobSettings | None = None) -> AsyncIterator[Workshop]:
+    """Open everything that operations need, and close it again."""
+    chosen = settings or _configured
+    if chosen is None:
+        raise RuntimeError("jobs.wiring.configure() was not called in this process")
+    store = await Store.open(chosen.redis_url, archive=chosen.data_dir / "archive")
+    queue = Queue(chosen.redis_url)
+    try:
+        yield Workshop(
+            settings=chosen,
+            store=store,
+            inbox=Inbox(store, queue.enqueue, chosen.rules),
+            queue=queue,
+            provider=provider(chosen),
+            forge=forge(chosen),
+        )
+    finally:
+        await store.close()
+
+
+def provider(settings: JobSettings) -> Provider:
+    """The provider that the settings choose."""
+    if settings.unisolated:
+        return UnisolatedProvider(settings.boxes_dir, gateway=settings.gateway_dir)
+    return LocalProvider(settings.boxes_dir, gateway=settings.gateway_dir)
+
+
+def forge(settings: JobSettings) -> Forge:
+    """The forge that the settings name."""
+    if settings.github_app_id is not None and settings.github_app_private_key is not None:
+        key = AppKey(settings.github_app_id, settings.github_app_private_key.get_secret_value())
+        return Forge(settings.github_api_url, key)
+    token = settings.github_token.get_secret_value() if settings.github_token else ""
+    return Forge(settings.github_api_url, token)
