@@ -1,0 +1,104 @@
+"""`shipmate demo`: everything on this machine, with the playground in place of Slack, GitHub and the model.
+
+Run from a terminal it prints one address and goes on until Ctrl-C, which puts the boxes to sleep and leaves no process.
+With `--say` it plays one story in a stack of its own and prints what came of it (`bot/story.py`). The programs that it
+supervises are the ones of the Procfile, with production code and an environment that points at the playground.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bot.stack import NotIsolated, Stack
+from bot.story import Story, play
+from bot.supervisor import GivenUp
+
+DONE, FAILED, MISUSED, NOT_ISOLATED = 0, 1, 2, 3
+
+
+def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
+    """Run the demo that the arguments ask for; returns the exit code."""
+    try:
+        return asyncio.run(_story(args, env) if args.say is not None else _open_house(args, env))
+    except NotIsolated as refused:
+        print(f"shipmate: {refused}", file=sys.stderr)
+        return NOT_ISOLATED
+    except GivenUp as given_up:
+        print(f"shipmate: {given_up}", file=sys.stderr)
+        return FAILED
+
+
+async def _open_house(args: argparse.Namespace, env: Mapping[str, str]) -> int:
+    state = (args.state or Path(".shipmate")).resolve()
+    async with Stack.running(state, env, agent=args.agent, page_port=args.port or 0) as stack:
+        print(f"\n  Shipmate is ready:  {stack.page_url}\n", flush=True)
+        print("  Open it, choose #dev and write:  @shipmate fix the failing test", flush=True)
+        print("  Ctrl-C puts the boxes to sleep and ends everything; the next start goes on from there.\n", flush=True)
+        async with _interrupt() as interrupted:
+            await asyncio.wait({interrupted, stack.given_up}, return_when=asyncio.FIRST_COMPLETED)
+        if stack.given_up.done():
+            stack.given_up.result()
+        print("\n  Putting the boxes to sleep …", flush=True)
+        await stack.park()
+    print("  Good night.", flush=True)
+    return DONE
+
+
+async def _story(args: argparse.Namespace, env: Mapping[str, str]) -> int:
+    story = Story(
+        say=args.say,
+        say_as=args.say_as,
+        reply=args.reply,
+        reply_as=args.reply_as,
+        reply_when=args.reply_when,
+        timeout=float(args.timeout),
+    )
+    with _state_dir(args.state) as state:
+        async with Stack.running(state, env, agent=args.agent, page_port=args.port or 0) as stack:
+            playing = asyncio.create_task(play(stack, story))
+            await asyncio.wait({playing, stack.given_up}, return_when=asyncio.FIRST_COMPLETED)
+            if stack.given_up.done():
+                playing.cancel()
+                stack.given_up.result()
+            outcome = await playing
+            if args.state is not None:
+                await stack.park()
+            else:
+                await stack.discard()
+    if args.as_json:
+        print(json.dumps(outcome.report, indent=2))
+    else:
+        print("\n".join(f"{line['who']}: {line['text']}" for line in outcome.report["thread"]))
+    if not outcome.good:
+        print(f"shipmate: {outcome.problem}", file=sys.stderr)
+    return DONE if outcome.good else FAILED
+
+
+@contextlib.contextmanager
+def _state_dir(chosen: Path | None) -> "contextlib._GeneratorContextManager[Path]":
+    if chosen is not None:
+        yield chosen.resolve()
+        return
+    fresh = Path(tempfile.mkdtemp(prefix="shipmate-demo-"))
+    try:
+        yield fresh
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _interrupt() -> AsyncIterator["asyncio.Future[None]"]:
+    """A future that is done when the person (or the system) asks us to end."""
+    loop = asyncio.get_running_loop()
+    asked: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: asked.done() or asked.set_result(None))
+    yield asked

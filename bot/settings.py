@@ -1,0 +1,81 @@
+"""What the faces are told by the environment. Read once, in `bot/cli.py`; nothing else looks at the environment.
+
+The jobs' own settings (`jobs/settings.py`) are part of it. Every field names its variable, unit and default; `doctor`
+and the README's table are made from the same places.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from jobs.settings import JobSettings
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message has one line for each, saying what is wrong."""
+
+
+class BotSettings(BaseModel):
+    """Everything that the web process needs. `None` means: that face is off."""
+
+    model_config = ConfigDict(frozen=True)
+
+    jobs: JobSettings
+    host: str = "127.0.0.1"  # SHIPMATE_HOST: where the web process listens
+    port: int = 8080  # SHIPMATE_PORT
+    public_url: str = ""  # SHIPMATE_PUBLIC_URL: how people reach it; default http://HOST:PORT
+    slack_bot_token: SecretStr | None = None  # SLACK_BOT_TOKEN: None turns Slack off
+    slack_app_token: SecretStr | None = None  # SLACK_APP_TOKEN: given = Socket Mode, else signed HTTP
+    slack_signing_secret: SecretStr | None = None  # SLACK_SIGNING_SECRET: needed for signed HTTP
+    slack_api_url: str = "https://slack.com/api/"  # SLACK_API_URL
+    allowed_bots: tuple[str, ...] = ()  # SHIPMATE_ALLOWED_BOTS: bot ids that may give prompts
+    github_webhook_secret: SecretStr | None = None  # GITHUB_WEBHOOK_SECRET: None turns webhooks off
+    openai_url: str = "https://api.openai.com/v1"  # OPENAI_BASE_URL
+    openai_key: SecretStr | None = None  # OPENAI_API_KEY
+    anthropic_url: str = "https://api.anthropic.com"  # ANTHROPIC_BASE_URL
+    anthropic_key: SecretStr | None = None  # ANTHROPIC_API_KEY
+
+    @property
+    def url(self) -> str:
+        """The address that links in Slack and on the forge begin with; no slash at its end."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "BotSettings":
+        """Read the settings; raise with a line for each that cannot be used."""
+        names = {
+            "host": "SHIPMATE_HOST",
+            "port": "SHIPMATE_PORT",
+            "public_url": "SHIPMATE_PUBLIC_URL",
+            "slack_bot_token": "SLACK_BOT_TOKEN",
+            "slack_app_token": "SLACK_APP_TOKEN",
+            "slack_signing_secret": "SLACK_SIGNING_SECRET",
+            "slack_api_url": "SLACK_API_URL",
+            "github_webhook_secret": "GITHUB_WEBHOOK_SECRET",
+            "openai_url": "OPENAI_BASE_URL",
+            "openai_key": "OPENAI_API_KEY",
+            "anthropic_url": "ANTHROPIC_BASE_URL",
+            "anthropic_key": "ANTHROPIC_API_KEY",
+        }
+        given: dict[str, object] = {field: env[name] for field, name in names.items() if env.get(name)}
+        if "port" in given and not str(given["port"]).isdigit():
+            raise SettingsError(f"SHIPMATE_PORT must be a number, such as 8080; it is {given['port']!r}")
+        bots = tuple(bot.strip() for bot in env.get("SHIPMATE_ALLOWED_BOTS", "").split(",") if bot.strip())
+        return cls.model_validate({"jobs": JobSettings.from_env(env), "allowed_bots": bots, **given})
+
+
+def view_secret(data_dir: Path) -> str:
+    """The key that View links are signed with, made once and kept beside the data (mode 0600)."""
+    path = data_dir / "view-secret"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        fresh = path.with_suffix(f".{secrets.token_hex(4)}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(32))
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(fresh)  # the first of several processes wins
+        fresh.unlink()
+    return path.read_text()

@@ -1,0 +1,90 @@
+"""What overtakes its own message: Slack promises no order, and several connections deliver at once.
+
+A reply may come before the mention that it replies to, an edit or a deletion before the message. `desk.py` keeps such
+things in the record for a while and asks for them when the message itself comes.
+"""
+
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict
+
+from bot.slack.calls import Budgets
+from bot.slack.intake import Post
+from jobs.events import Attachment
+
+EARLY_SECONDS = 600.0
+SLOTS = 3  # replies that are kept for one thread
+
+
+class _Reply(BaseModel):
+    """A reply to a message that we do not know yet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ts: str
+    user: str
+    bot: str
+    text: str
+    files: tuple[Attachment, ...]
+
+
+class Early:
+    """What came too early, by the message that it belongs to."""
+
+    def __init__(self, facts: Budgets, clock: Callable[[], float]) -> None:
+        self._facts, self._clock = facts, clock
+
+    async def keep_reply(self, sid: str, post: Post) -> None:
+        """Keep a reply in a thread without a session, in case that its mention is still on the way."""
+        if not self._recent(post.ts):
+            return
+        reply = _Reply(ts=post.ts, user=post.user, bot=post.bot, text=post.text, files=post.files).model_dump_json()
+        for slot in range(SLOTS):
+            if await self._facts.remember(_slot(sid, slot), reply, EARLY_SECONDS):
+                return
+            if await self._facts.recall(_slot(sid, slot)) == reply:
+                return
+
+    async def replies(self, sid: str, opening: Post) -> list[Post]:
+        """The kept replies that were written after the message that opened the session."""
+        found: list[Post] = []
+        for slot in range(SLOTS):
+            kept = await self._facts.recall(_slot(sid, slot))
+            if kept is None:
+                break
+            reply = _Reply.model_validate_json(kept)
+            if reply.ts > opening.ts:
+                post = Post(
+                    opening.team, opening.channel, reply.ts, opening.thread, reply.user, reply.text, reply.files,
+                    opening.private, reply.bot,
+                )  # fmt: skip
+                found.append(post)
+        return sorted(found, key=lambda post: post.ts)
+
+    async def keep_edit(self, post: Post) -> None:
+        """Keep the newer text of a message that has not come yet."""
+        if self._recent(post.ts):
+            await self._facts.remember(f"slack:edited:{post.prompt_id}", post.text, EARLY_SECONDS)
+
+    async def keep_deletion(self, prompt_id: str, ts: str) -> None:
+        """Keep that a message is gone which has not come yet."""
+        if self._recent(ts):
+            await self._facts.remember(f"slack:deleted:{prompt_id}", "1", EARLY_SECONDS)
+
+    async def newer_text(self, prompt_id: str) -> str | None:
+        """The text that this message has by now, if it was edited before it came."""
+        return await self._facts.recall(f"slack:edited:{prompt_id}")
+
+    async def gone(self, prompt_id: str) -> bool:
+        """Whether this message was deleted before it came."""
+        return await self._facts.recall(f"slack:deleted:{prompt_id}") is not None
+
+    def _recent(self, ts: str) -> bool:
+        try:
+            return self._clock() - float(ts) < EARLY_SECONDS
+        except ValueError:
+            return False
+
+
+def _slot(sid: str, slot: int) -> str:
+    return f"slack:early:{sid}:{slot}"

@@ -1,0 +1,41 @@
+"""What Bolt is told: first the record, then the acknowledgement, then words. No logic.
+
+One global middleware runs after Bolt's own authorization. It awaits the desk and only then lets Bolt go on; if it
+raises, Bolt answers 500: over HTTP Slack tries again, over a socket nothing is acknowledged and Slack delivers again.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
+
+from bot.slack.desk import Courtesy, Desk
+from bot.slack.intake import Me
+
+EVERYTHING = re.compile(".*")
+OWED = "shipmate_courtesies"
+
+
+def listen(app: AsyncApp, desk: Desk, me: Callable[[], Awaitable[Me]]) -> None:
+    """Register everything; whatever is not ours is acknowledged too, so that nothing is delivered for ever."""
+
+    async def record_first(
+        body: dict[str, Any], context: AsyncBoltContext, next: Callable[[], Awaitable[None]]
+    ) -> None:
+        context[OWED] = await desk.take(body, await me())
+        await next()
+
+    async def say_what_is_owed(ack: AsyncAck, context: AsyncBoltContext) -> None:
+        await ack()
+        owed: tuple[Courtesy, ...] = context.get(OWED, ())
+        for courtesy in owed:
+            await desk.say(courtesy)
+
+    app.middleware(record_first)
+    app.event(EVERYTHING)(say_what_is_owed)
+    app.action(EVERYTHING)(say_what_is_owed)
+    app.shortcut(EVERYTHING)(say_what_is_owed)
+    app.view(EVERYTHING)(say_what_is_owed)
+    app.command(EVERYTHING)(say_what_is_owed)
+    app.options(EVERYTHING)(say_what_is_owed)

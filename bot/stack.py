@@ -1,0 +1,194 @@
+"""Everything that Shipmate is, as processes of this machine: what `shipmate demo`, the tests and the benchmarks start.
+
+A `Stack` lives in one folder, listens on loopback only, and is supervised (`bot/supervisor.py`). Its web process, workers
+and upkeep are the production ones, told by their environment to use the playground's Slack, forge and model.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from bot.settings import BotSettings
+from bot.supervisor import Program, Supervisor
+from jobs import redis_server
+from jobs.operations import park_box
+from jobs.wiring import Workshop, workshop
+from sandbox import agents, probe
+
+READY_SECONDS = 60.0
+LOOK_SECONDS = 0.03
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "ANTHROPIC_API_KEY", "OPENAI_API_KEY")
+WORKERS = {"boxes": 2, "images": 1, "publish": 1}
+
+
+class NotIsolated(Exception):
+    """This machine does not allow isolation; the message says the command that allows it."""
+
+
+@dataclass
+class Stack:
+    """A running Shipmate. `env` is the environment of its production processes; `keys` are the playground's values."""
+
+    state: Path
+    env: dict[str, str]
+    keys: dict[str, str]
+    page_url: str
+    web_url: str
+    supervisor: Supervisor
+    settings: BotSettings
+    given_up: "asyncio.Future[None]" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.given_up = self.supervisor.given_up
+
+    @classmethod
+    @asynccontextmanager
+    async def running(
+        cls, state: Path, env: Mapping[str, str], *, agent: str = "rehearsal", page_port: int = 0
+    ) -> AsyncIterator["Stack"]:
+        """Start everything, yield when a person could use it, and end everything."""
+        _refuse_what_cannot_run(env, agent, state)
+        logs = state / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        supervisor = Supervisor(logs)
+        try:
+            stack = await _start(supervisor, state, env, agent, page_port)
+            yield stack
+        finally:
+            await supervisor.end()
+
+    def program(self, name: str, *argv: str) -> Program:
+        """A production process of this stack: `shipmate ARGV` in the stack's environment."""
+        return shipmate(name, argv, self.env)
+
+    @asynccontextmanager
+    async def workshop(self) -> AsyncIterator[Workshop]:
+        """The stack's own record, boxes and forge, opened in this process."""
+        async with workshop(self.settings.jobs) as shop:
+            yield shop
+
+    async def park(self) -> None:
+        """Put every box to sleep. The workers and the upkeep are ended first, so that nothing is started again."""
+        await self.supervisor.end("upkeep", *WORKERS)
+        async with self.workshop() as shop:
+            for sid in await shop.store.all_sessions():
+                await park_box(shop, sid)
+
+    async def discard(self) -> None:
+        """End every box and forget what it left."""
+        await self.supervisor.end("upkeep", *WORKERS)
+        async with self.workshop() as shop:
+            for box in await shop.provider.list():
+                await shop.provider.discard(box.name)
+
+
+def shipmate(name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> Program:
+    """A program that runs the console script in this interpreter."""
+    return Program(name, (sys.executable, "-m", "bot", *argv), env)
+
+
+def _refuse_what_cannot_run(env: Mapping[str, str], agent: str, state: Path) -> None:
+    row = agents.row(agent)  # raises ValueError with the names that there are
+    folder = BotSettings.from_env({"SHIPMATE_DATA_DIR": str(state)}).jobs.agents_dir
+    if not agents.installed(row, folder) and not agents.installed(row, _shared_agents(env)):
+        raise ValueError(f"the agent {agent} is not installed. Run: shipmate agents install {agent}")
+    if not env.get("SHIPMATE_UNISOLATED"):
+        found = probe.probe()
+        if not found.allowed:
+            raise NotIsolated(f"{found.reason}\n{found.remedy}\nOr, without isolation: make demo UNISOLATED=1")
+
+
+async def _start(supervisor: Supervisor, state: Path, env: Mapping[str, str], agent: str, page_port: int) -> Stack:
+    page_port = page_port or free_port()
+    web_port = free_port()
+    base = {name: env[name] for name in PASSED_ON if name in env} | {"HOME": str(state), "PYTHONUNBUFFERED": "1"}
+    keys = await _start_playground(supervisor, state, base, page_port, web_port)
+    production = base | _production(keys, state, env, agent, web_port)
+    settings = BotSettings.from_env(production)
+    plan = redis_server.plan(settings.jobs)
+    supervisor.add(Program("redis", plan.argv, base))
+    production["REDIS_URL"] = plan.url
+    settings = BotSettings.from_env(production)
+    stack = Stack(
+        state=state,
+        env=production,
+        keys=keys,
+        page_url=f"http://127.0.0.1:{page_port}/",
+        web_url=f"http://127.0.0.1:{web_port}",
+        supervisor=supervisor,
+        settings=settings,
+    )
+    await redis_server.answering(plan.url, READY_SECONDS)
+    supervisor.add(stack.program("web", "web"))
+    for queue, count in WORKERS.items():
+        supervisor.add(stack.program(queue, "worker", "--queue", queue, "--count", str(count)))
+    supervisor.add(stack.program("upkeep", "upkeep"))
+    await _until_healthy(stack)
+    return stack
+
+
+async def _start_playground(
+    supervisor: Supervisor, state: Path, base: Mapping[str, str], page_port: int, web_port: int
+) -> dict[str, str]:
+    written = state / "playground.env"
+    written.unlink(missing_ok=True)
+    argv = ("playground", "--port", str(page_port), "--state", str(state / "playground"), "--env-file", str(written))
+    hooks = ("--webhook-url", f"http://127.0.0.1:{web_port}/github/events")
+    supervisor.add(shipmate("playground", argv + hooks, base))
+    async with asyncio.timeout(READY_SECONDS):
+        while not written.exists():
+            await _look_again(supervisor)
+    return dict(line.split("=", 1) for line in written.read_text().splitlines() if "=" in line)
+
+
+def _production(keys: Mapping[str, str], state: Path, env: Mapping[str, str], agent: str, port: int) -> dict[str, str]:
+    """What the production processes are told. A real model key of the person who runs this wins over the playground's."""
+    told = {name: value for name, value in keys.items() if name.isupper()}
+    told |= {name: value for name, value in env.items() if name.startswith("SHIPMATE_") and value}
+    real = {name: env[name] for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY") if env.get(name)}
+    if real:
+        told = {name: value for name, value in told.items() if not name.startswith(("OPENAI_", "ANTHROPIC_"))}
+        told |= real | {name: env[name] for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL") if env.get(name)}
+    return told | {
+        "SHIPMATE_DATA_DIR": str(state),
+        "SHIPMATE_AGENT": agent,
+        "SHIPMATE_PORT": str(port),
+        "SHIPMATE_AGENTS_DIR": str(_shared_agents(env)),
+    }
+
+
+def _shared_agents(env: Mapping[str, str]) -> Path:
+    """Where `shipmate agents install` puts agents: shared by all stacks of this person."""
+    return BotSettings.from_env({k: v for k, v in env.items() if k in ("HOME", "XDG_DATA_HOME")}).jobs.agents_dir
+
+
+async def _until_healthy(stack: Stack) -> None:
+    """Until the web process says that it can take a prompt."""
+    async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as http:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                async with http.get(stack.web_url + "/health") as answer:
+                    if answer.status == 200:
+                        return
+            await _look_again(stack.supervisor)
+
+
+async def _look_again(supervisor: Supervisor) -> None:
+    if supervisor.given_up.done():
+        supervisor.given_up.result()
+    await asyncio.sleep(LOOK_SECONDS)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on just now."""
+    with socket.socket() as probing:
+        probing.bind(("127.0.0.1", 0))
+        port: int = probing.getsockname()[1]
+        return port

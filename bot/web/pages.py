@@ -1,0 +1,186 @@
+"""The read-only page of a session, behind a signed link.
+
+`bot/app.py` adds its routes. The page shows the same view as the thread, with the whole transcript. What people, models
+and repositories said is escaped; the agent's words are Markdown without HTML, and its links are only web addresses.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import jinja2
+from aiohttp import web
+from jobs.store import Entry
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from bot.cards import Card, ThreadView
+from bot.phases import session_phase
+from bot.view import fold_view
+from bot.web.links import BadLink, ViewLinks
+from jobs.events import Event, Place
+from jobs.session import Session
+
+log = logging.getLogger(__name__)
+TEMPLATES = Path(__file__).parent / "templates"
+TRANSCRIPT_PAGE, TRANSCRIPT_MOST = 1_000, 20_000
+TURN_CHARS = 200_000
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "X-Robots-Tag": "noindex",
+}
+
+
+class Record(Protocol):
+    """What of the record is needed here: `jobs.store.Store` has it."""
+
+    async def load(self, sid: str) -> Session | None:
+        """The session, if there is one."""
+
+    async def events(self, sid: str, after: int = 0) -> list[Event]:
+        """Its log."""
+
+    async def transcript(self, sid: str, after: str = "0-0", limit: int = 1000) -> list[Entry]:
+        """Its transcript, from an entry on."""
+
+
+class ViewPages:
+    """GET /view/{sid}. `may_view` says whether somebody may look at a private place now."""
+
+    def __init__(self, record: Record, links: ViewLinks, may_view: Callable[[Place, str], Awaitable[bool]]) -> None:
+        self._record, self._links, self._may_view = record, links, may_view
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+        )
+
+    @property
+    def routes(self) -> list[web.RouteDef]:
+        """The page."""
+        return [web.get("/view/{sid}", self.view)]
+
+    async def view(self, request: web.Request) -> web.Response:
+        """The page of one session, or, with `fragment=1`, only what changes in it; or a page that says why not."""
+        sid = request.match_info["sid"]
+        try:
+            viewer = self._links.viewer(sid, request.query)
+        except BadLink as bad:
+            return self._refusal(403, "This link does not work", str(bad))
+        session = await self._record.load(sid)
+        if session is None:
+            return self._refusal(404, "There is no such session", "Press View in its thread for a new link.")
+        if session.place.private and not (viewer and await self._may_view(session.place, viewer)):
+            words = "This session belongs to a private place. Only its members may look; press View there."
+            return self._refusal(403, "This session is private", words)
+        view = fold_view(await self._record.events(sid))
+        assert view is not None, "a session has a log"
+        shown = describe(view, await self._transcript(sid))
+        return self._page("session.html", 200, session=shown, fragment=request.query.get("fragment") == "1")
+
+    async def _transcript(self, sid: str) -> list[Entry]:
+        entries: list[Entry] = []
+        after = "0-0"
+        while len(entries) < TRANSCRIPT_MOST:
+            page = await self._record.transcript(sid, after, TRANSCRIPT_PAGE)
+            entries += page
+            if len(page) < TRANSCRIPT_PAGE:
+                break
+            after = page[-1].id
+        return entries
+
+    def _refusal(self, status: int, title: str, message: str) -> web.Response:
+        return self._page("error.html", status, title=title, message=message, status=status)
+
+    def _page(self, template: str, code: int, **variables: object) -> web.Response:
+        text = self._templates.get_template(template).render(**variables)
+        return web.Response(text=text, status=code, content_type="text/html", headers=HEADERS)
+
+
+def describe(view: ThreadView, transcript: Iterable[Entry]) -> dict[str, Any]:
+    """The template's `session`, made of a view and its transcript. Pure."""
+    session = view.session
+    entries = list(transcript)
+    return {
+        "id": session.id,
+        "title": session.title or (view.cards[0].text if view.cards else session.id),
+        "status": str(session.status),
+        "status_text": session_phase(view),
+        "repository": session.repository or "",
+        "branch": session.branch,
+        "pull_request": _pull_request(view),
+        "participants": [person.name for person in session.participants],
+        "isolated": session.isolated,
+        "turns": [_turn(n, card, view, entries) for n, card in enumerate(view.cards, 1)],
+    }
+
+
+def _pull_request(view: ThreadView) -> dict[str, Any] | None:
+    shown = view.session.pull_request
+    return None if shown is None else {"number": shown.number, "url": web_address(shown.url), "state": shown.state}
+
+
+def _turn(number: int, card: Card, view: ThreadView, entries: list[Entry]) -> dict[str, Any]:
+    mine = [entry for entry in entries if card.turn is not None and entry.turn == card.turn]
+    summary = next((ending.summary for ending in view.endings if ending.turn == card.turn), "")
+    said = "".join(_word(entry) for entry in mine if entry.kind == "text")
+    return {
+        "number": number,
+        "author": card.author.name,
+        "prompt": card.text,
+        "phase": card.phase,
+        "plan": [{"text": entry.text, "status": entry.status} for entry in card.plan],
+        "steps": _steps(mine) or list(card.steps),
+        "html": to_html(said[:TURN_CHARS] or summary),
+        "commits": [{"sha": c.sha, "subject": c.subject, "author": c.author} for c in card.commits],
+        "outcome": card.outcome or ("withdrawn" if card.state == "withdrawn" else ""),
+        "error": card.error,
+    }
+
+
+def _word(entry: Entry) -> str:
+    said = entry.body.get("text")
+    return said if isinstance(said, str) else ""
+
+
+def _steps(entries: Iterable[Entry]) -> list[str]:
+    """The tool calls in the order in which they began, each with its last title."""
+    titles: dict[str, str] = {}
+    for entry in entries:
+        title = entry.body.get("title")
+        if entry.kind == "tool" and isinstance(title, str) and title:
+            titles[str(entry.body.get("id") or entry.id)] = title
+    return list(titles.values())
+
+
+def web_address(url: str) -> str:
+    """The address, if it is one of the web's; else nothing."""
+    return url if url.startswith(("https://", "http://")) else ""
+
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("table").disable("image")
+
+
+def to_html(text: str) -> Markup:
+    """Markdown of an agent as HTML: no HTML of its own, no images, links only to the web and opening elsewhere."""
+    tokens = _MARKDOWN.parse(text)
+    for token in tokens:
+        for child in token.children or ():
+            _mend_link(child)
+    return Markup(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
+
+
+def _mend_link(token: Token) -> None:
+    if token.type != "link_open":
+        return
+    if not web_address(str(token.attrGet("href") or "")):
+        token.attrs = {}  # no address: words, not a link
+        return
+    token.attrSet("rel", "noopener noreferrer nofollow ugc")
+    token.attrSet("target", "_blank")
