@@ -8,7 +8,7 @@ from bot.view import fold_view
 from jobs import commands as c
 from jobs import frames as f
 from jobs.events import PlanEntry
-from tests.slack.logs import GRACE, Log, done
+from tests.logs import GRACE, Log, done
 
 WHERE = Where("s1", "acme/rocket", "https://ship.test/view/s1?signature=x")
 GOLDEN = Path(__file__).parent / "golden"

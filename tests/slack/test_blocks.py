@@ -15,7 +15,7 @@ from bot.slack import blocks
 from bot.slack.blocks import Message, Where
 from bot.view import fold_view
 from jobs.events import Author, Commit, PlanEntry
-from tests.slack.logs import ADA, done
+from tests.logs import ADA, done
 from tests.slack.stories import WHERE, golden, working
 
 

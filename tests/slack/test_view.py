@@ -11,7 +11,7 @@ from jobs import commands as c
 from jobs import frames as f
 from jobs.events import PlanEntry
 from jobs.session import Status
-from tests.slack.logs import ADA, GRACE, Log, any_log, done, halves
+from tests.logs import ADA, GRACE, Log, any_log, done, halves
 
 
 def view_of(log: Log) -> ThreadView:

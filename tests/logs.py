@@ -1,4 +1,4 @@
-"""Legal logs to fold, for the tests of this folder: stories told by commands, and any stories at all."""
+"""Legal logs to fold, for tests: stories told by commands, and any stories at all."""
 
 import random
 from collections.abc import Callable, Iterator
