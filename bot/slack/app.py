@@ -130,6 +130,12 @@ class SlackClient:
             return True
         return bool(viewer) and await self._people.is_member(place.channel, viewer)
 
+    async def connected(self) -> bool:
+        """Whether events reach us now: we know who we are and, in Socket Mode, a socket is open."""
+        if self._me is None or not self._config.socket_mode:
+            return self._me is not None
+        return self._socket is not None and bool(await self._socket.client.is_connected())
+
     async def start(self) -> None:
         """Begin; returns at once if Slack cannot be reached, and goes on trying. Raises `SlackRefused`."""
         self._web.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._config.call_seconds))

@@ -1,0 +1,148 @@
+"""The one wiring file of the faces: what the web process, the upkeep and the playground are made of.
+
+`bot/cli.py` calls the three `run_…` functions with settings; here, and nowhere else, clients, pages and the gateway
+meet the floors below. Each runs until SIGTERM or SIGINT and then ends in order.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from aiohttp import web
+
+from bot.gateway.server import Gateway
+from bot.github import GitHubEvents
+from bot.playground import server as playground
+from bot.settings import BotSettings, view_secret
+from bot.slack.app import SlackClient
+from bot.slack.config import SlackConfig
+from bot.slack.desk import Repositories
+from bot.web.links import ViewLinks
+from bot.web.pages import ViewPages
+from jobs import repos
+from jobs.events import Place
+from jobs.settings import JobSettings
+from jobs.upkeep import Upkeep
+from jobs.wiring import Workshop, workshop
+
+log = logging.getLogger(__name__)
+SHUTDOWN_SECONDS = 2.0
+
+
+async def run_web(settings: BotSettings) -> None:
+    """The web process: Slack, pages, webhooks and the gateway, until it is told to end."""
+    async with told_to_end() as ending, workshop(settings.jobs) as shop, AsyncExitStack() as opened:
+        gateway = Gateway(settings, shop.store, shop.inbox, shop.forge, shop.clock)
+        await gateway.start()
+        opened.push_async_callback(gateway.close)
+        links = ViewLinks(view_secret(settings.jobs.data_dir), settings.url, shop.clock)
+        slack = slack_client(settings, shop, links)
+        await _listen(settings, shop, links, slack, opened)
+        if slack is not None:
+            await slack.start()
+            opened.push_async_callback(slack.close)
+        log.info("the web process is ready at %s", settings.url)
+        await ending.wait()
+
+
+async def _listen(
+    settings: BotSettings, shop: Workshop, links: ViewLinks, slack: SlackClient | None, opened: AsyncExitStack
+) -> None:
+    app = web.Application()
+    app.add_routes(ViewPages(shop.store, links, slack.may_view if slack else _only_public).routes)
+    app.add_routes([web.get("/health", partial(health, shop, slack))])
+    if slack is not None:
+        app.add_routes(slack.routes)
+    if settings.github_webhook_secret is not None:
+        app.add_routes(GitHubEvents(settings.github_webhook_secret.get_secret_value(), shop.inbox, shop.store).routes)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    opened.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, settings.host, settings.port).start()
+
+
+async def health(shop: Workshop, slack: SlackClient | None, _request: web.Request) -> web.Response:
+    """GET /health: 200 when a prompt could be taken now, else 503 and what is missing."""
+    missing = []
+    try:
+        async with asyncio.timeout(1.0):
+            await shop.store.ping()
+    except Exception:  # whatever it is, it is why no prompt can be taken
+        missing.append("redis")
+    if slack is not None and not await slack.connected():
+        missing.append("slack")
+    return web.json_response({"ok": not missing, "missing": missing}, status=503 if missing else 200)
+
+
+def slack_client(settings: BotSettings, shop: Workshop, links: ViewLinks) -> SlackClient | None:
+    """The Slack client that the settings mean; None turns Slack off."""
+    if settings.slack_bot_token is None:
+        log.warning("SLACK_BOT_TOKEN is not set: Slack is off")
+        return None
+    enabled = shop.settings.repositories
+    return SlackClient(
+        slack_config(settings),
+        inbox=shop.inbox,
+        store=shop.store,
+        repositories=Repositories(
+            choose=lambda text: repos.choose(text, enabled),
+            base_branch=lambda name: repos.base_branch(name, enabled),
+        ),
+        links=links,
+        clock=shop.clock,
+    )
+
+
+def slack_config(settings: BotSettings) -> SlackConfig:
+    """What the Slack client is told."""
+    assert settings.slack_bot_token is not None, "Slack is on"
+    return SlackConfig(
+        bot_token=settings.slack_bot_token.get_secret_value(),
+        app_token=settings.slack_app_token.get_secret_value() if settings.slack_app_token else "",
+        signing_secret=settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else "",
+        api_url=settings.slack_api_url,
+        agent=settings.jobs.agent,
+        allowed_bots=frozenset(settings.allowed_bots),
+    )
+
+
+async def _only_public(place: Place, _viewer: str) -> bool:
+    return not place.private
+
+
+async def run_upkeep(settings: JobSettings) -> None:
+    """Look every few seconds for what is due, until told to end."""
+    async with told_to_end() as ending, workshop(settings) as shop:
+        sweeping = asyncio.create_task(Upkeep(shop).run())
+        waiting = asyncio.create_task(ending.wait())
+        await asyncio.wait({sweeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (sweeping, waiting):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeping
+
+
+async def run_playground(port: int, state: Path | None, env_file: Path | None, webhook_url: str) -> None:
+    """The stand-ins for Slack, the forge and the model, until told to end."""
+    async with told_to_end() as ending:
+        serving = asyncio.create_task(playground.serve(port, state, env_file, webhook_url))
+        waiting = asyncio.create_task(ending.wait())
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (serving, waiting):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+
+@asynccontextmanager
+async def told_to_end() -> AsyncIterator[asyncio.Event]:
+    """An event that is set when the system or a person asks this process to end."""
+    loop, ending = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    yield ending

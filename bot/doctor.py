@@ -1,0 +1,237 @@
+"""`shipmate doctor`: looks at every setting and outside thing in use, and says per line how to mend what is wrong.
+
+Called by `bot/cli.py`. A check asks the real thing, changes nothing, and is bounded in time. Exit code 0: all is well;
+1: something has to be mended.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import aiohttp
+from pydantic import SecretStr
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.settings import BotSettings
+from bot.slack.calls import METHODS
+from jobs.github import ForgeDown, ForgeRefused
+from jobs.store import Store
+from jobs.wiring import forge
+from sandbox import agents, probe
+
+DONE, FAILED = 0, 1
+CHECK_SECONDS = 15.0
+LEAST_REDIS = (6, 2)
+EVENT_SCOPES = ("app_mentions:read",)  # beside those of the methods that we call
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line. `mend` says what to do; empty if all is well."""
+
+    what: str
+    said: str
+    mend: str = ""
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing has to be done."""
+        return not self.mend
+
+
+def run(env: Mapping[str, str], *, as_json: bool) -> int:
+    """Check everything and print it; returns the exit code."""
+    try:
+        settings = BotSettings.from_env(env)
+    except ValueError as wrong:
+        findings = [Finding("settings", line, "correct that variable") for line in str(wrong).splitlines()]
+    else:
+        findings = [Finding("settings", f"read; data in {settings.jobs.data_dir}"), *asyncio.run(examine(settings))]
+    print(json.dumps([asdict(one) for one in findings], indent=2) if as_json else "\n".join(map(_line, findings)))
+    return DONE if all(one.well for one in findings) else FAILED
+
+
+def _line(one: Finding) -> str:
+    return f"{'ok   ' if one.well else 'WRONG'}  {one.what}: {one.said}" + (
+        f"\n       → {one.mend}" if one.mend else ""
+    )
+
+
+async def examine(settings: BotSettings) -> list[Finding]:
+    """Every check, side by side; a check that breaks is a finding too."""
+    checks: dict[str, Callable[[BotSettings], Awaitable[list[Finding]]]] = {
+        "redis": _redis, "slack": _slack, "github": _github, "webhooks": _webhooks,
+        "isolation": _isolation, "agent": _agent, "model": _model, "folders": _folders,
+    }  # fmt: skip
+    found = await asyncio.gather(*(_bounded(name, check(settings)) for name, check in checks.items()))
+    return [one for some in found for one in some]
+
+
+async def _bounded(name: str, check: Awaitable[list[Finding]]) -> list[Finding]:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check
+    except TimeoutError:
+        return [Finding(name, f"no answer within {CHECK_SECONDS:.0f} s", "see whether it can be reached from here")]
+
+
+async def _redis(settings: BotSettings) -> list[Finding]:
+    mend = "start a Redis 6.2 or later (or Valkey) there, or set REDIS_URL to where one runs"
+    try:
+        store = await Store.open(settings.jobs.redis_url, archive=settings.jobs.data_dir / "archive")
+    except (OSError, ValueError) as trouble:
+        return [Finding("redis", f"{_without_password(settings.jobs.redis_url)} cannot be used: {trouble}", mend)]
+    try:
+        info = await store.info()
+    except OSError as trouble:
+        return [Finding("redis", f"it does not answer: {trouble}", mend)]
+    finally:
+        await store.close()
+    version = info.get("redis_version", "0")
+    found = [Finding("redis", f"version {version} at {_without_password(settings.jobs.redis_url)}")]
+    if tuple(int(part) for part in version.split(".")[:2]) < LEAST_REDIS:
+        found = [Finding("redis", f"version {version} is too old", "use Redis 6.2 or later, or Valkey")]
+    if info.get("maxmemory_policy", "noeviction") != "noeviction":
+        found.append(Finding("redis memory", "it may throw keys away", "set maxmemory-policy to noeviction"))
+    if info.get("aof_enabled", "1") != "1":
+        found.append(Finding("redis log", "its append-only file is off: a crash loses work", "set appendonly to yes"))
+    return found
+
+
+def _without_password(url: str) -> str:
+    return url.rpartition("@")[2] if "@" in url else url
+
+
+async def _slack(settings: BotSettings) -> list[Finding]:
+    if settings.slack_bot_token is None:
+        return [Finding("slack", "off", "set SLACK_BOT_TOKEN (the app's Install page shows it)")]
+    client = AsyncWebClient(token=settings.slack_bot_token.get_secret_value(), base_url=settings.slack_api_url)
+    try:
+        answer = await client.auth_test()
+    except SlackApiError as refused:
+        said = str(refused.response.get("error", "no"))
+        return [Finding("slack bot token", f"refused: {said}", "copy SLACK_BOT_TOKEN (xoxb-…) again")]
+    except (aiohttp.ClientError, OSError) as trouble:
+        return [Finding("slack", f"cannot be reached: {type(trouble).__name__}", "see SLACK_API_URL and the network")]
+    found = [Finding("slack bot token", f"{answer.get('user')} in {answer.get('team')}")]
+    found.append(_scopes(str(answer.headers.get("x-oauth-scopes", ""))))
+    return [*found, await _delivery(settings, client)]
+
+
+def _scopes(granted: str) -> Finding:
+    needed = {scope for method in METHODS.values() for scope in method.scopes} | set(EVENT_SCOPES)
+    missing = needed - {scope.strip() for scope in granted.split(",")}
+    if not granted:
+        return Finding("slack scopes", "Slack did not say which")
+    if missing:
+        return Finding(
+            "slack scopes", f"missing: {', '.join(sorted(missing))}", "add them (manifest.yml) and install again"
+        )
+    return Finding("slack scopes", "all there")
+
+
+async def _delivery(settings: BotSettings, client: AsyncWebClient) -> Finding:
+    if settings.slack_app_token is not None:
+        try:
+            await client.apps_connections_open(app_token=settings.slack_app_token.get_secret_value())
+        except SlackApiError as refused:
+            said = str(refused.response.get("error", "no"))
+            return Finding(
+                "slack app token", f"refused: {said}", "make SLACK_APP_TOKEN (xapp-…) with the scope connections:write"
+            )
+        return Finding("slack delivery", "Socket Mode")
+    if settings.slack_signing_secret is None:
+        return Finding("slack delivery", "none", "set SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP)")
+    return Finding("slack delivery", f"signed HTTP at {settings.url}/slack/events")
+
+
+async def _github(settings: BotSettings) -> list[Finding]:
+    if not settings.jobs.repositories:
+        return [Finding("github", "no repository is enabled", "set SHIPMATE_REPOSITORIES=owner/name,owner/other")]
+    if settings.jobs.github_token is None and settings.jobs.github_app_id is None:
+        mend = "set GITHUB_TOKEN, or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY"
+        return [Finding("github", "no credential", mend)]
+    found, ours = [], forge(settings.jobs)
+    for repository in settings.jobs.repositories:
+        try:
+            found.append(Finding("github", f"may push to {await ours.whoami(repository.name)}"))
+        except ForgeRefused as refused:
+            mend = "give the credential write access to contents and pull requests there"
+            found.append(Finding(f"github {repository.name}", str(refused), mend))
+        except ForgeDown as down:
+            found.append(Finding(f"github {repository.name}", str(down), "see GITHUB_API_URL and the network"))
+    return found
+
+
+async def _webhooks(settings: BotSettings) -> list[Finding]:
+    if settings.github_webhook_secret is None:
+        return [Finding("webhooks", "off: merges and reviews are not told in threads (GITHUB_WEBHOOK_SECRET)")]
+    return [Finding("webhooks", f"taken at {settings.url}/github/events")]
+
+
+async def _isolation(settings: BotSettings) -> list[Finding]:
+    if settings.jobs.unisolated:
+        return [Finding("isolation", "switched off: agents run with your rights", "unset SHIPMATE_UNISOLATED")]
+    found = await asyncio.to_thread(probe.probe)
+    return [Finding("isolation", found.reason, "" if found.allowed else found.remedy)]
+
+
+async def _agent(settings: BotSettings) -> list[Finding]:
+    try:
+        row = agents.row(settings.jobs.agent)
+        agents.check_model(settings.jobs.model)
+    except ValueError as wrong:
+        return [Finding("agent", str(wrong), "correct SHIPMATE_AGENT or SHIPMATE_MODEL")]
+    if not agents.installed(row, settings.jobs.agents_dir):
+        return [Finding("agent", f"{row.name} is not installed", f"shipmate agents install {row.name}")]
+    return [Finding("agent", row.name)]
+
+
+async def _model(settings: BotSettings) -> list[Finding]:
+    if settings.jobs.agent == "rehearsal":
+        return [Finding("model", "none needed: rehearsal is a script")]
+    provider = (settings.jobs.model or agents.DEFAULT_MODEL).partition("/")[0]
+    url, key, variable = settings.openai_url, settings.openai_key, "OPENAI_API_KEY"
+    path, header = "/models", "Authorization"
+    if provider == "anthropic":
+        url, key, variable = settings.anthropic_url, settings.anthropic_key, "ANTHROPIC_API_KEY"
+        path, header = "/v1/models", "x-api-key"
+    if key is None:
+        return [Finding("model", f"no key for {provider}", f"set {variable}")]
+    return [await _ask_model(url.rstrip("/") + path, header, key, variable)]
+
+
+async def _ask_model(url: str, header: str, key: SecretStr, variable: str) -> Finding:
+    value = key.get_secret_value() if header == "x-api-key" else f"Bearer {key.get_secret_value()}"
+    headers = {header: value, "anthropic-version": "2023-06-01"}
+    try:
+        async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as answer:
+            if answer.status in (401, 403):
+                return Finding("model", f"the provider refused the key ({answer.status})", f"set {variable} anew")
+            return Finding("model", f"the provider answers ({answer.status})")
+    except (aiohttp.ClientError, OSError) as trouble:
+        return Finding("model", f"{url} cannot be reached: {type(trouble).__name__}", "see the address and the network")
+
+
+async def _folders(settings: BotSettings) -> list[Finding]:
+    found = []
+    for name, folder in (("data", settings.jobs.data_dir), ("boxes", settings.jobs.boxes_dir)):
+        trouble = await asyncio.to_thread(_unwritable, folder)
+        said = f"{folder} can be written" if not trouble else f"{folder}: {trouble}"
+        mend = f"make it writable, or set SHIPMATE_{name.upper()}_DIR" if trouble else ""
+        found.append(Finding(f"{name} folder", said, mend))
+    return found
+
+
+def _unwritable(folder: Path) -> str:
+    place = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    try:
+        probing = place / ".shipmate-doctor"
+        probing.touch()
+        probing.unlink()
+    except OSError as trouble:
+        return trouble.strerror or str(trouble)
+    return ""

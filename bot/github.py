@@ -1,0 +1,131 @@
+"""Webhooks of the forge: verified, understood, and put on record. https://docs.github.com/webhooks
+
+`bot/app.py` adds the route. What comes is untrusted until its signature was checked, and even then only says something
+about a session whose own pull request it names. A delivery that could not be recorded is answered with 500 or 503, and
+the forge shows it as failed; one that comes twice says nothing new.
+"""
+
+import hashlib
+import hmac
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from jobs.commands import ClosePullRequest, Command, Refused, ReviewPullRequest
+from jobs.session import Session
+
+log = logging.getLogger(__name__)
+BODY_BYTES = 5 << 20
+SEEN_SECONDS = 3 * 86_400.0
+BRANCH = "shipmate/"
+
+
+class Door(Protocol):
+    """The floor below: `jobs.inbox.Inbox` is one."""
+
+    async def handle(self, sid: str, command: Command) -> Session:
+        """Follow a command; raises `jobs.commands.Refused`."""
+
+
+class Record(Protocol):
+    """What of the record is needed here: `jobs.store.Store` has it."""
+
+    async def load(self, sid: str) -> Session | None:
+        """The session, if there is one."""
+
+    async def remember(self, key: str, value: str, seconds: float) -> bool:
+        """Keep a small fact for a while, unless it is kept already."""
+
+    async def recall(self, key: str) -> str | None:
+        """A fact that is kept."""
+
+
+class GitHubEvents:
+    """POST /github/events."""
+
+    def __init__(self, secret: str, door: Door, record: Record) -> None:
+        self._secret, self._door, self._record = secret.encode(), door, record
+
+    @property
+    def routes(self) -> list[web.RouteDef]:
+        """The one route."""
+        return [web.post("/github/events", self.receive)]
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """Verify, understand, record, answer."""
+        body = await _body(request)
+        if body is None:
+            return web.Response(status=413, text="The payload is too large.\n")
+        if not is_signed(self._secret, body, request.headers.get("X-Hub-Signature-256", "")):
+            return web.Response(
+                status=401, text="The signature is wrong: GITHUB_WEBHOOK_SECRET must be the webhook's.\n"
+            )
+        try:
+            payload = json.loads(body)
+        except ValueError:
+            return web.Response(status=400, text="The payload is not JSON.\n")
+        seen = f"github:delivery:{request.headers.get('X-GitHub-Delivery', '')[:100]}"
+        if await self._record.recall(seen) is None:
+            await self._record_it(request.headers.get("X-GitHub-Event", ""), payload)
+            await self._record.remember(seen, "1", SEEN_SECONDS)
+        return web.Response(status=202, text="Taken.\n")
+
+    async def _record_it(self, event: str, payload: object) -> None:
+        found = understand(event, payload) if isinstance(payload, dict) else None
+        if found is None:
+            return
+        sid, repository, command = found
+        session = await self._record.load(sid)
+        if session is None or (session.repository or "").lower() != repository.lower():
+            return
+        try:
+            await self._door.handle(sid, command)
+        except Refused as refused:
+            log.info("session %s: %s", sid, refused)
+
+
+async def _body(request: web.Request) -> bytes | None:
+    raw = bytearray()
+    async for piece in request.content.iter_chunked(1 << 16):
+        raw += piece
+        if len(raw) > BODY_BYTES:
+            return None
+    return bytes(raw)
+
+
+def is_signed(secret: bytes, body: bytes, signature: str) -> bool:
+    """Whether the forge signed this body with our secret."""
+    right = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(right.encode(), signature.encode("utf-8", "surrogatepass"))
+
+
+def understand(event: str, payload: Mapping[str, Any]) -> tuple[str, str, Command] | None:
+    """Whose session a webhook is about, in which repository, and what it says; None if it is not for us. Pure."""
+    pull, repository = _part(payload, "pull_request"), _part(payload, "repository").get("full_name")
+    head = _part(pull, "head")
+    branch, number, by = head.get("ref"), pull.get("number"), _part(payload, "sender").get("login")
+    ours = isinstance(branch, str) and branch.startswith(BRANCH) and _part(head, "repo").get("full_name") == repository
+    if not ours or not isinstance(repository, str) or not isinstance(number, int) or not isinstance(branch, str):
+        return None
+    command = _command(event, payload, pull, number, by if isinstance(by, str) else "")
+    return None if command is None else (branch.removeprefix(BRANCH), repository, command)
+
+
+def _command(
+    event: str, payload: Mapping[str, Any], pull: Mapping[str, Any], number: int, by: str
+) -> Command | None:  # fmt: skip
+    match event, payload.get("action"):
+        case "pull_request", "closed":
+            return ClosePullRequest(number, bool(pull.get("merged")), by)
+        case "pull_request_review", "submitted":
+            verdict = str(_part(payload, "review").get("state", "")).lower()
+            return ReviewPullRequest(number, verdict[:40], by)
+    return None
+
+
+def _part(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = found.get(name)
+    return value if isinstance(value, dict) else {}
