@@ -6,6 +6,7 @@ and repositories said is escaped; the agent's words are Markdown without HTML, a
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from bot.cards import Card, ThreadView
+from bot.cards import Card, Question, ThreadView
 from bot.phases import session_phase
 from bot.view import fold_view
 from bot.web.links import BadLink, ViewLinks
@@ -25,6 +26,7 @@ from jobs.session import Session
 
 log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
+STATIC = Path(__file__).parent / "static"
 TRANSCRIPT_PAGE, TRANSCRIPT_MOST = 1_000, 20_000
 TURN_CHARS = 200_000
 HEADERS = {
@@ -58,13 +60,18 @@ class ViewPages:
     def __init__(self, record: Record, links: ViewLinks, may_view: Callable[[Place, str], Awaitable[bool]]) -> None:
         self._record, self._links, self._may_view = record, links, may_view
         self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+            loader=jinja2.FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
         )
+        self._templates.filters |= {"person_of": person_of, "instant": instant, "clock": clock}
 
     @property
     def routes(self) -> list[web.RouteDef]:
-        """The page."""
-        return [web.get("/view/{sid}", self.view)]
+        """The page, and the style and script that it asks for."""
+        return [web.get("/view/static/{name:session\\.(?:css|js)}", _static), web.get("/view/{sid}", self.view)]
 
     async def view(self, request: web.Request) -> web.Response:
         """The page of one session, or, with `fragment=1`, only what changes in it; or a page that says why not."""
@@ -112,13 +119,22 @@ def describe(view: ThreadView, transcript: Iterable[Entry]) -> dict[str, Any]:
         "title": session.title or (view.cards[0].text if view.cards else session.id),
         "status": str(session.status),
         "status_text": session_phase(view),
+        "live": view.busy,
         "repository": session.repository or "",
         "branch": session.branch,
         "pull_request": _pull_request(view),
         "participants": [person.name for person in session.participants],
         "isolated": session.isolated,
+        "question": _question(view.question),
         "turns": [_turn(n, card, view, entries) for n, card in enumerate(view.cards, 1)],
+        "notices": [{"at": n.at, "text": n.text, "label": n.label, "url": web_address(n.url)} for n in view.notices],
     }
+
+
+def _question(asked: Question | None) -> dict[str, Any] | None:
+    if asked is None:
+        return None
+    return {"reason": asked.reason, "options": asked.options, "answer": asked.answer, "by": asked.by}
 
 
 def _pull_request(view: ThreadView) -> dict[str, Any] | None:
@@ -134,11 +150,20 @@ def _turn(number: int, card: Card, view: ThreadView, entries: list[Entry]) -> di
         "number": number,
         "author": card.author.name,
         "prompt": card.text,
+        "attachments": list(card.attachments),
+        "asked": card.asked,
+        "edited": card.edited,
+        "state": card.state,
         "phase": card.phase,
+        "began": card.began,
+        "ended": card.ended,
         "plan": [{"text": entry.text, "status": entry.status} for entry in card.plan],
         "steps": _steps(mine) or list(card.steps),
         "html": to_html(said[:TURN_CHARS] or summary),
-        "commits": [{"sha": c.sha, "subject": c.subject, "author": c.author} for c in card.commits],
+        "commits": [
+            {"sha": c.sha, "subject": c.subject, "author": c.author, "co_authors": list(c.co_authors)}
+            for c in card.commits
+        ],
         "outcome": card.outcome or ("withdrawn" if card.state == "withdrawn" else ""),
         "error": card.error,
     }
@@ -157,6 +182,25 @@ def _steps(entries: Iterable[Entry]) -> list[str]:
         if entry.kind == "tool" and isinstance(title, str) and title:
             titles[str(entry.body.get("id") or entry.id)] = title
     return list(titles.values())
+
+
+def person_of(signature: str) -> str:
+    """The name in `Name <email>`."""
+    return signature.partition(" <")[0].strip() or signature
+
+
+def instant(seconds: float) -> str:
+    """As the page's script and `<time>` want it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def clock(seconds: float) -> str:
+    """For a page without its script, which would say it in the reader's own zone."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M UTC")
+
+
+async def _static(request: web.Request) -> web.StreamResponse:
+    return web.FileResponse(STATIC / request.match_info["name"], headers={"X-Content-Type-Options": "nosniff"})
 
 
 def web_address(url: str) -> str:
