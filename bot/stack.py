@@ -1,11 +1,12 @@
 """Everything that Shipmate is, as processes of this machine: what `shipmate demo`, the tests and the benchmarks start.
 
-A `Stack` lives in one folder, listens on loopback only, and is supervised (`bot/supervisor.py`). Its web process, workers
-and upkeep are the production ones, told by their environment to use the playground's Slack, forge and model.
+A `Stack` lives in one folder, listens on loopback only, and is supervised (`bot/supervisor.py`). Its web process,
+workers and upkeep are the production ones, told by their environment to use the playground's Slack, forge and model.
 """
 
 import asyncio
 import contextlib
+import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -24,7 +25,8 @@ from sandbox import agents, probe
 
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.03
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "ANTHROPIC_API_KEY", "OPENAI_API_KEY")
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
+MODEL_KEYS = ("OPENAI_", "ANTHROPIC_", "SHIPMATE_MODEL")
 WORKERS = {"boxes": 2, "images": 1, "publish": 1}
 
 
@@ -54,7 +56,7 @@ class Stack:
         cls, state: Path, env: Mapping[str, str], *, agent: str = "rehearsal", page_port: int = 0
     ) -> AsyncIterator["Stack"]:
         """Start everything, yield when a person could use it, and end everything."""
-        _refuse_what_cannot_run(env, agent, state)
+        _refuse_what_cannot_run(env, agent)
         logs = state / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         supervisor = Supervisor(logs)
@@ -87,6 +89,8 @@ class Stack:
         async with self.workshop() as shop:
             for box in await shop.provider.list():
                 await shop.provider.discard(box.name)
+        for folder in (self.settings.jobs.boxes_dir, self.settings.jobs.gateway_dir):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def shipmate(name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> Program:
@@ -94,10 +98,9 @@ def shipmate(name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> Progra
     return Program(name, (sys.executable, "-m", "bot", *argv), env)
 
 
-def _refuse_what_cannot_run(env: Mapping[str, str], agent: str, state: Path) -> None:
+def _refuse_what_cannot_run(env: Mapping[str, str], agent: str) -> None:
     row = agents.row(agent)  # raises ValueError with the names that there are
-    folder = BotSettings.from_env({"SHIPMATE_DATA_DIR": str(state)}).jobs.agents_dir
-    if not agents.installed(row, folder) and not agents.installed(row, _shared_agents(env)):
+    if not agents.installed(row, _shared_agents(env)):
         raise ValueError(f"the agent {agent} is not installed. Run: shipmate agents install {agent}")
     if not env.get("SHIPMATE_UNISOLATED"):
         found = probe.probe()
@@ -149,13 +152,13 @@ async def _start_playground(
 
 
 def _production(keys: Mapping[str, str], state: Path, env: Mapping[str, str], agent: str, port: int) -> dict[str, str]:
-    """What the production processes are told. A real model key of the person who runs this wins over the playground's."""
-    told = {name: value for name, value in keys.items() if name.isupper()}
-    told |= {name: value for name, value in env.items() if name.startswith("SHIPMATE_") and value}
+    """What the production processes are told. A real model key of whoever runs this wins over the playground's."""
+    told = {name: value for name, value in keys.items() if not name.startswith("PERSON_")}
     real = {name: env[name] for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY") if env.get(name)}
     if real:
-        told = {name: value for name, value in told.items() if not name.startswith(("OPENAI_", "ANTHROPIC_"))}
+        told = {name: value for name, value in told.items() if not name.startswith(MODEL_KEYS)}
         told |= real | {name: env[name] for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL") if env.get(name)}
+    told |= {name: value for name, value in env.items() if name.startswith("SHIPMATE_") and value}
     return told | {
         "SHIPMATE_DATA_DIR": str(state),
         "SHIPMATE_AGENT": agent,
@@ -166,7 +169,8 @@ def _production(keys: Mapping[str, str], state: Path, env: Mapping[str, str], ag
 
 def _shared_agents(env: Mapping[str, str]) -> Path:
     """Where `shipmate agents install` puts agents: shared by all stacks of this person."""
-    return BotSettings.from_env({k: v for k, v in env.items() if k in ("HOME", "XDG_DATA_HOME")}).jobs.agents_dir
+    told = ("HOME", "XDG_DATA_HOME", "SHIPMATE_AGENTS_DIR")
+    return BotSettings.from_env({name: env[name] for name in told if name in env}).jobs.agents_dir
 
 
 async def _until_healthy(stack: Stack) -> None:

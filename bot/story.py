@@ -1,7 +1,7 @@
 """One story, played by script: people say things in the playground, and what came of it is reported.
 
-`shipmate demo --say` and the end-to-end tests use it. People post through the ordinary Web API with their own tokens, and
-everything reported is read from where a person would see it: the thread, the forge, the record.
+`shipmate demo --say` and the end-to-end tests use it. People post through the ordinary Web API with their own tokens,
+and everything reported is read from where a person would see it: the thread, the forge, the record.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
 """What every place that runs boxes must offer, in this project's own words.
 
-`jobs/` calls a `Provider` and nothing else of this floor; `sandbox/local.py` is one, `sandbox/modal.py` will be another,
-and `sandbox/conformance.py` holds the checks that each of them passes. A provider knows boxes, layers and bytes. It does
-not know what a box is for: the first line that goes down the runner's stdin (`BoxSpec.greeting`) is opaque here.
+`jobs/` calls a `Provider` and nothing else of this floor; `sandbox/local.py` is one, `sandbox/modal.py` will be
+another, and `sandbox/conformance.py` holds the checks that each of them passes. A provider knows boxes, layers and bytes.
+It does not know what a box is for: the first line that goes down the runner's stdin (`BoxSpec.greeting`) is opaque
+here.
 
 Two failures are kept apart everywhere: *the command failed* is an `ExecResult`; *the box failed* is one of the four
 `BoxError`s, and those four steer every retry above.
@@ -31,7 +32,7 @@ class Temporary(BoxError):
 
 
 class Unreachable(BoxError):
-    """The box may well live, but does not answer. It is waited for, never replaced: it may hold the only copy of work."""
+    """The box may well live, but does not answer. It is waited for, not replaced: it may hold the only copy of work."""
 
 
 class Gone(BoxError):
@@ -71,7 +72,7 @@ class BoxSpec:
 
     `name` is unique for ever (`[a-z0-9-]{1,48}`): creating the same name twice adopts the box that is alive.
     `base` is the id of the snapshot to grow from, or None for an empty tree.
-    `greeting` is one line of bytes, ending in a newline, that only the runner reads, on its stdin. It carries the box's token.
+    `greeting` is one line of bytes, ending in a newline, that only the runner reads, on its stdin: the token is in it.
     """
 
     name: str
@@ -83,7 +84,7 @@ class BoxSpec:
 
 @dataclass(frozen=True)
 class BoxInfo:
-    """One line of `Provider.list`. `born` is in seconds since the epoch; `exit_code` is None while it runs or if unknown."""
+    """One line of `Provider.list`. `born`: seconds since the epoch; `exit_code`: None while it runs or if unknown."""
 
     name: str
     state: BoxState
@@ -145,11 +146,11 @@ class Provider(Protocol):
         ...
 
     async def last_state(self, name: str, kind: SnapshotKind = SnapshotKind.FOLLOW_UP) -> Snapshot | None:
-        """Turn what a dead box left into a snapshot; the same answer each time it is asked; None if nothing was left."""
+        """Turn what a dead box left into a snapshot; the same answer each time; None if nothing was left."""
         ...
 
     async def terminate(self, name: str, grace: float = 3.0) -> None:
-        """End every process of the box: kindly for `grace` seconds, then at once. Its last state stays. Safe to repeat."""
+        """End every process of the box: kindly for `grace` seconds, then at once. Its last state stays. Repeatable."""
         ...
 
     async def discard(self, name: str) -> None:

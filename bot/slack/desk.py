@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from jobs.inbox import session_id
-
 from bot.slack import blocks, intake
 from bot.slack.blocks import Message
 from bot.slack.calls import Budgets, Calls, SlackError
@@ -24,6 +22,7 @@ from bot.slack.people import Directory
 from jobs import commands
 from jobs.commands import Choice, Command, Submit
 from jobs.events import Author, Place, Prompt
+from jobs.inbox import session_id
 from jobs.session import Session
 
 log = logging.getLogger(__name__)
