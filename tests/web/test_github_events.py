@@ -1,0 +1,141 @@
+"""Webhooks of the forge: only signed ones, only about our own pull requests, each said once."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+
+from bot.github import BODY_BYTES, GitHubEvents, is_signed, understand
+from jobs.commands import ClosePullRequest, Command, ReviewPullRequest
+from jobs.events import PullRequestClosed, PullRequestReviewed
+from jobs.inbox import Inbox
+from jobs.session import Rules
+from jobs.store import Store
+from tests.logs import SID, done
+
+SECRET = "s3cret"
+
+
+def payload(action: str = "closed", **more: Any) -> dict[str, Any]:
+    repository = {"full_name": "acme/rocket"}
+    pull = {"number": 7, "merged": True, "head": {"ref": f"shipmate/{SID}", "repo": repository}}
+    return {"action": action, "pull_request": pull, "repository": repository, "sender": {"login": "grace"}} | more
+
+
+CASES: list[tuple[str, dict[str, Any], Command | None]] = [
+    ("pull_request", payload(), ClosePullRequest(7, True, "grace")),
+    ("pull_request", payload("opened"), None),
+    (
+        "pull_request_review",
+        payload("submitted", review={"state": "CHANGES_REQUESTED"}),
+        ReviewPullRequest(7, "changes_requested", "grace"),
+    ),
+    ("pull_request_review", payload("dismissed", review={"state": "approved"}), None),
+    ("push", payload(), None),
+]
+
+
+@pytest.mark.parametrize(("event", "body", "command"), CASES, ids=[f"{e}.{b['action']}" for e, b, _ in CASES])
+def test_what_a_webhook_says(event: str, body: dict[str, Any], command: Command | None) -> None:
+    found = understand(event, body)
+    assert (found and found[2]) == command
+    assert found is None or found[:2] == (SID, "acme/rocket")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pull_request": {"number": 7, "head": {"ref": "main", "repo": {"full_name": "acme/rocket"}}}},
+        {"pull_request": {"number": 7, "head": {"ref": f"shipmate/{SID}", "repo": {"full_name": "eve/rocket"}}}},
+        {"pull_request": {"number": "7", "head": {"ref": f"shipmate/{SID}", "repo": {"full_name": "acme/rocket"}}}},
+        {"pull_request": None},
+        {"repository": []},
+    ],
+    ids=["another branch", "a fork's branch", "no number", "no pull request", "no repository"],
+)
+def test_what_is_not_about_our_own_pull_request_says_nothing(change: dict[str, Any]) -> None:
+    assert understand("pull_request", payload() | change) is None
+
+
+def test_a_signature_of_another_body_or_secret_is_none() -> None:
+    right = "sha256=" + hmac.new(b"a", b"body", hashlib.sha256).hexdigest()
+    assert is_signed(b"a", b"body", right)
+    assert not is_signed(b"b", b"body", right)
+    assert not is_signed(b"a", b"Body", right)
+    assert not is_signed(b"a", b"body", "sha256=é\udc80")
+
+
+class Receiver:
+    """The receiver, listening; `send` signs as the forge does."""
+
+    def __init__(self, http: ClientSession, url: str) -> None:
+        self._http, self._url = http, url
+
+    async def send(
+        self, event: str, body: bytes | dict[str, Any], delivery: str = "d1", secret: str = SECRET
+    ) -> int:  # fmt: skip
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {
+            "X-GitHub-Event": event,
+            "X-GitHub-Delivery": delivery,
+            "X-Hub-Signature-256": "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest(),
+        }
+        async with self._http.post(self._url, data=raw, headers=headers) as answer:
+            return answer.status
+
+
+@pytest.fixture
+async def receiver(store: Store) -> AsyncIterator[Receiver]:
+    async def no_hint(_sid: str, _operation: object) -> None:
+        return
+
+    inbox = Inbox(store, no_hint, Rules())
+    log = done()
+    assert log.session is not None
+    await store.append(SID, log.events, log.session, expected=0)
+    app = web.Application()
+    app.add_routes(GitHubEvents(SECRET, inbox, store).routes)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    async with ClientSession() as http:
+        yield Receiver(http, f"http://127.0.0.1:{port}/github/events")
+    await runner.cleanup()
+
+
+async def test_a_merge_and_a_review_are_in_the_log_once(receiver: Receiver, store: Store) -> None:
+    for delivery in ("d1", "d1", "d2"):
+        assert await receiver.send("pull_request", payload(), delivery) == 202
+    review = payload("submitted", review={"state": "approved"})
+    for delivery in ("d3", "d3"):
+        assert await receiver.send("pull_request_review", review, delivery) == 202
+    said = [e for e in await store.events(SID) if isinstance(e, PullRequestClosed | PullRequestReviewed)]
+    assert [e.kind for e in said] == ["pull_request_closed", "pull_request_reviewed"]
+
+
+@pytest.mark.parametrize(
+    ("body", "secret", "status"),
+    [(payload(), "another", 401), (b"{", SECRET, 400), (b" " * (BODY_BYTES + 1), SECRET, 413), (b"[]", SECRET, 202)],
+    ids=["forged", "not JSON", "too large", "not an object"],
+)
+async def test_bad_webhooks_are_refused_and_change_nothing(
+    receiver: Receiver, store: Store, body: bytes | dict[str, Any], secret: str, status: int
+) -> None:
+    before = await store.events(SID)
+    assert await receiver.send("pull_request", body, secret=secret) == status
+    assert await store.events(SID) == before
+
+
+async def test_a_session_of_another_repository_is_left_alone(receiver: Receiver, store: Store) -> None:
+    before = await store.events(SID)
+    other = {"full_name": "acme/site"}
+    body = payload(repository=other)
+    body["pull_request"]["head"]["repo"] = other
+    assert await receiver.send("pull_request", body) == 202
+    assert await store.events(SID) == before
