@@ -43,6 +43,18 @@ class BotSettings(BaseModel):
         """The address that links in Slack and on the forge begin with; no slash at its end."""
         return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
 
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret here and in the jobs' settings, so that the log can leave them out."""
+        mine = (
+            self.slack_bot_token,
+            self.slack_app_token,
+            self.slack_signing_secret,
+            self.github_webhook_secret,
+            self.openai_key,
+            self.anthropic_key,
+        )
+        return self.jobs.secrets() + tuple(s.get_secret_value() for s in mine if s is not None)
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "BotSettings":
         """Read the settings; raise with a line for each that cannot be used."""

@@ -1,0 +1,81 @@
+"""The log of every process: one JSON object a line, with the session and the box it is about, and never a secret.
+
+`bot/cli.py` calls `configure` first of all. Whoever works for a session wraps that in `about`, and every line that is
+logged inside, by whichever library, carries the ids.
+"""
+
+import contextlib
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from typing import TextIO
+
+HIDDEN = "[secret]"
+SHORTEST_SECRET = 4
+LEVEL_OF = {"aiohttp.access": logging.WARNING, "slack_bolt": logging.WARNING, "slack_sdk": logging.WARNING}
+_ABOUT: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("about", default=())
+# What looks like a credential is hidden too, for some are minted while we run.
+_LOOKS_SECRET = re.compile(
+    r"(?<=[Bb]earer )[\w.~+/=-]{8,}|(?<=[Bb]asic )[\w+/=]{8,}"
+    r"|\b(?:xox[a-z]|xapp)-[\w-]{8,}|\b(?:gh[a-z]_|github_pat_|sk-)[\w-]{16,}"
+)
+
+
+def configure(secrets: Iterable[str], stream: TextIO | None = None) -> None:
+    """Log to `stream` (default: stderr), without these secrets."""
+    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler.setFormatter(_Line(secrets))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    for name, level in LEVEL_OF.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@contextlib.contextmanager
+def about(*, session: str = "", box: str = "") -> Iterator[None]:
+    """Everything that is logged inside is about this session and this box; what is not given stays as it was."""
+    given = {name: value for name, value in (("session", session), ("box", box)) if value}
+    token = _ABOUT.set(tuple((dict(_ABOUT.get()) | given).items()))
+    try:
+        yield
+    finally:
+        _ABOUT.reset(token)
+
+
+class _Line(logging.Formatter):
+    """One record as one line."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__()
+        parts = {part for secret in secrets for part in _parts(secret)}
+        longest_first = sorted(parts, key=len, reverse=True)
+        self._secret = re.compile("|".join(re.escape(part) for part in longest_first)) if parts else None
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, str] = {
+            "at": f"{at}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "from": record.name,
+            "said": self._without_secrets(record.getMessage()),
+        }
+        line |= {name: self._without_secrets(value) for name, value in _ABOUT.get()}
+        if record.exc_info:
+            line["trouble"] = self._without_secrets(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+    def _without_secrets(self, text: str) -> str:
+        if self._secret is not None:
+            text = self._secret.sub(HIDDEN, text)
+        return _LOOKS_SECRET.sub(HIDDEN, text)
+
+
+def _parts(secret: str) -> list[str]:
+    """The secret as it may turn up: whole, and, if it has several lines, each line that gives something away."""
+    lines = [line for line in secret.splitlines() if not line.startswith("-----")]
+    return [part for part in {secret, secret.strip(), *lines} if len(part) >= SHORTEST_SECRET]

@@ -1,0 +1,238 @@
+"""What the sessions and their boxes are told by the environment. Read once, in `bot/cli.py`; nothing else looks at it.
+
+`bot/settings.py` adds what the faces need. Every field names its variable, unit and default; `shipmate doctor` and the
+README's table are made from the same places. A setting that is empty counts as not given.
+"""
+
+import hashlib
+import os
+import pwd
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from jobs.session import Rules
+from sandbox.provider import Limits
+
+T = TypeVar("T")
+MIB = 1 << 20
+SOCKET_PATH_BYTES = 100  # the kernel takes 107
+SOCKET_NAME = "/web-4194304.sock.new"  # the longest name that a gateway binds
+SYSTEM = Path("/var/lib/shipmate")
+_REPOSITORY = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+)(?:@([A-Za-z0-9._/-]+))?")
+
+
+class Repository(NamedTuple):
+    """A repository that sessions may work on, as `owner/name`, and the branch that they start from."""
+
+    name: str
+    base_branch: str = "main"
+
+
+class JobSettings(BaseModel):
+    """Everything that a worker, the upkeep and the web process need. `None` means: not given."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data_dir: Path  # SHIPMATE_DATA_DIR: everything that is kept; default .shipmate
+    boxes_dir: Path  # SHIPMATE_BOXES_DIR; default DATA_DIR/boxes, elsewhere if the boxes' user could not reach it
+    gateway_dir: Path  # SHIPMATE_GATEWAY_DIR: sockets for the boxes; default DATA_DIR/gateway, or in /tmp
+    agents_dir: Path  # SHIPMATE_AGENTS_DIR: installed agents; default in the user's (for root: the system's) data
+    search_path: str = os.defpath  # PATH: where a Redis-compatible server is looked for
+    redis_url: str = "redis://127.0.0.1:6379/0"  # REDIS_URL
+    unisolated: bool = False  # SHIPMATE_UNISOLATED: 1 = boxes without isolation, which every card says
+    repositories: tuple[Repository, ...] = ()  # SHIPMATE_REPOSITORIES: owner/name[@branch],...
+    github_url: str = "https://github.com"  # GITHUB_URL: where git is
+    github_api_url: str = "https://api.github.com"  # GITHUB_API_URL
+    github_token: SecretStr | None = None  # GITHUB_TOKEN: a personal access token, or…
+    github_app_id: int | None = None  # GITHUB_APP_ID: …an app, with
+    github_app_private_key: SecretStr | None = None  # GITHUB_APP_PRIVATE_KEY: its key as PEM, or @FILE
+    agent: str = "rehearsal"  # SHIPMATE_AGENT: a row of sandbox/agents.py
+    model: str = ""  # SHIPMATE_MODEL: which model the agent is told to use; empty: the agent's own choice
+    rules: Rules = Rules()  # SHIPMATE_TURN_SECONDS, SHIPMATE_IDLE_SECONDS, …: one for each field
+    limits: Limits = Limits()  # SHIPMATE_BOX_MEMORY_MB, SHIPMATE_BOX_DISK_MB (0: no limit), SHIPMATE_BOX_PROCESSES
+
+    def base_branch(self, repository: str) -> str:
+        """The branch that work on this repository starts from."""
+        return next((r.base_branch for r in self.repositories if r.name == repository), "main")
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret here, so that the log can leave them out."""
+        hidden = [s.get_secret_value() for s in (self.github_token, self.github_app_private_key) if s is not None]
+        password = urlsplit(self.redis_url).password or ""
+        return tuple(s for s in (*hidden, password, unquote(password)) if s)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], uid: int | None = None) -> "JobSettings":
+        """Read the settings; raise with a line for each that cannot be used. `uid`: whose process it is to be."""
+        read = _Reader(env)
+        none: tuple[Repository, ...] = ()
+        data_dir = Path(env.get("SHIPMATE_DATA_DIR") or ".shipmate").resolve()
+        folders = _folders(data_dir, env, os.geteuid() if uid is None else uid)
+        app_id = read("GITHUB_APP_ID", _whole, None)
+        key = read("GITHUB_APP_PRIVATE_KEY", _private_key, None)
+        if (app_id is None) != (key is None) and not read.wrong:
+            read.wrong.append("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY are used together; one of them is missing")
+        values = folders | {
+            "data_dir": data_dir,
+            "search_path": env.get("PATH", os.defpath),
+            "redis_url": read("REDIS_URL", _redis_url, "redis://127.0.0.1:6379/0"),
+            "unisolated": read("SHIPMATE_UNISOLATED", _yes_or_no, False),
+            "repositories": read("SHIPMATE_REPOSITORIES", _repositories, none),
+            "github_url": read("GITHUB_URL", _web_url, "https://github.com"),
+            "github_api_url": read("GITHUB_API_URL", _web_url, "https://api.github.com"),
+            "github_token": read("GITHUB_TOKEN", SecretStr, None),
+            "github_app_id": app_id,
+            "github_app_private_key": key,
+            "agent": env.get("SHIPMATE_AGENT") or "rehearsal",
+            "model": env.get("SHIPMATE_MODEL", ""),
+            "rules": _rules(read),
+            "limits": _limits(read),
+        }
+        if read.wrong:
+            raise ValueError("\n".join(read.wrong))
+        return cls.model_validate(values)
+
+
+class _Reader:
+    """Reads one variable at a time and collects a line for each that is wrong."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.wrong: list[str] = []
+
+    def __call__(self, variable: str, parse: Callable[[str], T], default: T) -> T:
+        text = self._env.get(variable, "").strip()
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError as wrong:
+            self.wrong.append(f"{variable} {wrong}")
+            return default
+
+
+def _rules(read: _Reader) -> Rules:
+    usual = Rules()
+    given: dict[str, float] = {}
+    for field in Rules.model_fields:
+        parse: Callable[[str], float] = _attempts if field == "max_failures" else _seconds
+        given[field] = read(f"SHIPMATE_{field.upper()}", parse, getattr(usual, field))
+    return Rules.model_validate(given)
+
+
+def _limits(read: _Reader) -> Limits:
+    usual = Limits()
+    return Limits(
+        processes=read("SHIPMATE_BOX_PROCESSES", _attempts, usual.processes),
+        memory_bytes=read("SHIPMATE_BOX_MEMORY_MB", _mebibytes, usual.memory_bytes),
+        disk_bytes=read("SHIPMATE_BOX_DISK_MB", _mebibytes, usual.disk_bytes),
+    )
+
+
+def _folders(data_dir: Path, env: Mapping[str, str], uid: int) -> dict[str, Path]:
+    """Where boxes, sockets and agents are. For root they must be within reach of the user that boxes run as."""
+    tag = hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]
+    reachable = uid != 0 or _searchable_by_others(data_dir)
+    gateway = data_dir / "gateway"
+    fits = len(os.fsencode(gateway)) + len(SOCKET_NAME) <= SOCKET_PATH_BYTES
+    usual = {
+        "boxes_dir": data_dir / "boxes" if reachable else SYSTEM / tag / "boxes",
+        "gateway_dir": gateway if reachable and fits else Path(f"/tmp/shipmate-{uid}-{tag}"),
+        "agents_dir": SYSTEM / "agents" if uid == 0 else _user_data(env, uid, data_dir) / "shipmate" / "agents",
+    }
+    chosen = {name: env.get(f"SHIPMATE_{name.upper()}") for name in usual}
+    return {name: Path(given).resolve() if (given := chosen[name]) else usual[name] for name in usual}
+
+
+def _searchable_by_others(folder: Path) -> bool:
+    """Whether every folder down to this one can be entered by any user; one that is to be made counts by our umask."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    steps = (folder, *folder.parents)
+    return all((step.stat().st_mode if step.exists() else ~umask) & 0o001 for step in steps)
+
+
+def _user_data(env: Mapping[str, str], uid: int, data_dir: Path) -> Path:
+    if env.get("XDG_DATA_HOME"):
+        return Path(env["XDG_DATA_HOME"])
+    if env.get("HOME"):
+        return Path(env["HOME"]) / ".local/share"
+    try:
+        return Path(pwd.getpwuid(uid).pw_dir) / ".local/share"
+    except KeyError:  # a user that only has a number
+        return data_dir
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"must be a whole number; it is {text!r}")
+    return int(text)
+
+
+def _attempts(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"must be a whole number above 0; it is {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,9}(\.\d+)?", text) or float(text) <= 0:
+        raise ValueError(f"must be a number of seconds above 0; it is {text!r}")
+    return float(text)
+
+
+def _mebibytes(text: str) -> int | None:
+    """Bytes; 0 stands for no limit."""
+    if not text.isdecimal():
+        raise ValueError(f"must be a whole number of megabytes (0: no limit); it is {text!r}")
+    return int(text) * MIB or None
+
+
+def _yes_or_no(text: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in known:
+        raise ValueError(f"must be 1 or 0; it is {text!r}")
+    return known[text.lower()]
+
+
+def _web_url(text: str) -> str:
+    """The address without a slash at its end."""
+    if not text.startswith(("http://", "https://")) or not urlsplit(text).hostname:
+        raise ValueError(f"must be an address that begins with https://; it is {text!r}")
+    return text.rstrip("/")
+
+
+def _redis_url(text: str) -> str:
+    if not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin with redis://, rediss:// or unix://")  # may hold a password: not repeated
+    return text
+
+
+def _repositories(text: str) -> tuple[Repository, ...]:
+    found: list[Repository] = []
+    for item in (part.strip() for part in text.split(",")):
+        match = _REPOSITORY.fullmatch(item)
+        if match is None:
+            raise ValueError(f"must be owner/name[@branch],...; {item!r} is not")
+        found.append(Repository(match[1], match[2] or "main"))
+    if len({repository.name for repository in found}) != len(found):
+        raise ValueError("names a repository twice")
+    return tuple(found)
+
+
+def _private_key(text: str) -> SecretStr:
+    """The PEM, from a file if it is given as @FILE; line ends may be written as a backslash and an n."""
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).expanduser().read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"names a file that cannot be read ({type(error).__name__})") from None
+    pem = text.replace("\\n", "\n").strip()
+    if not pem.startswith("-----BEGIN ") or "PRIVATE KEY-----" not in pem:
+        raise ValueError("must be a private key as PEM, or @FILE with the file's name")
+    return SecretStr(pem + "\n")
