@@ -1,0 +1,66 @@
+"""Who may pass: each request's token becomes its box's `Grant`, once, before any handler runs.
+
+`server.py` puts `Access.check` before all routes. Handlers read `request[GRANT]` and raise `Refusal` for what they do
+not follow; it is answered and logged here, with the ids of session and box. What a stranger is told is constant.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from jobs.inbox import hash_token
+from jobs.log import about
+from jobs.records import Grant
+
+log = logging.getLogger(__name__)
+GRANT = web.RequestKey("grant", Grant)
+BUILD_MAY = "/git/"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Refusal(Exception):
+    """A request that is not followed: what is answered, as `{"error": …}`. `n`: the frame that is meant, if one is."""
+
+    def __init__(self, status: int, error: str, n: int | None = None) -> None:
+        super().__init__(error)
+        self.status, self.error, self.n = status, error, n
+
+    def answer(self) -> web.Response:
+        """The refusal on the wire (docs/wire.md)."""
+        body: dict[str, object] = {"error": self.error}
+        if self.n is not None:
+            body["n"] = self.n
+        headers = {"Retry-After": "1"} if self.status == 503 else {}
+        return web.Response(status=self.status, text=json.dumps(body), content_type="application/json", headers=headers)
+
+
+class Access:
+    """`granted` looks up the hash of a token."""
+
+    def __init__(self, granted: Callable[[str], Awaitable[Grant | None]]) -> None:
+        self._granted = granted
+        self.check = web.middleware(self._check)
+
+    async def grant_of(self, request: web.Request) -> Grant | None:
+        """What this request's token stands for at this moment; None once it was revoked."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.isascii():
+            return None
+        return await self._granted(hash_token(token.strip()))
+
+    async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        grant = await self.grant_of(request)
+        if grant is None:
+            log.warning("refused %s %s: no box has this token", request.method, request.path)
+            return Refusal(401, "unknown token").answer()
+        with about(session=grant.session, box=grant.box):
+            try:
+                if grant.purpose == "build" and not request.path.startswith(BUILD_MAY):
+                    raise Refusal(403, "this box may use git only")
+                request[GRANT] = grant
+                return await handler(request)
+            except Refusal as refusal:
+                log.warning("refused %s %s to box %s: %s", request.method, request.path, grant.box, refusal)
+                return refusal.answer()

@@ -1,0 +1,44 @@
+"""The log's bells, heard once for each web process and rung for whoever waits in it.
+
+`link.py` waits here for its session's log to grow. A bell only says "look again" and may be lost, so nobody waits for
+one without a time limit.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger(__name__)
+AGAIN_SECONDS = 0.5
+
+
+class Bells:
+    """`listen` opens the one subscription; `run` keeps it open."""
+
+    def __init__(self, listen: Callable[[], AsyncIterator[str]]) -> None:
+        self._listen = listen
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    async def run(self) -> None:
+        """Pass bells on until cancelled."""
+        while True:
+            try:
+                async for sid in self._listen():
+                    for bell in self._waiting.get(sid, ()):
+                        bell.set()
+            except Exception:
+                log.exception("bells are not heard just now; whoever waits looks by himself meanwhile")
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    @contextmanager
+    def ringing(self, sid: str, bell: asyncio.Event) -> Iterator[None]:
+        """Within this, `bell` is set whenever the session's log may have grown."""
+        self._waiting[sid].add(bell)
+        try:
+            yield
+        finally:
+            self._waiting[sid].discard(bell)
+            if not self._waiting[sid]:
+                del self._waiting[sid]

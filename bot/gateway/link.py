@@ -1,0 +1,157 @@
+"""The link of a box's runner and its session's log (docs/wire.md, "Up and down"): attach, a stream down, batches up.
+
+`server.py` mounts it. It keeps nothing but open streams: a runner may reach another process with its next request, and
+loses nothing by it.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from aiohttp import web
+
+from bot.gateway import link_stream
+from bot.gateway.access import GRANT, Access, Refusal
+from bot.gateway.aside import Aside
+from bot.gateway.bells import Bells
+from bot.gateway.link_down import REPLACED
+from bot.gateway.link_stream import Stream
+from bot.gateway.link_up import ATTACH_BYTES, UP_BYTES, body_of, frames_of, number
+from jobs.commands import NotYet, Refused
+from jobs.frames import AnyFrame, Started
+from jobs.inbox import Inbox
+from jobs.records import Grant, StaleLink
+from jobs.session import IllegalEvent, Rules
+
+log = logging.getLogger(__name__)
+WIRE_VERSION = 1
+STREAM_HEADERS = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
+
+
+class Record(link_stream.Record, Protocol):
+    """What of the record the link needs: `jobs.store.Store` has it."""
+
+    async def stamp(self, sid: str, name: str, at: float) -> None:
+        """Note when something happened for the first time."""
+
+
+class Link:
+    """Serves all boxes that reached this process. Closed by `close`: their runners dial the next one at once."""
+
+    def __init__(
+        self,
+        record: Record,
+        inbox: Inbox,
+        access: Access,
+        bells: Bells,
+        aside: Aside,
+        rules: Rules,
+        clock: Callable[[], float],
+    ) -> None:
+        self._record, self._inbox, self._access = record, inbox, access
+        self._bells, self._aside, self._rules, self._clock = bells, aside, rules, clock
+        self._streams: dict[str, Stream] = {}
+        self._closed = False
+
+    @property
+    def routes(self) -> list[web.RouteDef]:
+        """The link's addresses."""
+        return [
+            web.post("/link/attach", self._attach),
+            web.get("/link/down", self._down, allow_head=False),
+            web.post("/link/up", self._up),
+        ]
+
+    def close(self) -> None:
+        """End every stream and begin no other."""
+        self._closed = True
+        for stream in self._streams.values():
+            stream.end()
+
+    async def _attach(self, request: web.Request) -> web.Response:
+        grant = request[GRANT]
+        said = await body_of(request, ATTACH_BYTES)
+        if said.get("wire") != WIRE_VERSION:
+            raise Refusal(426, f"this gateway speaks version {WIRE_VERSION} of the wire; the box's runner does not")
+        if number(said, "generation") != grant.generation:
+            raise Refusal(409, "stale generation")
+        made = number(said, "frame")
+        try:
+            attached = await self._inbox.attach(grant)
+        except NotYet as early:
+            raise Refusal(503, str(early)) from None
+        except (Refused, StaleLink):
+            raise Refusal(409, "stale generation") from None
+        if made < attached.acked:
+            log.warning("the runner has made %d frames, but %d are stored: it forgot some", made, attached.acked)
+        log.info("attached: epoch %d, frames up to %d are stored", attached.epoch, attached.acked)
+        self._stamp(grant, "link")
+        return web.json_response({"epoch": attached.epoch, "acked": attached.acked})
+
+    async def _down(self, request: web.Request) -> web.StreamResponse:
+        grant = request[GRANT]
+        epoch, after = number(request.query, "epoch"), number(request.query, "after")
+        if self._closed:
+            raise Refusal(503, "this gateway is closing")
+        stream = Stream(self._record, self._rules, grant, epoch, after)
+        with self._bells.ringing(grant.session, stream.bell):
+            first = await stream.look()
+            if REPLACED in first:
+                raise Refusal(409, "stale epoch")
+            answer = web.StreamResponse(headers=STREAM_HEADERS)
+            await answer.prepare(request)
+            self._take_the_place_of_older(grant, stream)
+            try:
+                await stream.send(answer, first, lambda: self._welcome(request))
+            except (ConnectionError, TimeoutError):
+                log.info("the runner hung up, or takes nothing any more")
+                if request.transport is not None:
+                    request.transport.abort()
+            finally:
+                if self._streams.get(grant.box) is stream:
+                    del self._streams[grant.box]
+        return answer
+
+    def _take_the_place_of_older(self, grant: Grant, stream: Stream) -> None:
+        older = self._streams.get(grant.box)
+        if older is not None:
+            older.end()
+        self._streams[grant.box] = stream
+        if self._closed:
+            stream.end()
+
+    async def _welcome(self, request: web.Request) -> bool:
+        return await self._access.grant_of(request) is not None
+
+    async def _up(self, request: web.Request) -> web.Response:
+        grant = request[GRANT]
+        body = await body_of(request, UP_BYTES)
+        epoch, frames = number(body, "epoch"), frames_of(body)
+        try:
+            acked = await self._hear(grant, epoch, frames)
+        except IllegalEvent:
+            acked = await self._one_by_one(grant, epoch, frames)
+        if any(isinstance(frame, Started) for frame in frames):
+            self._stamp(grant, "prompt")
+        return web.json_response({"acked": acked})
+
+    async def _hear(self, grant: Grant, epoch: int, frames: list[AnyFrame]) -> int:
+        try:
+            return await self._inbox.hear(grant, epoch, frames)
+        except StaleLink:
+            raise Refusal(409, "stale epoch") from None
+        except Refused as refused:
+            raise Refusal(409, str(refused)) from None
+
+    async def _one_by_one(self, grant: Grant, epoch: int, frames: list[AnyFrame]) -> int:
+        """As much of a batch as its session has a place for; the first frame that it has none for is refused."""
+        acked = 0
+        for frame in frames:
+            try:
+                acked = await self._hear(grant, epoch, [frame])
+            except IllegalEvent as illegal:
+                raise Refusal(400, f"that cannot be true now: {illegal}", frame.n) from None
+        return acked
+
+    def _stamp(self, grant: Grant, name: str) -> None:
+        self._aside.do(f"the time of {name}", self._record.stamp(grant.session, name, self._clock()))

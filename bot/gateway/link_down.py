@@ -1,0 +1,74 @@
+"""What goes down a link, made of log events: the down events of docs/wire.md. Pure; `link_stream.py` sends it.
+
+Only what a runner acts on is sent, and only to the generation that it is meant for. Nothing is kept between two sends,
+so any gateway process can send any of it again from the log.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from jobs import events as e
+from jobs.events import Author, Event, Prompt
+from jobs.session import Rules, Session
+
+Line = dict[str, Any]
+BEAT: Line = {"kind": "beat"}
+REPLACED: Line = {"kind": "replaced"}
+WAITING_CHARS = 300
+
+
+def meant_for(generation: int, events: Iterable[Event]) -> tuple[Event, ...]:
+    """The events that the runner of this generation acts on."""
+    acted_on = (e.PromptDelivered, e.StopRequested)
+    return tuple(v for v in events if isinstance(v, acted_on) and v.generation == generation)
+
+
+def superseded(generation: int, epoch: int, events: Iterable[Event]) -> bool:
+    """Whether a newer attachment, or a newer box, took the place of this one."""
+    for event in events:
+        if isinstance(event, e.LinkAttached) and event.generation == generation and event.epoch > epoch:
+            return True
+        if isinstance(event, e.StartBegan) and event.generation > generation:
+            return True
+    return False
+
+
+def line_of(event: Event, session: Session, rules: Rules) -> Line | None:
+    """What the runner is told of an event; None if its turn is over. `session` is at least as new as the event."""
+    if session.turn is None or not isinstance(event, e.PromptDelivered | e.StopRequested):
+        return None
+    if event.turn != session.turn.number:
+        return None
+    if isinstance(event, e.StopRequested):
+        return {"seq": event.seq, "kind": event.kind, "turn": event.turn}
+    prompt = session.turn.prompt
+    return {
+        "seq": event.seq,
+        "kind": event.kind,
+        "turn": event.turn,
+        "prompt_id": prompt.id,
+        "again": event.again,
+        "text": _text(prompt),
+        "author": _person(prompt.author),
+        "co_authors": [_person(one) for one in session.participants if one.id != prompt.author.id],
+        "others": [_waiting(one) for one in session.queue],
+        "seconds": rules.turn_seconds,
+    }
+
+
+def _text(prompt: Prompt) -> str:
+    if not prompt.attachments:
+        return prompt.text
+    names = ", ".join(file.name for file in prompt.attachments)
+    note = f"(Files came with this message: {names}. They are not in the box yet, so they cannot be opened here.)"
+    return f"{prompt.text}\n\n{note}".strip()
+
+
+def _person(author: Author) -> Line:
+    return {"id": author.id, "name": author.name, "email": author.email}
+
+
+def _waiting(prompt: Prompt) -> str:
+    words = " ".join(prompt.text.split())
+    short = words if len(words) <= WAITING_CHARS else words[: WAITING_CHARS - 1] + "…"
+    return f"{prompt.author.name} asked for something that comes later, as a request of its own: {short}"

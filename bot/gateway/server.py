@@ -1,0 +1,95 @@
+"""The gateway's process side: one aiohttp app on a unix socket, with everything that a box may reach.
+
+`bot/app.py` starts one in each web process. A box sees the folder of sockets and dials whichever lives, so several
+processes serve the same boxes, and a new one takes over from an old one without anybody's help.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from bot.gateway import sockets
+from bot.gateway.access import Access
+from bot.gateway.aside import Aside
+from bot.gateway.bells import Bells
+from bot.gateway.link import Link
+from bot.gateway.model import ModelProxy, Upstream
+from bot.settings import BotSettings
+from jobs.commands import Refused, SeeModelRequest
+from jobs.github import Forge
+from jobs.inbox import Inbox
+from jobs.records import Grant
+from jobs.store import Store
+
+log = logging.getLogger(__name__)
+SHUTDOWN_SECONDS = 2.0
+
+
+class Gateway:
+    """What boxes reach. `start` and `close` are called once each."""
+
+    def __init__(
+        self, settings: BotSettings, store: Store, inbox: Inbox, forge: Forge, clock: Callable[[], float]
+    ) -> None:
+        self._folder = settings.jobs.gateway_dir
+        self._store, self._inbox, self._clock = store, inbox, clock
+        self._aside = Aside()
+        self._bells = Bells(store.bells)
+        access = Access(store.granted)
+        self._link = Link(store, inbox, access, self._bells, self._aside, settings.jobs.rules, clock)
+        self._model = ModelProxy(_upstreams(settings), self._asked_model)
+        self._app = web.Application(middlewares=[access.check])
+        self._app.add_routes([*self._link.routes, *self._model.routes])
+        self._runner = web.AppRunner(
+            self._app,
+            access_log=None,
+            auto_decompress=False,  # git's bodies go on as they are
+            handler_cancellation=True,  # an agent that hangs up ends its request at the model, too
+            shutdown_timeout=SHUTDOWN_SECONDS,
+        )
+        self._listening: tuple[socket.socket, Path] | None = None
+        self._hearing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises OSError, or UnsafeFolder, if the folder of sockets cannot be used."""
+        await asyncio.to_thread(sockets.prepare, self._folder)
+        await self._model.start()
+        await self._runner.setup()
+        self._hearing = asyncio.create_task(self._bells.run())
+        self._listening = sockets.listen(self._folder)
+        await web.SockSite(self._runner, self._listening[0]).start()
+        log.info("boxes reach the gateway at %s", self._listening[1])
+
+    async def close(self) -> None:
+        """Stop to listen and end every stream; runners dial another process, or wait for the next one."""
+        if self._listening is not None:
+            self._listening[1].unlink(missing_ok=True)
+        self._link.close()
+        await self._runner.cleanup()
+        if self._hearing is not None:
+            self._hearing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._hearing
+        await self._aside.close()
+        await self._model.close()
+
+    def _asked_model(self, grant: Grant) -> None:
+        self._aside.do("the model's first request", self._note_model_request(grant, self._clock()))
+
+    async def _note_model_request(self, grant: Grant, at: float) -> None:
+        with contextlib.suppress(Refused):
+            session = await self._inbox.handle(grant.session, SeeModelRequest(grant.generation))
+            if session.turn is not None and session.generation == grant.generation:
+                await self._store.stamp(grant.session, "model_request", at)
+
+
+def _upstreams(settings: BotSettings) -> dict[str, Upstream]:
+    return {
+        "anthropic": Upstream(settings.anthropic_url, settings.anthropic_key),
+        "openai": Upstream(settings.openai_url, settings.openai_key),
+    }
