@@ -1,0 +1,55 @@
+"""Closed sessions as files: one compressed JSON object each, with all that the record had.
+
+Only `jobs/store.py` calls it. A file is written whole or not at all, and stays when its session is brought back: the
+next archiving replaces it.
+"""
+
+import gzip
+import os
+import re
+from pathlib import Path
+
+from jobs.events import Frozen
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Archived(Frozen):
+    """A session as text: the folded session and its events as JSON, the transcript's entries as they were stored."""
+
+    session: str
+    events: tuple[str, ...]
+    transcript: tuple[tuple[str, str, str, str, str], ...]  # id, at, turn, kind, body
+    link: dict[str, str]
+    stamps: dict[str, str]
+    posts: dict[str, str]
+
+
+def has(folder: Path, sid: str) -> bool:
+    """Whether there is a file of this session."""
+    return _PLAIN.fullmatch(sid) is not None and _file(folder, sid).exists()
+
+
+def write(folder: Path, sid: str, archived: Archived) -> None:
+    """Write it so that a crash at any moment leaves the old file or the new one."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = folder / f".{sid}.{os.getpid()}"
+    with fresh.open("wb") as file:
+        file.write(gzip.compress(archived.model_dump_json().encode()))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(_file(folder, sid))
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(folder: Path, sid: str) -> Archived:
+    """Read it back; raises if it is not there or broken."""
+    return Archived.model_validate_json(gzip.decompress(_file(folder, sid).read_bytes()))
+
+
+def _file(folder: Path, sid: str) -> Path:
+    return folder / f"{sid}.json.gz"

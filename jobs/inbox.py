@@ -1,0 +1,164 @@
+"""The door of this floor: load, decide, append, and again if somebody else wrote meanwhile.
+
+The faces hand in commands, the gateway hands in what runners say, workers and the upkeep say what they did. What is
+wanted afterwards is hinted to the queue; a lost hint costs seconds, never work.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from jobs.commands import Attach, Command, Hear, NotYet, Refused, decide
+from jobs.events import Event, Fact, LinkAttached, ModelRequested, TurnStarted
+from jobs.frames import TRANSCRIPT, AnyFrame, ToolCall, Words
+from jobs.log import about
+from jobs.records import Conflict, Entry, Fence, Grant, Heard, StaleLink
+from jobs.session import IllegalEvent, Operation, Rules, Session, fold, wants
+from jobs.store import Store
+
+log = logging.getLogger(__name__)
+TRIES = 50  # each time somebody else won, so in all somebody has got far
+HINT_SECONDS = 1.0
+STAMPS: dict[type[Fact], str] = {LinkAttached: "link", TurnStarted: "prompt", ModelRequested: "model_request"}
+
+Enqueue = Callable[[str, Operation], Awaitable[None]]
+
+
+class Attached(NamedTuple):
+    """A runner's link: the epoch that it was given, and the last of its frames that is stored."""
+
+    epoch: int
+    acked: int
+
+
+def session_id(team: str, channel: str, thread: str) -> str:
+    """The id of the session that was asked for there: the same for everybody who sees the same message."""
+    place = "\0".join((team, channel, thread))
+    return "s" + hashlib.sha256(place.encode()).hexdigest()[:16]
+
+
+def hash_token(token: str) -> str:
+    """How a box's token is kept in the record."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Inbox:
+    """Follows commands. `enqueue` is given every operation that is wanted; whether it fails changes nothing."""
+
+    def __init__(self, store: Store, enqueue: Enqueue, rules: Rules, clock: Callable[[], float] = time.time) -> None:
+        self._store, self._enqueue, self._rules, self._clock = store, enqueue, rules, clock
+
+    async def handle(self, sid: str, command: Command) -> Session:
+        """Follow a command and return the session as it is then. Raises `Refused`."""
+        with about(session=sid):
+            for _ in range(TRIES):
+                session = await self._store.load(sid)
+                now = self._clock()
+                events = decide(session, command, now, self._rules)
+                after = fold(events, session)
+                assert after is not None, "nothing is decided about no session"
+                if not events:
+                    return after
+                try:
+                    expected = session.seq if session is not None else 0
+                    await self._store.append(sid, events, after, expected=expected, stamps=_stamps(events, now))
+                except Conflict:
+                    continue
+                await self._hint(after, now)
+                return after
+            raise Conflict(f"the log of {sid} is written too often")
+
+    async def attach(self, grant: Grant) -> Attached:
+        """A runner calls: older links of it are stale from here on. Raises `NotYet`, or `StaleLink` if too late."""
+        epoch = await self._store.begin_epoch(grant.session, grant.generation)
+        session = await self._handle_of_box(grant, Attach(grant.generation, epoch))
+        link = await self._store.link(session.id, grant.generation)
+        return Attached(epoch, link.acked)
+
+    async def hear(self, grant: Grant, epoch: int, frames: Sequence[AnyFrame]) -> int:
+        """Take in what a runner says, each frame once, and return the number of the last one that is stored.
+
+        Raises `StaleLink` for an older link, and when frames are missing before these: after attaching again the runner
+        knows where to go on.
+        """
+        with about(session=grant.session, box=grant.box):
+            for _ in range(TRIES):
+                try:
+                    return await self._hear(grant, epoch, frames)
+                except Conflict:
+                    continue
+            raise Conflict(f"the log of {grant.session} is written too often")
+
+    async def _hear(self, grant: Grant, epoch: int, frames: Sequence[AnyFrame]) -> int:
+        session, link = await self._store.look(grant.session, grant.generation)
+        if session is None or session.generation != grant.generation or session.box is None:
+            raise StaleLink("stale generation")
+        if link.epoch != epoch:
+            raise StaleLink("stale epoch")
+        fresh = _fresh(frames, link.acked)
+        if not fresh:
+            return link.acked
+        now = self._clock()
+        events = _decided(session, Hear(grant.generation, fresh), now, self._rules)
+        after = fold(events, session) or session
+        heard = Heard(grant.generation, link.acked, fresh[-1].n)
+        await self._store.append(
+            grant.session,
+            events,
+            after,
+            expected=session.seq,
+            fence=Fence(grant.generation, epoch),
+            heard=heard,
+            transcript=[_entry(frame) for frame in fresh if isinstance(frame, TRANSCRIPT)],
+            stamps=_stamps(events, now),
+        )
+        await self._hint(after, now)
+        return heard.upto
+
+    async def _handle_of_box(self, grant: Grant, command: Command) -> Session:
+        """As `handle`; a refusal that is not only for a moment means that the box is not wanted any more."""
+        try:
+            return await self.handle(grant.session, command)
+        except NotYet:
+            raise
+        except Refused:
+            raise StaleLink("stale generation") from None
+
+    async def _hint(self, session: Session, now: float) -> None:
+        for operation in wants(session, now, self._rules):
+            try:
+                async with asyncio.timeout(HINT_SECONDS):
+                    await self._enqueue(session.id, operation)
+            except Exception as trouble:
+                log.warning(
+                    "%s was not hinted, so it comes later: %s", operation.kind, trouble or type(trouble).__name__
+                )
+
+
+def _fresh(frames: Sequence[AnyFrame], acked: int) -> tuple[AnyFrame, ...]:
+    """The frames after number `acked`, which must follow it without a gap."""
+    fresh = tuple(frame for frame in frames if frame.n > acked)
+    for wanted, frame in enumerate(fresh, acked + 1):
+        if frame.n != wanted:
+            raise StaleLink(f"frame {frame.n} came where {wanted} was due")
+    return fresh
+
+
+def _decided(session: Session, command: Hear, now: float, rules: Rules) -> tuple[Event, ...]:
+    """The events of frames; frames that fit no state in which a runner could honestly be are refused."""
+    try:
+        return decide(session, command, now, rules)
+    except IllegalEvent as illegal:
+        raise Refused(f"frames that do not fit here: {illegal}") from None
+
+
+def _entry(frame: Words | ToolCall) -> Entry:
+    body = frame.model_dump(mode="json", exclude={"n", "at", "turn", "kind"})
+    return Entry("", frame.at, frame.turn, frame.kind, body)
+
+
+def _stamps(events: Sequence[Event], now: float) -> dict[str, float]:
+    return {STAMPS[type(event)]: now for event in events if type(event) in STAMPS}

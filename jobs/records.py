@@ -1,0 +1,83 @@
+"""What the record keeps besides events: small frozen records that `jobs/store.py` writes and reads. Pure."""
+
+from typing import Any, NamedTuple
+
+from jobs.session import Session
+
+
+class Conflict(Exception):
+    """Somebody else wrote first: load again and decide again."""
+
+
+class StaleLink(Exception):
+    """What was heard came over a link that is not the newest one any more: attach again."""
+
+
+class Entry(NamedTuple):
+    """One piece of a transcript. `id` is given when it is appended; `body` is the frame without its number."""
+
+    id: str
+    at: float
+    turn: int
+    kind: str
+    body: dict[str, Any]
+
+
+class Fence(NamedTuple):
+    """What an append goes by: it counts only while this generation and this epoch are the newest."""
+
+    generation: int
+    epoch: int
+
+
+class Heard(NamedTuple):
+    """Frames of a generation that an append stands for: those after number `after`, up to and with `upto`."""
+
+    generation: int
+    after: int
+    upto: int
+
+
+class Link(NamedTuple):
+    """How far the link of a generation is: its newest epoch, and the last frame that is stored."""
+
+    epoch: int
+    acked: int
+
+
+class Looked(NamedTuple):
+    """What somebody who hears frames must know, read in one go."""
+
+    session: Session | None
+    link: Link
+
+
+class Grant(NamedTuple):
+    """What the token of a box allows. `purpose`: serve or build (then without session and branch)."""
+
+    session: str
+    box: str
+    generation: int
+    repository: str
+    purpose: str
+    branch: str
+
+
+class Image(NamedTuple):
+    """The newest image of a repository; `bytes` is what it takes."""
+
+    repository: str
+    snapshot: str
+    built_at: float
+    bytes: int
+
+
+class ServerInfo(NamedTuple):
+    """What the server says of itself. `limit_bytes` 0: none. `keeps`: it writes every change to disk."""
+
+    engine: str
+    version: str
+    used_bytes: int
+    limit_bytes: int
+    policy: str
+    keeps: bool

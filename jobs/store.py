@@ -1,0 +1,282 @@
+"""The record: the only file that knows Redis and its keys. Async; one `Store` a process, or a job.
+
+Of each session: the log (a list; event n is item n-1), the folded session beside it (so loading is one read), the
+transcript (a bounded stream), the link's pointers, stamps and what is remembered of its thread; their keys share the
+tag `{sid}`. What must be true at once happens in one script (`jobs/store_scripts.py`); a bell only says "look again".
+Closed sessions go to files (`jobs/archive.py`) and come back when somebody asks for them.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from jobs import archive as files
+from jobs import store_scripts as scripts
+from jobs.archive import Archived
+from jobs.events import Event, event_from_json
+from jobs.records import Conflict, Entry, Fence, Grant, Heard, Image, Link, Looked, ServerInfo, StaleLink
+from jobs.session import Session, Status
+from jobs.store_scripts import ACTIVE, BELL, CLOSED, PREFIX, SLEEPING, UNSHOWN, key, keys
+
+__all__ = [
+    "Conflict", "Entry", "Fence", "Grant", "Heard", "Image", "Link", "Looked", "ServerInfo", "StaleLink", "Store",
+]  # fmt: skip
+
+GRANTS, IMAGES = f"{PREFIX}grants", f"{PREFIX}images"
+CONNECTIONS, CALL_SECONDS, CONNECT_SECONDS, BELL_SECONDS = 64, 5.0, 2.0, 10.0
+RETRIES, RETRY_SECONDS, RETRY_MOST_SECONDS = 8, 0.02, 0.5  # in all 2 s: a server that is started again is not noticed
+
+
+class Store:
+    """The record, as the rest of the project sees it. Made with `open`."""
+
+    def __init__(self, client: redis.Redis, archive: Path) -> None:
+        self._redis, self._folder = client, archive
+        self._append, self._shown = client.register_script(scripts.APPEND), client.register_script(scripts.SHOWN)
+        self._lease, self._release = client.register_script(scripts.LEASE), client.register_script(scripts.RELEASE)
+        self._spend, self._revoke = client.register_script(scripts.SPEND), client.register_script(scripts.REVOKE)
+        self._drop, self._bring = client.register_script(scripts.DROP), client.register_script(scripts.BRING_BACK)
+
+    @classmethod
+    async def open(cls, url: str, *, archive: Path) -> "Store":
+        """A store on the server of this URL; it is dialled when first needed. `archive`: where closed sessions go."""
+        pool: Any = redis.BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            decode_responses=True,
+            protocol=2,
+            socket_timeout=CALL_SECONDS,
+            socket_connect_timeout=CONNECT_SECONDS,
+            retry=Retry(ExponentialBackoff(RETRY_MOST_SECONDS, RETRY_SECONDS), RETRIES),
+        )
+        return cls(redis.Redis.from_pool(pool), archive)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """Raise if the server does not answer."""
+        await self._do("PING")
+
+    async def info(self) -> ServerInfo:
+        """What the server says of itself."""
+        said: dict[str, Any] = await self._redis.info("everything")
+        engine = "valkey" if "valkey_version" in said else "redis"
+        return ServerInfo(
+            engine=engine,
+            version=str(said.get(f"{engine}_version", "0")),
+            used_bytes=int(said.get("used_memory", 0)),
+            limit_bytes=int(said.get("maxmemory", 0)),
+            policy=str(said.get("maxmemory_policy", "noeviction")),
+            keeps=bool(int(said.get("aof_enabled", 0))),
+        )
+
+    async def _do(self, *command: Any) -> Any:
+        return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def load(self, sid: str) -> Session | None:
+        """The session as it is now, or None if there is none."""
+        kept = await self._do("GET", key(sid, "session"))
+        if kept is None and await self._brought_back(sid):
+            kept = await self._do("GET", key(sid, "session"))
+        return None if kept is None else Session.model_validate_json(kept)
+
+    async def events(self, sid: str, after: int = 0) -> list[Event]:
+        """The events of a session after a number."""
+        kept = await self._do("LRANGE", key(sid, "log"), after, -1)
+        if not kept and after == 0 and await self._brought_back(sid):
+            kept = await self._do("LRANGE", key(sid, "log"), 0, -1)
+        return [event_from_json(text) for text in kept]
+
+    async def transcript(self, sid: str, after: str = "0-0", limit: int = 1000) -> list[Entry]:
+        """At most `limit` entries of the transcript after an id."""
+        if after == "0-0":
+            await self._brought_back(sid)
+        rows: Any = await self._redis.xrange(key(sid, "transcript"), min=f"({after}", count=limit)
+        return [Entry(id_, float(r["at"]), int(r["turn"]), r["kind"], json.loads(r["body"])) for id_, r in rows]
+
+    async def append(
+        self,
+        sid: str,
+        events: Sequence[Event],
+        folded: Session,
+        *,
+        expected: int,
+        fence: Fence | None = None,
+        heard: Heard | None = None,
+        transcript: Sequence[Entry] = (),
+        stamps: Mapping[str, float] | None = None,
+    ) -> None:
+        """Add to the log, whose last number is `expected`, and to the transcript; all or nothing.
+
+        `folded` is the session with the events applied. Raises `Conflict` if somebody else wrote first, and `StaleLink`
+        if there is a newer generation or epoch than the fence's.
+        """
+        args = scripts.append_args(sid, events, folded, expected, fence, heard, transcript, stamps or {})
+        said = await self._append(keys=[*keys(sid), ACTIVE, SLEEPING, CLOSED, UNSHOWN], args=args)
+        if said.startswith("stale"):
+            raise StaleLink(said)
+        if said == "missing":
+            await self._brought_back(sid)
+        if said != "ok":
+            raise Conflict(f"the log of {sid} does not end at {expected} any more")
+
+    async def bells(self) -> AsyncIterator[str]:
+        """Sessions whose log grew, from the first look on, for ever. A bell may get lost; the log never is."""
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as listening:
+            await listening.subscribe(BELL)
+            while True:
+                rung = await listening.get_message(timeout=BELL_SECONDS)
+                if rung is not None and rung["type"] == "message":
+                    yield rung["data"]
+
+    async def active(self) -> list[str]:
+        """Sessions where something is going on or due."""
+        return sorted(await self._do("SMEMBERS", ACTIVE))
+
+    async def all_sessions(self) -> list[str]:
+        """Every session that is not in the archive."""
+        resting = await self._do("ZRANGE", SLEEPING, 0, -1), await self._do("ZRANGE", CLOSED, 0, -1)
+        return sorted({*await self.active(), *resting[0], *resting[1]})
+
+    async def sleeping(self, before: float) -> list[str]:
+        """Sessions at rest, but not closed, since before that time."""
+        return list(await self._do("ZRANGEBYSCORE", SLEEPING, "-inf", f"({before}"))
+
+    async def closed(self, before: float) -> list[str]:
+        """Sessions that were closed (or brought back from the archive) before that time."""
+        return list(await self._do("ZRANGEBYSCORE", CLOSED, "-inf", f"({before}"))
+
+    async def unshown(self) -> list[str]:
+        """Sessions whose log has something that no relay said it has shown."""
+        return list(await self._do("ZRANGE", UNSHOWN, 0, -1))
+
+    async def shown(self, sid: str, seq: int) -> None:
+        """Everything up to this number is shown; if the log ends there, the session is not `unshown` any more."""
+        await self._shown(keys=[key(sid, "log"), UNSHOWN], args=[sid, seq])
+
+    async def begin_epoch(self, sid: str, generation: int) -> int:
+        """A new epoch for the link of this generation: older ones are stale from here on."""
+        return int(await self._do("HINCRBY", key(sid, "link"), f"epoch:{generation}", 1))
+
+    async def link(self, sid: str, generation: int) -> Link:
+        """The newest epoch of this generation and the last frame of it that is stored; zeros if there was none."""
+        return _link(await self._do("HMGET", key(sid, "link"), f"epoch:{generation}", f"heard:{generation}"))
+
+    async def look(self, sid: str, generation: int) -> Looked:
+        """The session and its link in one round trip."""
+        async with self._redis.pipeline(transaction=True) as both:
+            both.get(key(sid, "session"))
+            both.hmget(key(sid, "link"), [f"epoch:{generation}", f"heard:{generation}"])
+            kept, link = await both.execute()
+        return Looked(None if kept is None else Session.model_validate_json(kept), _link(link))
+
+    async def lease(self, name: str, owner: str, seconds: float) -> bool:
+        """Take or renew a lease; False: somebody else has it."""
+        taken = await self._lease(keys=[f"{PREFIX}lease:{name}"], args=[owner, _milliseconds(seconds)])
+        return bool(taken)
+
+    async def release(self, name: str, owner: str) -> None:
+        """Give a lease back; nothing happens if it is not ours any more."""
+        await self._release(keys=[f"{PREFIX}lease:{name}"], args=[owner])
+
+    async def spend(self, budget: str, capacity: int, per_seconds: float) -> float:
+        """Take one of `capacity`, which grow back in `per_seconds`: 0.0 if one was there, else seconds to wait."""
+        if capacity < 1:
+            return per_seconds
+        return float(await self._spend(keys=[f"{PREFIX}budget:{budget}"], args=[capacity, per_seconds]))
+
+    async def remember(self, key: str, value: str, seconds: float) -> bool:
+        """Keep a small fact for a while; False: it is kept already, and stays as it is."""
+        kept = await self._do("SET", f"{PREFIX}fact:{key}", value, "NX", "PX", _milliseconds(seconds))
+        return kept is not None
+
+    async def recall(self, key: str) -> str | None:
+        """A small fact, if it is kept."""
+        return cast(str | None, await self._do("GET", f"{PREFIX}fact:{key}"))
+
+    async def posts(self, sid: str) -> dict[str, str]:
+        """What is remembered of the messages of a session's thread."""
+        return await self._hash(sid, "posts")
+
+    async def save_post(self, sid: str, card: str, value: str) -> None:
+        """Remember something of one message."""
+        await self._do("HSET", key(sid, "posts"), card, value)
+
+    async def stamp(self, sid: str, name: str, at: float) -> None:
+        """Note when something happened for the first time."""
+        await self._do("HSETNX", key(sid, "stamps"), name, at)
+
+    async def stamps(self, sid: str) -> dict[str, float]:
+        """When things happened for the first time."""
+        return {name: float(at) for name, at in (await self._hash(sid, "stamps")).items()}
+
+    async def _hash(self, sid: str, part: str) -> dict[str, str]:
+        await self._brought_back(sid)
+        return await cast(Awaitable[dict[str, str]], self._redis.hgetall(key(sid, part)))
+
+    async def grant(self, token_hash: str, grant: Grant) -> None:
+        """From here on a token of this hash allows this."""
+        async with self._redis.pipeline(transaction=True) as both:
+            both.hset(GRANTS, token_hash, json.dumps(grant))
+            both.sadd(f"{PREFIX}tokens:{grant.box}", token_hash)
+            await both.execute()
+
+    async def granted(self, token_hash: str) -> Grant | None:
+        """What a token of this hash allows; None: nothing."""
+        kept = await self._do("HGET", GRANTS, token_hash)
+        return None if kept is None else Grant(*json.loads(kept))
+
+    async def revoke(self, box: str) -> None:
+        """The tokens of this box allow nothing any more."""
+        await self._revoke(keys=[f"{PREFIX}tokens:{box}", GRANTS])
+
+    async def image(self, repository: str) -> Image | None:
+        """The newest image of a repository."""
+        kept = await self._do("HGET", IMAGES, repository)
+        return None if kept is None else Image(*json.loads(kept))
+
+    async def save_image(self, image: Image) -> None:
+        """This is the newest image of its repository now."""
+        await self._do("HSET", IMAGES, image.repository, json.dumps(image))
+
+    async def archive(self, sid: str) -> bool:
+        """Move a closed session to its file; False: it is not closed, or somebody wrote meanwhile."""
+        log, folded, transcript, *hashes = keys(sid)
+        async with self._redis.pipeline(transaction=True) as whole:
+            whole.lrange(log, 0, -1)
+            whole.get(folded)
+            whole.xrange(transcript)
+            for one in hashes:
+                whole.hgetall(one)
+            events, session, rows, link, stamps, posts = await whole.execute()
+        if session is None or Session.model_validate_json(session).status is not Status.CLOSED:
+            return False
+        said = tuple((id_, row["at"], row["turn"], row["kind"], row["body"]) for id_, row in rows)
+        kept = Archived(session=session, events=events, transcript=said, link=link, stamps=stamps, posts=posts)
+        await asyncio.to_thread(files.write, self._folder, sid, kept)
+        return bool(await self._drop(keys=[*keys(sid), CLOSED, UNSHOWN], args=[sid, len(events)]))
+
+    async def _brought_back(self, sid: str) -> bool:
+        """Bring a session back from its file, if it has one and is not here; whether that was done."""
+        if not files.has(self._folder, sid) or await self._do("EXISTS", key(sid, "log")):
+            return False
+        kept = await asyncio.to_thread(files.read, self._folder, sid)
+        await self._bring(keys=[*keys(sid), CLOSED], args=scripts.bring_back_args(sid, time.time(), kept))
+        return True
+
+
+def _link(kept: Sequence[str | None]) -> Link:
+    return Link(epoch=int(kept[0] or 0), acked=int(kept[1] or 0))
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

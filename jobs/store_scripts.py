@@ -1,0 +1,218 @@
+"""The Lua scripts of the record, and how their arguments lie. Pure; only `jobs/store.py` runs them.
+
+What must be true at once happens in one script. Commands of Redis 6.2, and no more. The indexes of all sessions are
+written by the scripts of single ones, so the record is one server, not a cluster.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobs.archive import Archived
+from jobs.events import Event, event_to_json
+from jobs.records import Entry, Fence, Heard
+from jobs.session import Session, Status
+
+PREFIX = "shipmate:"
+ACTIVE, SLEEPING, CLOSED, UNSHOWN, BELL = (PREFIX + n for n in ("active", "sleeping", "closed", "unshown", "bell"))
+PARTS = ("log", "session", "transcript", "link", "stamps", "posts")
+TRANSCRIPT_ENTRIES, TRANSCRIPT_BYTES = 10_000, 16 << 20
+
+
+def key(sid: str, part: str) -> str:
+    """The key of one of a session's `PARTS`."""
+    return f"{PREFIX}{{{sid}}}:{part}"
+
+
+def keys(sid: str) -> list[str]:
+    """The keys of all of a session's `PARTS`."""
+    return [key(sid, part) for part in PARTS]
+
+
+def append_args(
+    sid: str,
+    events: Sequence[Event],
+    folded: Session,
+    expected: int,
+    fence: Fence | None,
+    heard: Heard | None,
+    transcript: Sequence[Entry],
+    stamps: Mapping[str, float],
+) -> list[Any]:
+    """The arguments of `APPEND`. The writer's random name lets an append be repeated when its answer was lost."""
+    numbered = (event.model_copy(update={"seq": expected + n}) for n, event in enumerate(events, 1))
+    return [
+        *(sid, secrets.token_hex(8), expected, folded.model_dump_json(), _rest(folded), folded.since),
+        folded.generation,
+        *(("", "") if fence is None else fence),
+        *(("", "", "") if heard is None else heard),
+        *(TRANSCRIPT_ENTRIES, TRANSCRIPT_BYTES, BELL),
+        *_counted([(event_to_json(event),) for event in numbered]),
+        *_counted([(e.at, e.turn, e.kind, json.dumps(e.body, ensure_ascii=False)) for e in transcript]),
+        *_counted(list(stamps.items())),
+    ]
+
+
+def bring_back_args(sid: str, now: float, kept: Archived) -> list[Any]:
+    """The arguments of `BRING_BACK`."""
+    return [
+        *(sid, now, kept.session),
+        *_counted([(text,) for text in kept.events]),
+        *_counted(kept.transcript),
+        *(field for one in (kept.link, kept.stamps, kept.posts) for field in _counted(list(one.items()))),
+    ]
+
+
+def _counted(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """How many rows, then their fields: how the scripts are given lists."""
+    return [len(rows), *(field for row in rows for field in row)]
+
+
+def _rest(session: Session) -> str:
+    """Which of the three indexes a session belongs to."""
+    if not session.at_rest:
+        return "active"
+    return "closed" if session.status is Status.CLOSED else "sleeping"
+
+
+# KEYS: a session's, then active, sleeping, closed, unshown
+# ARGV: sid, writer, expected, folded, rest (active, sleeping or closed), since, generation, fence generation or "",
+#       fence epoch, heard generation or "", heard after, heard upto, most entries, most bytes, bell,
+#       then counted lists: events, transcript (at, turn, kind, body), stamps (name, at)
+APPEND = """
+local log, session, transcript, link, stamps = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local sid, writer, expected = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local length = redis.call('LLEN', log)
+local at = 16
+local function list(width)
+  local first = at + 1
+  at = first + tonumber(ARGV[at]) * width
+  return first, at - 1
+end
+local events_first, events_last = list(1)
+local words_first, words_last = list(4)
+local stamps_first, stamps_last = list(2)
+local grows = events_last >= events_first
+
+if grows and redis.call('HGET', link, 'writer') == writer then return 'ok' end
+if ARGV[8] ~= '' then
+  local newest = redis.call('HGET', link, 'generation')
+  if newest and newest ~= ARGV[8] then return 'stale generation' end
+  if redis.call('HGET', link, 'epoch:' .. ARGV[8]) ~= ARGV[9] then return 'stale epoch' end
+end
+if grows and length == 0 and expected > 0 then return 'missing' end
+if grows and length ~= expected then return 'conflict' end
+if ARGV[10] ~= '' then
+  local pointer = redis.call('HGET', link, 'heard:' .. ARGV[10]) or '0'
+  if pointer ~= ARGV[11] then return 'conflict' end
+  redis.call('HSET', link, 'heard:' .. ARGV[10], ARGV[12])
+end
+
+if grows then
+  redis.call('HSET', link, 'writer', writer)
+  for i = events_first, events_last do redis.call('RPUSH', log, ARGV[i]) end
+  redis.call('SET', session, ARGV[4])
+  redis.call('HSET', link, 'generation', ARGV[7])
+  redis.call('SREM', KEYS[7], sid)
+  redis.call('ZREM', KEYS[8], sid)
+  redis.call('ZREM', KEYS[9], sid)
+  if ARGV[5] == 'active' then redis.call('SADD', KEYS[7], sid) end
+  if ARGV[5] == 'sleeping' then redis.call('ZADD', KEYS[8], ARGV[6], sid) end
+  if ARGV[5] == 'closed' then redis.call('ZADD', KEYS[9], ARGV[6], sid) end
+  redis.call('ZADD', KEYS[10], length + events_last - events_first + 1, sid)
+end
+
+local bytes = 0
+for i = words_first, words_last, 4 do
+  redis.call('XADD', transcript, 'MAXLEN', '~', ARGV[13], '*',
+    'at', ARGV[i], 'turn', ARGV[i + 1], 'kind', ARGV[i + 2], 'body', ARGV[i + 3])
+  bytes = bytes + #ARGV[i + 3]
+end
+if bytes > 0 and redis.call('HINCRBY', link, 'bytes', bytes) > tonumber(ARGV[14]) then
+  redis.call('XTRIM', transcript, 'MAXLEN', math.floor(redis.call('XLEN', transcript) / 2))
+  redis.call('HSET', link, 'bytes', math.floor(tonumber(ARGV[14]) / 2))
+end
+for i = stamps_first, stamps_last, 2 do redis.call('HSETNX', stamps, ARGV[i], ARGV[i + 1]) end
+if grows then redis.call('PUBLISH', ARGV[15], sid) end
+return 'ok'
+"""
+
+# KEYS: log, unshown. ARGV: sid, the number up to which everything is shown
+SHOWN = """
+if redis.call('LLEN', KEYS[1]) <= tonumber(ARGV[2]) then return redis.call('ZREM', KEYS[2], ARGV[1]) end
+return 0
+"""
+
+# KEYS: lease. ARGV: owner, milliseconds
+LEASE = """
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
+# KEYS: lease. ARGV: owner
+RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+# A token bucket on the server's clock. KEYS: bucket. ARGV: capacity, seconds in which an empty one fills
+SPEND = """
+local capacity, seconds = tonumber(ARGV[1]), tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local kept = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens = capacity
+if kept[1] then
+  local grown = math.max(0, now - tonumber(kept[2])) * capacity / seconds
+  tokens = math.min(capacity, tonumber(kept[1]) + grown)
+end
+local wait = 0
+if tokens > 0.999999 then tokens = math.max(0, tokens - 1) else wait = (1 - tokens) * seconds / capacity end
+redis.call('HSET', KEYS[1], 'tokens', string.format('%.9f', tokens), 'at', string.format('%.6f', now))
+redis.call('PEXPIRE', KEYS[1], math.ceil(seconds * 1000) + 1000)
+return string.format('%.6f', wait)
+"""
+
+# KEYS: the tokens of a box, grants. No ARGV
+REVOKE = """
+for _, token in ipairs(redis.call('SMEMBERS', KEYS[1])) do redis.call('HDEL', KEYS[2], token) end
+redis.call('DEL', KEYS[1])
+return 1
+"""
+
+# Takes a session out after it was written to a file, unless it grew. KEYS: a session's, then closed, unshown
+# ARGV: sid, how many events the file has
+DROP = """
+if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[2]) then return 0 end
+if not redis.call('ZSCORE', KEYS[7], ARGV[1]) then return 0 end
+redis.call('ZREM', KEYS[7], ARGV[1])
+redis.call('ZREM', KEYS[8], ARGV[1])
+for i = 1, 6 do redis.call('DEL', KEYS[i]) end
+return 1
+"""
+
+# Puts a session back as its file has it, unless it is here. KEYS: a session's, then closed
+# ARGV: sid, now, folded, then counted lists: events, transcript (id, at, turn, kind, body), and of names and values
+#       link, stamps, posts
+BRING_BACK = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local at = 4
+local function each(width, put)
+  local count = tonumber(ARGV[at])
+  for i = 0, count - 1 do put(at + 1 + i * width) end
+  at = at + 1 + count * width
+end
+each(1, function(i) redis.call('RPUSH', KEYS[1], ARGV[i]) end)
+redis.call('SET', KEYS[2], ARGV[3])
+each(5, function(i)
+  redis.call('XADD', KEYS[3], ARGV[i], 'at', ARGV[i + 1], 'turn', ARGV[i + 2], 'kind', ARGV[i + 3], 'body', ARGV[i + 4])
+end)
+for key = 4, 6 do
+  each(2, function(i) redis.call('HSET', KEYS[key], ARGV[i], ARGV[i + 1]) end)
+end
+redis.call('ZADD', KEYS[7], ARGV[2], ARGV[1])
+return 1
+"""
