@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from jobs import events as e
 from jobs import frames as f
 from jobs.events import Author, Event, Place, Prompt, StartKind
-from jobs.session import Rules, Session, Status, apply, fold
+from jobs.session import Rules, Session, Status, Turn, apply, fold, publish_is_under_way, start_is_lost
 
 S = Status
 
@@ -123,11 +123,11 @@ class FinishPark:
 
 @dataclass(frozen=True)
 class FailPark:
-    """The box could not be parked; again in `delay` seconds."""
+    """The box could not be parked; again in `delay` seconds. None: trying again cannot help, and what it had is lost."""
 
     generation: int
     reason: str
-    delay: float
+    delay: float | None
 
 
 @dataclass(frozen=True)
@@ -259,20 +259,23 @@ def _deliveries(session: Session, events: tuple[Event, ...], now: float) -> tupl
 
 def _open(c: Submit, now: float) -> tuple[Event, ...]:
     opened = e.SessionOpened(at=now, session=c.session, place=c.place, by=c.prompt.author, agent=c.agent)
-    where: Event
-    if c.choice.repository is not None:
-        where = e.RepositoryChosen(at=now, repository=c.choice.repository, base_branch=c.choice.base_branch)
-    else:
-        where = e.RepositoryAsked(at=now, options=c.choice.options, reason=c.choice.reason)
-    return (opened, where, e.PromptReceived(at=now, prompt=c.prompt))
+    return (opened, _where(c.choice, now), e.PromptReceived(at=now, prompt=c.prompt))
+
+
+def _where(choice: Choice, now: float) -> Event:
+    if choice.repository is not None:
+        return e.RepositoryChosen(at=now, repository=choice.repository, base_branch=choice.base_branch)
+    return e.RepositoryAsked(at=now, options=choice.options, reason=choice.reason)
 
 
 def _submit(s: Session, c: Submit, now: float, _: Rules) -> tuple[Event, ...]:
     if c.prompt.id in s.seen:
         return ()
     received = e.PromptReceived(at=now, prompt=c.prompt)
-    if s.status is S.ASKING and c.choice.repository is not None:
-        return (received, e.RepositoryChosen(at=now, repository=c.choice.repository, base_branch=c.choice.base_branch))
+    if s.status is S.CLOSED and s.repository is None:
+        return (_where(c.choice, now), received)
+    if s.status is S.ASKING:
+        return (received, _where(c.choice, now))
     return (received,)
 
 
@@ -280,28 +283,32 @@ def _edit(s: Session, c: EditPrompt, now: float, _: Rules) -> tuple[Event, ...]:
     prompt = s.waiting(c.prompt_id)
     if prompt is not None:
         return () if prompt.text == c.text else (e.PromptEdited(at=now, prompt_id=c.prompt_id, text=c.text),)
-    if s.turn is not None and s.turn.prompt.id == c.prompt_id and s.turn.prompt.text != c.text:
-        note = (
-            "I had already begun with the message that was just edited. Reply with the correction and I take it next."
-        )
-        return (e.Noted(at=now, text=note, prompt_id=c.prompt_id),)
-    return ()
+    if s.turn is None or s.turn.prompt.text == c.text:
+        return ()
+    note = "I had already begun with the message that was just edited. Reply with the correction and I take it next."
+    return _note_once(s.turn, c.prompt_id, note, now)
 
 
 def _withdraw(s: Session, c: WithdrawPrompt, now: float, _: Rules) -> tuple[Event, ...]:
     if s.waiting(c.prompt_id) is not None:
         return (e.PromptWithdrawn(at=now, prompt_id=c.prompt_id, reason=c.reason),)
-    if s.turn is not None and s.turn.prompt.id == c.prompt_id:
-        note = "The message I am working on was deleted. I go on with it; press Stop if that is not what you want."
-        return (e.Noted(at=now, text=note, prompt_id=c.prompt_id),)
-    return ()
+    note = "The message I am working on was deleted. I go on with it; press Stop if that is not what you want."
+    return _note_once(s.turn, c.prompt_id, note, now) if s.turn is not None else ()
+
+
+def _note_once(turn: Turn, prompt_id: str, note: str, now: float) -> tuple[Event, ...]:
+    if turn.prompt.id != prompt_id or note in turn.noted:
+        return ()
+    return (e.Noted(at=now, text=note, prompt_id=prompt_id),)
 
 
 def _choose(s: Session, c: ChooseRepository, now: float, _: Rules) -> tuple[Event, ...]:
     if s.repository == c.repository:
         return ()
-    if s.status is not S.ASKING:
+    if s.repository is not None:
         raise Refused(f"This thread already works on {s.repository}. Mention me in a new thread for another one.")
+    if s.status is not S.ASKING:
+        raise Refused("Nothing waits for this answer any more. Reply here with the task to begin again.")
     return (e.RepositoryChosen(at=now, repository=c.repository, base_branch=c.base_branch, by=c.by),)
 
 
@@ -310,7 +317,7 @@ def _stop(s: Session, c: Stop, now: float, _: Rules) -> tuple[Event, ...]:
     waiting = [p for p in s.queue if c.prompt_id in (None, p.id)]
     events: list[Event] = [e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in waiting]
     running = s.turn is not None and c.prompt_id in (None, s.turn.prompt.id)
-    if running and s.status is S.WORKING and s.turn is not None:
+    if running and s.turn is not None and s.turn.stop_asked is None:
         events.insert(0, e.StopRequested(at=now, generation=s.generation, turn=s.turn.number, by=c.by))
     if not events and not running:
         raise Refused("That is over already: there is nothing left to stop.")
@@ -318,8 +325,7 @@ def _stop(s: Session, c: Stop, now: float, _: Rules) -> tuple[Event, ...]:
 
 
 def _begin_start(s: Session, c: BeginStart, now: float, rules: Rules) -> tuple[Event, ...]:
-    given_up = s.status is S.BOOTING and now - s.since > rules.start_seconds
-    if c.generation != s.generation or not (s.status is S.WAITING or given_up):
+    if c.generation != s.generation or not (s.status is S.WAITING or start_is_lost(s, now, rules)):
         raise Refused(f"generation {c.generation} is not waiting for a box any more")
     generation = s.generation + 1
     return (e.StartBegan(at=now, generation=generation, box=f"{s.id}-{generation}"),)
@@ -340,8 +346,11 @@ def _fail_start(s: Session, c: FailStart, now: float, rules: Rules) -> tuple[Eve
 
 
 def _abandon(s: Session, reason: str, now: float) -> tuple[Event, ...]:
-    withdrawn = (e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in s.queue)
-    return (e.StartAbandoned(at=now, reason=reason), *withdrawn)
+    return (e.StartAbandoned(at=now, reason=reason), *_withdraw_all(s, reason, now))
+
+
+def _withdraw_all(s: Session, reason: str, now: float) -> tuple[Event, ...]:
+    return tuple(e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in s.queue)
 
 
 def _begin_park(s: Session, c: BeginPark, now: float, _: Rules) -> tuple[Event, ...]:
@@ -357,19 +366,26 @@ def _finish_park(s: Session, c: FinishPark, now: float, _: Rules) -> tuple[Event
     parked = e.BoxParked(at=now, generation=c.generation, snapshot=c.snapshot)
     if s.turn is None or s.turn.stop_asked is None:
         return (parked,)
-    reason = "The agent did not stop in time, so its box was stopped. What it had done is kept."
+    reason = "The agent's box was stopped before the turn had ended. What it had done is kept."
     return (e.TurnEnded(at=now, turn=s.turn.number, outcome="stopped", error=reason), parked)
 
 
-def _fail_park(s: Session, c: FailPark, now: float, _: Rules) -> tuple[Event, ...]:
+def _fail_park(s: Session, c: FailPark, now: float, rules: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.status is not S.PARKING:
         return ()
+    if c.delay is None:
+        note = (
+            f"The box could not be put to sleep ({c.reason}), so what it had not pushed is lost. I go on from before."
+        )
+        return (e.Noted(at=now, text=note), *_finish_park(s, FinishPark(c.generation, None), now, rules))
     return (e.ParkFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay),)
 
 
-def _begin_publish(s: Session, _c: BeginPublish, now: float, _: Rules) -> tuple[Event, ...]:
-    if not s.unpublished:
-        raise Refused("the pull request is up to date")
+def _begin_publish(s: Session, _c: BeginPublish, now: float, rules: Rules) -> tuple[Event, ...]:
+    if not s.publishable:
+        raise Refused("there is nothing to publish")
+    if publish_is_under_way(s, now, rules):
+        raise Refused("another worker is at the pull request")
     return (e.PublishBegan(at=now, head=s.head),)
 
 
@@ -431,11 +447,12 @@ def _review_pull(s: Session, c: ReviewPullRequest, now: float, _: Rules) -> tupl
 def _tick(s: Session, _c: Tick, now: float, rules: Rules) -> tuple[Event, ...]:
     if s.status is S.WORKING and s.turn is not None and now - s.turn.began > rules.turn_seconds + rules.stop_seconds:
         return (e.StopRequested(at=now, generation=s.generation, turn=s.turn.number),)
-    if s.status is S.WAITING and s.failures >= rules.max_failures:
+    tried = s.failures + start_is_lost(s, now, rules)
+    if s.status in (S.WAITING, S.BOOTING) and tried >= rules.max_failures:
         return _abandon(s, "No box could be made ready for this. `shipmate doctor` says what is wrong.", now)
-    at_rest = s.status in (S.ASLEEP, S.FAILED) and s.box is None and not s.unpublished
-    if at_rest and now - s.since > rules.close_seconds:
-        return (e.SessionClosed(at=now, reason="nothing was asked for a long time"),)
+    if s.at_rest and s.status is not S.CLOSED and now - s.since > rules.close_seconds:
+        reason = "nothing was asked for a long time"
+        return (*_withdraw_all(s, reason, now), e.SessionClosed(at=now, reason=reason))
     return ()
 
 
@@ -443,6 +460,8 @@ def _hear(s: Session, c: Hear, now: float, _: Rules) -> tuple[Event, ...]:
     """Frames become events one by one, each judged against the session as the ones before it left it."""
     if c.generation != s.generation or s.box is None:
         raise Refused("stale generation")
+    if s.status is S.CONNECTING:
+        raise Refused("a runner must attach before it is heard")
     events: list[Event] = []
     after = s
     for frame in c.frames:
@@ -484,10 +503,12 @@ def _ready(s: Session, frame: f.Ready, now: float) -> Event:
 
 
 def _unready(s: Session, frame: f.Unready, now: float) -> tuple[Event, ...]:
-    if s.status not in (S.PREPARING, S.IDLE):
+    if s.status in (S.FAILED, S.PARKING):
         return ()
-    withdrawn = (e.PromptWithdrawn(at=now, prompt_id=p.id, reason=frame.reason) for p in s.queue)
-    return (e.AgentUnready(at=now, generation=s.generation, reason=frame.reason), *withdrawn)
+    unready: tuple[Event, ...] = (e.AgentUnready(at=now, generation=s.generation, reason=frame.reason),)
+    if s.turn is not None:
+        unready = (e.TurnEnded(at=now, turn=s.turn.number, outcome="failed", error=frame.reason), *unready)
+    return (*unready, *_withdraw_all(s, frame.reason, now))
 
 
 def _of_turn(frame: f.Started | f.Restated | f.Plan | f.Step | f.Ended, now: float) -> Event:

@@ -5,6 +5,7 @@ operations are due. `jobs/commands.py` decides which events a command causes. No
 The diagram in ARCHITECTURE.md is generated from `TRANSITIONS`.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -55,7 +56,8 @@ def _stays(status: Status, *groups: Iterable[type[Fact]]) -> dict[type[Fact], St
 
 TRANSITIONS: Mapping[Status, Mapping[type[Fact], Status]] = {
     S.OPENED: {e.RepositoryAsked: S.ASKING, e.RepositoryChosen: S.ASLEEP},
-    S.ASKING: _stays(S.ASKING, _QUEUE, [e.RepositoryAsked]) | {e.RepositoryChosen: S.WAITING},
+    S.ASKING: _stays(S.ASKING, _QUEUE, [e.RepositoryAsked])
+    | {e.RepositoryChosen: S.WAITING, e.SessionClosed: S.CLOSED},
     S.ASLEEP: {e.PromptReceived: S.WAITING, e.SessionClosed: S.CLOSED},
     S.WAITING: _stays(S.WAITING, _QUEUE) | {e.StartBegan: S.BOOTING, e.StartAbandoned: S.FAILED},
     S.BOOTING: _stays(S.BOOTING, _QUEUE, [e.StartBegan])
@@ -70,14 +72,18 @@ TRANSITIONS: Mapping[Status, Mapping[type[Fact], Status]] = {
     | {e.StopRequested: S.STOPPING, e.TurnEnded: S.IDLE, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP},
     S.STOPPING: _stays(S.STOPPING, _QUEUE, _LINK, _TURN, [e.AgentReady])
     | {e.TurnEnded: S.IDLE, e.ParkBegan: S.PARKING},
-    S.PARKING: _stays(S.PARKING, _QUEUE, _LINK, _TURN, [e.AgentReady, e.TurnEnded, e.ParkBegan, e.ParkFailed])
+    S.PARKING: _stays(S.PARKING, _QUEUE, _LINK, _TURN, [e.AgentReady, e.StopRequested, e.TurnEnded])
+    | _stays(S.PARKING, [e.ParkBegan, e.ParkFailed])
     | {e.BoxParked: S.ASLEEP},
-    S.FAILED: _stays(S.FAILED, _LINK, [e.AgentReady, e.PromptWithdrawn])
+    S.FAILED: _stays(S.FAILED, _LINK, _QUEUE, [e.AgentReady])
     | {e.PromptReceived: S.WAITING, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP, e.SessionClosed: S.CLOSED},
-    S.CLOSED: {e.PromptReceived: S.WAITING},
+    S.CLOSED: {e.PromptReceived: S.WAITING, e.RepositoryAsked: S.ASKING, e.RepositoryChosen: S.ASLEEP},
 }
-"""What may happen, and where it leads. One exception, in `_at_rest`: without a box, whether something is queued decides
-between WAITING and ASLEEP. The forge's events may come at any time and change no status."""
+"""What may happen, and where it leads. One exception, in `_without_a_turn`: what is queued, and whether a failed box is
+still there, decides between WAITING, ASLEEP and FAILED. The forge's events may come at any time and change no status."""
+
+
+COMMITS_KEPT = 500
 
 
 class IllegalEvent(Exception):
@@ -85,7 +91,8 @@ class IllegalEvent(Exception):
 
 
 class Turn(Frozen):
-    """The agent working on one prompt. `again`: for the second time, because the first box was lost."""
+    """The agent working on one prompt. `again`: for the second time, because the first box was lost. `noted`: what was
+    said about its message already."""
 
     number: int
     prompt: Prompt
@@ -93,6 +100,7 @@ class Turn(Frozen):
     again: bool = False
     stop_asked: float | None = None
     model_asked: bool = False
+    noted: tuple[str, ...] = ()
 
 
 class PullRequest(Frozen):
@@ -154,6 +162,17 @@ class Session(Frozen):
         shown = self.pull_request.head if self.pull_request else ""
         return bool(self.head) and self.head != shown
 
+    @property
+    def publishable(self) -> bool:
+        """Whether there is work that a worker can bring to the forge without a person's help."""
+        return self.unpublished and self.publish_retry_at is not None
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing happens any more until a person, or a very long time, makes it."""
+        resting = self.status in (S.ASKING, S.ASLEEP, S.FAILED, S.CLOSED)
+        return resting and self.box is None and not self.publishable
+
     def waiting(self, prompt_id: str) -> Prompt | None:
         """The prompt of this id, if it still waits."""
         return next((prompt for prompt in self.queue if prompt.id == prompt_id), None)
@@ -174,7 +193,7 @@ def apply(session: Session | None, event: Event) -> Session:
     change = _FOLD.get(type(event), _nothing)(session, event)
     change["seq"] = event.seq or session.seq + 1
     folded = session.model_copy(update=change)
-    status = _at_rest(folded, status)
+    status = _without_a_turn(folded, status)
     moved = {"status": status, "since": event.at} if status is not session.status else {}
     return folded.model_copy(update=moved)
 
@@ -195,10 +214,13 @@ def _next_status(session: Session, event: Event) -> Status:
         raise IllegalEvent(f"{event.kind} while {session.status}") from None
 
 
-def _at_rest(session: Session, status: Status) -> Status:
-    if status in (S.WAITING, S.ASLEEP):
-        return S.WAITING if session.queue else S.ASLEEP
-    return status
+def _without_a_turn(session: Session, status: Status) -> Status:
+    """A failed box must be put to sleep before another one is made: it may hold work."""
+    if status not in (S.WAITING, S.ASLEEP):
+        return status
+    if session.box is not None:
+        return S.FAILED
+    return S.WAITING if session.queue else S.ASLEEP
 
 
 def _opened(event: e.SessionOpened) -> Session:
@@ -220,7 +242,8 @@ def _prompt_received(s: Session, event: e.PromptReceived) -> Change:
         "queue": (*s.queue, event.prompt),
         "seen": (*s.seen, event.prompt.id),
         "participants": s.participants if known else (*s.participants, author),
-        "failures": 0 if s.status in (S.FAILED, S.CLOSED) else s.failures,
+        "failures": 0 if s.status in (S.ASLEEP, S.FAILED, S.CLOSED) else s.failures,
+        "publish_retry_at": s.publish_retry_at or 0.0,  # a person has looked: it may be mended now
     }
 
 
@@ -234,7 +257,15 @@ def _prompt_withdrawn(s: Session, event: e.PromptWithdrawn) -> Change:
 
 
 def _start_began(s: Session, event: e.StartBegan) -> Change:
-    return {"generation": event.generation, "retry_at": 0.0}
+    given_up = s.status is S.BOOTING
+    return {
+        "generation": event.generation, "retry_at": 0.0, "since": event.at, "failures": s.failures + given_up,
+    }  # fmt: skip
+
+
+def _park_began(s: Session, event: e.ParkBegan) -> Change:
+    never_ready = s.status in (S.CONNECTING, S.PREPARING)
+    return {"failures": s.failures + never_ready, "retry_at": 0.0, "since": event.at}
 
 
 def _box_started(s: Session, event: e.BoxStarted) -> Change:
@@ -256,7 +287,7 @@ def _prompt_delivered(s: Session, event: e.PromptDelivered) -> Change:
 def _turn_ended(s: Session, event: e.TurnEnded) -> Change:
     pushed = {"head": event.head} if event.pushed and event.head else {}
     fresh = {"publish_failures": 0, "publish_retry_at": 0.0} if pushed and event.head != s.head else {}
-    return {"turn": None, "commits": s.commits + event.commits} | pushed | fresh
+    return {"turn": None, "commits": (s.commits + event.commits)[-COMMITS_KEPT:]} | pushed | fresh
 
 
 def _box_gone(s: Session) -> Change:
@@ -265,6 +296,15 @@ def _box_gone(s: Session) -> Change:
     if s.turn is not None:
         back |= {"queue": (s.turn.prompt, *s.queue), "interrupted": s.turn.prompt.id}
     return back
+
+
+def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
+    """A failure of older work says nothing about the newer one, which is tried next."""
+    if event.head != s.head:
+        return {"publish_began": None}
+    return {
+        "publish_began": None, "publish_failures": s.publish_failures + 1, "publish_retry_at": event.retry_at,
+    }  # fmt: skip
 
 
 def _published(s: Session, event: e.PullRequestPublished) -> Change:
@@ -281,6 +321,11 @@ def _closed(s: Session, event: e.PullRequestClosed) -> Change:
 
 def _turn_set(s: Session, **change: object) -> Change:
     return {"turn": s.turn.model_copy(update=change) if s.turn else None}
+
+
+def _noted(s: Session, event: e.Noted) -> Change:
+    about_it = s.turn is not None and s.turn.prompt.id == event.prompt_id
+    return _turn_set(s, noted=(*s.turn.noted, event.text)) if about_it and s.turn else {}
 
 
 _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
@@ -300,15 +345,15 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.StopRequested: lambda s, v: _turn_set(s, stop_asked=v.at),
     e.TurnEnded: _turn_ended,
     e.BoxLost: lambda s, v: _box_gone(s) | {"lost_box": s.box, "failures": s.failures + (s.status != S.IDLE)},
-    e.ParkBegan: lambda s, v: {"failures": s.failures + (s.status in (S.CONNECTING, S.PREPARING))},
+    e.ParkBegan: _park_began,
     e.ParkFailed: lambda s, v: {"retry_at": v.retry_at},
-    e.BoxParked: lambda s, v: _box_gone(s) | {"snapshot": v.snapshot or s.snapshot, "lost_box": None},
+    e.BoxParked: lambda s, v: _box_gone(s)
+    | {"snapshot": v.snapshot or s.snapshot, "lost_box": None, "retry_at": 0.0},
     e.PublishBegan: lambda s, v: {"publish_began": v.at},
-    e.PublishFailed: lambda s, v: {
-        "publish_began": None, "publish_failures": s.publish_failures + 1, "publish_retry_at": v.retry_at,
-    },
+    e.PublishFailed: _publish_failed,
     e.PullRequestPublished: _published,
     e.PullRequestClosed: _closed,
+    e.Noted: _noted,
 }  # fmt: skip
 
 
@@ -341,28 +386,39 @@ def wants(session: Session, now: float, rules: Rules) -> tuple[Operation, ...]:
 
 
 def _wants_box(s: Session, now: float, rules: Rules) -> Operation | None:
-    waited = now - s.since
     if s.status is S.WAITING and now >= s.retry_at and s.failures < rules.max_failures:
         return Operation("start", s.generation, s.failures)
-    if s.status is S.BOOTING and waited > rules.start_seconds:
+    if s.status is S.BOOTING and start_is_lost(s, now, rules) and s.failures + 1 < rules.max_failures:
         return Operation("start", s.generation, s.failures)
-    patience = {
+    if s.box is not None and now - s.since >= _patience(s, rules) and now >= s.retry_at:
+        return Operation("park", s.generation, int(s.retry_at or s.since))
+    return None
+
+
+def start_is_lost(s: Session, now: float, rules: Rules) -> bool:
+    """Whether the worker that began this start has been silent for too long."""
+    return s.status is S.BOOTING and now - s.since > rules.start_seconds
+
+
+def _patience(s: Session, rules: Rules) -> float:
+    """For how long a box may stay in this status before it is put to sleep. A turn has a limit of its own, in `decide`."""
+    if s.status is S.PARKING:
+        return 0.0 if s.retry_at else rules.park_seconds
+    return {
         S.IDLE: rules.idle_seconds,
         S.CONNECTING: rules.connect_seconds,
         S.PREPARING: rules.connect_seconds,
         S.STOPPING: rules.stop_seconds,
         S.FAILED: 0.0,
-    }
-    tired = s.box is not None and s.status in patience and waited >= patience[s.status]
-    stuck = s.status is S.PARKING and waited > rules.park_seconds and now >= s.retry_at
-    if tired or stuck or (s.status is S.PARKING and 0 < s.retry_at <= now):
-        return Operation("park", s.generation, int(s.retry_at or waited // rules.park_seconds))
-    return None
+    }.get(s.status, math.inf)
 
 
 def _wants_publish(s: Session, now: float, rules: Rules) -> Operation | None:
-    if not s.unpublished or s.publish_retry_at is None or now < s.publish_retry_at:
-        return None
-    if s.publish_began is not None and now - s.publish_began < rules.publish_seconds:
+    if not s.publishable or now < (s.publish_retry_at or 0.0) or publish_is_under_way(s, now, rules):
         return None
     return Operation("publish", s.turns, s.publish_failures)
+
+
+def publish_is_under_way(s: Session, now: float, rules: Rules) -> bool:
+    """Whether a worker is at the pull request, and has not been silent for too long."""
+    return s.publish_began is not None and now - s.publish_began < rules.publish_seconds

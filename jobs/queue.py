@@ -1,0 +1,96 @@
+"""The queues: operations and builds are put in here, and a worker of `jobs/worker.py` does them.
+
+A job is a hint that something is wanted, never the record of it. Its id says what is wanted, so that asking twice while
+the first one waits or runs is asking once. Its only argument is an id, in JSON: nobody unpickles what came from Redis.
+RQ blocks, so everything here runs in a thread.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import rq
+from redis import Redis
+from rq.exceptions import DuplicateJobError
+from rq.registry import clean_registries
+from rq.serializers import JSONSerializer
+
+from jobs.session import Operation
+
+log = logging.getLogger(__name__)
+FORGET_FAILED_SECONDS = 15  # so long a job that failed on its own keeps the same one from being asked for again
+
+
+@dataclass(frozen=True)
+class QueueRow:
+    """One queue. `limit`: seconds that a job of it may take; what it calls gives up by itself well before."""
+
+    name: str
+    limit: int
+
+
+QUEUES: Mapping[str, QueueRow] = {
+    row.name: row for row in (QueueRow("boxes", 120), QueueRow("images", 660), QueueRow("publish", 120))
+}
+_JOBS = {
+    "start": ("boxes", "jobs.operations.start"),
+    "park": ("boxes", "jobs.operations.park"),
+    "publish": ("publish", "jobs.publish.publish"),
+}
+_BUILD = ("images", "jobs.images.build")
+
+
+class Queue:
+    """The way in to the queues, for any process."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = Redis.from_url(redis_url)
+        self._queues = {name: open_queue(name, self._redis) for name in QUEUES}
+
+    async def enqueue(self, sid: str, operation: Operation) -> None:
+        """Ask for an operation on this session, unless the same one is asked for already."""
+        queue, function = _JOBS[operation.kind]
+        await self._put(queue, function, f"{sid}-{operation.generation}-{operation.kind}-{operation.attempt}", sid)
+
+    async def enqueue_build(self, repository: str, slot: int) -> None:
+        """Ask for an image of this repository, once for each `slot`."""
+        queue, function = _BUILD
+        known_as = hashlib.sha256(repository.encode()).hexdigest()[:16]  # an id of RQ's may have no slash
+        await self._put(queue, function, f"image-{known_as}-{slot}", repository)
+
+    async def clean(self) -> None:
+        """Give up the jobs whose worker was killed, so that they can be asked for again."""
+        for queue in self._queues.values():
+            await asyncio.to_thread(clean_registries, queue)
+
+    async def depth(self) -> dict[str, int]:
+        """How many jobs wait in each queue."""
+        return {name: await asyncio.to_thread(len, queue) for name, queue in self._queues.items()}
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await asyncio.to_thread(self._redis.close)
+
+    async def _put(self, queue: str, function: str, job_id: str, argument: str) -> None:
+        try:
+            await asyncio.to_thread(self._enqueue, queue, function, job_id, argument)
+        except DuplicateJobError:
+            log.debug("%s is asked for already", job_id)
+
+    def _enqueue(self, queue: str, function: str, job_id: str, argument: str) -> None:
+        self._queues[queue].enqueue(
+            function,
+            argument,
+            job_id=job_id,
+            unique=True,
+            job_timeout=QUEUES[queue].limit,
+            result_ttl=0,
+            failure_ttl=FORGET_FAILED_SECONDS,
+        )
+
+
+def open_queue(name: str, redis: Redis) -> rq.Queue:
+    """One queue as everybody must open it: its jobs are JSON."""
+    return rq.Queue(name, connection=redis, serializer=JSONSerializer)
