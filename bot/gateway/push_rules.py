@@ -1,0 +1,75 @@
+"""What a box may push, as verdicts: None, or why not in a sentence for the person whose work it is. Pure.
+
+`receive.py` finds out what a push is and asks here. A push moves one branch, forward, with work of people who take
+part in the session; files that the forge would run with its own secrets stay as they are.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from bot.gateway.pktline import NOTHING, Command
+
+WORKFLOWS = ".github/workflows"
+BLOB_BYTES = 50 << 20
+SHOWN = 3
+
+NOT_FORWARD = "not a fast-forward: the branch may only move forward; fetch it and merge first"
+NOT_A_COMMIT = "a branch may only be at a commit"
+
+
+class NewCommit(NamedTuple):
+    """A commit that the forge has not. E-mail addresses as they stand in it."""
+
+    sha: str
+    author: str
+    committer: str
+
+
+class NewObject(NamedTuple):
+    """Something that the forge has not: where it was found first, and its size in bytes."""
+
+    path: str
+    bytes: int
+
+
+def of_commands(commands: Sequence[Command], branch: str) -> dict[str, str]:
+    """The commands that are refused before anything is looked at: ref → why. Empty: there is one, and it may go on."""
+    allowed = f"refs/heads/{branch}"
+    refused: dict[str, str] = {}
+    for command in commands:
+        if command.ref != allowed:
+            refused[command.ref] = f"this session may push to {branch} only"
+        elif command.new == NOTHING:
+            refused[command.ref] = "the session's branch may not be deleted"
+        elif len(commands) > 1:
+            refused[command.ref] = f"{branch} has to be pushed alone"
+    return refused
+
+
+def of_people(commits: Iterable[NewCommit], emails: Collection[str]) -> str | None:
+    """Every new commit is written and committed by people of the session."""
+    known = {email.lower() for email in emails}
+    for commit in commits:
+        for role, email in (("author", commit.author), ("committer", commit.committer)):
+            if email.lower() not in known:
+                return f"the {role} of {commit.sha[:10]}, <{email[:100]}>, does not take part in this session"
+    return None
+
+
+def of_workflows(tip: Mapping[str, str], grown_from: Sequence[Mapping[str, str]]) -> str | None:
+    """Each workflow file is as in one of the forge's commits that the push grows from. Mappings: path → sha."""
+    paths = sorted({*tip, *(path for files in grown_from for path in files)})
+    sources = grown_from or [{}]
+    changed = [path for path in paths if all(tip.get(path) != files.get(path) for files in sources)]
+    return f"files under {WORKFLOWS}/ may not be changed from here: {_some(changed)}" if changed else None
+
+
+def of_size(objects: Iterable[NewObject], most: int = BLOB_BYTES) -> str | None:
+    """No file is too large."""
+    large = [f"{each.path or 'a file'} ({each.bytes / (1 << 20):.0f} MB)" for each in objects if each.bytes > most]
+    return f"files above {most >> 20} MB are not pushed: {_some(large)}" if large else None
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")

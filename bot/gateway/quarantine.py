@@ -1,0 +1,131 @@
+"""Where the objects of one push are kept apart until they are judged, and what there is to know about them.
+
+`receive.py` opens one for each push. git writes the push's objects into a folder of their own and finds everything else
+in the mirror, which stays as it was. Whatever becomes of the push, the folder goes.
+"""
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bot.gateway.backend import HostGit, Ran, TooMuch
+from bot.gateway.push_rules import WORKFLOWS, NewCommit, NewObject
+from bot.gateway.upstream import essence
+
+PACK_BYTES = 500 << 20
+INDEX_SECONDS, LOOK_SECONDS, SEND_SECONDS = 600.0, 120.0, 300.0
+ABANDONED_SECONDS = 7_200.0
+SOURCES_MOST = 100
+
+
+class Rejected(Exception):
+    """The push cannot be taken; why, in a sentence."""
+
+
+class Quarantine:
+    """One push's objects in `folder`, in front of those of `mirror`."""
+
+    def __init__(self, git: HostGit, mirror: Path, folder: Path) -> None:
+        self._git, self._mirror = git, mirror
+        objects = folder / "objects"
+        (objects / "info").mkdir(parents=True)
+        (objects / "pack").mkdir()
+        (objects / "info" / "alternates").write_text(f"{mirror / 'objects'}\n")
+        self._env = {"GIT_DIR": str(mirror), "GIT_OBJECT_DIRECTORY": str(objects)}
+
+    async def take(self, pack: AsyncIterator[bytes]) -> None:
+        """Index the pack, strictly. Raises Rejected, in git's words."""
+        ran = await self._git.run(
+            "index-pack", "--stdin", "--strict", "--fix-thin", "--threads=2", f"--max-input-size={PACK_BYTES}",
+            stdin=pack, env=self._env, seconds=INDEX_SECONDS, limited=True,
+        )  # fmt: skip
+        if ran.code:
+            raise Rejected(f"the pack is not sound: {essence(ran.words)}")
+
+    async def is_commit(self, sha: str) -> bool:
+        """Whether this is a commit that we have."""
+        ran = await self._look("cat-file", "-t", sha)
+        return ran.code == 0 and ran.out == b"commit\n"
+
+    async def is_forward(self, old: str, new: str) -> bool:
+        """Whether `new` has `old` in its history."""
+        return (await self._look("merge-base", "--is-ancestor", old, new)).code == 0
+
+    async def commits(self, tip: str) -> list[NewCommit]:
+        """The commits of `tip` that the forge has not."""
+        form = "--format=%H%x00%ae%x00%ce"
+        said = await self._said(
+            "log", form, "--encoding=none", "--no-mailmap", "--no-show-signature", tip, "--not", "--all"
+        )
+        rows = (line.split("\0") for line in said.split("\n") if line)
+        return [NewCommit(sha, author, committer) for sha, author, committer in rows]
+
+    async def objects(self, tip: str) -> list[NewObject]:
+        """All that `tip` brings and the forge has not. Raises Rejected if anything is missing."""
+        listed = await self._look("rev-list", "--objects", tip, "--not", "--all")
+        if listed.code:
+            raise Rejected(f"the pack is not complete: {essence(listed.words)}")
+        rows = [line.partition(" ") for line in listed.out.decode("utf-8", "replace").split("\n") if line]
+        paths = {sha: path for sha, _, path in rows}
+        asked = "".join(f"{sha}\n" for sha in paths).encode()
+        sizes = await self._look("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=asked)
+        found = (line.split() for line in sizes.out.decode().splitlines())
+        return [NewObject(paths[sha], int(size)) for sha, size in found]
+
+    async def workflows(self, commit: str) -> dict[str, str]:
+        """The forge's workflow files at this commit: path → mode and sha."""
+        said = await self._said("ls-tree", "-r", "-z", "--full-tree", commit, "--", WORKFLOWS)
+        rows = (entry.partition("\t") for entry in said.split("\0") if entry)
+        return {path: what for what, _, path in rows}
+
+    async def grown_from(self, tip: str) -> list[str]:
+        """The forge's commits that the new ones follow directly; `tip` itself if the forge has it."""
+        said = await self._said("rev-list", "--boundary", tip, "--not", "--all")
+        lines = said.split()
+        if not lines:
+            return [tip]
+        sources = [line[1:] for line in lines if line.startswith("-")]
+        if len(sources) > SOURCES_MOST:
+            raise Rejected(f"the push joins more than {SOURCES_MOST} lines of history")
+        return sources
+
+    async def send(self, address: str, sha: str, ref: str, env: dict[str, str]) -> Ran:
+        """Push to the forge."""
+        refspec = f"{sha}:{ref}"
+        return await self._git.run(
+            "push", "--porcelain", "--no-recurse-submodules", "--no-signed", address, refspec,
+            env={**self._env, **env}, seconds=SEND_SECONDS,
+        )  # fmt: skip
+
+    async def _look(self, *args: str, stdin: bytes = b"") -> Ran:
+        try:
+            return await self._git.run(*args, stdin=stdin, env=self._env, seconds=LOOK_SECONDS, limited=True)
+        except TooMuch:
+            raise Rejected("the push has more objects than the gateway takes at once") from None
+
+    async def _said(self, *args: str) -> str:
+        ran = await self._look(*args)
+        if ran.code:
+            raise Rejected(f"the push cannot be read: {essence(ran.words)}")
+        return ran.out.decode("utf-8", "replace")
+
+
+@contextmanager
+def quarantine(git: HostGit, mirror: Path, folder: Path) -> Iterator[Quarantine]:
+    """A quarantine below `folder` that is gone afterwards."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(prefix="push-", dir=folder) as own:
+        yield Quarantine(git, mirror, Path(own))
+
+
+def sweep(folder: Path, now: float | None = None) -> None:
+    """Remove what pushes left whose process was killed."""
+    before = (time.time() if now is None else now) - ABANDONED_SECONDS
+    for left in folder.glob("push-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if left.stat().st_mtime < before:
+                shutil.rmtree(left, ignore_errors=True)

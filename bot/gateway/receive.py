@@ -1,0 +1,126 @@
+"""A push from a box: kept apart, judged, and handed to the forge in the same breath.
+
+`git.py` reads the request and writes the answer. A push that was handed on once and comes again (the answer was lost)
+ends well again: the forge has it already.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+from bot.gateway import push_rules
+from bot.gateway.backend import HostGit, Ran
+from bot.gateway.declined import Declined
+from bot.gateway.mirrors import Mirrors
+from bot.gateway.pktline import Asked, Command
+from bot.gateway.quarantine import Quarantine, Rejected, quarantine, sweep
+from bot.gateway.upstream import Upstream, meaning, told
+from jobs.events import Author
+from jobs.store import Grant
+
+log = logging.getLogger(__name__)
+People = Callable[[str], Awaitable[Sequence[Author]]]
+MIRROR_SECONDS = (
+    60.0  # how old the mirror may be: the client asked what there is a moment ago, and the forge judges last
+)
+PUSHES_MOST = 4  # at once, in one process
+WORDS_MOST = 20
+
+
+class Outcome(NamedTuple):
+    """What became of a push: for each ref why it was refused, None if it was done; lines for the person who pushes."""
+
+    refused: Mapping[str, str | None]
+    unpacked: str = "ok"
+    words: Sequence[str] = ()
+
+
+class Receiver:
+    """Takes pushes. `people` tells who takes part in a session; `folder` is for quarantines."""
+
+    def __init__(self, git: HostGit, mirrors: Mirrors, upstream: Upstream, folder: Path, people: People) -> None:
+        self._git, self._mirrors, self._upstream, self._folder, self._people = git, mirrors, upstream, folder, people
+        self._room = asyncio.Semaphore(PUSHES_MOST)
+        self._one_of_a_box: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        sweep(folder)
+
+    async def receive(self, grant: Grant, asked: Asked, pack: AsyncIterator[bytes]) -> Outcome:
+        """Do what a push asks for, or say why not. Raises Declined only for a body that cannot be read."""
+        refused = push_rules.of_commands(asked.commands, grant.branch)
+        if refused:
+            async for _ in pack:
+                pass  # a client that is still sending would not hear the answer
+            return Outcome(refused)
+        command = asked.commands[0]
+        async with self._one_of_a_box.setdefault(grant.box, asyncio.Lock()), self._room:
+            try:
+                mirror = await self._mirrors.fresh(grant.repository, MIRROR_SECONDS)
+            except Declined as declined:
+                async for _ in pack:
+                    pass
+                return Outcome({command.ref: declined.sentence})
+            with quarantine(self._git, mirror, self._folder) as kept:
+                outcome = await self._pushed(grant, command, mirror, kept, pack)
+        why = outcome.refused[command.ref]
+        log.info("push of %s to %s: %s", command.new[:10], grant.repository, why or "done")
+        return outcome
+
+    async def _pushed(
+        self, grant: Grant, command: Command, mirror: Path, kept: Quarantine, pack: AsyncIterator[bytes]
+    ) -> Outcome:
+        try:
+            await kept.take(pack)
+        except Rejected as rejected:
+            return Outcome({command.ref: str(rejected)}, unpacked=str(rejected))
+        except TimeoutError:
+            return Outcome({command.ref: "it took too long to come in"}, unpacked="it took too long to come in")
+        try:
+            why = await self._judged(grant, command, mirror, kept)
+            return Outcome({command.ref: why}) if why else await self._sent(grant, command, kept)
+        except Rejected as rejected:
+            return Outcome({command.ref: str(rejected)})
+        except Declined as declined:
+            return Outcome({command.ref: declined.sentence})
+        except TimeoutError:
+            return Outcome({command.ref: "it took too long; try again"})
+
+    async def _judged(self, grant: Grant, command: Command, mirror: Path, kept: Quarantine) -> str | None:
+        """Why the push is refused; None if it is not."""
+        new = command.new
+        if not await kept.is_commit(new):
+            return push_rules.NOT_A_COMMIT
+        now = (await self._mirrors.refs(mirror)).get(command.ref)
+        people, objects, commits, tip, sources = await asyncio.gather(
+            self._people(grant.session), kept.objects(new), kept.commits(new), kept.workflows(new), kept.grown_from(new)
+        )
+        if now is not None and not await kept.is_forward(now, new):
+            return push_rules.NOT_FORWARD
+        grown_from = [await kept.workflows(source) for source in sources]
+        return (
+            push_rules.of_people(commits, {person.email for person in people})
+            or push_rules.of_workflows(tip, grown_from)
+            or push_rules.of_size(objects)
+        )
+
+    async def _sent(self, grant: Grant, command: Command, kept: Quarantine) -> Outcome:
+        """Hand it to the forge, with a token minted now, and tell what the forge says."""
+        address = self._upstream.address(grant.repository)
+        env = await self._upstream.credential(grant.repository)
+        try:
+            ran = await kept.send(address, command.new, command.ref, env)
+        finally:
+            self._mirrors.outdate(grant.repository)
+        why = _why(ran, grant.repository) if ran.code else None
+        return Outcome({command.ref: why}, words=told(ran.words)[:WORDS_MOST])
+
+
+def _why(ran: Ran, repository: str) -> str:
+    """The forge's refusal: of this branch, or of everything."""
+    for line in ran.out.decode("utf-8", "replace").split("\n"):
+        flag, _, rest = line.partition("\t")
+        if flag == "!":
+            return f"the forge refused it: {rest.partition(chr(9))[2].strip()}"
+    return meaning(ran.words, repository).sentence
