@@ -6,6 +6,7 @@ only; asyncio and subprocess are not on the way to the first answer.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -18,7 +19,8 @@ from sandbox.rehearsal.turn import Turn
 PROTOCOL, VERSION = 1, "1"
 LAST_SECONDS = 1.0
 CONTEXT_MARK = "<system-reminder>"  # a block that begins so was not said by a person
-PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, NOT_FOUND = -32700, -32600, -32601, -32602, -32002
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
+NOT_FOUND = -32002
 REPLAYED = {state.ASKED: "user_message_chunk", state.SAID: "agent_message_chunk"}
 
 
@@ -197,9 +199,15 @@ class Agent:
         playing.start()
 
     def _play(self, number: object, turn: Turn, opened: Open, words: str) -> None:
-        reason = turn.play(words)
+        try:
+            answer: dict[str, Any] = {"result": {"stopReason": turn.play(words)}}
+        except BrokenPipeError:
+            return  # nobody is left to tell
+        except Exception as wrong:  # a full disk, a fault of ours: a prompt is answered whatever happens
+            answer = {"error": {"code": INTERNAL_ERROR, "message": f"The rehearsal failed: {wrong!r}"}}
         del self._turns[opened.conversation.id]
-        self._wire.send({"id": number, "result": {"stopReason": reason}})
+        with contextlib.suppress(BrokenPipeError):
+            self._wire.send({"id": number, **answer})
 
     def _cancel(self, number: str) -> None:
         turn = self._turns.get(number)

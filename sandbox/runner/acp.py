@@ -18,6 +18,7 @@ PROTOCOL = 1
 INITIALIZE_SECONDS = 90.0
 OPEN_SECONDS = 120.0
 KIND_SECONDS = 2.0
+ID_CHARS = 300
 ALLOW = ("allow_once", "allow_always")  # the narrowest first
 Update = Callable[[dict[str, Any]], None]
 
@@ -34,6 +35,11 @@ class Acp:
         self._can: dict[str, Any] = {}
         self.info: dict[str, str] = {}
         self.conversation = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be spoken to."""
+        return self._peer.child.code is None and not self._peer.gone.done()
 
     @property
     def gone(self) -> asyncio.Future[str]:
@@ -62,8 +68,8 @@ class Acp:
             return True
         said = _record(await self._peer.call("session/new", self._where(), OPEN_SECONDS))
         self.conversation = str(said.get("sessionId") or "")
-        if not self.conversation:
-            raise AgentError("the agent opened a conversation without an id")
+        if not 0 < len(self.conversation) <= ID_CHARS:
+            raise AgentError("the agent opened a conversation without a usable id")
         return False
 
     async def _go_on(self, earlier: str) -> bool:

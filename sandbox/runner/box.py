@@ -44,6 +44,8 @@ class Greeting(NamedTuple):
     conversation: str | None
     turn_seconds: float
     sync_seconds: float
+    cancel_seconds: float
+    silence_seconds: float
 
     @classmethod
     def from_line(cls, line: bytes) -> Greeting:
@@ -76,6 +78,8 @@ class Greeting(NamedTuple):
             conversation=said.get("conversation"),
             turn_seconds=float(limits.get("turn_seconds", 1800)),
             sync_seconds=float(limits.get("sync_seconds", 300)),
+            cancel_seconds=float(limits.get("cancel_seconds", 10)),
+            silence_seconds=float(limits.get("silence_seconds", 5)),
         )
 
 

@@ -41,7 +41,7 @@ class Conversation:
     @property
     def alive(self) -> bool:
         """Whether there is an agent that can be prompted."""
-        return self._agent is not None and not self._agent.gone.done()
+        return self._agent is not None and self._agent.alive
 
     async def gone(self) -> str:
         """Wait until the agent ends by itself; how it ended."""
@@ -76,12 +76,11 @@ class Conversation:
         if self.on_update is not None:
             self.on_update(update)
 
-    async def prompt(self, texts: list[str]) -> str:
-        """One prompt to its end; why it ended, in ACP's words. Raises AgentError or AgentGone."""
+    async def prompt(self, texts: list[str]) -> dict[str, Any]:
+        """One prompt to its end; the agent's answer. Raises AgentError or AgentGone."""
         if self._agent is None:
             raise AgentGone("the agent is not running")
-        self.answer = await self._agent.prompt(texts)
-        return str(self.answer.get("stopReason") or "end_turn")
+        return await self._agent.prompt(texts)
 
     def cancel(self) -> None:
         """Ask the agent to end the prompt that it is at."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sandbox.runner import history
 from sandbox.runner.git import NETWORK_SECONDS, Git, GitFailed, Person, identity
-from sandbox.runner.sync import fetch
+from sandbox.runner.sync import fetch, point_at_remote
 
 PAUSES = (0.3, 1.0, None)  # after each of the three tries
 PUSHED = "refs/shipmate/pushed"  # what we pushed last: if the forge has exactly that, nobody else has pushed since
@@ -54,7 +54,7 @@ async def deliver(git: Git, work: Work, within: Within) -> Delivered:
     try:
         commits = await within(_settle(git, work))
         pushed = await within(_push(git, work))
-    except GitFailed as failed:
+    except (GitFailed, OSError) as failed:
         error = f"The work could not be pushed: {failed}. It is kept in the box, and the next turn pushes it."
     except asyncio.TimeoutError:
         error = "There was no time left to push the work. It is kept in the box, and the next turn pushes it."
@@ -75,6 +75,7 @@ async def _push(git: Git, work: Work) -> bool:
     upstream, head = await _tracked(git, work.branch), await git.head()
     if upstream == head or not await _has_own(git):
         return bool(head) and upstream == head
+    await point_at_remote(git)
     for pause in PAUSES:
         try:
             await git("push", "--quiet", "origin", f"HEAD:refs/heads/{work.branch}", timeout=NETWORK_SECONDS)

@@ -6,6 +6,7 @@ repository is hostile ground: its hooks and monitors are switched off.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from sandbox.runner import commands
 from sandbox.runner.processes import Children
 
+NAME_CHARS, EMAIL_CHARS = 100, 254
 QUICK_SECONDS, NETWORK_SECONDS = 120.0, 900.0
 OURS = (
     "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false", "-c", "gc.auto=0",
@@ -40,7 +42,8 @@ class Person(NamedTuple):
     def of(cls, said: Mapping[str, Any]) -> Person:
         """From the wire's `{id, name, email}`; characters that git does not take in an identity are left out."""
         name, email = (" ".join(_clean(str(said.get(key) or "")).split()) for key in ("name", "email"))
-        return cls(name or email or "somebody", email.replace(" ", "") or "somebody@users.noreply.invalid")
+        email = email.replace(" ", "")[:EMAIL_CHARS]
+        return cls(name[:NAME_CHARS] or email or "somebody", email or "somebody@users.noreply.invalid")
 
     @property
     def signature(self) -> str:
@@ -94,16 +97,17 @@ class Git:
     def know(self, author: Person) -> None:
         """Let every commit in this box be by this person, whatever the agent's environment says of nobody."""
         folder = os.path.join(self._home, ".config/git")
-        os.makedirs(folder, exist_ok=True)
         quoted = {key: value.replace("\\", "").replace('"', "") for key, value in author._asdict().items()}
         said = f'[user]\n\tname = "{quoted["name"]}"\n\temail = "{quoted["email"]}"\n[init]\n\tdefaultBranch = main\n'
-        _write(os.path.join(folder, "config"), said)
-        _write(os.path.join(folder, "ignore"), IGNORED)
+        with contextlib.suppress(OSError):  # the agent may do with its home what it likes; commits are put right later
+            os.makedirs(folder, exist_ok=True)
+            _write(os.path.join(folder, "config"), said)
+            _write(os.path.join(folder, "ignore"), IGNORED)
 
     async def commit_leftovers(self, author: Person, message: str) -> None:
         """Commit what the agent changed and did not commit itself."""
         await self._unlocked("add", "--all", "--ignore-errors", ".")
-        if await self.asks("status", "--porcelain", "--untracked-files=no"):
+        if not await self.agrees("diff", "--cached", "--quiet"):
             await self._unlocked("commit", "--quiet", "--no-verify", "--file=-", stdin=message, author=author)
 
     async def _unlocked(self, *args: str, stdin: str = "", author: Person | None = None) -> None:
@@ -116,7 +120,8 @@ class Git:
                 if args[0] == "add":
                     return  # files that cannot be read; what can be was added
                 raise
-            os.unlink(os.path.join(self.repo, ".git/index.lock"))
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self.repo, ".git/index.lock"))
             await self(*args, stdin=stdin.encode(), env=env)
 
 

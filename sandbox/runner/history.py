@@ -6,6 +6,7 @@ the forge has already is not touched, because a branch only ever moves forward.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from sandbox.runner.git import Git, Person, identity
 DONE = "refs/shipmate/done"  # where the last finished turn ended: what follows belongs to the turn under way
 TRAILER = re.compile(r"[A-Za-z0-9-]+: \S")
 CO_AUTHOR = re.compile(r"co-authored-by:\s*(.*?)\s*", re.IGNORECASE)
-SHOWN = 500
+SHOWN, SHOWN_BYTES = 500, 500 << 10
 FIELDS = "%H%x00%T%x00%P%x00%an%x00%ae%x00%ad%x00%cn%x00%ce%x00%cd%x00%B"
 
 
@@ -59,7 +60,7 @@ async def settle(git: Git, branch: str, author: Person, others: Sequence[Person]
 
 async def made(git: Git, branch: str) -> list[dict[str, Any]]:
     """The commits of the turn under way, oldest first, as the wire has them. Other branches' commits are not ours."""
-    return [
+    commits = [
         {
             "sha": commit.sha,
             "subject": commit.message.split("\n", 1)[0][:300],
@@ -68,6 +69,9 @@ async def made(git: Git, branch: str) -> list[dict[str, Any]]:
         }
         for commit in await _commits(git, f"-{SHOWN}", "--not", DONE, f"--exclude=origin/{branch}", "--remotes=origin")
     ]
+    while len(json.dumps(commits)) > SHOWN_BYTES:  # a turn's end must always fit into a frame
+        commits = commits[len(commits) // 2 :]
+    return commits
 
 
 async def finish(git: Git) -> None:

@@ -35,7 +35,7 @@ class Head(NamedTuple):
     @property
     def status(self) -> int:
         """The status of an answer."""
-        if not self.start[1].isdigit():
+        if not (self.start[1].isascii() and self.start[1].isdigit()):
             raise BadHttp("an answer without a status")
         return int(self.start[1])
 
@@ -100,9 +100,9 @@ async def pieces(reader: asyncio.StreamReader, length: int) -> AsyncIterator[byt
         while left := await _chunk_size(reader):
             async for piece in _counted(reader, left):
                 yield piece
-            if await reader.readline() != b"\r\n":
+            if await _line(reader) != b"\r\n":
                 raise BadHttp("a chunk longer than it said")
-        while (await reader.readline()).strip():
+        while (await _line(reader)).strip():
             pass  # trailers say nothing to us
     elif length == UNTIL_CLOSE:
         while piece := await reader.read(PIECE):
@@ -122,11 +122,18 @@ async def _counted(reader: asyncio.StreamReader, left: int) -> AsyncIterator[byt
 
 
 async def _chunk_size(reader: asyncio.StreamReader) -> int:
-    line = await reader.readline()
+    line = await _line(reader)
     try:
         return int(line.split(b";")[0].strip(), 16)
     except ValueError:
         raise BadHttp("a chunk without a size") from None
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readline()
+    except ValueError:
+        raise BadHttp("a line without an end") from None
 
 
 def chunk(piece: bytes) -> bytes:

@@ -16,6 +16,7 @@ from sandbox.runner.processes import Child
 
 LINE_BYTES = 48 << 20
 STDERR_TAIL = 4000
+DRAIN_SECONDS = 0.1
 METHOD_NOT_FOUND, INTERNAL_ERROR = -32601, -32603
 Request = Callable[[str, dict[str, Any]], Awaitable[Any]]
 Notification = Callable[[str, dict[str, Any]], None]
@@ -57,7 +58,7 @@ class Peer:
         self._writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, process.stdin)
         await loop.connect_read_pipe(lambda: self._stderr, process.stderr)
         await loop.connect_read_pipe(lambda: _Lines(self._take, self._closed), process.stdout)
-        self.child.when_ended(lambda _code: self._closed())
+        self.child.when_ended(self._ended)
 
     async def call(self, method: str, params: dict[str, Any], timeout: float | None = None) -> Any:
         """Ask the agent and wait for its answer. Raises AgentError or AgentGone."""
@@ -91,8 +92,8 @@ class Peer:
     def _take(self, line: bytes) -> None:
         try:
             message = json.loads(line)
-        except ValueError:
-            return  # a log line on stdout
+        except (ValueError, RecursionError):
+            return  # a log line on stdout, or nothing that anybody means
         if not isinstance(message, dict):
             return
         method, params = message.get("method"), message.get("params")
@@ -130,6 +131,10 @@ class Peer:
             answer["error"] = {"code": INTERNAL_ERROR, "message": str(wrong)}
         with contextlib.suppress(AgentGone):
             self._send(answer)
+
+    def _ended(self, _code: int) -> None:
+        """Its last words may still lie in the pipe: they are read first, unless somebody else holds the pipe open."""
+        asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._closed)
 
     def _closed(self) -> None:
         """The agent's stdout was closed, or it ended: either way it says nothing any more."""

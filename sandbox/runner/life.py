@@ -117,7 +117,7 @@ class Service:
         self._box, self._git = box, git
         self._synced = asyncio.Event()
         self._outbox = Outbox(box.outbox)
-        self._link = Link(dialer, box.greeting.generation, self._outbox, self._heard)
+        self._link = Link(dialer, box.greeting.generation, self._outbox, self._heard, box.greeting.silence_seconds)
         self._conversation = Conversation(
             box.children, box.start_agent, box.places.repo, self._synced, box.greeting.conversation
         )
@@ -203,7 +203,11 @@ class Service:
         prompt, gone = asyncio.ensure_future(self._prompts.get()), asyncio.ensure_future(self._conversation.gone())
         try:
             await asyncio.wait({prompt, gone}, return_when=asyncio.FIRST_COMPLETED)
-            return prompt.result() if prompt.done() else None
+            if not prompt.done():
+                return None
+            if not self._conversation.alive:  # it ended in this very moment
+                await self._restart()
+            return prompt.result()
         finally:
             prompt.cancel()
             gone.cancel()
@@ -228,7 +232,7 @@ class Service:
 
     def _prompted(self, event: dict[str, Any]) -> None:
         try:
-            turn = Turn(event, self._box.greeting.turn_seconds)
+            turn = Turn(event, self._box.greeting.turn_seconds, self._box.greeting.cancel_seconds)
         except (KeyError, TypeError, ValueError) as wrong:
             print(f"runner: a prompt that cannot be understood: {wrong!r}", file=sys.stderr)
             return

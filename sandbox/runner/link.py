@@ -1,7 +1,7 @@
 """The link to the gateway (docs/wire.md, "Up and down"): attached, cut, attached again, with nothing lost or doubled.
 
 `life.py` runs one `Link`. What comes down is handed to `handle`, each number once; what goes up waits in the outbox.
-Liveness is by answer: five seconds without one, and it dials again, for ever, until the token is revoked.
+Liveness is by answer: some seconds without one, and it dials again, for ever, until the token is revoked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from sandbox.runner.box import WIRE
 from sandbox.runner.dial import Dialer, Wire
 from sandbox.runner.outbox import Outbox
 
-SILENCE_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 LINE_BYTES = 8 << 20
 
@@ -32,15 +31,21 @@ class AttachAgain(Exception):
 
 
 class Link:
-    """`handle` is called with every down event, in order, once."""
+    """`handle` is called with every down event, in order, once. `silence`: seconds to wait for an answer."""
 
     def __init__(
-        self, dialer: Dialer, generation: int, outbox: Outbox, handle: Callable[[dict[str, Any]], None]
+        self,
+        dialer: Dialer,
+        generation: int,
+        outbox: Outbox,
+        handle: Callable[[dict[str, Any]], None],
+        silence: float,
     ) -> None:
         self._dialer = dialer
         self._generation = generation
         self._outbox = outbox
         self._handle = handle
+        self._silence = silence
         self._after = 0
         self._pause = FIRST_PAUSE
         self._up: Wire | None = None
@@ -66,6 +71,7 @@ class Link:
             "/link/attach",
             {"wire": WIRE, "generation": self._generation, "after": self._after, "frame": self._outbox.last},
         )
+        assert answer is not None, "an attach carries no frames"
         epoch = int(answer["epoch"])
         self._outbox.acknowledged(int(answer["acked"]))
         both = [asyncio.ensure_future(self._listen(epoch)), asyncio.ensure_future(self._speak(epoch))]
@@ -83,10 +89,10 @@ class Link:
         wire = await self._dialer.open()
         try:
             path = f"/link/down?epoch={epoch}&after={self._after}"
-            head, body = await asyncio.wait_for(wire.ask("GET", path), SILENCE_SECONDS)
+            head, body = await asyncio.wait_for(wire.ask("GET", path), self._silence)
             if head.status != 200:
                 _judge(head.status, await _whole(body))
-            async for event in _events(body):
+            async for event in _events(body, self._silence):
                 self._pause = FIRST_PAUSE  # only now it is known to work
                 if event.get("kind") == "replaced":
                     raise AttachAgain
@@ -108,13 +114,17 @@ class Link:
             batch = self._outbox.batch()
             body = b'{"epoch":%d,"frames":[%b]}' % (epoch, b",".join(line for _, line in batch))
             answer = await self._ask("/link/up", body, numbers=[n for n, _ in batch])
-            if "acked" in answer:
-                if int(answer["acked"]) < batch[0][0]:
-                    raise AttachAgain  # it took nothing of what it was given
-                self._outbox.acknowledged(int(answer["acked"]))
+            if answer is None:
+                continue  # one of them was refused: the rest again
+            if int(answer["acked"]) < batch[0][0]:
+                raise AttachAgain  # it took nothing of what it was given
+            self._outbox.acknowledged(int(answer["acked"]))
 
-    async def _ask(self, path: str, message: Any, numbers: list[int] | None = None) -> dict[str, Any]:
-        """One POST on the connection that is kept for them; once more on a fresh one if the old one was closed."""
+    async def _ask(self, path: str, message: Any, numbers: list[int] | None = None) -> dict[str, Any] | None:
+        """One POST on the connection that is kept for them; once more on a fresh one if the old one was closed.
+
+        None: one of the frames with these `numbers` was refused for good.
+        """
         body = message if isinstance(message, bytes) else json.dumps(message).encode()
         fresh = self._up is None
         try:
@@ -128,17 +138,19 @@ class Link:
             self._hang_up()
         if head.status in (400, 413) and numbers:
             self._refused(said, numbers)
-            return {}
+            return None
         if head.status != 200:
             _judge(head.status, said)
         answer = json.loads(said)
-        return answer if isinstance(answer, dict) else {}
+        if not isinstance(answer, dict):
+            raise ValueError("an answer that is no object")
+        return answer
 
     async def _post(self, path: str, body: bytes) -> tuple[http1.Head, bytes]:
         if self._up is None:
             self._up = await self._dialer.open()
-        head, answer = await asyncio.wait_for(self._up.ask("POST", path, body), SILENCE_SECONDS)
-        return head, await asyncio.wait_for(_whole(answer), SILENCE_SECONDS)
+        head, answer = await asyncio.wait_for(self._up.ask("POST", path, body), self._silence)
+        return head, await asyncio.wait_for(_whole(answer), self._silence)
 
     def _refused(self, said: bytes, numbers: list[int]) -> None:
         try:
@@ -178,12 +190,12 @@ async def _whole(body: AsyncIterator[bytes]) -> bytes:
     return bytes(data)
 
 
-async def _events(body: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
+async def _events(body: AsyncIterator[bytes], silence: float) -> AsyncIterator[dict[str, Any]]:
     """JSON lines of a stream. Raises TimeoutError when nothing, not even a beat, comes for too long."""
     rest = bytearray()
     while True:
         try:
-            rest += await asyncio.wait_for(body.__anext__(), SILENCE_SECONDS)
+            rest += await asyncio.wait_for(body.__anext__(), silence)
         except StopAsyncIteration:
             return
         *lines, tail = rest.split(b"\n")

@@ -17,6 +17,7 @@ FRAME_BYTES = 768 << 10
 BATCH_BYTES, BATCH_FRAMES = 900 << 10, 256
 FULL_BYTES = 64 << 20
 TRANSCRIPT = ("text", "thought", "tool")
+REPEATED = ("plan", "step")  # facts that an agent may repeat without end
 
 
 class Outbox:
@@ -26,7 +27,8 @@ class Outbox:
         self._fd = _scratch_file() if fd is None else fd
         self._end = 0
         self._waiting: deque[tuple[int, int, int]] = deque()  # (n, offset, bytes)
-        self._replaced: dict[int, bytes] = {}
+        self._kept: dict[int, bytes] = {}  # frames that are not in the file, or not as it has them
+        self._given_up: set[int] = set()
         self._full = False
         self._news = asyncio.Event()
         self._empty = asyncio.Event()
@@ -36,7 +38,7 @@ class Outbox:
 
     def say(self, kind: str, **fields: Any) -> None:
         """Add a frame. Words and tool output are left out, and said to be, while far too much is waiting already."""
-        if self._full and kind in TRANSCRIPT:
+        if self._full and (kind in TRANSCRIPT or (kind in REPEATED and self._end > 2 * FULL_BYTES)):
             return
         at = fields.pop("at", None) or time.time()
         line = _line({"n": self.last + 1, "at": at, "kind": kind, **fields})
@@ -45,15 +47,22 @@ class Outbox:
         self._append(line)
         if not self._full and self._end > FULL_BYTES:
             self._full = True
-            self.say("dropped", reason="the gateway was away for so long that words and tool output are left out")
+            self.say(
+                "dropped", reason="too much waits for the gateway: words and tool output are left out until it is less"
+            )
 
     def _append(self, line: bytes) -> None:
         self.last += 1
-        written = 0
-        while written < len(line):
-            written += os.write(self._fd, line[written:])
-        self._waiting.append((self.last, self._end, len(line)))
-        self._end += len(line)
+        try:
+            written = 0
+            while written < len(line):
+                written += os.pwrite(self._fd, line[written:], self._end + written)
+            self._waiting.append((self.last, self._end, len(line)))
+        except OSError:  # a full disk: what matters is kept in memory, the rest is left out from now on
+            self._kept[self.last] = line
+            self._waiting.append((self.last, 0, len(line)))
+            self._full = True
+        self._end = os.fstat(self._fd).st_size
         self._empty.clear()
         self._news.set()
 
@@ -64,7 +73,7 @@ class Outbox:
         for n, offset, length in self._waiting:
             if len(found) == BATCH_FRAMES or (found and size + length > BATCH_BYTES):
                 break
-            line = self._replaced.get(n) or os.pread(self._fd, length, offset)
+            line = self._kept.get(n) or os.pread(self._fd, length, offset)
             found.append((n, line.rstrip(b"\n")))
             size += length
         return found
@@ -73,7 +82,8 @@ class Outbox:
         """The gateway has stored every frame up to this number."""
         while self._waiting and self._waiting[0][0] <= upto:
             n, _, _ = self._waiting.popleft()
-            self._replaced.pop(n, None)
+            self._kept.pop(n, None)
+            self._given_up.discard(n)
         if not self._waiting:
             os.ftruncate(self._fd, 0)
             self._end = 0
@@ -86,10 +96,11 @@ class Outbox:
 
         If that is refused as well, the frame is given up.
         """
-        if n in self._replaced:
+        if n in self._given_up:
             self._waiting = deque(row for row in self._waiting if row[0] != n)
         else:
-            self._replaced[n] = _dropped(n, f"a frame was refused: {why}"[:300])
+            self._given_up.add(n)
+            self._kept[n] = _dropped(n, f"a frame was refused: {why}"[:300])
 
     async def news(self) -> None:
         """Wait until a frame waits."""

@@ -103,10 +103,12 @@ class Children:
 
     def kill_strays(self) -> None:
         """End what was left behind by agents that are gone: children of ours that we never started."""
-        for pid in _children_of_self():
-            if pid not in self._known:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+        strays = [pid for pid in _children(os.getpid()) if pid not in self._known]
+        while strays:  # with what is below them: it would be ours next
+            pid = strays.pop()
+            strays += _children(pid)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def kill_all(self) -> None:
         """End everything below the runner."""
@@ -120,9 +122,10 @@ def _code(status: int) -> int:
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def _children_of_self() -> list[int]:
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as listed:
-            return [int(pid) for pid in listed.read().split()]
-    except OSError:  # a kernel without it, or no /proc: an isolated box ends with its pid 1 anyway
-        return []
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):  # a kernel without it, or no /proc: an isolated box ends with its pid 1 anyway
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as listed:
+                found += map(int, listed.read().split())
+    return found

@@ -25,7 +25,7 @@ async def sync(git: Git, base: str, branch: str) -> str:
         _break_locks(folder, branch)
     else:
         await git("init", "--quiet", "--initial-branch", base)
-    await _point_at_remote(git, folder)
+    await point_at_remote(git)
     await fetch(git, base, branch)
     await _check_out(git, folder, base, branch)
     return await git.head()
@@ -45,8 +45,9 @@ def _break_locks(folder: str, branch: str) -> None:
             os.unlink(os.path.join(folder, name))
 
 
-async def _point_at_remote(git: Git, folder: str) -> None:
-    with open(os.path.join(folder, "config"), encoding="utf-8", errors="replace") as config:
+async def point_at_remote(git: Git) -> None:
+    """Let `origin` be the forge, wherever the agent pointed it."""
+    with open(os.path.join(git.repo, ".git/config"), encoding="utf-8", errors="replace") as config:
         if f"\turl = {git.remote}\n" in config.read():
             return  # one process less on the way to the first prompt
     await git("config", "remote.origin.url", git.remote)

@@ -17,6 +17,11 @@ RESTATED_CHARS, SUMMARY_CHARS, ENTRY_CHARS = 300, 2000, 300
 PLAN_ENTRIES = 50
 OUTPUT_SECONDS = 1.0
 KINDS = {"agent_message_chunk": "text", "agent_thought_chunk": "thought"}
+USAGE = (
+    "used", "size", "amount", "inputTokens", "outputTokens", "totalTokens", "thoughtTokens", "cachedReadTokens",
+    "cachedWriteTokens",
+)  # fmt: skip
+MOST = 1e15
 STATUSES = ("pending", "in_progress", "completed")
 Say = Callable[..., None]
 
@@ -53,7 +58,14 @@ class Translator:
         elif kind == "plan":
             self._planned(update.get("entries"))
         elif kind == "usage_update":
-            self.usage.update({key: update[key] for key in ("used", "size", "cost") if key in update})
+            self.used({**update, **record(update.get("cost"))})
+
+    def used(self, said: dict[str, Any]) -> None:
+        """Take what the agent says of its use: known numbers, and nothing else of it."""
+        for key in USAGE:
+            value = said.get(key)
+            if isinstance(value, (int, float)) and 0 <= value < MOST:  # not NaN either
+                self.usage[key] = value
 
     def flush(self) -> None:
         """Say what waits, as far as it may be said now."""

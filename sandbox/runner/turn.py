@@ -11,19 +11,23 @@ from sandbox.runner.git import Person
 
 CONTEXT_MARK = "<system-reminder>"  # agents and models know this as words that are not the person's
 DELIVERY_SECONDS = 600.0
-STOP_SECONDS = 14.0
+DELIVERY_AFTER_STOP_SECONDS = 4.0
 T = TypeVar("T")
 
 
 class Turn:
-    """A delivered prompt. `seconds`: the turn's limit; `asked`: the person's words."""
+    """A delivered prompt. `asked`: the person's words.
 
-    def __init__(self, event: dict[str, Any], longest: float) -> None:
+    `seconds`: the turn's limit; `cancel_seconds`: how long the agent may take to heed a cancel before it is killed.
+    """
+
+    def __init__(self, event: dict[str, Any], longest: float, cancel_seconds: float) -> None:
         self.number = int(event["turn"])
         self.asked = str(event.get("text") or "")
         self.author = Person.of(event.get("author") or {})
         self.co_authors = [Person.of(person) for person in event.get("co_authors") or [] if isinstance(person, dict)]
         self.seconds = float(event.get("seconds") or longest)
+        self.cancel_seconds = cancel_seconds
         self._others = [str(line) for line in event.get("others") or []]
         self._again = bool(event.get("again"))
         self._stopped_at = 0.0
@@ -41,7 +45,7 @@ class Turn:
         try:
             await asyncio.wait({task, stopped}, timeout=DELIVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not task.done() and self.stopped.is_set():
-                left = self._stopped_at + STOP_SECONDS - time.monotonic()
+                left = self._stopped_at + self.cancel_seconds + DELIVERY_AFTER_STOP_SECONDS - time.monotonic()
                 await asyncio.wait({task}, timeout=max(left, 0.5))
             if not task.done():
                 raise asyncio.TimeoutError

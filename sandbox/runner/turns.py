@@ -15,10 +15,10 @@ from sandbox.runner.conversation import Conversation
 from sandbox.runner.delivery import Work, deliver
 from sandbox.runner.git import Git
 from sandbox.runner.jsonrpc import AgentError, AgentGone
+from sandbox.runner.toolcalls import record
 from sandbox.runner.translate import Translator
 from sandbox.runner.turn import Turn
 
-CANCEL_SECONDS = 10.0
 COALESCE_SECONDS = 0.1
 ERROR_CHARS = 1900
 # Why an agent ended its turn -> how it went, and what to say about it. https://agentclientprotocol.com/protocol/prompt-turn
@@ -71,14 +71,14 @@ class Turns:
         listening = Listening(turn.number, self._git.repo, self._say)
         self._conversation.on_update = listening.translator.update
         try:
-            outcome, error = await self._ask(turn)
+            outcome, error = await self._ask(turn, listening.translator)
         finally:
             self._conversation.on_update = None
             listening.end()
         return Ending(outcome, error, listening.translator.summary, listening.translator.usage)
 
-    async def _ask(self, turn: Turn) -> tuple[str, str | None]:
-        asked = asyncio.ensure_future(self._conversation.prompt(turn.texts(self._git.repo, self._branch)))
+    async def _ask(self, turn: Turn, translator: Translator) -> tuple[str, str | None]:
+        asked = asyncio.ensure_future(self._prompt(turn, translator))
         stopped = asyncio.ensure_future(turn.stopped.wait())
         await asyncio.sleep(0)  # the prompt is written now
         self._say("turn_started", turn=turn.number, at=time.time())
@@ -87,19 +87,28 @@ class Turns:
             if asked.done():
                 return _outcome(asked)
             outcome = "stopped" if turn.stopped.is_set() else "timed_out"
-            await self._end(asked)
+            await self._end(asked, turn.cancel_seconds)
         finally:
             stopped.cancel()
-        minutes = turn.seconds / 60
-        return outcome, f"The turn took longer than {minutes:.0f} minutes." if outcome == "timed_out" else None
+        return outcome, f"The turn took longer than {_span(turn.seconds)}." if outcome == "timed_out" else None
 
-    async def _end(self, asked: asyncio.Future[str]) -> None:
+    async def _prompt(self, turn: Turn, translator: Translator) -> str:
+        """Why the agent ended its turn, in ACP's words."""
+        answer = await self._conversation.prompt(turn.texts(self._git.repo, self._branch))
+        translator.used(record(answer.get("usage")))
+        return str(answer.get("stopReason") or "end_turn")
+
+    async def _end(self, asked: asyncio.Future[str], seconds: float) -> None:
         """Cancel; and if that does not help, kill."""
         self._conversation.cancel()
-        await asyncio.wait({asked}, timeout=CANCEL_SECONDS)
+        await asyncio.wait({asked}, timeout=seconds)
         if not asked.done():
             await self._conversation.kill()
         await asyncio.gather(asked, return_exceptions=True)
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:g} seconds"
 
 
 def _outcome(asked: asyncio.Future[str]) -> tuple[str, str | None]:

@@ -1,0 +1,45 @@
+"""One archive and one sample repository for all; a gateway and a box for each test."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.runner_archive import build
+from tests.runner.boxes import REPOSITORY, RunningBox, make_sample
+from tests.runner.gateway import StandIn
+
+
+@pytest.fixture(scope="session")
+def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("archive") / "runner.pyz")
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    make_sample(folder / "bare.git", folder / "work")
+    return folder / "bare.git"
+
+
+@pytest.fixture
+def bare(sample: Path, tmp_path: Path) -> Path:
+    """The forge's copy of the repository."""
+    return shutil.copytree(sample, tmp_path / f"forge/{REPOSITORY}.git")
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, bare: Path) -> AsyncIterator[StandIn]:
+    stand_in = StandIn(tmp_path / "gateway", tmp_path / "forge")
+    await stand_in.start()
+    yield stand_in
+    stand_in.release.set()
+    await stand_in.stop()
+
+
+@pytest.fixture
+async def box(pyz: Path, tmp_path: Path, gateway: StandIn) -> AsyncIterator[RunningBox]:
+    running = RunningBox(pyz, tmp_path / "box", gateway.folder)
+    yield running
+    await running.kill()
