@@ -16,7 +16,7 @@ from jobs.events import Event, Fact, LinkAttached, ModelRequested, TurnStarted
 from jobs.frames import TRANSCRIPT, AnyFrame, ToolCall, Words
 from jobs.log import about
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, StaleLink
-from jobs.session import IllegalEvent, Operation, Rules, Session, fold, wants
+from jobs.session import Operation, Rules, Session, fold, wants
 from jobs.store import Store
 
 log = logging.getLogger(__name__)
@@ -81,8 +81,8 @@ class Inbox:
     async def hear(self, grant: Grant, epoch: int, frames: Sequence[AnyFrame]) -> int:
         """Take in what a runner says, each frame once, and return the number of the last one that is stored.
 
-        Raises `StaleLink` for an older link, and when frames are missing before these: after attaching again the runner
-        knows where to go on.
+        Raises `StaleLink` for an older link, and when frames are missing before these (after attaching again the runner
+        knows where to go on), and `IllegalEvent` for frames that cannot be true now; then nothing is taken in.
         """
         with about(session=grant.session, box=grant.box):
             for _ in range(TRIES):
@@ -102,7 +102,7 @@ class Inbox:
         if not fresh:
             return link.acked
         now = self._clock()
-        events = _decided(session, Hear(grant.generation, fresh), now, self._rules)
+        events = decide(session, Hear(grant.generation, fresh), now, self._rules)
         after = fold(events, session) or session
         heard = Heard(grant.generation, link.acked, fresh[-1].n)
         await self._store.append(
@@ -145,14 +145,6 @@ def _fresh(frames: Sequence[AnyFrame], acked: int) -> tuple[AnyFrame, ...]:
         if frame.n != wanted:
             raise StaleLink(f"frame {frame.n} came where {wanted} was due")
     return fresh
-
-
-def _decided(session: Session, command: Hear, now: float, rules: Rules) -> tuple[Event, ...]:
-    """The events of frames; frames that fit no state in which a runner could honestly be are refused."""
-    try:
-        return decide(session, command, now, rules)
-    except IllegalEvent as illegal:
-        raise Refused(f"frames that do not fit here: {illegal}") from None
 
 
 def _entry(frame: Words | ToolCall) -> Entry:
