@@ -1,0 +1,68 @@
+"""What every test may ask for: one real Redis-compatible server for the whole run, emptied before each test that uses it."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from jobs import redis_server
+from jobs.inbox import Inbox
+from jobs.session import Operation, Rules
+from jobs.settings import JobSettings
+from jobs.store import Store
+
+START_SECONDS = 20.0
+
+
+@pytest.fixture(scope="session")
+def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server of this run, as `shipmate demo` would start it from the bundled program."""
+    folder = tmp_path_factory.mktemp("record")
+    plan = redis_server.plan(JobSettings.from_env({"SHIPMATE_DATA_DIR": str(folder), "PATH": ""}))
+    with (folder / "redis.log").open("wb") as log, subprocess.Popen(plan.argv, stdout=log, stderr=log) as server:
+        try:
+            asyncio.run(redis_server.answering(plan.url, START_SECONDS))
+            yield plan.url
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def redis_url(redis_server_url: str) -> str:
+    """An empty server."""
+    with redis.Redis.from_url(redis_server_url) as client:
+        client.flushall()
+    return redis_server_url
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Where the store puts closed sessions."""
+    return tmp_path / "archive"
+
+
+@pytest.fixture
+async def store(redis_url: str, archive: Path) -> AsyncIterator[Store]:
+    """An empty record."""
+    opened = await Store.open(redis_url, archive=archive)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def hints() -> list[tuple[str, Operation]]:
+    """What `inbox` has asked the queue for: pairs of a session's id and an operation."""
+    return []
+
+
+@pytest.fixture
+def inbox(store: Store, hints: list[tuple[str, Operation]]) -> Inbox:
+    """An inbox on the record of this test, with the usual rules and the real clock."""
+
+    async def enqueue(sid: str, operation: Operation) -> None:
+        hints.append((sid, operation))
+
+    return Inbox(store, enqueue, Rules())
