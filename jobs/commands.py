@@ -123,7 +123,7 @@ class FinishPark:
 
 @dataclass(frozen=True)
 class FailPark:
-    """The box could not be parked; again in `delay` seconds. None: trying again cannot help, and what it had is lost."""
+    """The box could not be parked; again in `delay` seconds. None: that cannot help, and what the box had is lost."""
 
     generation: int
     reason: str

@@ -1,7 +1,7 @@
 """The facts of a session: one `Event` union, frozen, to and from JSON.
 
 `jobs/session.py` folds them, `jobs/store.py` keeps them, and every client (`bot/view.py`) reads them. An event never
-fails and is never changed; a new fact is a new class here, a row in `session.TRANSITIONS` and a case in `session.apply`.
+fails and is never changed; a new fact is a new class here, a row in `session.TRANSITIONS` and its fold in `session.py`.
 Times (`at`) are seconds since the epoch. `seq` is the event's number in its session's log, given when it is appended.
 """
 
@@ -30,7 +30,7 @@ class Author(Frozen):
 
 
 class Place(Frozen):
-    """Where a session was asked for. `thread` is the id of the thread's first message; `private`: members only; `link`: a permalink."""
+    """Where a session was asked for. `thread` is its first message's id; `private`: members only; `link`: to it."""
 
     client: str
     team: str
@@ -50,7 +50,7 @@ class Attachment(Frozen):
 
 
 class Prompt(Frozen):
-    """What a person asked. `id` is its message's identity, so the same message is the same prompt however often it comes."""
+    """What a person asked. `id` is its message's identity, so one message is one prompt however often it comes."""
 
     id: str
     author: Author
@@ -161,7 +161,7 @@ class StartAbandoned(Fact):
 
 
 class BoxStarted(Fact):
-    """A box is there. `base` is what it grew from: an image, a snapshot, or None. Not isolated is said on every card."""
+    """A box is there. `base` is what it grew from: an image, a snapshot or None. Not isolated is said on every card."""
 
     kind: Literal["box_started"] = "box_started"
     generation: int
@@ -207,7 +207,7 @@ class AgentUnready(Fact):
 
 
 class PromptDelivered(Fact):
-    """A turn begins: this prompt goes down to the runner. `again`: its box was lost in mid-turn, and this is the second time."""
+    """A turn begins: this prompt goes down to the runner. `again`: for the second time, for its box was lost."""
 
     kind: Literal["prompt_delivered"] = "prompt_delivered"
     generation: int

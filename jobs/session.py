@@ -1,8 +1,8 @@
 """What a session is: a fold of its events. Pure; the heart of the project.
 
-`TRANSITIONS` says which event may follow in which status and where it leads, `apply` folds one event, `wants` says which
-operations are due. `jobs/commands.py` decides which events a command causes. Nothing here does I/O or reads a clock.
-The diagram in ARCHITECTURE.md is generated from `TRANSITIONS`.
+`TRANSITIONS` says which event may follow in which status and where it leads, `apply` folds one event, `wants` says
+which operations are due. `jobs/commands.py` decides which events a command causes. Nothing here does I/O or reads
+a clock. The diagram in ARCHITECTURE.md is generated from `TRANSITIONS`.
 """
 
 import math
@@ -79,8 +79,8 @@ TRANSITIONS: Mapping[Status, Mapping[type[Fact], Status]] = {
     | {e.PromptReceived: S.WAITING, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP, e.SessionClosed: S.CLOSED},
     S.CLOSED: {e.PromptReceived: S.WAITING, e.RepositoryAsked: S.ASKING, e.RepositoryChosen: S.ASLEEP},
 }
-"""What may happen, and where it leads. One exception, in `_without_a_turn`: what is queued, and whether a failed box is
-still there, decides between WAITING, ASLEEP and FAILED. The forge's events may come at any time and change no status."""
+"""What may happen, and where it leads. One exception, in `_settled`: what is queued, and whether a failed box is still
+there, decides between WAITING, ASLEEP and FAILED. The forge's events may come at any time and change no status."""
 
 
 COMMITS_KEPT = 500
@@ -193,7 +193,7 @@ def apply(session: Session | None, event: Event) -> Session:
     change = _FOLD.get(type(event), _nothing)(session, event)
     change["seq"] = event.seq or session.seq + 1
     folded = session.model_copy(update=change)
-    status = _without_a_turn(folded, status)
+    status = _settled(folded, status)
     moved = {"status": status, "since": event.at} if status is not session.status else {}
     return folded.model_copy(update=moved)
 
@@ -214,7 +214,7 @@ def _next_status(session: Session, event: Event) -> Status:
         raise IllegalEvent(f"{event.kind} while {session.status}") from None
 
 
-def _without_a_turn(session: Session, status: Status) -> Status:
+def _settled(session: Session, status: Status) -> Status:
     """A failed box must be put to sleep before another one is made: it may hold work."""
     if status not in (S.WAITING, S.ASLEEP):
         return status
@@ -401,7 +401,7 @@ def start_is_lost(s: Session, now: float, rules: Rules) -> bool:
 
 
 def _patience(s: Session, rules: Rules) -> float:
-    """For how long a box may stay in this status before it is put to sleep. A turn has a limit of its own, in `decide`."""
+    """How long a box may stay in this status before it is put to sleep. A turn has a limit of its own, in `decide`."""
     if s.status is S.PARKING:
         return 0.0 if s.retry_at else rules.park_seconds
     return {

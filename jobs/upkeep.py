@@ -1,8 +1,8 @@
 """The one that looks again: every few seconds, under a lease, whatever is wanted and not under way is asked for.
 
 `shipmate upkeep` runs it. Nothing is remembered here: if this process dies, the next one (or another copy, which waits
-for the lease) sees the same log and the same boxes. It also tells sessions of boxes that died, ends boxes that no session
-knows, and keeps RQ's own books clean.
+for the lease) sees the same log and the same boxes. It also tells sessions of boxes that died, ends boxes that no
+session knows, and keeps RQ's own books clean.
 """
 
 import asyncio

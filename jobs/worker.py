@@ -1,8 +1,8 @@
 """The workers: `shipmate worker --queue NAME --count N` is a supervisor and N processes that take jobs of one queue.
 
 Each job runs in a fork of a process that has imported everything already, on an event loop of its own. A worker has one
-queue only, for with several RQ can lose a job between taking it and beginning it. SIGTERM ends a worker after its running
-job; a second one at once. A worker that dies is started again; if the supervisor is killed, its workers end as if told.
+queue only, for with several RQ can lose a job between taking it and beginning it. SIGTERM ends a worker after its
+running job; a second one at once. A worker that dies is started again; if the supervisor dies, its workers end too.
 """
 
 import contextlib
