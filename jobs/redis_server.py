@@ -155,7 +155,7 @@ def _remember(folder: Path, engine: Engine) -> None:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """The data's own folder; if the kernel would find the socket's path too long, one in /tmp that only we can enter."""
+    """The data's own folder; if the socket's path would be too long there, one in /tmp that only we can enter."""
     if len(os.fsencode(folder)) + len("/redis.sock") <= SOCKET_PATH_BYTES:
         return folder
     short = Path(f"/tmp/shipmate-{os.getuid()}-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}-redis")

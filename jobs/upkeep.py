@@ -6,12 +6,14 @@ session knows, and keeps RQ's own books clean.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from jobs.commands import LoseBox, Refused, Tick
 from jobs.images import BUILD_SECONDS
+from jobs.log import about
 from jobs.session import Session, Status, wants
 from jobs.wiring import Workshop
 from sandbox.provider import BoxError, BoxInfo, BoxState
@@ -21,6 +23,7 @@ SWEEP_SECONDS = 2.0
 LEASE_SECONDS = 10.0
 CLEAN_SECONDS = 10.0
 ORPHAN_SECONDS = 60.0
+ARCHIVE_SECONDS = 86_400.0  # after it was closed: late edits and retries still find the session in memory
 IMAGE_RETRY_SECONDS = 60
 
 
@@ -45,15 +48,18 @@ class Upkeep:
     async def sweep(self) -> None:
         """Look at everything once."""
         boxes = await self._boxes()
-        sessions = [s for sid in await self._shop.store.active() if (s := await self._shop.store.load(sid)) is not None]
-        for session in sessions:
-            await self._look_at(session, boxes)
+        for sid in await self._shop.store.active():
+            with about(session=sid), _forgiven("it could not be looked at; the next sweep tries again"):
+                session = await self._shop.store.load(sid)
+                if session is not None:
+                    await self._look_at(session, boxes)
         if boxes is not None:
             await self._end_orphans(boxes.values())
         await self._ask_for_images()
         if self._shop.clock() - self._cleaned > CLEAN_SECONDS:
             self._cleaned = self._shop.clock()
             await self._shop.queue.clean()
+            await self._put_away()
 
     async def _boxes(self) -> dict[str, BoxInfo] | None:
         """Every box by name; None if the provider cannot say, for then nothing must be concluded."""
@@ -99,8 +105,28 @@ class Upkeep:
             return True
         return box.name not in (session.box, session.lost_box) and session.status is not Status.BOOTING
 
+    async def _put_away(self) -> None:
+        """Close what has been at rest for very long, and move what was closed to the archive."""
+        store, now = self._shop.store, self._shop.clock()
+        for sid in await store.sleeping(now - self._shop.settings.rules.close_seconds):
+            with about(session=sid), _forgiven("it could not be closed"):
+                await self._shop.inbox.handle(sid, Tick())
+        for sid in await store.closed(now - ARCHIVE_SECONDS):
+            with about(session=sid), _forgiven("it could not be moved to the archive"):
+                if await store.archive(sid):
+                    log.info("it is in the archive now")
+
     async def _ask_for_images(self) -> None:
         slot = int(self._shop.clock()) // IMAGE_RETRY_SECONDS
         for repository in self._shop.settings.repositories:
             if await self._shop.store.image(repository.name) is None:
                 await self._shop.queue.enqueue_build(repository.name, slot)
+
+
+@contextlib.contextmanager
+def _forgiven(words: str) -> Iterator[None]:
+    """One session at fault must not keep the sweep from the others."""
+    try:
+        yield
+    except Exception:
+        log.exception(words)
