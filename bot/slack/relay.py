@@ -27,8 +27,8 @@ class Bells(Record, Protocol):
     def bells(self) -> AsyncIterator[str]:
         """Sessions whose log grew."""
 
-    async def active(self) -> list[str]:
-        """Sessions that are not at rest."""
+    async def unshown(self) -> list[str]:
+        """Sessions with something in their log that no thread shows yet."""
 
 
 class Relay:
@@ -67,10 +67,10 @@ class Relay:
     async def _sweep(self, group: asyncio.TaskGroup) -> None:
         while True:
             with _forgiven("a sweep failed; the next one tries again"):
-                active = set(await self._record.active())
-                for sid in active:
+                unshown = set(await self._record.unshown())
+                for sid in unshown:
                     self._wake(sid, group)
-                for sid in self._threads.keys() - active - self._rung.keys():
+                for sid in self._threads.keys() - unshown - self._rung.keys():
                     del self._threads[sid]
             await asyncio.sleep(self._config.sweep_seconds)
 

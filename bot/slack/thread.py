@@ -52,6 +52,9 @@ class Record(Budgets, Protocol):
     async def save_post(self, sid: str, card: str, value: str) -> None:
         """Remember it."""
 
+    async def shown(self, sid: str, seq: int) -> None:
+        """Everything up to this number is shown: nobody needs to look again before something new happens."""
+
     async def stamp(self, sid: str, name: str, at: float) -> None:
         """Note when something happened for the first time."""
 
@@ -88,7 +91,10 @@ class Thread:
         if not await self._record.lease(lease, self._owner, LEASE_SECONDS):
             return self._config.sweep_seconds
         try:
-            return await self._write(view)
+            again = await self._write(view)
+            if again is None:
+                await self._record.shown(self._sid, view.session.seq)
+            return again
         except Lost:
             return self._config.sweep_seconds
         finally:
