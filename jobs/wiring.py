@@ -76,8 +76,8 @@ async def workshop(settings: JobSettings | None = None) -> AsyncIterator[Worksho
 def provider(settings: JobSettings) -> Provider:
     """The provider that the settings choose."""
     if settings.unisolated:
-        return UnisolatedProvider(settings.boxes_dir, gateway=settings.gateway_dir)
-    return LocalProvider(settings.boxes_dir, gateway=settings.gateway_dir)
+        return UnisolatedProvider(settings.boxes_dir, gateway=settings.gateway_dir, agents=settings.agents_dir)
+    return LocalProvider(settings.boxes_dir, gateway=settings.gateway_dir, agents=settings.agents_dir)
 
 
 def forge(settings: JobSettings) -> Forge:

@@ -1,0 +1,77 @@
+"""A limit on the memory of a whole box, where this process may make cgroups: as root, version 1 or 2. `local.py` calls.
+
+Elsewhere there is none, and it is said once: a service of systemd limits all boxes together with MemoryMax=. Nothing
+limits a box's disk space as a whole; no file may be larger than `Limits.file_bytes`.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import time
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+ROOT = Path("/sys/fs/cgroup")
+EMPTY_SECONDS = 1.0
+# hierarchy: the file that limits memory, and the one for swap (version 1 counts both together)
+VERSIONS = (("memory", "memory.limit_in_bytes", ""), ("", "memory.max", "memory.swap.max"))
+
+
+class Cgroups:
+    """The cgroups of all boxes below one folder."""
+
+    def __init__(self, boxes: Path, root: Path = ROOT) -> None:
+        self._mark = hashlib.sha256(os.fsencode(boxes)).hexdigest()[:12]
+        self._root = root
+        self._refused = False
+
+    def add(self, box: str, pid: int, memory_bytes: int | None) -> None:
+        """Put a box's first process under a limit before it has started another."""
+        if memory_bytes is None or self._refused:
+            return
+        for hierarchy, limit, swap in VERSIONS:
+            folder = self._folder(hierarchy, box)
+            if self._offers(hierarchy) and _limited(folder, limit, swap, memory_bytes, pid):
+                return
+        self._refused = True
+        log.warning("this host does not let us limit the memory of boxes")
+
+    def remove(self, box: str) -> None:
+        """Forget a dead box's cgroup."""
+        for hierarchy, _, _ in VERSIONS:
+            _removed(self._folder(hierarchy, box))
+
+    def _folder(self, hierarchy: str, box: str) -> Path:
+        return self._root / hierarchy / f"shipmate-{self._mark}-{box}"
+
+    def _offers(self, hierarchy: str) -> bool:
+        if hierarchy:
+            return (self._root / hierarchy / "memory.limit_in_bytes").exists()
+        with contextlib.suppress(OSError):
+            return "memory" in (self._root / "cgroup.subtree_control").read_text().split()
+        return False
+
+
+def _limited(folder: Path, limit: str, swap: str, memory_bytes: int, pid: int) -> bool:
+    try:
+        folder.mkdir(exist_ok=True)
+        (folder / limit).write_text(str(memory_bytes))
+        if swap and (folder / swap).exists():
+            (folder / swap).write_text("0")
+        (folder / "cgroup.procs").write_text(str(pid))
+    except OSError:
+        _removed(folder)
+        return False
+    return True
+
+
+def _removed(folder: Path) -> None:
+    end = time.monotonic() + EMPTY_SECONDS
+    while folder.is_dir():
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+            return
+        if time.monotonic() > end:
+            return
+        time.sleep(0.005)

@@ -1,0 +1,47 @@
+"""The host's side of a box's control socket (docs/wire.md): one command for each connection. Providers call `run`."""
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+from sandbox.provider import ExecResult, Permanent
+
+LINE_BYTES = 1 << 16
+PATIENCE = 15.0  # beyond the command's own time: the runner may be starting, and a busy host is slow
+
+
+class NoAnswer(Exception):
+    """The runner did not answer in time, hung up, or is not there."""
+
+
+async def run(address: str, argv: tuple[str, ...], stdin: bytes, timeout: float, limit: int) -> ExecResult:
+    """Run a command through the control socket; raises NoAnswer."""
+    try:
+        return await asyncio.wait_for(_run(address, argv, stdin, timeout, limit), timeout + PATIENCE)
+    except (TimeoutError, OSError, EOFError, ValueError, KeyError) as failed:
+        raise NoAnswer(repr(failed)) from failed
+
+
+async def _run(address: str, argv: tuple[str, ...], stdin: bytes, timeout: float, limit: int) -> ExecResult:
+    reader, writer = await asyncio.open_unix_connection(address, limit=LINE_BYTES)
+    try:
+        request = {"op": "exec", "argv": argv, "timeout": timeout, "limit": limit, "stdin_bytes": len(stdin)}
+        writer.write(json.dumps(request).encode() + b"\n" + stdin)
+        await writer.drain()
+        answer: dict[str, Any] = json.loads(await reader.readline())
+        if "error" in answer:
+            raise Permanent(f"the runner refused a command: {answer['error']}")
+        return await _result(answer, reader, limit)
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _result(answer: dict[str, Any], reader: asyncio.StreamReader, limit: int) -> ExecResult:
+    sizes = int(answer["stdout_bytes"]), int(answer["stderr_bytes"])
+    if min(sizes) < 0 or sum(sizes) > limit:
+        raise ValueError("an answer larger than asked for")
+    stdout, stderr = [await reader.readexactly(size) for size in sizes]
+    return ExecResult(int(answer["code"]), stdout, stderr, bool(answer["truncated"]))

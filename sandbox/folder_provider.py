@@ -1,0 +1,318 @@
+"""What is the same for every provider whose boxes are folders of this machine: finding, asking, keeping, forgetting.
+
+`local.py` and `unisolated.py` say how a box is started, how its processes are found and how its tree is laid; the rest
+is here. Nothing is remembered between two calls: any process may make any of them, and be killed in any of them.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from sandbox import control, host_processes, trees
+from sandbox.box_folder import BoxFolder, Record, checked_name
+from sandbox.layers import Layers
+from sandbox.ownership import Owner, open_folder
+from sandbox.provider import (
+    BoxInfo,
+    BoxSpec,
+    BoxState,
+    ExecResult,
+    Gone,
+    Permanent,
+    Snapshot,
+    SnapshotKind,
+    Temporary,
+    Unreachable,
+)
+
+log = logging.getLogger(__name__)
+GREETING_BYTES = 60_000  # what a pipe takes without a reader
+LOCK_SECONDS = 5.0
+DEATH_SECONDS = 10.0
+LAST_WORD_SECONDS = 1.0
+
+
+class Process(Protocol):
+    """The living processes of one box."""
+
+    def gone(self, seconds: float = 0.0) -> bool:
+        """Whether all have ended, within `seconds`."""
+        ...
+
+    def signal(self, number: int) -> None:
+        """Send a signal: SIGTERM to the runner, SIGKILL to everything."""
+        ...
+
+    def members(self) -> list[int]:
+        """The numbers of all."""
+        ...
+
+
+class FolderProvider(ABC):
+    """A provider (`sandbox/provider.py`) whose boxes and layers are folders below `boxes_dir`."""
+
+    def __init__(self, boxes_dir: Path, *, gateway: Path, agents: Path, owner: Owner) -> None:
+        self._owner, self._gateway, self._agents = owner, gateway, agents
+        self._root = boxes_dir.absolute()
+        self._boxes = self._root / "box"
+        self._layers = Layers(self._root / "layers", owner)
+        self._ready = False
+
+    @abstractmethod
+    def _start(self, folder: BoxFolder, lock: int, spec: BoxSpec, chain: tuple[str, ...]) -> None:
+        """Start the box's processes; returns when the runner's is there. Raises BoxError."""
+
+    @abstractmethod
+    def _process(self, folder: BoxFolder) -> contextlib.AbstractContextManager[Process | None]:
+        """The box's processes; None if there are none any more, or none yet."""
+
+    def _chain_below(self, record: Record) -> tuple[str, ...]:
+        """The layers that a snapshot of this box stacks upon."""
+        return record.chain
+
+    def _prepare(self) -> None:
+        """Make what every box needs, once."""
+        open_folder(self._boxes)
+        self._layers.prepare()
+
+    async def create(self, spec: BoxSpec) -> BoxInfo:
+        """Start a box, or adopt the one that lives under this name."""
+        return await asyncio.to_thread(self._create, spec)
+
+    def _create(self, spec: BoxSpec) -> BoxInfo:
+        checked_name(spec.name)
+        if len(spec.greeting) > GREETING_BYTES or not spec.greeting.endswith(b"\n"):
+            raise Permanent("a greeting is one line of at most 60 kB that ends in a newline")
+        if not self._ready:
+            self._prepare()
+            self._ready = True
+        try:
+            folder, lock, chain = self._make(spec)
+        except FileExistsError:
+            return self._adopt(BoxFolder(self._boxes / spec.name))
+        try:
+            self._start(folder, lock, spec, chain)
+        except BaseException:
+            self._kill(folder)
+            folder.remove()
+            raise
+        finally:
+            os.close(lock)
+        return self._info(folder)
+
+    def _make(self, spec: BoxSpec) -> tuple[BoxFolder, int, tuple[str, ...]]:
+        with self._layers.held():
+            chain = self._layers.chain(spec.base)
+            record = Record(dict(spec.labels), time.time(), chain)
+            try:
+                folder, lock = BoxFolder.make(self._boxes, spec.name, record, self._owner)
+            except FileExistsError:
+                self._clear_stillborn(BoxFolder(self._boxes / spec.name))
+                folder, lock = BoxFolder.make(self._boxes, spec.name, record, self._owner)
+        return folder, lock, chain
+
+    def _clear_stillborn(self, folder: BoxFolder) -> None:
+        """Remove what a maker left that was killed before the box had a process."""
+        lock = folder.lock()
+        if lock is not None:
+            if not folder.said():
+                folder.remove()
+            os.close(lock)
+
+    def _adopt(self, folder: BoxFolder) -> BoxInfo:
+        info = self._info(folder)
+        if info.state is not BoxState.RUNNING:
+            raise Permanent(f"box {folder.name} has ended, and a name is used once")
+        return info
+
+    async def status(self, name: str) -> BoxInfo:
+        """Whether the box runs."""
+        return await asyncio.to_thread(lambda: self._info(BoxFolder(self._boxes / checked_name(name))))
+
+    def _info(self, folder: BoxFolder) -> BoxInfo:
+        record = folder.record()
+        if record is None:
+            return BoxInfo(folder.name, BoxState.GONE, {}, 0.0)
+        self._thaw_forgotten(folder)
+        state = BoxState.RUNNING if self._runs(folder) else BoxState.DEAD
+        code = self._exit_code(folder) if state is BoxState.DEAD else None
+        return BoxInfo(folder.name, state, record.labels, record.born, code)
+
+    def _exit_code(self, folder: BoxFolder) -> int | None:
+        """How a dead box ended. It is written down a moment after its end by the one who watched it."""
+        end = time.monotonic() + LAST_WORD_SECONDS
+        while "exit-code" not in folder.said() and folder.watched() and time.monotonic() < end:
+            time.sleep(host_processes.LOOK_SECONDS)
+        code = folder.said().get("exit-code")
+        return int(code) if code is not None else None
+
+    def _runs(self, folder: BoxFolder) -> bool:
+        """Whether it lives. While its maker is at it there is a lock and no process yet."""
+        with self._process(folder) as process:
+            if process is not None:
+                return not process.gone()
+        return not folder.said() and folder.locked()
+
+    def _folders(self) -> Iterator[BoxFolder]:
+        if self._boxes.is_dir():
+            for path in sorted(self._boxes.iterdir()):
+                if not path.name.startswith("."):
+                    yield BoxFolder(path)
+
+    async def exec(
+        self, name: str, argv: tuple[str, ...], *, stdin: bytes = b"", timeout: float = 60.0, limit: int = 4 << 20
+    ) -> ExecResult:
+        """Run a command in the repository's folder of a live box."""
+        folder = BoxFolder(self._boxes / checked_name(name))
+        if (await self.status(name)).state is not BoxState.RUNNING:
+            raise Gone(f"box {name} does not run")
+        try:
+            with folder.control() as address:
+                return await control.run(address, argv, stdin, timeout, limit)
+        except (FileNotFoundError, control.NoAnswer) as failed:
+            if await asyncio.to_thread(self._dies, folder):
+                raise Gone(f"box {name} ended meanwhile") from failed
+            raise Unreachable(f"box {name} does not answer: {failed}") from failed
+
+    def _dies(self, folder: BoxFolder) -> bool:
+        with self._process(folder) as process:
+            return process is None or process.gone(1.0)
+
+    async def terminate(self, name: str, grace: float = 3.0) -> None:
+        """End every process of the box."""
+        await asyncio.to_thread(self._end, BoxFolder(self._boxes / checked_name(name)), grace)
+
+    def _end(self, folder: BoxFolder, grace: float) -> None:
+        self._await_process(folder)
+        self._thaw_forgotten(folder)
+        if grace > 0:
+            with self._process(folder) as process:
+                if process is not None:
+                    process.signal(signal.SIGTERM)
+                    process.gone(grace)
+        self._kill(folder)
+
+    def _await_process(self, folder: BoxFolder) -> None:
+        """A box that is just being made cannot be ended yet."""
+        end = time.monotonic() + LOCK_SECONDS
+        while not folder.said() and folder.locked() and time.monotonic() < end:
+            time.sleep(host_processes.LOOK_SECONDS)
+
+    def _kill(self, folder: BoxFolder) -> None:
+        with self._process(folder) as process:
+            if process is None:
+                return
+            process.signal(signal.SIGKILL)
+            if not process.gone(DEATH_SECONDS):
+                raise Unreachable(f"box {folder.name} does not end")
+
+    async def snapshot(self, name: str, kind: SnapshotKind) -> Snapshot:
+        """Freeze a live box, keep its file system as a new layer, thaw it."""
+        return await asyncio.to_thread(self._snapshot, BoxFolder(self._boxes / checked_name(name)), kind)
+
+    def _snapshot(self, folder: BoxFolder, kind: SnapshotKind) -> Snapshot:
+        record = folder.record()
+        with self._process(folder) as process:
+            if record is None or process is None or process.gone():
+                raise Gone(f"box {folder.name} does not run")
+
+            def copy(target: Path) -> None:
+                with self._held_still(folder, process):
+                    trees.copy(folder.upper, target)
+
+            below = self._chain_below(record)
+            return self._layers.keep(copy, kind, below, time.time()).snapshot()
+
+    @contextlib.contextmanager
+    def _held_still(self, folder: BoxFolder, process: Process) -> Iterator[None]:
+        """Freeze the box for a while. If we are killed meanwhile, whoever looks next thaws it."""
+        marker = os.open(folder.frozen, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(marker, fcntl.LOCK_EX)
+            host_processes.stop(process.members)
+            yield
+        except TimeoutError as restless:
+            raise Temporary(f"box {folder.name}: {restless}") from restless
+        finally:
+            host_processes.send(process.members(), signal.SIGCONT)
+            folder.frozen.unlink(missing_ok=True)
+            os.close(marker)
+
+    def _thaw_forgotten(self, folder: BoxFolder) -> None:
+        try:
+            marker = os.open(folder.frozen, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with self._process(folder) as process:
+                host_processes.send(process.members() if process is not None else [], signal.SIGCONT)
+            folder.frozen.unlink(missing_ok=True)
+        os.close(marker)
+
+    async def last_state(self, name: str, kind: SnapshotKind = SnapshotKind.FOLLOW_UP) -> Snapshot | None:
+        """Turn what a dead box left into a snapshot."""
+        return await asyncio.to_thread(self._last_state, BoxFolder(self._boxes / checked_name(name)), kind)
+
+    def _last_state(self, folder: BoxFolder, kind: SnapshotKind) -> Snapshot | None:
+        record = folder.record()
+        if record is None:
+            return None
+        with self._locked(folder):
+            below = self._chain_below(record)
+            taken = self._layers.take(folder.upper, folder.last_snapshot, kind, below, time.time())
+        return taken.snapshot() if taken is not None else None
+
+    @contextlib.contextmanager
+    def _locked(self, folder: BoxFolder) -> Iterator[None]:
+        """Hold a dead box's lock. It is free a moment before or after the last process is gone."""
+        end = time.monotonic() + LOCK_SECONDS
+        while (fd := folder.lock()) is None:
+            if not folder.path.exists():
+                raise Gone(f"box {folder.name} is gone")
+            if self._runs(folder) or time.monotonic() > end:
+                raise Temporary(f"box {folder.name} still runs")
+            time.sleep(host_processes.LOOK_SECONDS)
+        try:
+            if self._runs(folder):
+                raise Temporary(f"box {folder.name} still runs")
+            yield
+        finally:
+            os.close(fd)
+
+    async def discard(self, name: str) -> None:
+        """Forget a box and what it left."""
+        await asyncio.to_thread(self._discard, BoxFolder(self._boxes / checked_name(name)))
+
+    def _discard(self, folder: BoxFolder) -> None:
+        if not folder.path.exists():
+            return
+        self._end(folder, 0.0)
+        with contextlib.suppress(Gone), self._locked(folder):
+            folder.remove()
+
+    async def forget_snapshot(self, snapshot: str) -> None:
+        """Let go of a snapshot."""
+        await asyncio.to_thread(self._layers.forget, snapshot, self._used_layers)
+
+    def _used_layers(self) -> Iterator[str]:
+        """The layers that boxes stand on, and those that their last states are being turned into."""
+        for folder in self._folders():
+            if (record := folder.record()) is not None:
+                yield from (*record.chain, folder.last_snapshot)
+
+    def _list(self) -> list[BoxInfo]:
+        found = [self._info(folder) for folder in self._folders()]
+        return [info for info in found if info.state is not BoxState.GONE]
+
+    async def list(self) -> list[BoxInfo]:
+        """Every box that is running or dead with its state still here."""
+        return await asyncio.to_thread(self._list)

@@ -1,0 +1,100 @@
+"""Processes of boxes as the host sees them: found, frozen, ended. Called by the providers of this machine.
+
+A process is never known by its number alone, which may be another's by the time it is used.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+LOOK_SECONDS = 0.002
+STOP_SECONDS = 5.0
+
+
+class Pid1:
+    """The first process of an isolated box. Readable descriptor: its whole pid namespace is gone."""
+
+    def __init__(self, pid: int, fd: int, namespace: int) -> None:
+        self.pid, self._fd, self._namespace = pid, fd, namespace
+
+    @classmethod
+    @contextlib.contextmanager
+    def found(cls, pid: int, namespace: int) -> Iterator["Pid1 | None"]:
+        """The process, if it still is the one with this pid namespace (as the inode's number); None if it is gone."""
+        try:
+            fd = os.pidfd_open(pid)
+        except (ProcessLookupError, ValueError):
+            yield None
+            return
+        try:
+            yield cls(pid, fd, namespace) if namespace_of(pid) == namespace else None
+        finally:
+            os.close(fd)
+
+    def gone(self, seconds: float = 0.0) -> bool:
+        """Whether every process of the box has ended, within `seconds`."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._fd, number)
+
+    def members(self) -> list[int]:
+        """Every process of the box."""
+        return [pid for pid in every_process() if namespace_of(pid) == self._namespace]
+
+
+def namespace_of(pid: int) -> int:
+    """The number of a process's pid namespace; 0 if it is gone or not ours to ask."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino  # noqa: PTH116 - called for every process of the host
+    except OSError:
+        return 0
+
+
+def every_process() -> list[int]:
+    """The number of every process of this host (Linux)."""
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]  # noqa: PTH208 - as above
+
+
+def command_name(pid: int) -> str:
+    """What a process calls itself; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def stop(members: Callable[[], Iterable[int]]) -> None:
+    """Stop all of them until nothing new appears and nothing moves; TimeoutError if they do not hold still."""
+    end = time.monotonic() + STOP_SECONDS
+    while True:
+        moving = [pid for pid in members() if not _still(pid)]
+        if not moving:
+            return
+        if time.monotonic() > end:
+            raise TimeoutError("the box's processes do not stop")
+        send(moving, signal.SIGSTOP)
+        time.sleep(LOOK_SECONDS / 4)
+
+
+def send(pids: Iterable[int], number: int) -> None:
+    """Send a signal to each that is still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _still(pid: int) -> bool:
+    try:
+        said = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return said.rpartition(")")[2].split()[0] in "TtZXx"

@@ -1,0 +1,190 @@
+"""Snapshots as layers on disk: a snapshot is a chain of trees that never change, the oldest first.
+
+    layers/<id>/tree           what this layer adds; an overlay stacks them
+    layers/<id>/manifest.json  there once the snapshot is whole: its chain, what it is, how large
+
+A layer without a manifest is one that a crash left half made, or one whose snapshot was let go while others still grow
+from it. The tree and its folder belong to the box's user, and nobody else may enter. `folder_provider.py` calls this.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox import trees
+from sandbox.ownership import Owner, open_folder
+from sandbox.provider import Permanent, Snapshot, SnapshotKind
+
+MOST_LAYERS = 32
+MOUNT_OPTIONS_BYTES = 3500  # the kernel takes one page of them, the upper side included
+MANIFEST, TREE, FORGOTTEN = "manifest.json", "tree", "forgotten"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A whole snapshot. `chain` names the layers to stack, the oldest first."""
+
+    id: str
+    kind: SnapshotKind
+    bytes: int
+    taken: float
+    chain: tuple[str, ...]
+
+    def snapshot(self) -> Snapshot:
+        """What the world outside needs of it."""
+        return Snapshot(self.id, self.kind, self.bytes, self.taken)
+
+
+class Layers:
+    """All snapshots below one folder."""
+
+    def __init__(self, root: Path, owner: Owner) -> None:
+        self._root, self._owner = root, owner
+        room = MOUNT_OPTIONS_BYTES // (len(os.fsencode(root)) + 24)
+        self.most = max(1, min(MOST_LAYERS, room))
+
+    def prepare(self) -> None:
+        """Make the folder."""
+        open_folder(self._root)
+
+    @contextlib.contextmanager
+    def held(self, exclusive: bool = False) -> Iterator[None]:
+        """While shared: no layer goes away. While exclusive: none is being made or picked."""
+        fd = os.open(self._root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(fd)
+
+    def tree(self, layer: str) -> Path:
+        """Where a layer's files are."""
+        return self._root / layer / TREE
+
+    def manifest(self, snapshot: str) -> Manifest | None:
+        """What is known of a snapshot; None if it is not whole, or let go."""
+        if not _is_id(snapshot):
+            return None
+        try:
+            said = json.loads((self._root / snapshot / MANIFEST).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return Manifest(said["id"], SnapshotKind(said["kind"]), said["bytes"], said["taken"], tuple(said["chain"]))
+
+    def chain(self, snapshot: str | None) -> tuple[str, ...]:
+        """The layers to stack for a box that grows from this snapshot; raises Permanent if one is missing."""
+        if snapshot is None:
+            return ()
+        manifest = self.manifest(snapshot)
+        if manifest is None:
+            raise Permanent(f"there is no snapshot {snapshot}")
+        for layer in manifest.chain:
+            if not self.tree(layer).is_dir():
+                raise Permanent(f"snapshot {snapshot} is damaged: its layer {layer} is missing")
+        return manifest.chain
+
+    def take(self, upper: Path, id: str, kind: SnapshotKind, below: tuple[str, ...], now: float) -> Manifest | None:
+        """Turn what a dead box wrote into the snapshot `id`. Repeatable after a crash at any point of it.
+
+        None if nothing was left, or if the snapshot was taken and let go since.
+        """
+        folder = self._root / id
+        with self.held():
+            if (folder / FORGOTTEN).exists():
+                return None
+            if (manifest := self.manifest(id)) is not None:
+                return manifest
+            if not (folder / TREE).exists():
+                if not upper.exists():
+                    return None
+                trees.settle(upper)
+                with contextlib.suppress(FileExistsError):
+                    self._owner.folder(folder, 0o700)
+                upper.rename(folder / TREE)
+                trees.settle_one(upper.parent)
+                trees.settle_one(folder)
+                trees.settle_one(self._root)
+            return self._finish(id, kind, below, now)
+
+    def keep(self, copy: Callable[[Path], None], kind: SnapshotKind, below: tuple[str, ...], now: float) -> Manifest:
+        """Keep what `copy(target)` writes as a new snapshot."""
+        id = secrets.token_hex(8)
+        with self.held():
+            making = self._owner.folder(self._root / f".{id}", 0o700)
+            try:
+                copy(making / TREE)
+                trees.settle(making / TREE)
+                making.rename(self._root / id)
+            except BaseException:
+                trees.remove(making)
+                raise
+            trees.settle_one(self._root)
+            return self._finish(id, kind, below, now)
+
+    def _finish(self, id: str, kind: SnapshotKind, below: tuple[str, ...], now: float) -> Manifest:
+        chain = (*below, id)
+        if len(chain) > self.most:
+            chain = (self._flatten(chain),)
+        manifest = Manifest(id, kind, trees.measure(self.tree(id)), now, chain)
+        self._write(manifest)
+        return manifest
+
+    def _flatten(self, chain: tuple[str, ...]) -> str:
+        """One layer that shows what the whole chain does. It costs no space: its files are hard links."""
+        id = secrets.token_hex(8)
+        making = self._owner.folder(self._root / f".{id}", 0o700)
+        try:
+            trees.merge([self.tree(layer) for layer in chain], making / TREE)
+            os.sync()
+            making.rename(self._root / id)
+        except BaseException:
+            trees.remove(making)
+            raise
+        trees.settle_one(self._root)
+        return id
+
+    def _write(self, manifest: Manifest) -> None:
+        said = {
+            "id": manifest.id,
+            "kind": manifest.kind,
+            "bytes": manifest.bytes,
+            "taken": manifest.taken,
+            "chain": manifest.chain,
+        }
+        folder = self._root / manifest.id
+        fresh = folder / f".{secrets.token_hex(4)}"
+        fresh.write_text(json.dumps(said))
+        trees.settle_one(fresh)
+        fresh.replace(folder / MANIFEST)
+        trees.settle_one(folder)
+
+    def forget(self, snapshot: str, used: Callable[[], Iterable[str]]) -> None:
+        """Let go of a snapshot; `used` names the layers that boxes stand on. Safe to repeat."""
+        folder = self._root / snapshot
+        if _is_id(snapshot) and folder.is_dir():
+            (folder / FORGOTTEN).touch()
+            (folder / MANIFEST).unlink(missing_ok=True)
+            self.collect(used)
+
+    def collect(self, used: Callable[[], Iterable[str]]) -> None:
+        """Remove every layer that no snapshot and no box needs any more."""
+        with self.held(exclusive=True):
+            needed = set(used())
+            present = [path for path in self._root.iterdir() if path.is_dir()]
+            for path in present:
+                if (manifest := self.manifest(path.name)) is not None:
+                    needed.update((path.name, *manifest.chain))
+            gone = [
+                path.rename(path.with_name(f".{secrets.token_hex(8)}")) for path in present if path.name not in needed
+            ]
+        for path in gone:
+            trees.remove(path)
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == 16 and set(text) <= set("0123456789abcdef")

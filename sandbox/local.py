@@ -1,0 +1,173 @@
+"""Isolated boxes on this Linux machine: each is one bubblewrap command over an overlay of immutable layers.
+
+`jobs/wiring.py` makes the provider. `folder_provider.py` has what is common to boxes in folders, `bubblewrap.py` the
+command, `runtime.py` what all boxes share. The same code runs as root, which becomes uid 64001 first, and as any user.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import select
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from sandbox import bubblewrap, host_processes, probe, runtime, spawning
+from sandbox.box_folder import BoxFolder
+from sandbox.cgroup import Cgroups
+from sandbox.folder_provider import FolderProvider, Process
+from sandbox.ownership import Owner, open_folder
+from sandbox.provider import BoxError, BoxSpec, Limits, Permanent, Temporary
+
+START_SECONDS = 20.0
+LOOK_SECONDS = 0.0005
+
+
+class LocalProvider(FolderProvider):
+    """Boxes with namespaces, seccomp, limits, an overlay, and no network but their own loopback."""
+
+    name = "local"
+    isolated = True
+
+    def __init__(self, boxes_dir: Path, *, gateway: Path, agents: Path) -> None:
+        super().__init__(boxes_dir, gateway=gateway, agents=agents, owner=Owner.here())
+        self._cgroups = Cgroups(self._root)
+
+    def _prepare(self) -> None:
+        if not sys.platform.startswith("linux"):
+            raise Permanent(probe.probe().reason)
+        super()._prepare()
+
+    def _start(self, folder: BoxFolder, lock: int, spec: BoxSpec, chain: tuple[str, ...]) -> None:
+        self._open_gateway()
+        shared = runtime.ready(self._root / "runtime")
+        heard, info = os.pipe()
+        try:
+            with contextlib.ExitStack() as opened:
+                opened.callback(os.close, info)
+                fds = _descriptors(opened, folder, lock, info, Path(shared.path("seccomp.bpf")))
+                argv = bubblewrap.argv(self._plan(folder, spec.limits, chain, shared, fds))
+                spawning.spawn(argv, spec.greeting, folder.log, fds.all(), self._owner)
+            self._await_start(folder, heard, spec.limits)
+        except OSError as failed:
+            raise Temporary(f"the box could not be started: {failed}") from failed
+        finally:
+            os.close(heard)
+
+    def _open_gateway(self) -> None:
+        """The gateway may start after its first box: its folder is what is mounted, not the sockets in it."""
+        if not self._gateway.exists():
+            open_folder(self._gateway.parent)
+            with contextlib.suppress(FileExistsError):
+                self._gateway.mkdir(mode=0o700)
+                if self._owner.drops:
+                    os.chown(self._gateway, 0, self._owner.gid)
+                    self._gateway.chmod(0o750)
+
+    def _plan(
+        self,
+        folder: BoxFolder,
+        limits: Limits,
+        chain: tuple[str, ...],
+        shared: runtime.Runtime,
+        fds: bubblewrap.Descriptors,
+    ) -> bubblewrap.Plan:
+        merged = folder.path / "merged"
+        if not shared.mounts_overlays:
+            self._owner.folder(merged, 0o700)
+        return bubblewrap.Plan(
+            bwrap=shared.bwrap,
+            mounts_overlays=shared.mounts_overlays,
+            system=shared.system,
+            etc=shared.path("etc"),
+            runner=shared.path("runner.pyz"),
+            python=shared.python,
+            python_source=shared.python_source,
+            agents=str(self._agents) if self._agents.is_dir() else None,
+            gateway=str(self._gateway),
+            lowers=tuple(str(self._layers.tree(layer)) for layer in chain) or (shared.path("empty"),),
+            upper=str(folder.upper),
+            work=str(folder.work),
+            merged=str(merged),
+            limits=limits,
+            hard_limits=_hard_limits(),
+            descriptors=fds,
+        )
+
+    def _await_start(self, folder: BoxFolder, heard: int, limits: Limits) -> None:
+        """Wait until bubblewrap has built the box and become its runner; raises BoxError if it could not."""
+        end = time.monotonic() + START_SECONDS
+        info = _listen(heard, end)
+        if not info:
+            raise _why_not(folder)
+        pid = int(info["child-pid"])
+        self._cgroups.add(folder.name, pid, limits.memory_bytes)
+        with host_processes.Pid1.found(pid, int(info["pid-namespace"])) as process:
+            while host_processes.command_name(pid) == "bwrap":
+                if time.monotonic() > end:
+                    raise Temporary("the box took too long to start: the machine is too busy", 5.0)
+                time.sleep(LOOK_SECONDS)
+            if process is None or process.gone():
+                raise _why_not(folder)
+
+    @contextlib.contextmanager
+    def _process(self, folder: BoxFolder) -> Iterator[Process | None]:
+        said = folder.said()
+        if "child-pid" not in said or "exit-code" in said:
+            yield None
+            return
+        with host_processes.Pid1.found(said["child-pid"], said["pid-namespace"]) as process:
+            yield process
+
+    def _kill(self, folder: BoxFolder) -> None:
+        super()._kill(folder)
+        self._cgroups.remove(folder.name)
+
+
+def _descriptors(
+    opened: contextlib.ExitStack, folder: BoxFolder, lock: int, info: int, seccomp: Path
+) -> bubblewrap.Descriptors:
+    def kept(path: Path, flags: int) -> int:
+        fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        opened.callback(os.close, fd)
+        return fd
+
+    status = folder.watch()
+    opened.callback(os.close, status)
+    return bubblewrap.Descriptors(
+        info=info,
+        status=status,
+        lock=lock,
+        seccomp=kept(seccomp, os.O_RDONLY),
+        control=opened.enter_context(folder.listen()).fileno(),
+        outbox=kept(folder.outbox, os.O_RDWR | os.O_CREAT | os.O_APPEND),
+    )
+
+
+def _hard_limits() -> tuple[int, int, int]:
+    """What this process may have itself: processes, open files, file bytes; negative for no limit."""
+    kinds = (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)
+    processes, files, size = (resource.getrlimit(kind)[1] for kind in kinds)
+    return processes, files, size
+
+
+def _listen(heard: int, end: float) -> dict[str, int]:
+    """What bubblewrap says of the box; empty if it ended without a word."""
+    poll, text = select.poll(), b""
+    poll.register(heard, select.POLLIN)
+    while b"}" not in text and poll.poll(max(0.0, end - time.monotonic()) * 1000):
+        piece = os.read(heard, 4096)
+        if not piece:
+            return {}
+        text += piece
+    return dict(json.loads(text)) if b"}" in text else {}
+
+
+def _why_not(folder: BoxFolder) -> BoxError:
+    """The sentence for a box that did not start: what the host forbids, or what was printed."""
+    found = probe.probe()
+    if not found.allowed:
+        return Permanent(f"{found.reason} {found.remedy}")
+    return Temporary(f"the box could not be started: {folder.log_tail() or 'bubblewrap ended without a word'}")

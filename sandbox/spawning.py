@@ -1,0 +1,38 @@
+"""Starts the first process of a box so that nothing of this process goes along and nothing ties the two together."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from sandbox.ownership import Owner
+
+PATH = "/opt/homebrew/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_started: list[subprocess.Popen[bytes]] = []  # to be buried when they end, if we live that long
+
+
+def spawn(argv: Sequence[str], greeting: bytes, log: Path, descriptors: Sequence[int], owner: Owner) -> None:
+    """Start `argv` in a session of its own. The greeting waits in its stdin, also if we die at once."""
+    _started[:] = [process for process in _started if process.poll() is None]
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, greeting)
+        os.close(writing)
+        printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=reading,
+                stdout=printed,
+                stderr=printed,
+                cwd="/",
+                env={"PATH": PATH},
+                pass_fds=descriptors,
+                start_new_session=True,
+                **owner.identity(),
+            )
+        finally:
+            os.close(printed)
+    finally:
+        os.close(reading)
+    _started.append(process)
