@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from sandbox.runner import http1
+from sandbox.runner.within import within
 
 OPEN_SECONDS = 5.0
 
@@ -62,7 +63,7 @@ class Dialer:
     async def open(self) -> Wire:
         """A new connection. Raises NoGateway, or another OSError."""
         try:
-            reader, writer = await asyncio.wait_for(self._open(), OPEN_SECONDS)
+            reader, writer = await within(OPEN_SECONDS, self._open())
         except asyncio.TimeoutError:
             raise NoGateway("the gateway does not answer") from None
         return Wire(reader, writer, self._host, self._token)

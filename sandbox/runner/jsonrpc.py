@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sandbox.runner.processes import Child
+from sandbox.runner.within import within
 
 LINE_BYTES = 48 << 20
 STDERR_TAIL = 4000
@@ -68,7 +69,7 @@ class Peer:
         self._calls[number] = answer
         try:
             self._send({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-            return await asyncio.wait_for(answer, timeout)
+            return await within(timeout, answer)
         except asyncio.TimeoutError:
             raise AgentError(f"the agent did not answer {method} within {timeout:.0f} seconds") from None
         finally:
@@ -150,7 +151,7 @@ class Peer:
                 waiting.set_exception(AgentGone(self.gone.result()))
         for task in self._answering:
             task.cancel()
-        if self._writer is not None:
+        if self._writer is not None and not self._writer.is_closing():
             self._writer.abort()
 
     def _how_it_went(self) -> str:

@@ -27,6 +27,7 @@ from sandbox.runner.processes import Child, Children
 from sandbox.runner.sync import sync
 from sandbox.runner.turn import Turn
 from sandbox.runner.turns import Turns
+from sandbox.runner.within import within
 
 FLUSH_SECONDS = 0.7
 SYNC_PAUSE, LONGEST_PAUSE = 0.1, 3.0
@@ -141,7 +142,7 @@ class Service:
         await self._conversation.end()
         if not link.done():
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._outbox.emptied(), FLUSH_SECONDS)
+                await within(FLUSH_SECONDS, self._outbox.emptied())
         link.cancel()
         await asyncio.gather(link, return_exceptions=True)
         return 0

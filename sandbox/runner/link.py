@@ -17,6 +17,7 @@ from sandbox.runner import http1
 from sandbox.runner.box import WIRE
 from sandbox.runner.dial import Dialer, Wire
 from sandbox.runner.outbox import Outbox
+from sandbox.runner.within import within
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 LINE_BYTES = 8 << 20
@@ -89,7 +90,7 @@ class Link:
         wire = await self._dialer.open()
         try:
             path = f"/link/down?epoch={epoch}&after={self._after}"
-            head, body = await asyncio.wait_for(wire.ask("GET", path), self._silence)
+            head, body = await within(self._silence, wire.ask("GET", path))
             if head.status != 200:
                 _judge(head.status, await _whole(body))
             async for event in _events(body, self._silence):
@@ -149,8 +150,8 @@ class Link:
     async def _post(self, path: str, body: bytes) -> tuple[http1.Head, bytes]:
         if self._up is None:
             self._up = await self._dialer.open()
-        head, answer = await asyncio.wait_for(self._up.ask("POST", path, body), self._silence)
-        return head, await asyncio.wait_for(_whole(answer), self._silence)
+        head, answer = await within(self._silence, self._up.ask("POST", path, body))
+        return head, await within(self._silence, _whole(answer))
 
     def _refused(self, said: bytes, numbers: list[int]) -> None:
         try:
@@ -195,7 +196,7 @@ async def _events(body: AsyncIterator[bytes], silence: float) -> AsyncIterator[d
     rest = bytearray()
     while True:
         try:
-            rest += await asyncio.wait_for(body.__anext__(), silence)
+            rest += await within(silence, body.__anext__())
         except StopAsyncIteration:
             return
         *lines, tail = rest.split(b"\n")

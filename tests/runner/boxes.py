@@ -1,6 +1,7 @@
 """The real runner as a process without isolation, and the real sample repository behind a bare one."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -109,10 +110,8 @@ def command_of(pid: int) -> str:
 
 
 def kill(pid: int, how: int = signal.SIGKILL) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, how)
-    except ProcessLookupError:
-        pass
 
 
 def git(folder: Path, *args: str, **env: str) -> str:

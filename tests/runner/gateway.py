@@ -1,15 +1,17 @@
 """A small real gateway: docs/wire.md over a unix socket, git by http-backend, and knobs to behave badly.
 
-It keeps what the contract says a gateway keeps: the down events, the stored frames (each checked as production checks it),
-one epoch. A fault is put on a route and is used up by one request.
+It keeps what the contract says a gateway keeps: the down events, the stored frames (each checked as production checks
+it), one epoch. A fault is put on a route and is used up by one request.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from jobs.frames import frame_from_wire
 BEAT_SECONDS = 0.2
 PATIENCE = 20.0
 CUT, CUT_AFTER, HANG, DUPLICATE, REPLACED = "cut", "cut after", "hang", "duplicate", "replaced"
+STALE = "stale generation"
 Frame = dict[str, Any]
 
 
@@ -107,6 +110,8 @@ class StandIn:
         await self._ring()
         if isinstance(fault, int):
             raise _Status(fault)
+        if fault == STALE:
+            raise _Status(409, STALE)
         if fault == CUT:
             _cut(request)
         elif fault == HANG:
@@ -134,7 +139,7 @@ class StandIn:
             await response.write(b'{"kind":"replaced"}\n')
             await self.release.wait()
         while True:
-            for event in [event for event in self.down if event["seq"] > sent]:
+            for event in self._after(sent):
                 line = json.dumps(event).encode() + b"\n"
                 await response.write(line + line if fault == DUPLICATE else line)
                 sent = event["seq"]
@@ -142,11 +147,11 @@ class StandIn:
                     _cut(request)
             if self.beats:
                 await response.write(b'{"kind":"beat"}\n')
-            try:
-                async with asyncio.timeout(BEAT_SECONDS), self._changed:
-                    await self._changed.wait_for(lambda: self.down and self.down[-1]["seq"] > sent)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                await self.wait(partial(self._after, sent), BEAT_SECONDS)
+
+    def _after(self, seq: int) -> list[dict[str, Any]]:
+        return [event for event in self.down if event["seq"] > seq]
 
     async def _up(self, request: web.Request) -> web.Response:
         said = json.loads(await request.read())
@@ -214,9 +219,9 @@ class StandIn:
 class _Status(web.HTTPException):
     """An answer with nothing but a status."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, why: str = "not now") -> None:
         self.status_code = status
-        super().__init__(text=json.dumps({"error": "stale generation" if status == 410 else "not now"}))
+        super().__init__(text=json.dumps({"error": why}))
 
 
 def _cut(request: web.Request) -> None:
@@ -233,11 +238,6 @@ async def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         assert time.monotonic() < end, "it did not happen in time"
         await asyncio.sleep(0.01)
     return found
-
-
-async def pieces(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    while piece := await reader.read(1 << 16):
-        yield piece
 
 
 ADA = {"id": "U1", "name": "Ada Lovelace", "email": "ada@acme.example"}
