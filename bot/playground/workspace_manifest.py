@@ -1,0 +1,37 @@
+"""What the app may do and is told, read from the project's own `manifest.yml`, as Slack reads it at installation."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+MANIFEST = Path(__file__).parents[2] / "manifest.yml"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`scopes` of the bot token, and the `events` that the app is subscribed to."""
+
+    scopes: tuple[str, ...]
+    events: frozenset[str]
+
+    @classmethod
+    def read(cls, file: Path = MANIFEST) -> "Manifest":
+        """The two lists of the manifest that matter here. Raises ValueError if they are not there."""
+        lines = [re.sub(r"(^|\s+)#.*$", "", line).rstrip() for line in file.read_text(encoding="utf-8").splitlines()]
+        return cls(tuple(_list(lines, "bot", file)), frozenset(_list(lines, "bot_events", file)))
+
+
+def _list(lines: list[str], name: str, file: Path) -> list[str]:
+    """The words of a list under `name:`, one in a line."""
+    try:
+        start = next(number for number, line in enumerate(lines) if line.strip() == f"{name}:") + 1
+    except StopIteration:
+        raise ValueError(f"{file} has no list called {name}") from None
+    words: list[str] = []
+    for line in lines[start:]:
+        if not line.strip():
+            continue
+        if not line.strip().startswith("- "):
+            break
+        words.append(line.strip().removeprefix("- ").strip())
+    return words

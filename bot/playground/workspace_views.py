@@ -1,0 +1,91 @@
+"""Forms that the app shows to a person: triggers that allow one, and the views that are open. Kept in memory only.
+
+`workspace_api_views.py` and the page's routes use it; no HTTP in here.
+"""
+
+import json
+import secrets
+from collections.abc import Callable
+
+from bot.playground import workspace_people as people
+from bot.playground.workspace_records import Json, Refusal
+
+TRIGGER_SECONDS = 3.0
+SIZE, BLOCKS = 250_000, 100
+KEPT = 500
+
+
+class Views:
+    """All triggers and views."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._triggers: dict[str, tuple[str, float]] = {}
+        self._views: dict[str, tuple[str, Json]] = {}
+
+    def trigger(self, user: str) -> str:
+        """What a press of this person's allows: one view, within three seconds."""
+        trigger = f"{int(self._clock() * 1000)}.{secrets.token_hex(6)}"
+        self._triggers[trigger] = (user, self._clock() + TRIGGER_SECONDS)
+        _forget_the_oldest(self._triggers)
+        return trigger
+
+    def _use(self, trigger: str) -> str:
+        user, until = self._triggers.get(trigger, ("", 0.0))
+        if not until:
+            raise Refusal("invalid_trigger_id")
+        if not user:
+            raise Refusal("exchanged_trigger_id")
+        if until < self._clock():
+            raise Refusal("expired_trigger_id")
+        self._triggers[trigger] = ("", until)
+        return user
+
+    def open(self, trigger: str, view: object) -> tuple[str, Json]:
+        """Show a form to the person whose press it was; the person, and the view."""
+        shape = _checked(view, "modal")
+        user = self._use(trigger)
+        return user, self._keep(user, shape, "V0" + secrets.token_hex(5).upper())
+
+    def publish(self, user: str, view: object) -> Json:
+        """Another Home tab for this person."""
+        return self._keep(user, _checked(view, "home"), f"V0HOME{user}")
+
+    def update(self, view_id: str, hash_: str, view: object) -> tuple[str, Json]:
+        """Another content for a view that is open; whose it is, and the view. `hash_`: what it must have been."""
+        user, before = self._views.get(view_id, ("", {}))
+        if not before:
+            raise Refusal("not_found")
+        if hash_ and hash_ != before["hash"]:
+            raise Refusal("hash_conflict")
+        return user, self._keep(user, _checked(view, before["type"]), view_id)
+
+    def _keep(self, user: str, view: Json, view_id: str) -> Json:
+        shape = view | {
+            "id": view_id,
+            "team_id": people.TEAM,
+            "app_id": people.APP,
+            "bot_id": people.BOT.bot_id,
+            "root_view_id": view_id,
+            "previous_view_id": None,
+            "hash": f"{int(self._clock())}.{secrets.token_hex(4)}",
+            "state": {"values": {}},
+            "callback_id": view.get("callback_id", ""),
+            "private_metadata": view.get("private_metadata", ""),
+        }
+        self._views[view_id] = (user, shape)
+        _forget_the_oldest(self._views)
+        return shape
+
+
+def _checked(view: object, kind: str) -> Json:
+    if not isinstance(view, dict) or view.get("type") != kind or not isinstance(view.get("blocks"), list):
+        raise Refusal("invalid_arguments")
+    if len(json.dumps(view)) > SIZE or len(view["blocks"]) > BLOCKS:
+        raise Refusal("view_too_large")
+    return view
+
+
+def _forget_the_oldest(kept: dict[str, tuple[str, float]] | dict[str, tuple[str, Json]]) -> None:
+    while len(kept) > KEPT:
+        del kept[next(iter(kept))]
