@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import jinja2
 from aiohttp import web
-from jobs.store import Entry
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
@@ -23,6 +22,7 @@ from bot.view import fold_view
 from bot.web.links import BadLink, ViewLinks
 from jobs.events import Event, Place
 from jobs.session import Session
+from jobs.store import Entry
 
 log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"

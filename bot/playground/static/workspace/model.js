@@ -1,0 +1,127 @@
+// What one person can see of the workspace now: channels, messages, threads, what agents say they are doing. Views ask
+// it and are told when it changed. A message is never altered, only replaced, so a view can tell by identity.
+
+import { Api } from "./api.js";
+
+const PAGE = 60;
+
+export class Model extends EventTarget {
+  constructor(bootstrap, me) {
+    super();
+    this.team = bootstrap.team;
+    this.bot = bootstrap.bot;
+    this.everybody = bootstrap.people;
+    this.me = me;
+    this.api = new Api(bootstrap.people.find((person) => person.id === me).token);
+    this.people = new Map();
+    this.channels = new Map();
+    this.sessions = new Map();
+    this.statuses = new Map();
+    this.messages = new Map();
+    this.older = new Map();
+    this.reachable = true;
+  }
+
+  async load() {
+    const [people, channels] = await Promise.all([
+      this.api.all("users.list", "members", { limit: 200 }),
+      this.api.all("conversations.list", "channels", { types: "public_channel,private_channel,mpim,im", limit: 200 }),
+    ]);
+    for (const person of people) this.people.set(person.id, person);
+    for (const channel of channels) if (channel.is_im || channel.is_member) this.channels.set(channel.id, channel);
+    await Promise.all([...this.channels.keys()].map((channel) => this.loadHistory(channel)));
+    this.changed();
+  }
+
+  changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+
+  // -- names --------------------------------------------------------------------------------------------------------
+
+  nameOf(id) {
+    const person = this.people.get(id);
+    return person ? person.profile?.display_name || person.name : undefined;
+  }
+
+  realNameOf(id) {
+    const person = this.people.get(id);
+    return person ? (person.is_bot ? this.nameOf(id) : person.real_name) : id;
+  }
+
+  channelOf(id) {
+    return this.channels.get(id)?.name;
+  }
+
+  titleOf(channel) {
+    return channel.is_im ? this.realNameOf(channel.user) : channel.name;
+  }
+
+  mentionable() {
+    const others = [...this.people.values()].filter((person) => !person.is_bot || person.id === this.bot.user_id);
+    return others.map((person) => ({ id: person.id, name: this.nameOf(person.id), real: person.real_name, bot: person.is_bot }));
+  }
+
+  // -- messages -----------------------------------------------------------------------------------------------------
+
+  roots(channel) {
+    return sorted([...(this.messages.get(channel)?.values() ?? [])].filter(standsInChannel));
+  }
+
+  thread(channel, root) {
+    const inThread = (message) => message.ts === root || message.thread_ts === root;
+    return sorted([...(this.messages.get(channel)?.values() ?? [])].filter(inThread));
+  }
+
+  message(channel, ts) {
+    return this.messages.get(channel)?.get(ts);
+  }
+
+  put(channel, message) {
+    if (!this.messages.has(channel)) this.messages.set(channel, new Map());
+    const known = this.messages.get(channel);
+    const before = known.get(message.ts);
+    if (before && JSON.stringify(before) === JSON.stringify(message)) return;
+    known.set(message.ts, message);
+  }
+
+  remove(channel, ts) {
+    this.messages.get(channel)?.delete(ts);
+  }
+
+  async loadHistory(channel) {
+    const body = await this.api.call("conversations.history", { channel, limit: PAGE });
+    const oldest = body.messages.at(-1)?.ts ?? "0";
+    for (const message of this.roots(channel)) if (message.ts >= oldest && !message.whispered) this.remove(channel, message.ts);
+    for (const message of body.messages) this.put(channel, message);
+    this.older.set(channel, body.has_more ? (body.response_metadata?.next_cursor ?? null) : null);
+  }
+
+  async loadEarlier(channel) {
+    const cursor = this.older.get(channel);
+    if (!cursor) return;
+    this.older.set(channel, null);
+    const body = await this.api.call("conversations.history", { channel, limit: PAGE, cursor });
+    for (const message of body.messages) this.put(channel, message);
+    this.older.set(channel, body.has_more ? (body.response_metadata?.next_cursor ?? null) : null);
+    this.changed();
+  }
+
+  async loadThread(channel, ts) {
+    const found = await this.api.all("conversations.replies", "messages", { channel, ts, limit: 200 });
+    const there = new Set(found.map((message) => message.ts));
+    for (const message of this.thread(channel, ts)) {
+      if (!there.has(message.ts) && !message.whispered) this.remove(channel, message.ts);
+    }
+    for (const message of found) this.put(channel, message);
+    this.changed();
+  }
+}
+
+function standsInChannel(message) {
+  return !message.thread_ts || message.thread_ts === message.ts || message.subtype === "thread_broadcast";
+}
+
+function sorted(messages) {
+  return messages.sort((a, b) => (a.ts < b.ts ? -1 : 1));
+}

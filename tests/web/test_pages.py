@@ -1,0 +1,238 @@
+"""The page of a session, with the real record behind it and a real browser in front."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import ClientSession, web
+from playwright.async_api import Browser, expect
+
+from bot.web.links import ViewLinks
+from bot.web.pages import ViewPages, to_html
+from jobs import commands as c
+from jobs import frames as f
+from jobs.events import Place
+from jobs.store import Entry, Store
+from tests.browser import PATIENCE_MS, browsing, visit
+from tests.logs import GRACE, SID, Log, done
+from tests.slack.stories import STORIES, working
+
+SECRET = Place(client="slack", team="T1", channel="G1", thread="1.000001", private=True)
+PORT_OF_ANY = 0
+WORDS = (
+    "Tanks were counted with `//`, which rounds **down**.\n\n- rounded up\n\n```python\nmath.ceil(fuel / tank)\n```\n"
+)
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=1</script>'
+LINKS = "[one](javascript:document.title=1) [two](data:text/html,x) ![three](https://evil.test/x.png) [four](https://fine.test/)"
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@dataclass
+class Served:
+    """The page on a port of its own; `members` may look at private places."""
+
+    store: Store
+    now: float = field(default_factory=time.time)
+    members: set[str] = field(default_factory=set)
+    url: str = ""
+    kept: int = 0
+
+    @property
+    def links(self) -> ViewLinks:
+        return ViewLinks("secret", self.url, lambda: self.now)
+
+    async def may_view(self, place: Place, viewer: str) -> bool:
+        return viewer in self.members
+
+    async def keep(self, log: Log, entries: Sequence[Entry] = ()) -> None:
+        """Put what is new in the log, and more of its transcript, into the record."""
+        assert log.session is not None
+        fresh = log.events[self.kept :]
+        await self.store.append(SID, fresh, log.session, expected=self.kept, transcript=entries)
+        self.kept += len(fresh)
+
+    @property
+    def address(self) -> str:
+        return self.links.public(SID, self.now)
+
+
+@pytest.fixture
+async def served(store: Store) -> AsyncIterator[Served]:
+    found = Served(store)
+    app = web.Application()
+    pages = ViewPages(store, ViewLinks("secret", "", lambda: found.now), found.may_view)
+    app.add_routes(pages.routes)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", PORT_OF_ANY)
+    await site.start()
+    found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield found
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with browsing() as found:
+        yield found
+
+
+def said(text: str, turn: int = 1) -> Entry:
+    return Entry("", 1_000.0, turn, "text", {"text": text})
+
+
+def tool(number: int, title: str) -> Entry:
+    return Entry("", 1_000.0, 1, "tool", {"id": f"t{number}", "title": title})
+
+
+async def get(url: str) -> tuple[int, str]:
+    async with ClientSession() as http, http.get(url) as answer:
+        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert "unsafe" not in answer.headers["Content-Security-Policy"]
+        return answer.status, await answer.text()
+
+
+async def test_a_session_is_shown_with_its_people_words_steps_and_commits(served: Served, browser: Browser) -> None:
+    log = working().ask(2, GRACE, "and the README").end(commits=2).publish()
+    await served.keep(
+        log, [said(WORDS[:20]), tool(1, "Read"), said(WORDS[20:]), tool(1, "Read fuel.py"), tool(2, "Run")]
+    )
+    async with visit(browser, served.address) as page:
+        await expect(page.get_by_role("heading", level=1)).to_have_text("I will fix the rounding of tanks.")
+        await expect(page.get_by_role("list", name="People").get_by_role("listitem")).to_have_count(2)
+        pull = page.get_by_role("link", name="Pull request #7")
+        await expect(pull).to_have_attribute("href", "https://forge.test/acme/rocket/pull/7")
+        first = page.locator("article").first
+        await expect(first.locator(".who b")).to_have_text("Ada")
+        await expect(first.locator(".badge")).to_have_text("Done")
+        await expect(first.get_by_role("list", name="Plan").locator("li.completed")).to_have_text(
+            "Find the bugcompleted"
+        )
+        await expect(first.locator(".prose strong")).to_have_text("down")
+        await expect(first.locator(".prose pre")).to_have_text("math.ceil(fuel / tank)\n")
+        await first.locator("summary").click()
+        await expect(first.locator(".steps li")).to_have_text(["Read fuel.py", "Run"])
+        await expect(first.locator(".commits .subject")).to_have_text(["Change 1", "Change 2"])
+        await expect(page.locator("article").nth(1).locator(".who b")).to_have_text("Grace")
+
+
+async def test_the_page_follows_a_session_and_leaves_what_was_opened_open(served: Served, browser: Browser) -> None:
+    log = working()
+    await served.keep(log, [tool(n, f"Step {n}") for n in range(40)])
+    async with visit(browser, served.address, viewport={"width": 900, "height": 500}) as page:
+        await expect(page.locator(".badge")).to_have_text("Working")
+        await page.locator("summary").click()
+        await expect(page.locator("details")).not_to_have_attribute("open", "")
+        await served.keep(log.ask(2, GRACE, "and the README").end().publish(), [said(WORDS)])
+        await expect(page.get_by_role("link", name="Pull request #7")).to_be_visible()
+        await expect(page.locator("article").first.locator(".badge")).to_have_text("Done")
+        await expect(page.locator("article").first.locator(".prose li")).to_have_text("rounded up")
+        await expect(page.locator("article")).to_have_count(2)
+        await expect(page.locator("article").first.locator("details")).not_to_have_attribute("open", "")
+
+
+async def test_a_part_that_did_not_change_stays_the_same_element(served: Served, browser: Browser) -> None:
+    log = working().ask(2, GRACE, "and the README")
+    await served.keep(log)
+    async with visit(browser, served.address) as page:
+        second = await page.locator("article").nth(1).element_handle()
+        assert second is not None
+        await served.keep(log.hear(f.Step(n=9, at=0, kind="step", turn=1, title="Run it", tool="execute")))
+        await expect(page.locator("article").first.locator("details")).to_contain_text("Run it")
+        assert await second.evaluate("part => part.isConnected")
+
+
+async def test_words_of_strangers_are_only_words(served: Served, browser: Browser) -> None:
+    log = Log().ask(text=HOSTILE).boot().ready().work()
+    log.hear(f.Step(n=5, at=0, kind="step", turn=1, title=HOSTILE, tool="read"))
+    log.end(error=HOSTILE, outcome="failed")
+    await served.keep(log, [said(f"{HOSTILE}\n\n{LINKS}"), tool(1, HOSTILE)])
+    async with visit(browser, served.address) as page:
+        await expect(page.locator(".prompt")).to_have_text(HOSTILE)
+        await expect(page.locator(".steps li")).to_have_text(HOSTILE, use_inner_text=False)
+        await expect(page.locator(".note.bad")).to_have_text(HOSTILE)
+        await expect(page.locator(".prose")).to_contain_text(HOSTILE)
+        assert await page.locator("main img, main script, main iframe").count() == 0
+        addresses = await page.locator(".prose a[href]").evaluate_all("links => links.map(link => link.href)")
+        assert addresses == ["https://evil.test/x.png", "https://fine.test/"]  # an image is only a link
+        assert await page.title() != "1"
+
+
+async def test_a_page_whose_link_ran_out_says_so_and_stands_still(served: Served, browser: Browser) -> None:
+    await served.keep(working())
+    async with visit(browser, served.address) as page:
+        served.now += 60 * 86_400
+        await expect(page.locator("#trouble")).to_contain_text("Press View in the thread")
+        await expect(page.locator(".badge")).to_have_text("Working")
+
+
+@pytest.mark.parametrize("story", STORIES)
+async def test_every_story_has_a_page_and_a_fragment_of_it(served: Served, story: str) -> None:
+    await served.keep(STORIES[story])
+    status, page = await get(served.address)
+    assert status == 200
+    again, fragment = await get(served.address + "&fragment=1")
+    assert again == 200
+    assert fragment.startswith('<main id="session"')
+    assert fragment.strip() in page
+    assert "<link" not in fragment
+
+
+async def test_a_private_session_is_shown_to_members_only(served: Served) -> None:
+    await served.keep(Log(SECRET).ask())
+    assert (await get(served.address))[0] == 403
+    assert (await get(served.links.personal(SID, "U01ADA")))[0] == 403
+    served.members.add("U01ADA")
+    assert (await get(served.links.personal(SID, "U01ADA")))[0] == 200
+    assert (await get(served.links.personal(SID, "U02GRACE")))[0] == 403
+
+
+async def test_a_link_that_was_changed_or_is_too_old_is_refused_in_words(served: Served) -> None:
+    await served.keep(done())
+    status, page = await get(served.address[:-1] + "x")
+    assert status == 403
+    assert "Press View in the thread" in page
+    address = served.address
+    served.now += 60 * 86_400
+    assert (await get(address))[0] == 403
+
+
+async def test_a_session_that_is_not_there_is_said_to_be_missing(served: Served) -> None:
+    status, page = await get(served.links.public("snothing", served.now))
+    assert status == 404
+    assert "There is no such session" in page
+
+
+async def test_a_question_for_a_repository_is_shown_with_its_answer(served: Served) -> None:
+    log = Log().ask(repository=None)
+    await served.keep(log)
+    assert "Two fit." in (await get(served.address))[1]
+    await served.keep(log.do(c.ChooseRepository("acme/site", "main", GRACE)))
+    assert "chosen by Grace" in (await get(served.address))[1]
+
+
+@pytest.mark.parametrize("name", ["session.css", "session.js"])
+async def test_style_and_script_are_files_of_our_own(served: Served, name: str) -> None:
+    async with ClientSession() as http, http.get(f"{served.url}/view/static/{name}") as answer:
+        assert answer.status == 200
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    async with ClientSession() as http, http.get(f"{served.url}/view/static/../pages.py") as answer:
+        assert answer.status != 200
+
+
+@pytest.mark.parametrize(
+    ("words", "html"),
+    [
+        ("<b>x</b>", "&lt;b&gt;x&lt;/b&gt;"),
+        ("[x](javascript:alert(1))", "[x](javascript:alert(1))"),
+        ("[x](ftp://y)", "<a>x</a>"),
+        ("![x](https://y/z.png)", '!<a href="https://y/z.png"'),
+        ("[x](https://y)", 'target="_blank"'),
+    ],
+)
+def test_an_agents_markdown_is_harmless(words: str, html: str) -> None:
+    made = to_html(words)
+    assert html in made
+    assert "<img" not in made
