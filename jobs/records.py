@@ -70,14 +70,3 @@ class Image(NamedTuple):
     snapshot: str
     built_at: float
     bytes: int
-
-
-class ServerInfo(NamedTuple):
-    """What the server says of itself. `limit_bytes` 0: none. `keeps`: it writes every change to disk."""
-
-    engine: str
-    version: str
-    used_bytes: int
-    limit_bytes: int
-    policy: str
-    keeps: bool

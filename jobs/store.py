@@ -21,12 +21,12 @@ from jobs import archive as files
 from jobs import store_scripts as scripts
 from jobs.archive import Archived
 from jobs.events import Event, event_from_json
-from jobs.records import Conflict, Entry, Fence, Grant, Heard, Image, Link, Looked, ServerInfo, StaleLink
+from jobs.records import Conflict, Entry, Fence, Grant, Heard, Image, Link, Looked, StaleLink
 from jobs.session import Session, Status
 from jobs.store_scripts import ACTIVE, BELL, CLOSED, PREFIX, SLEEPING, UNSHOWN, key, keys
 
 __all__ = [
-    "Conflict", "Entry", "Fence", "Grant", "Heard", "Image", "Link", "Looked", "ServerInfo", "StaleLink", "Store",
+    "Conflict", "Entry", "Fence", "Grant", "Heard", "Image", "Link", "Looked", "StaleLink", "Store",
 ]  # fmt: skip
 
 GRANTS, IMAGES = f"{PREFIX}grants", f"{PREFIX}images"
@@ -63,21 +63,19 @@ class Store:
         await self._redis.aclose()
 
     async def ping(self) -> None:
-        """Raise if the server does not answer."""
-        await self._do("PING")
+        """Raise `OSError` if the server does not answer."""
+        await self._asked("PING")
 
-    async def info(self) -> ServerInfo:
-        """What the server says of itself."""
-        said: dict[str, Any] = await self._redis.info("everything")
-        engine = "valkey" if "valkey_version" in said else "redis"
-        return ServerInfo(
-            engine=engine,
-            version=str(said.get(f"{engine}_version", "0")),
-            used_bytes=int(said.get("used_memory", 0)),
-            limit_bytes=int(said.get("maxmemory", 0)),
-            policy=str(said.get("maxmemory_policy", "noeviction")),
-            keeps=bool(int(said.get("aof_enabled", 0))),
-        )
+    async def info(self) -> dict[str, str]:
+        """What the server says of itself, in its own words; `OSError` if it does not answer."""
+        said: dict[str, Any] = await self._asked("INFO", "everything")
+        return {name: str(value) for name, value in said.items()}
+
+    async def _asked(self, *command: str) -> Any:
+        try:
+            return await self._do(*command)
+        except redis.RedisError as trouble:
+            raise ConnectionError(str(trouble)) from trouble
 
     async def _do(self, *command: Any) -> Any:
         return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]

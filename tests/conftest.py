@@ -1,4 +1,4 @@
-"""What every test may ask for: one real Redis-compatible server for the whole run, emptied before each test that uses it."""
+"""What every test may ask for: one real Redis-compatible server for the whole run, emptied before each use."""
 
 import asyncio
 import subprocess
