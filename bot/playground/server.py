@@ -24,7 +24,6 @@ from bot.playground.workspace_routes import workspace_routes
 
 HOST = "127.0.0.1"
 HOSTS = (HOST, "localhost", "[::1]")
-BODY_BYTES = 64 << 20
 GRACE_SECONDS = 0.2
 REPOSITORY = "acme/rocket"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -65,7 +64,7 @@ async def playground(port: int, state: Path, webhook_url: str = "") -> AsyncIter
         forge = await Forge.open(state / "forge", webhook_url=webhook_url)
         stack.push_async_callback(forge.close)
         model = Model.open(state / "model")
-        app = web.Application(middlewares=[loopback_only], client_max_size=BODY_BYTES)
+        app = web.Application(middlewares=[loopback_only])
         app.add_routes([*workspace_routes(workspace), *forge_routes(forge), *model_routes(model)])
         app.add_routes(page_routes())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS)

@@ -22,7 +22,7 @@ from bot.playground.workspace_http import SignedHttp
 from bot.playground.workspace_journal import Entry, Journal
 from bot.playground.workspace_limits import Limits
 from bot.playground.workspace_manifest import MANIFEST, Manifest
-from bot.playground.workspace_records import Channel, Delivery, Edit, Message, Reaction, Record, Refusal
+from bot.playground.workspace_records import Channel, Delivery, Edit, Json, Message, Reaction, Record, Refusal
 from bot.playground.workspace_rich_text import rich_text
 from bot.playground.workspace_sockets import Sockets
 from bot.playground.workspace_state import State, kind_of
@@ -115,6 +115,11 @@ class Workspace:
         self.journal.write(kind_of(record), record.model_dump(mode="json", exclude_defaults=True))
         self.state.put(record)
 
+    def announce(self, kind: str, value: Json) -> None:
+        """Something that pages show, and that nothing else is made of."""
+        self.journal.write(kind, value)
+        self.state.fold(kind, value)
+
     def now_ts(self) -> str:
         """This moment, as Slack writes it."""
         return f"{self.clock():.6f}"
@@ -188,7 +193,7 @@ class Workspace:
         message = draft.model_copy(update={"ts": ts})
         self.whispers.append((reader, message))
         value = message.model_dump(mode="json", exclude_defaults=True)
-        self.journal.write("whisper", {"user": reader, "message": value})
+        self.announce("whisper", {"user": reader, "message": value})
         return message
 
     def edit(self, editor: str, channel: str, ts: str, **changes: object) -> Message:
@@ -217,8 +222,7 @@ class Workspace:
             self.tell(events.changed(self.state, after, before, self.now_ts()), found)
             return
         happened = events.deleted(self.state, before, self.now_ts())
-        self.journal.write("deleted", {"channel": found.id, "ts": ts, "root": before.root})
-        self.state.forget(found.id, ts)
+        self.announce("deleted", {"channel": found.id, "ts": ts, "root": before.root})
         self.tell(happened, found)
 
     def react(self, user: str, channel: str, ts: str, name: str, *, add: bool) -> None:

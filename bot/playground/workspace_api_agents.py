@@ -52,14 +52,14 @@ def _plain_status(asked: Asked) -> Json:
     status = asked.arguments.text("status")
     value: Json = {"channel": channel.id, "thread_ts": thread_ts, "status": status, "user": asked.me}
     value |= {"until": asked.workspace.clock() + STATUS_SECONDS} if status else {}
-    asked.workspace.journal.write("status", value)
+    asked.workspace.announce("status", value)
     return {}
 
 
 def _title(asked: Asked) -> Json:
     channel, thread_ts = asked.open_channel("channel_id"), asked.arguments.needed("thread_ts")
     value = {"channel": channel.id, "thread_ts": thread_ts, "title": asked.arguments.needed("title")}
-    asked.workspace.journal.write("title", value)
+    asked.workspace.announce("title", value)
     return {}
 
 
@@ -68,7 +68,7 @@ def _prompts(asked: Asked) -> Json:
     if not isinstance(prompts, list) or not 1 <= len(prompts) <= PROMPTS or not all(map(_is_prompt, prompts)):
         raise Refusal("invalid_arguments")
     value = {"channel": channel.id, "thread_ts": asked.arguments.text("thread_ts"), "prompts": prompts}
-    asked.workspace.journal.write("prompts", value | {"title": asked.arguments.text("title")})
+    asked.workspace.announce("prompts", value | {"title": asked.arguments.text("title")})
     return {}
 
 

@@ -96,7 +96,7 @@ def _metadata(asked: Asked) -> Json | None:
 def _clear_status(asked: Asked, posted: Message) -> None:
     """A status that the app set fades with its next message in the thread."""
     if asked.caller.is_app:
-        asked.workspace.journal.write("status", {"channel": posted.channel, "thread_ts": posted.root, "status": ""})
+        asked.workspace.announce("status", {"channel": posted.channel, "thread_ts": posted.root, "status": ""})
 
 
 def _shape(asked: Asked, message: Message, *, metadata: bool = False) -> Json:

@@ -24,7 +24,7 @@ def _update(asked: Asked) -> Json:
 
 
 def _shown(asked: Asked, user: str, view: Json) -> Json:
-    asked.workspace.journal.write("view", {"user": user, "view": view})
+    asked.workspace.announce("view", {"user": user, "view": view})
     return {"view": view}
 
 

@@ -65,30 +65,39 @@ class Arguments:
             return value
         if not value:
             return None
-        try:
-            found: object = json.loads(value)
-        except ValueError:
-            raise Refusal("invalid_blocks_format" if name == "blocks" else "invalid_arguments") from None
-        return found
+        return from_json(value.encode(), "invalid_blocks_format" if name == "blocks" else "invalid_arguments")
 
 
 async def arguments(request: web.Request) -> Arguments:
     """Everything that was sent with this request; what the body says wins over the address."""
-    values: Json = dict(request.query)
+    values: Json = {name: _clean(value) for name, value in request.query.items()}
     if request.content_type == "application/json":
         values |= await _json(request)
     elif request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        form = await request.post()
-        values |= {name: value for name, value in form.items() if isinstance(value, str)}
+        try:
+            form = await request.post()
+        except (LookupError, ValueError):
+            raise Refusal("invalid_form_data") from None
+        values |= {name: _clean(value) for name, value in form.items() if isinstance(value, str)}
     return Arguments(values)
 
 
-async def _json(request: web.Request) -> Json:
-    raw = await request.read()
+def from_json(raw: bytes, error: str = "invalid_json") -> object:
+    """JSON that can be kept and sent on; what cannot is refused with `error`."""
     try:
-        found = json.loads(raw or b"{}")
-    except ValueError:
-        raise Refusal("invalid_json") from None
+        found: object = json.loads(raw)
+        json.dumps(found, ensure_ascii=False).encode()  # no half characters
+    except (ValueError, RecursionError):
+        raise Refusal(error) from None
+    return found
+
+
+def _clean(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+async def _json(request: web.Request) -> Json:
+    found = from_json(await request.read() or b"{}")
     if not isinstance(found, dict):
         raise Refusal("json_not_object")
     return found

@@ -4,7 +4,6 @@
 send unasked. Answers have Slack's form: `ok`, or `error`.
 """
 
-import json
 import secrets
 
 from aiohttp import web
@@ -13,7 +12,7 @@ from bot.playground import workspace_agents as agents
 from bot.playground import workspace_people as people
 from bot.playground import workspace_shapes as shapes
 from bot.playground.workspace import Workspace
-from bot.playground.workspace_arguments import Arguments
+from bot.playground.workspace_arguments import Arguments, from_json
 from bot.playground.workspace_asked import caller_of
 from bot.playground.workspace_records import Account, Channel, Delivery, Json, Message, Refusal
 
@@ -37,6 +36,7 @@ class Page:
                 "people": rows,
                 "channels": [self._channel(channel) for channel in workspace.state.channels.values()],
                 "sessions": [shapes.session(session) for session in workspace.state.sessions.values()],
+                "statuses": [s for s in workspace.state.statuses.values() if s.get("until", 0.0) > workspace.clock()],
                 "cursor": workspace.journal.number,
             },
             headers={"Cache-Control": "no-store"},
@@ -178,10 +178,7 @@ async def _object(request: web.Request) -> Json:
     """The JSON object that was posted."""
     if request.content_type != "application/json":
         raise Refusal("json_only")
-    try:
-        found = json.loads(await request.read())
-    except ValueError:
-        raise Refusal("invalid_json") from None
+    found = from_json(await request.read())
     if not isinstance(found, dict):
         raise Refusal("json_not_object")
     return found

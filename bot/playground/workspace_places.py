@@ -124,4 +124,4 @@ def _leave(workspace: Workspace, channel: Channel, user: str) -> None:
     after = channel.model_copy(update={"members": tuple(m for m in channel.members if m != user)})
     workspace.tell(events.member(channel, user, False, workspace.now_ts()), channel)
     workspace.keep(after)
-    workspace.journal.write("left", {"channel": channel.id, "user": user})
+    workspace.announce("left", {"channel": channel.id, "user": user})

@@ -1,6 +1,7 @@
 """All addresses of the workspace, for the playground's application: Web API, sockets, files, and what a page needs."""
 
 from aiohttp import web
+from yarl import URL
 
 from bot.playground.workspace import Workspace
 from bot.playground.workspace_api import WebApi
@@ -24,6 +25,7 @@ def workspace_routes(workspace: Workspace) -> list[web.RouteDef]:
         web.post("/upload/v1/{file}", files.take),
         web.get("/files-pri/{team}-{file}/{name}", files.give),
         web.get("/files-pri/{team}-{file}/{download:download}/{name}", files.give),
+        web.get("/archives/{channel}/p{seconds:\\d{10}}{micros:\\d{6}}", _archives),
         web.get("/playground/bootstrap", page.bootstrap),
         web.get("/playground/live", Live(workspace).stream),
         web.post("/playground/press", page.press),
@@ -32,3 +34,10 @@ def workspace_routes(workspace: Workspace) -> list[web.RouteDef]:
         web.post("/playground/faults", page.set_faults),
         web.post("/playground/request-url", page.set_request_url),
     ]
+
+
+async def _archives(request: web.Request) -> web.StreamResponse:
+    """A permalink: the page, at that thread."""
+    found = request.match_info
+    thread = request.query.get("thread_ts", f"{found['seconds']}.{found['micros']}")
+    raise web.HTTPFound(URL("/").with_fragment(f"/{found['channel']}/{thread}"))

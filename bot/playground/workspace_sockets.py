@@ -120,8 +120,8 @@ class Sockets:
         awaited: asyncio.Future[Json | None] = asyncio.get_running_loop().create_future()
         socket.awaited[envelope_id] = awaited
         try:
-            await socket.ws.send_json(_envelope(attempt, envelope_id))
             async with asyncio.timeout(attempt.seconds):
+                await socket.ws.send_json(_envelope(attempt, envelope_id))
                 payload = await awaited
         except ConnectionError:
             self._gone(socket)

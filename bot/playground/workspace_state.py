@@ -41,6 +41,7 @@ class State:
         self.channels: dict[str, Channel] = {}
         self.files: dict[str, File] = {}
         self.sessions: dict[tuple[str, str], AgentSession] = {}
+        self.statuses: dict[tuple[str, str], Json] = {}
         self.pending: dict[str, Delivery] = {}
         self._messages: dict[str, dict[str, Message]] = {}
         self._threads: dict[tuple[str, str], dict[str, None]] = {}
@@ -54,6 +55,8 @@ class State:
             self.forget(value["channel"], value["ts"])
         elif kind == "settled":
             self.pending.pop(value["id"], None)
+        elif kind == "status":
+            self.statuses[value["channel"], value["thread_ts"]] = value
         elif kind in KINDS:
             self.put(KINDS[kind].model_validate(value))
 
