@@ -1,12 +1,13 @@
 """Legal logs to fold, for tests: stories told by commands, and any stories at all."""
 
+import contextlib
 import random
 from collections.abc import Callable, Iterator
 
 from jobs import commands as c
 from jobs import frames as f
 from jobs.events import Author, Event, Place, Prompt, StartKind
-from jobs.session import Rules, Session, fold
+from jobs.session import Rules, Session, Status, fold
 
 ADA = Author(id="U01ADA", name="Ada", email="ada@acme.test")
 GRACE = Author(id="U02GRACE", name="Grace", email="grace@acme.test")
@@ -88,14 +89,15 @@ def done() -> Log:
 
 
 def any_log(seed: int, length: int = 60) -> list[Event]:
-    """Some legal log: random commands in random order, the refused ones left out."""
+    """Some legal log: random commands, half of them what usually comes next, some given twice, the refused left out."""
     chance = random.Random(seed)
     log = Log().ask(repository=chance.choice(["acme/rocket", None]))
     for _ in range(length):
-        try:
-            log.do(chance.choice(_COMMANDS)(log, chance), after=chance.choice([0.1, 1, 30, 400]))
-        except c.Refused:
-            continue
+        usual = _USUAL.get(_session(log).status, _submit) if chance.random() < 0.5 else chance.choice(_COMMANDS)
+        command = usual(log, chance)
+        for _ in range(chance.choice([1, 1, 1, 2])):
+            with contextlib.suppress(c.Refused):
+                log.do(command, after=chance.choice(_LATER))
     return log.events
 
 
@@ -107,6 +109,11 @@ def halves(events: list[Event]) -> Iterator[tuple[list[Event], list[Event]]]:
 def _session(log: Log) -> Session:
     assert log.session is not None
     return log.session
+
+
+def _generation(log: Log, chance: random.Random) -> int:
+    """Mostly the newest one; the others are those of workers and boxes that are late."""
+    return max(0, _session(log).generation - chance.choice([0, 0, 0, 0, 1]))
 
 
 def _prompt(log: Log, chance: random.Random) -> str:
@@ -123,8 +130,13 @@ def _submit(log: Log, chance: random.Random) -> c.Command:
     return c.Submit(SID, PLACE, prompt, choice, "rehearsal")
 
 
+def _ready(log: Log, _chance: random.Random) -> c.Command:
+    ready = f.Ready(n=1, at=0, kind="ready", conversation="c", resumed=False, head=HEAD)
+    return c.Hear(_session(log).generation, (ready,))
+
+
 def _hear(log: Log, chance: random.Random) -> c.Command:
-    turn, tip = _session(log).turns, f"{chance.randint(1, 9):040x}"
+    turn, tip = max(0, _session(log).turns - chance.choice([0, 0, 0, 1])), f"{chance.randint(1, 9):040x}"
     frames: list[f.AnyFrame] = [
         f.Phase(n=1, at=0, kind="phase", phase=chance.choice(["agent_starting", "syncing", "agent_restarting"])),
         f.Ready(n=1, at=0, kind="ready", conversation="c", resumed=False, head=HEAD),
@@ -134,9 +146,10 @@ def _hear(log: Log, chance: random.Random) -> c.Command:
         f.Ended(n=1, at=0, kind="turn_ended", turn=turn, outcome="done", head=tip, pushed=chance.random() < 0.5),
         f.Unready(n=1, at=0, kind="unready", reason="the agent is missing"),
     ]  # fmt: skip
-    return c.Hear(_session(log).generation, (chance.choice(frames),))
+    return c.Hear(_generation(log, chance), tuple(chance.sample(frames, chance.choice([1, 1, 2]))))
 
 
+_LATER = [0.1, 1.0, 30.0] * 6 + [400.0] * 4 + [40 * 86_400.0]
 _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
     _submit,
     _hear,
@@ -148,12 +161,14 @@ _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
     lambda log, r: c.ChooseRepository("acme/rocket", "main", GRACE),
     lambda log, r: c.Stop(GRACE, r.choice([None, _prompt(log, r)])),
     lambda log, r: c.BeginStart(_session(log).generation),
-    lambda log, r: c.FinishStart(_session(log).generation, "b", r.choice(["cold", "snapshot"]), None, r.random() < 0.5),
-    lambda log, r: c.FailStart(_session(log).generation, "no space", r.choice([None, 1.0])),
-    lambda log, r: c.Attach(_session(log).generation, 1),
-    lambda log, r: c.BeginPark(_session(log).generation),
-    lambda log, r: c.FinishPark(_session(log).generation, "snap"),
-    lambda log, r: c.LoseBox(_session(log).generation, "out of memory"),
+    lambda log, r: c.FinishStart(_generation(log, r), "b", r.choice(["cold", "snapshot"]), None, r.random() < 0.5),
+    lambda log, r: c.FailStart(_generation(log, r), "no space", r.choice([None, 1.0])),
+    lambda log, r: c.Attach(_generation(log, r), 1),
+    lambda log, r: c.SeeModelRequest(_generation(log, r)),
+    lambda log, r: c.BeginPark(_generation(log, r)),
+    lambda log, r: c.FinishPark(_generation(log, r), r.choice([None, "snap"])),
+    lambda log, r: c.FailPark(_generation(log, r), "busy", r.choice([None, 2.0])),
+    lambda log, r: c.LoseBox(_generation(log, r), "out of memory"),
     lambda log, r: c.BeginPublish(),
     lambda log, r: c.FinishPublish(7, "https://forge.test/7", _session(log).head, True),
     lambda log, r: c.FailPublish(_session(log).head, "the forge is down", r.choice([None, 5.0])),
@@ -161,3 +176,13 @@ _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
     lambda log, r: c.ReviewPullRequest(7, "approved", "grace"),
     lambda log, r: c.Tick(),
 ]  # fmt: skip
+_USUAL: dict[Status, Callable[[Log, random.Random], c.Command]] = {
+    Status.ASKING: lambda log, r: c.ChooseRepository("acme/rocket", "main", GRACE),
+    Status.WAITING: lambda log, r: c.BeginStart(_session(log).generation),
+    Status.BOOTING: lambda log, r: c.FinishStart(_session(log).generation, "b", "image", "img", True),
+    Status.CONNECTING: lambda log, r: c.Attach(_session(log).generation, 1),
+    Status.PREPARING: _ready,
+    Status.WORKING: _hear,
+    Status.STOPPING: _hear,
+    Status.PARKING: lambda log, r: c.FinishPark(_session(log).generation, "snap"),
+}
