@@ -125,13 +125,19 @@ end
 
 local bytes = 0
 for i = words_first, words_last, 4 do
-  redis.call('XADD', transcript, 'MAXLEN', '~', ARGV[13], '*',
-    'at', ARGV[i], 'turn', ARGV[i + 1], 'kind', ARGV[i + 2], 'body', ARGV[i + 3])
+  redis.call('XADD', transcript, '*', 'at', ARGV[i], 'turn', ARGV[i + 1], 'kind', ARGV[i + 2], 'body', ARGV[i + 3])
   bytes = bytes + #ARGV[i + 3]
 end
-if bytes > 0 and redis.call('HINCRBY', link, 'bytes', bytes) > tonumber(ARGV[14]) then
-  redis.call('XTRIM', transcript, 'MAXLEN', math.floor(redis.call('XLEN', transcript) / 2))
-  redis.call('HSET', link, 'bytes', math.floor(tonumber(ARGV[14]) / 2))
+if bytes > 0 then
+  local total, entries = redis.call('HINCRBY', link, 'bytes', bytes), redis.call('XLEN', transcript)
+  while total > tonumber(ARGV[14]) or entries > tonumber(ARGV[13]) do
+    local oldest = redis.call('XRANGE', transcript, '-', '+', 'COUNT', 10)
+    if #oldest == 0 then break end
+    for _, entry in ipairs(oldest) do total = total - #entry[2][8] end
+    entries = entries - #oldest
+    redis.call('XTRIM', transcript, 'MAXLEN', entries)
+  end
+  redis.call('HSET', link, 'bytes', total)
 end
 for i = stamps_first, stamps_last, 2 do redis.call('HSETNX', stamps, ARGV[i], ARGV[i + 1]) end
 if grows then redis.call('PUBLISH', ARGV[15], sid) end
