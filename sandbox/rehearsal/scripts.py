@@ -80,8 +80,9 @@ class Environment(NamedTuple):
 
 
 class Deafen(NamedTuple):
-    """Heed nothing for a while, a cancel neither."""
+    """Say something and wait, and heed nothing meanwhile, a cancel neither."""
 
+    text: str
     seconds: float
 
 
@@ -221,8 +222,7 @@ def crash(asked: Asked) -> Script:
 
 def be_stubborn(asked: Asked) -> Script:
     """Hears no cancel for as many seconds as the prompt says."""
-    yield Say(f"I will not let you stop me for a while. {NO_MODEL}\n\n")
-    yield Deafen(_number(asked, 30, LONGEST_SECONDS))
+    yield Deafen(f"I will not let you stop me for a while. {NO_MODEL}\n\n", _number(asked, 30, LONGEST_SECONDS))
     yield Say("Now I listen again.")
 
 

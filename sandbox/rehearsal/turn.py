@@ -66,6 +66,7 @@ class Turn:
         self._stopped = threading.Event()
         self._deeds = self._messages = 0
         self._said = ""
+        self._deaf = False
 
     def stop(self) -> None:
         """End the turn soon. Called from another thread."""
@@ -94,13 +95,13 @@ class Turn:
         return done or Result()
 
     def _heed(self) -> None:
-        if self._stopped.is_set():
+        if self._stopped.is_set() and not self._deaf:
             raise Stopped
 
     def _pause(self, seconds: float) -> None:
         self._heed()
         if seconds and self._stopped.wait(seconds):
-            raise Stopped
+            self._heed()
 
     def _update(self, update: str, **fields: Any) -> None:
         self._client.update(self._conversation.id, {"sessionUpdate": update, **fields})
@@ -172,7 +173,10 @@ class Turn:
         return Result(True, ", ".join(sorted(os.environ)))
 
     def _deafen(self, act: Deafen) -> None:
+        self._deaf = True
+        self._say(Say(act.text))
         time.sleep(act.seconds)
+        self._deaf = False
 
     def _crash(self, act: Crash) -> None:
         print("rehearsal: ended in the middle of a turn, as asked", file=sys.stderr, flush=True)

@@ -54,10 +54,10 @@ async def deliver(git: Git, work: Work, within: Within) -> Delivered:
     try:
         commits = await within(_settle(git, work))
         pushed = await within(_push(git, work))
+    except asyncio.TimeoutError:  # first: it is an OSError in newer Pythons
+        error = "There was no time left to push the work. It is kept in the box, and the next turn pushes it."
     except (GitFailed, OSError) as failed:
         error = f"The work could not be pushed: {failed}. It is kept in the box, and the next turn pushes it."
-    except asyncio.TimeoutError:
-        error = "There was no time left to push the work. It is kept in the box, and the next turn pushes it."
     return Delivered(await git.head(), commits, pushed, error)
 
 

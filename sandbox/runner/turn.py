@@ -11,7 +11,7 @@ from sandbox.runner.git import Person
 
 CONTEXT_MARK = "<system-reminder>"  # agents and models know this as words that are not the person's
 DELIVERY_SECONDS = 600.0
-DELIVERY_AFTER_STOP_SECONDS = 4.0
+STOP_IN_ALL = 1.4  # times the seconds for a cancel: how long a stop may take with the delivery
 T = TypeVar("T")
 
 
@@ -45,7 +45,7 @@ class Turn:
         try:
             await asyncio.wait({task, stopped}, timeout=DELIVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not task.done() and self.stopped.is_set():
-                left = self._stopped_at + self.cancel_seconds + DELIVERY_AFTER_STOP_SECONDS - time.monotonic()
+                left = self._stopped_at + STOP_IN_ALL * self.cancel_seconds - time.monotonic()
                 await asyncio.wait({task}, timeout=max(left, 0.5))
             if not task.done():
                 raise asyncio.TimeoutError

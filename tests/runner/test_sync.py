@@ -1,0 +1,77 @@
+"""The tree is brought in step, or the box says why it cannot be."""
+
+from pathlib import Path
+
+from tests.runner.boxes import BRANCH, RunningBox, git
+from tests.runner.gateway import StandIn
+
+
+async def test_a_repository_that_is_not_there_makes_the_box_unready(box: RunningBox, gateway: StandIn):
+    await box.start(repository="acme/nothing")
+    reason = (await gateway.frame("unready"))["reason"]
+    assert reason.startswith("The repository acme/nothing could not be brought in step: ")
+    await gateway.prompt("fix the failing test")
+    assert (await gateway.frame("turn_ended"))["error"] == reason
+
+
+async def test_a_base_branch_that_is_not_there_makes_the_box_unready(box: RunningBox, gateway: StandIn):
+    await box.start(base_branch="nowhere")
+    assert "couldn't find remote ref refs/heads/nowhere" in (await gateway.frame("unready"))["reason"]
+
+
+async def test_a_forge_that_is_away_for_good_makes_the_box_unready(box: RunningBox, gateway: StandIn):
+    gateway.faults["git"] += [503] * 1000
+    await box.start(limits={"sync_seconds": 0.5})
+    assert "503" in (await gateway.frame("unready", seconds=5))["reason"]
+
+
+async def test_a_forge_that_is_away_for_a_while_is_waited_for(box: RunningBox, gateway: StandIn):
+    gateway.faults["git"] += [503, 503]
+    await box.start()
+    assert (await gateway.frame("ready"))["head"]
+
+
+async def test_the_next_box_takes_what_the_forge_has_of_the_branch(box: RunningBox, gateway: StandIn, bare: Path):
+    git(bare, "update-ref", f"refs/heads/{BRANCH}", "main~1")
+    await box.start()
+    assert (await gateway.frame("ready"))["head"] == git(bare, "rev-parse", "main~1")
+
+
+async def test_an_image_is_the_base_branch_checked_out(box: RunningBox, gateway: StandIn, bare: Path):
+    await box.start(mode="build", agent=None)
+    assert await box.ended() == 0
+    assert git(box.repo, "rev-parse", "HEAD") == git(bare, "rev-parse", "main")
+    assert git(box.repo, "status", "--porcelain") == ""
+    assert not gateway.attached
+
+
+async def test_a_box_on_an_image_fetches_only_the_difference(box: RunningBox, gateway: StandIn, bare: Path):
+    await box.start(mode="build", agent=None)
+    await box.ended()
+    tree = git(bare, "rev-parse", "main^{tree}")
+    who = {f"GIT_{role}_{what}": "x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    newer = git(bare, "commit-tree", tree, "-p", "main", "-m", "Newer", **who)
+    git(bare, "update-ref", "refs/heads/main", newer)
+    (box.repo / "README.md").write_text("changed by the image's set-up\n")
+    await box.start()
+    assert (await gateway.frame("ready"))["head"] == newer
+    assert (box.repo / "README.md").read_text() == "changed by the image's set-up\n"
+
+
+async def test_an_image_that_cannot_be_built_says_why(box: RunningBox, gateway: StandIn):
+    await box.start(mode="build", agent=None, repository="acme/nothing")
+    assert await box.ended() == 1
+    assert "the repository could not be cloned" in box.stderr.read_text()
+
+
+async def test_a_tree_that_was_left_in_the_middle_of_a_checkout_is_put_right(box: RunningBox, gateway: StandIn):
+    await box.start()
+    await gateway.frame("ready")
+    await box.kill()
+    (box.repo / ".git/shipmate-checkout").touch()
+    (box.repo / ".git/index.lock").touch()
+    (box.repo / "README.md").unlink()
+    gateway.frames.clear()
+    await box.start()
+    await gateway.frame("ready")
+    assert (box.repo / "README.md").exists()
