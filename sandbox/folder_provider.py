@@ -47,8 +47,12 @@ class Process(Protocol):
         """Whether all have ended, within `seconds`."""
         ...
 
-    def signal(self, number: int) -> None:
-        """Send a signal: SIGTERM to the runner, SIGKILL to everything."""
+    def ask_to_end(self, seconds: float) -> None:
+        """Tell the runner to end, and wait for it for so long."""
+        ...
+
+    def kill(self) -> None:
+        """End all at once."""
         ...
 
     def members(self) -> list[int]:
@@ -196,8 +200,7 @@ class FolderProvider(ABC):
         if grace > 0:
             with self._process(folder) as process:
                 if process is not None:
-                    process.signal(signal.SIGTERM)
-                    process.gone(grace)
+                    process.ask_to_end(grace)
         self._kill(folder)
 
     def _await_process(self, folder: BoxFolder) -> None:
@@ -210,7 +213,7 @@ class FolderProvider(ABC):
         with self._process(folder) as process:
             if process is None:
                 return
-            process.signal(signal.SIGKILL)
+            process.kill()
             if not process.gone(DEATH_SECONDS):
                 raise Unreachable(f"box {folder.name} does not end")
 

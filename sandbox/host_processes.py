@@ -41,8 +41,20 @@ class Pid1:
         poll.register(self._fd, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
-    def signal(self, number: int) -> None:
-        """Send a signal to it."""
+    def ask_to_end(self, seconds: float) -> None:
+        """Tell it to end, once it listens (the kernel drops what a first process does not), and wait for it."""
+        end = time.monotonic() + seconds
+        while not _catches(self.pid, signal.SIGTERM) and time.monotonic() < end:
+            if self.gone(LOOK_SECONDS):
+                return
+        self._send(signal.SIGTERM)
+        self.gone(max(0.0, end - time.monotonic()))
+
+    def kill(self) -> None:
+        """End it, and with it the whole box."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._fd, number)
 
@@ -74,14 +86,15 @@ def command_name(pid: int) -> str:
 
 def stop(members: Callable[[], Iterable[int]]) -> None:
     """Stop all of them until nothing new appears and nothing moves; TimeoutError if they do not hold still."""
-    end = time.monotonic() + STOP_SECONDS
+    end, told = time.monotonic() + STOP_SECONDS, set[int]()
     while True:
-        moving = [pid for pid in members() if not _still(pid)]
+        moving = [pid for pid in members() if pid not in told or not _still(pid)]
         if not moving:
             return
         if time.monotonic() > end:
             raise TimeoutError("the box's processes do not stop")
         send(moving, signal.SIGSTOP)
+        told.update(moving)
         time.sleep(LOOK_SECONDS / 4)
 
 
@@ -90,6 +103,31 @@ def send(pids: Iterable[int], number: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for this signal."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return True
+    caught = next(line for line in lines if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
+def with_home(home: Path) -> list[int]:
+    """Every process of ours whose HOME is this folder (Linux; elsewhere none is found)."""
+    wanted = b"HOME=" + os.fsencode(home)
+    return (
+        [pid for pid in every_process() if wanted in _environment(pid)] if Path("/proc/self/environ").exists() else []
+    )
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def _still(pid: int) -> bool:

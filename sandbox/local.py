@@ -37,18 +37,19 @@ class LocalProvider(FolderProvider):
 
     def _prepare(self) -> None:
         if not sys.platform.startswith("linux"):
-            raise Permanent(probe.probe().reason)
+            found = probe.probe()
+            raise Permanent(f"{found.reason} {found.remedy}")
         super()._prepare()
+        self._shared = runtime.ready(self._root / "runtime")
 
     def _start(self, folder: BoxFolder, lock: int, spec: BoxSpec, chain: tuple[str, ...]) -> None:
         self._open_gateway()
-        shared = runtime.ready(self._root / "runtime")
         heard, info = os.pipe()
         try:
             with contextlib.ExitStack() as opened:
                 opened.callback(os.close, info)
-                fds = _descriptors(opened, folder, lock, info, Path(shared.path("seccomp.bpf")))
-                argv = bubblewrap.argv(self._plan(folder, spec.limits, chain, shared, fds))
+                fds = _descriptors(opened, folder, lock, info, Path(self._shared.path("seccomp.bpf")))
+                argv = bubblewrap.argv(self._plan(folder, spec.limits, chain, fds))
                 spawning.spawn(argv, spec.greeting, folder.log, fds.all(), self._owner)
             self._await_start(folder, heard, spec.limits)
         except OSError as failed:
@@ -67,14 +68,9 @@ class LocalProvider(FolderProvider):
                     self._gateway.chmod(0o750)
 
     def _plan(
-        self,
-        folder: BoxFolder,
-        limits: Limits,
-        chain: tuple[str, ...],
-        shared: runtime.Runtime,
-        fds: bubblewrap.Descriptors,
+        self, folder: BoxFolder, limits: Limits, chain: tuple[str, ...], fds: bubblewrap.Descriptors
     ) -> bubblewrap.Plan:
-        merged = folder.path / "merged"
+        shared, merged = self._shared, folder.path / "merged"
         if not shared.mounts_overlays:
             self._owner.folder(merged, 0o700)
         return bubblewrap.Plan(

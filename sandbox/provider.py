@@ -174,3 +174,7 @@ class ProviderFixture(Protocol):
     def greeting(self) -> bytes:
         """A greeting that makes the runner idle: no gateway is dialled, only `exec` is served."""
         ...
+
+    def maker(self, name: str) -> tuple[str, ...]:
+        """A command that makes a box of this name, with the same greeting, and then dies without warning."""
+        ...

@@ -80,6 +80,10 @@ class UnisolatedProvider(FolderProvider):
         alive = "child-pid" in said and "exit-code" not in said and folder.locked()
         yield Tree(said["child-pid"], folder) if alive else None
 
+    def _kill(self, folder: BoxFolder) -> None:
+        super()._kill(folder)
+        host_processes.send(host_processes.with_home(folder.upper / "work/home"), signal.SIGKILL)
+
 
 class Tree:
     """A runner without walls and everything below it. It lives as long as it holds its box's lock."""
@@ -96,9 +100,14 @@ class Tree:
             time.sleep(host_processes.LOOK_SECONDS)
         return True
 
-    def signal(self, number: int) -> None:
-        """SIGKILL ends everything; any other is for the runner."""
-        host_processes.send(self.members() if number == signal.SIGKILL else [self._pid], number)
+    def ask_to_end(self, seconds: float) -> None:
+        """Tell the runner to end, and wait for it for so long."""
+        host_processes.send([self._pid], signal.SIGTERM)
+        self.gone(seconds)
+
+    def kill(self) -> None:
+        """End the runner and everything below it."""
+        host_processes.send(self.members(), signal.SIGKILL)
 
     def members(self) -> list[int]:
         """The runner and its descendants."""
