@@ -95,7 +95,7 @@ async def answering(url: str, seconds: float) -> None:
             await asyncio.sleep(LOOK_SECONDS)
     finally:
         await store.close()
-    raise TimeoutError(f"no Redis-compatible server answered in {seconds:.0f} s: {str(trouble or '') or 'no answer'}")
+    raise TimeoutError(f"no Redis-compatible server answered in {seconds:g} s: {str(trouble or '') or 'no answer'}")
 
 
 def _choose(folder: Path, search_path: str) -> Engine:

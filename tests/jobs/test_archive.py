@@ -1,0 +1,119 @@
+import gzip
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from jobs import archive as files
+from jobs import commands as c
+from jobs.inbox import Inbox
+from jobs.records import Conflict, Heard
+from jobs.session import Rules, Status
+from jobs.store import Store
+from tests.jobs.logged import put, words
+from tests.logs import ADA, SID, Log
+
+RULES = Rules()
+
+
+def closed() -> Log:
+    """A session that could not be started and was forgotten."""
+    log = Log().ask().do(c.BeginStart(0)).do(c.FailStart(1, "no space", None))
+    return log.do(c.Tick(), after=RULES.close_seconds + 1)
+
+
+async def keep(store: Store, log: Log) -> None:
+    """Put all that a session can have into the record."""
+    await store.begin_epoch(SID, 1)
+    await put(store, log, heard=Heard(1, 0, 4), transcript=words("hello", "wörld"), stamps={"link": 1.5})
+    await store.save_post(SID, "card:1", '{"ts": "1.2"}')
+
+
+async def keys(redis_url: str) -> list[str]:
+    async with redis.asyncio.from_url(redis_url, decode_responses=True) as client:
+        return sorted([key async for key in client.scan_iter("*")])
+
+
+async def test_an_archived_session_takes_no_memory_and_is_read_back_whole(
+    store: Store, redis_url: str, archive: Path
+) -> None:
+    log = closed()
+    await keep(store, log)
+    transcript = await store.transcript(SID)
+    assert await store.archive(SID)
+    assert await keys(redis_url) == []
+    assert [path.name for path in archive.iterdir()] == [f"{SID}.json.gz"]
+    assert await store.all_sessions() == []
+    assert await store.transcript(SID) == transcript
+    assert await store.load(SID) == log.session
+    assert await store.events(SID) == log.events
+    assert await store.posts(SID) == {"card:1": '{"ts": "1.2"}'}
+    assert await store.stamps(SID) == {"link": 1.5}
+    assert await store.link(SID, 1) == (1, 4)
+    assert await store.closed(1e12) == [SID]
+
+
+@pytest.mark.parametrize("read", ["load", "events", "transcript", "posts", "stamps"])
+async def test_whatever_is_read_first_brings_the_session_back(store: Store, read: str) -> None:
+    await keep(store, closed())
+    await store.archive(SID)
+    assert await getattr(store, read)(SID)
+
+
+async def test_a_reply_after_years_goes_on_in_the_same_session(store: Store, inbox: Inbox) -> None:
+    await keep(store, closed())
+    await store.archive(SID)
+    log = closed().ask(2)
+    prompt = log.events[-1].prompt  # type: ignore[union-attr]
+    session = await inbox.handle(SID, c.Submit(SID, log.place, prompt, c.Choice("acme/rocket", "main"), "rehearsal"))
+    assert (session.status, session.seen) == (Status.WAITING, ("T1:C1:1.000001", "T1:C1:1.000002"))
+    assert len(await store.events(SID)) == len(log.events)
+    assert await store.active() == [SID]
+
+
+async def test_who_holds_a_session_that_is_archived_meanwhile_is_told_to_look_again(store: Store) -> None:
+    log = closed()
+    await keep(store, log)
+    await store.archive(SID)
+    log.ask(2)
+    assert log.session is not None
+    with pytest.raises(Conflict):
+        await store.append(SID, log.events[-1:], log.session, expected=len(log.events) - 1)
+    await put(store, log)
+    assert await store.events(SID) == log.events
+
+
+async def test_only_closed_sessions_are_archived(store: Store, redis_url: str, archive: Path) -> None:
+    await put(store, Log().ask())
+    before = await keys(redis_url)
+    assert not await store.archive(SID)
+    assert not await store.archive("s0")
+    assert await keys(redis_url) == before
+    assert not archive.exists()
+
+
+async def test_a_session_that_was_brought_back_can_be_archived_again(store: Store, redis_url: str) -> None:
+    await keep(store, closed())
+    for _ in range(2):
+        assert await store.archive(SID)
+        await store.load(SID)
+    await put(store, (log := closed().ask(2).do(c.Stop(ADA)).do(c.Tick(), after=1e8)))
+    assert await store.archive(SID)
+    assert await keys(redis_url) == []
+    assert await store.events(SID) == log.events
+
+
+async def test_a_broken_file_is_told_and_not_taken_for_nothing(store: Store, archive: Path) -> None:
+    await keep(store, closed())
+    await store.archive(SID)
+    (archive / f"{SID}.json.gz").write_bytes(gzip.compress(b'{"session": 7}'))
+    with pytest.raises(ValueError, match="session"):
+        await store.load(SID)
+
+
+@pytest.mark.parametrize("name", ["../secret", "a/b", "", ".", "..", "x" * 65, "s\0", "s\n"])
+async def test_nobody_reads_another_file_by_a_clever_name(store: Store, archive: Path, name: str) -> None:
+    archive.mkdir()
+    (archive.parent / "secret.json.gz").write_bytes(gzip.compress(b"{}"))
+    assert not files.has(archive, name)
+    assert await store.load(name) is None
