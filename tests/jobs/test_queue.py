@@ -1,0 +1,113 @@
+"""The way in to the queues: the same thing is asked for once, and only ids go in."""
+
+import json
+import zlib
+
+import pytest
+import redis
+import rq
+from rq.job import Job
+from rq.registry import StartedJobRegistry
+from rq.serializers import JSONSerializer
+
+from jobs.queue import FORGET_FAILED_SECONDS, QUEUES, Queue, open_queue
+from jobs.session import Operation
+
+SID = "s0123456789abcdef"
+
+
+@pytest.fixture
+async def queue(redis_url: str) -> Queue:
+    return Queue(redis_url)
+
+
+@pytest.fixture
+def client(redis_url: str) -> redis.Redis:
+    return redis.Redis.from_url(redis_url)
+
+
+def jobs_in(client: redis.Redis, name: str) -> list[Job]:
+    return open_queue(name, client).jobs
+
+
+@pytest.mark.parametrize(
+    ("kind", "queue_name", "function", "limit"),
+    [
+        ("start", "boxes", "jobs.operations.start", 120),
+        ("park", "boxes", "jobs.operations.park", 120),
+        ("publish", "publish", "jobs.publish.publish", 120),
+    ],
+)
+async def test_an_operation_goes_to_its_queue_with_the_id_alone(
+    queue: Queue, client: redis.Redis, kind: str, queue_name: str, function: str, limit: int
+) -> None:
+    await queue.enqueue(SID, Operation(kind, 3, 1))  # type: ignore[arg-type]
+    (job,) = jobs_in(client, queue_name)
+    assert job.id == f"{SID}-3-{kind}-1"
+    assert (job.func_name, job.args, job.kwargs, job.timeout) == (function, [SID], {}, limit)
+    assert (job.result_ttl, job.failure_ttl) == (0, FORGET_FAILED_SECONDS)
+    assert await queue.depth() == {name: int(name == queue_name) for name in QUEUES}
+
+
+async def test_a_job_is_json_and_never_a_pickle(queue: Queue, client: redis.Redis) -> None:
+    await queue.enqueue(SID, Operation("start", 0, 0))
+    data = client.hget(f"rq:job:{SID}-0-start-0", "data")
+    assert isinstance(data, bytes)
+    assert json.loads(zlib.decompress(data)) == ["jobs.operations.start", None, [SID], {}]
+
+
+async def test_the_functions_of_all_jobs_are_there(queue: Queue, client: redis.Redis) -> None:
+    for kind in ("start", "park", "publish"):
+        await queue.enqueue(SID, Operation(kind, 0, 0))  # type: ignore[arg-type]
+    await queue.enqueue_build("acme/rocket", 7)
+    assert all(callable(job.func) for name in QUEUES for job in jobs_in(client, name))
+
+
+async def test_asking_again_while_it_waits_is_asking_once(queue: Queue) -> None:
+    for _ in range(3):
+        await queue.enqueue(SID, Operation("start", 0, 0))
+    await queue.enqueue(SID, Operation("start", 0, 1))
+    await queue.enqueue(SID, Operation("start", 1, 0))
+    assert (await queue.depth())["boxes"] == 3
+
+
+async def test_a_build_is_asked_for_once_in_each_slot(queue: Queue, client: redis.Redis) -> None:
+    for slot in (7, 7, 8):
+        await queue.enqueue_build("acme/rocket", slot)
+    await queue.enqueue_build("acme/site", 7)
+    assert [job.args for job in jobs_in(client, "images")] == [["acme/rocket"], ["acme/rocket"], ["acme/site"]]
+    assert QUEUES["images"].limit == 660
+
+
+async def test_a_job_whose_worker_was_killed_is_given_up_and_can_be_asked_for_again(
+    queue: Queue, client: redis.Redis
+) -> None:
+    await queue.enqueue(SID, Operation("start", 0, 0))
+    job = take(client, "boxes")
+    registry = StartedJobRegistry("boxes", connection=client, serializer=JSONSerializer)
+    await queue.clean()
+    assert registry.get_job_ids(cleanup=False) == [job.id], "it may still be running"
+    client.zadd(registry.key, dict.fromkeys(client.zrange(registry.key, 0, -1), 1))  # its time is over
+    await queue.clean()
+    assert registry.get_job_ids(cleanup=False) == []
+    assert 0 < client.ttl(job.key) <= FORGET_FAILED_SECONDS
+    client.delete(job.key)  # as time will
+    await queue.enqueue(SID, Operation("start", 0, 0))
+    assert (await queue.depth())["boxes"] == 1
+
+
+def take(client: redis.Redis, name: str) -> Job:
+    """Take a job as a worker does that is killed right afterwards."""
+    taken = open_queue(name, client)
+    worker = rq.Worker([taken], connection=client, serializer=JSONSerializer)
+    found = rq.Queue.dequeue_any([taken], None, client, serializer=JSONSerializer)
+    assert found is not None
+    worker.prepare_execution(found[0])
+    worker.prepare_job_execution(found[0], remove_from_intermediate_queue=True)
+    return found[0]
+
+
+async def test_without_redis_asking_raises(queue: Queue) -> None:
+    nobody = Queue("unix:///nowhere/redis.sock")
+    with pytest.raises(redis.ConnectionError):
+        await nobody.enqueue(SID, Operation("start", 0, 0))
