@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -17,10 +17,12 @@ from bot.gateway import sockets
 from bot.gateway.access import Access
 from bot.gateway.aside import Aside
 from bot.gateway.bells import Bells
+from bot.gateway.git import GitGateway
 from bot.gateway.link import Link
 from bot.gateway.model import ModelProxy, Upstream
 from bot.settings import BotSettings
-from jobs.commands import Refused, SeeModelRequest
+from jobs.commands import SeeModelRequest
+from jobs.events import Author
 from jobs.github import Forge
 from jobs.inbox import Inbox
 from jobs.records import Grant
@@ -37,14 +39,15 @@ class Gateway:
         self, settings: BotSettings, store: Store, inbox: Inbox, forge: Forge, clock: Callable[[], float]
     ) -> None:
         self._folder = settings.jobs.gateway_dir
-        self._store, self._inbox, self._clock = store, inbox, clock
+        self._store, self._inbox = store, inbox
         self._aside = Aside()
         self._bells = Bells(store.bells)
         access = Access(store.granted)
-        self._link = Link(store, inbox, access, self._bells, self._aside, settings.jobs.rules, clock)
+        self._link = Link(store, inbox, access, self._bells, settings.jobs.rules)
         self._model = ModelProxy(_upstreams(settings), self._asked_model)
+        git = GitGateway(settings.jobs, forge.token, self._participants)
         self._app = web.Application(middlewares=[access.check])
-        self._app.add_routes([*self._link.routes, *self._model.routes])
+        self._app.add_routes([*self._link.routes, *self._model.routes, *git.routes])
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
@@ -78,14 +81,13 @@ class Gateway:
         await self._aside.close()
         await self._model.close()
 
-    def _asked_model(self, grant: Grant) -> None:
-        self._aside.do("the model's first request", self._note_model_request(grant, self._clock()))
+    async def _participants(self, sid: str) -> Sequence[Author]:
+        session = await self._store.load(sid)
+        return session.participants if session is not None else ()
 
-    async def _note_model_request(self, grant: Grant, at: float) -> None:
-        with contextlib.suppress(Refused):
-            session = await self._inbox.handle(grant.session, SeeModelRequest(grant.generation))
-            if session.turn is not None and session.generation == grant.generation:
-                await self._store.stamp(grant.session, "model_request", at)
+    def _asked_model(self, grant: Grant) -> None:
+        noted = self._inbox.handle(grant.session, SeeModelRequest(grant.generation))
+        self._aside.do("note that the model was asked", noted)
 
 
 def _upstreams(settings: BotSettings) -> dict[str, Upstream]:
