@@ -21,7 +21,7 @@ from bot.gateway.backend import HostGit, TooMuch, feed
 from bot.gateway.declined import Declined
 from bot.gateway.git_body import CHUNK, unpacked
 from bot.gateway.mirrors import Mirrors
-from bot.gateway.quarantine import PACK_BYTES
+from bot.gateway.push_rules import USUAL, Limits
 from bot.gateway.receive import People, Receiver
 from bot.gateway.upstream import Upstream
 from jobs.settings import JobSettings
@@ -42,7 +42,6 @@ CAPABILITIES = (
 )
 NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
 WANTS_BYTES = 64 << 20
-BODY_BYTES = 2 * PACK_BYTES  # a pack up to twice too large is still heard to its end, and then refused in words
 REQUEST_SECONDS = 1_200.0
 AT_ONCE = 8  # requests of one box
 Handler = Callable[[web.Request, Grant], Awaitable[web.StreamResponse]]
@@ -51,12 +50,20 @@ Handler = Callable[[web.Request, Grant], Awaitable[web.StreamResponse]]
 class GitGateway:
     """`token` mints the credential for a repository, `people` tells who takes part in a session."""
 
-    def __init__(self, settings: JobSettings, token: Callable[[str], Awaitable[str]], people: People) -> None:
+    def __init__(
+        self,
+        settings: JobSettings,
+        token: Callable[[str], Awaitable[str]],
+        people: People,
+        limits: Limits = USUAL,
+    ) -> None:
         folder = settings.data_dir / "git"
         self._git = HostGit(folder, settings.search_path)
         upstream = Upstream(settings.github_url, token)
         self._mirrors = Mirrors(folder / "mirrors", self._git, upstream)
-        self._receiver = Receiver(self._git, self._mirrors, upstream, folder / "quarantine", people)
+        self._receiver = Receiver(self._git, self._mirrors, upstream, folder / "quarantine", people, limits)
+        # A pack up to twice too large is still heard to its end, and then refused in words.
+        self._most_bytes = 2 * limits.pack
         self._busy: Counter[str] = Counter()
 
     @property
@@ -152,7 +159,7 @@ class GitGateway:
         """A push."""
         _admit(request, grant, RECEIVE)
         content_type = f"application/x-{RECEIVE}-result"
-        pieces = unpacked(request, BODY_BYTES)
+        pieces = unpacked(request, self._most_bytes)
         try:
             asked = await _asked(pieces)
         except pktline.Malformed as wrong:

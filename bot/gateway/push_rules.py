@@ -10,11 +10,20 @@ from typing import NamedTuple
 from bot.gateway.pktline import NOTHING, Command
 
 WORKFLOWS = ".github/workflows"
-BLOB_BYTES = 50 << 20
 SHOWN = 3
 
 NOT_FORWARD = "not a fast-forward: the branch may only move forward; fetch it and merge first"
 NOT_A_COMMIT = "a branch may only be at a commit"
+
+
+class Limits(NamedTuple):
+    """How much one push may bring, in bytes: a file, and all of it as it is sent."""
+
+    file: int = 50 << 20
+    pack: int = 500 << 20
+
+
+USUAL = Limits()
 
 
 class NewCommit(NamedTuple):
@@ -64,7 +73,7 @@ def of_workflows(tip: Mapping[str, str], grown_from: Sequence[Mapping[str, str]]
     return f"files under {WORKFLOWS}/ may not be changed from here: {_some(changed)}" if changed else None
 
 
-def of_size(objects: Iterable[NewObject], most: int = BLOB_BYTES) -> str | None:
+def of_size(objects: Iterable[NewObject], most: int) -> str | None:
     """No file is too large."""
     large = [f"{each.path or 'a file'} ({each.bytes / (1 << 20):.0f} MB)" for each in objects if each.bytes > most]
     return f"files above {most >> 20} MB are not pushed: {_some(large)}" if large else None

@@ -16,7 +16,6 @@ from bot.gateway.backend import HostGit, Ran, TooMuch
 from bot.gateway.push_rules import WORKFLOWS, NewCommit, NewObject
 from bot.gateway.upstream import essence
 
-PACK_BYTES = 500 << 20
 INDEX_SECONDS, LOOK_SECONDS, SEND_SECONDS = 600.0, 120.0, 300.0
 ABANDONED_SECONDS = 7_200.0
 SOURCES_MOST = 100
@@ -37,10 +36,10 @@ class Quarantine:
         (objects / "info" / "alternates").write_text(f"{mirror / 'objects'}\n")
         self._env = {"GIT_DIR": str(mirror), "GIT_OBJECT_DIRECTORY": str(objects)}
 
-    async def take(self, pack: AsyncIterator[bytes]) -> None:
-        """Index the pack, strictly. Raises Rejected, in git's words."""
+    async def take(self, pack: AsyncIterator[bytes], most: int) -> None:
+        """Index the pack, strictly, if it has at most so many bytes. Raises Rejected, in git's words."""
         ran = await self._git.run(
-            "index-pack", "--stdin", "--strict", "--fix-thin", "--threads=2", f"--max-input-size={PACK_BYTES}",
+            "index-pack", "--stdin", "--strict", "--fix-thin", "--threads=2", f"--max-input-size={most}",
             stdin=pack, env=self._env, seconds=INDEX_SECONDS, limited=True,
         )  # fmt: skip
         if ran.code:

@@ -16,6 +16,7 @@ from bot.gateway.backend import HostGit, Ran
 from bot.gateway.declined import Declined
 from bot.gateway.mirrors import Mirrors
 from bot.gateway.pktline import Asked, Command
+from bot.gateway.push_rules import Limits
 from bot.gateway.quarantine import Quarantine, Rejected, quarantine, sweep
 from bot.gateway.upstream import Upstream, meaning, told
 from jobs.events import Author
@@ -41,8 +42,11 @@ class Outcome(NamedTuple):
 class Receiver:
     """Takes pushes. `people` tells who takes part in a session; `folder` is for quarantines."""
 
-    def __init__(self, git: HostGit, mirrors: Mirrors, upstream: Upstream, folder: Path, people: People) -> None:
+    def __init__(
+        self, git: HostGit, mirrors: Mirrors, upstream: Upstream, folder: Path, people: People, limits: Limits
+    ) -> None:
         self._git, self._mirrors, self._upstream, self._folder, self._people = git, mirrors, upstream, folder, people
+        self._limits = limits
         self._room = asyncio.Semaphore(PUSHES_MOST)
         self._one_of_a_box: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         sweep(folder)
@@ -72,7 +76,7 @@ class Receiver:
         self, grant: Grant, command: Command, mirror: Path, kept: Quarantine, pack: AsyncIterator[bytes]
     ) -> Outcome:
         try:
-            await kept.take(pack)
+            await kept.take(pack, self._limits.pack)
         except Rejected as rejected:
             return Outcome({command.ref: str(rejected)}, unpacked=str(rejected))
         except TimeoutError:
@@ -102,7 +106,7 @@ class Receiver:
         return (
             push_rules.of_people(commits, {person.email for person in people})
             or push_rules.of_workflows(tip, grown_from)
-            or push_rules.of_size(objects)
+            or push_rules.of_size(objects, self._limits.file)
         )
 
     async def _sent(self, grant: Grant, command: Command, kept: Quarantine) -> Outcome:

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from bot.gateway.access import GRANT
 from bot.gateway.git import GitGateway
+from bot.gateway.push_rules import USUAL, Limits
 from bot.playground.forge import Forge
 from bot.playground.forge_routes import forge_routes
 from jobs.events import Author
@@ -104,7 +105,7 @@ class World:
     async def _people(self, session: str) -> list[Author]:
         return self.people if session == SID else []
 
-    async def gateway(self, github_url: str | None = None, grant: Grant | None = None) -> str:
+    async def gateway(self, github_url: str | None = None, grant: Grant | None = None, limits: Limits = USUAL) -> str:
         """One more gateway process, as far as git can tell: its own state in memory, the same folder."""
         settings = JobSettings.from_env(
             {
@@ -120,11 +121,11 @@ class World:
             return await handler(request)
 
         app = web.Application(middlewares=[granted])
-        app.add_routes(GitGateway(settings, self._token, self._people).routes)
+        app.add_routes(GitGateway(settings, self._token, self._people, limits).routes)
         return await self.listening(app, auto_decompress=False, handler_cancellation=True)
 
     async def listening(self, app: web.Application, **options: bool) -> str:
-        runner = web.AppRunner(app, **options)  # type: ignore[arg-type]
+        runner = web.AppRunner(app, shutdown_timeout=1.0, **options)  # type: ignore[arg-type]
         self.runners.append(runner)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -152,7 +153,7 @@ class World:
         return await self.forge.bare(repository).branches()
 
     def left_in_quarantine(self) -> list[Path]:
-        return list((self.data / "git" / "quarantine").iterdir())
+        return list((self.data / "git" / "quarantine").glob("*"))
 
 
 @pytest.fixture
@@ -175,15 +176,14 @@ async def box(world: World) -> Box:
 
 
 def working_on(world: World) -> list[str]:
-    """The command lines of all processes that have to do with this world's folder for data."""
+    """The command lines of all processes that a gateway of this world has started."""
     lines = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if (folder / "cwd").readlink().is_relative_to(world.data):
+                lines.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         except OSError:
             continue
-        if str(world.data) in line:
-            lines.append(line)
     return lines
 
 
