@@ -1,0 +1,141 @@
+"""The end of a turn in git: what is pushed, as whom, and what becomes of it when that fails."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.runner.boxes import BRANCH, RunningBox, git
+from tests.runner.gateway import GRACE, StandIn
+
+WHO = {f"GIT_{role}_{what}": "Eve" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+async def turn(gateway: StandIn, number: int, text: str = "what is this?", **fields: object) -> dict:
+    await gateway.prompt(text, number, **fields)
+    return await gateway.frame("turn_ended", turn=number)
+
+
+async def test_a_push_that_fails_twice_is_tried_a_third_time(box: RunningBox, gateway: StandIn, bare: Path):
+    gateway.git_refusals += [("push", 503), ("push", 500)]
+    await box.start()
+    ended = await turn(gateway, 1, "fix the failing test")
+    assert (ended["pushed"], ended["error"]) == (True, None)
+    assert git(bare, "rev-parse", BRANCH) == ended["head"]
+
+
+async def test_what_three_pushes_could_not_the_next_turns_push_does(box: RunningBox, gateway: StandIn, bare: Path):
+    gateway.git_refusals += [("push", 503)] * 3
+    await box.start()
+    first = await turn(gateway, 1, "fix the failing test")
+    assert (first["outcome"], first["pushed"], len(first["commits"])) == ("done", False, 1)
+    assert first["error"].startswith("The work could not be pushed: ") and "503" in first["error"]
+    assert git(bare, "branch", "--list", BRANCH) == ""
+    second = await turn(gateway, 2)
+    assert (second["pushed"], second["commits"], second["error"]) == (True, [], None)
+    assert git(bare, "rev-parse", BRANCH) == first["head"]
+
+
+async def push_from_elsewhere(bare: Path, name: str, text: str) -> None:
+    """Somebody else commits to the session's branch."""
+    blob = bare / "blob"
+    blob.write_text(text)
+    index = {"GIT_INDEX_FILE": str(bare / "their-index")}
+    git(bare, "read-tree", BRANCH, **index)
+    sha = git(bare, "hash-object", "-w", str(blob))
+    git(bare, "update-index", "--add", "--cacheinfo", f"100644,{sha},{name}", **index)
+    tree = git(bare, "write-tree", **index)
+    commit = git(bare, "commit-tree", tree, "-p", BRANCH, "-m", "From elsewhere", **WHO)
+    git(bare, "update-ref", f"refs/heads/{BRANCH}", commit)
+
+
+async def test_what_others_pushed_to_the_branch_is_merged(box: RunningBox, gateway: StandIn, bare: Path):
+    await box.start()
+    await turn(gateway, 1, "fix the failing test")
+    await push_from_elsewhere(bare, "theirs.txt", "theirs\n")
+    ended = await turn(gateway, 2, "add a line saying Ours")
+    assert (ended["pushed"], ended["error"]) == (True, None)
+    assert git(bare, "show", f"{BRANCH}:theirs.txt") == "theirs"
+    assert git(bare, "show", f"{BRANCH}:README.md").endswith("Ours")
+
+
+async def test_a_conflict_with_what_others_pushed_is_told(box: RunningBox, gateway: StandIn, bare: Path):
+    await box.start()
+    await turn(gateway, 1, "fix the failing test")
+    await push_from_elsewhere(bare, "README.md", "nothing of the old text\n")
+    ended = await turn(gateway, 2, "add a line saying Ours")
+    assert ended["pushed"] is False
+    assert "their change is in conflict with this one" in ended["error"]
+    assert git(box.repo, "status", "--porcelain") == ""
+
+
+async def test_a_rewritten_history_moves_the_branch_forward_all_the_same(box: RunningBox, gateway: StandIn, bare: Path):
+    await box.start()
+    first = await turn(gateway, 1, "fix the failing test")
+    await box.exec("git", "commit", "-q", "--amend", "-m", "Other words for the same")
+    second = await turn(gateway, 2)
+    assert (second["pushed"], second["error"]) == (True, None)
+    git(bare, "merge-base", "--is-ancestor", first["head"], BRANCH)
+    assert "Other words for the same" in git(bare, "log", "--format=%s", BRANCH)
+
+
+async def test_co_authors_that_the_agent_made_up_are_left_out(box: RunningBox, gateway: StandIn, bare: Path):
+    await box.start()
+    await gateway.frame("ready")
+    said = "Do it\n\nSigned-off-by: Eve <eve@x>\nCo-authored-by: Eve <eve@x>"
+    await box.exec("git", "commit", "-q", "--allow-empty", "--author", "Eve <eve@x>", "-m", said)
+    ended = await turn(gateway, 1, co_authors=[GRACE])
+    assert [(c["author"], c["co_authors"]) for c in ended["commits"]] == [
+        ("Ada Lovelace <ada@acme.example>", ["Grace Hopper <grace@acme.example>"])
+    ]
+    told = git(bare, "log", "-1", "--format=%B", BRANCH).split("\n")
+    assert told[-2:] == ["Signed-off-by: Eve <eve@x>", "Co-authored-by: Grace Hopper <grace@acme.example>"]
+
+
+async def test_commits_that_the_forge_has_keep_their_authors(box: RunningBox, gateway: StandIn, bare: Path):
+    await box.start()
+    await turn(gateway, 1, "fix the failing test")
+    assert "Wally Schirra" in git(bare, "log", "-1", "--format=%an", f"{BRANCH}~1")
+
+
+MISCHIEF = {
+    "the index is locked": "touch .git/index.lock",
+    "origin points elsewhere": "git remote set-url origin http://127.0.0.1:9/nowhere.git",
+    "the home is spoilt": "rm -rf $HOME/.config; touch $HOME/.config",
+    "hooks refuse": "printf '#!/bin/sh\\nexit 1\\n' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit;"
+    " cp .git/hooks/pre-commit .git/hooks/pre-push",
+    "signing is on": "git config commit.gpgSign true; git config user.signingKey nobody",
+    "an identity is set": "git config user.name Eve; git config user.email eve@x",
+    "HEAD is detached": "git checkout -q --detach",
+    "another branch is checked out": "git checkout -q -b mine",
+    "a repository lies in the repository": "git init -q inner; touch inner/file",
+    "a file cannot be read": "mkfifo pipe",
+}
+
+
+@pytest.mark.parametrize("what", MISCHIEF)
+async def test_work_arrives_although(box: RunningBox, gateway: StandIn, bare: Path, what: str):
+    await box.start()
+    await gateway.frame("ready")
+    await box.exec("sh", "-c", MISCHIEF[what])
+    ended = await turn(gateway, 1, "add a line saying Arrived")
+    assert (ended["outcome"], ended["error"], ended["pushed"]) == ("done", None, True)
+    assert git(bare, "show", f"{BRANCH}:README.md").endswith("Arrived")
+    assert git(bare, "log", "-1", "--format=%an %cn", BRANCH) == "Ada Lovelace Ada Lovelace"
+
+
+async def test_a_repository_that_is_gone_is_told_and_ends_nothing_else(box: RunningBox, gateway: StandIn):
+    await box.start()
+    await gateway.frame("ready")
+    await box.exec("rm", "-rf", ".git")
+    ended = await turn(gateway, 1)
+    assert (ended["outcome"], ended["pushed"]) == ("done", False)
+    assert "not a git repository" in ended["error"]
+    assert (await turn(gateway, 2))["outcome"] == "done"
+
+
+async def test_people_are_written_as_git_takes_them(box: RunningBox, gateway: StandIn, bare: Path):
+    await box.start()
+    odd = {"id": "U3", "name": ' <b>"Zoë" \n\\ de la <Cruz>. ', "email": "zoe <x>\n@acme.example"}
+    ended = await turn(gateway, 1, "fix the failing test", author=odd)
+    assert (ended["pushed"], ended["error"]) == (True, None)
+    assert git(bare, "log", "-1", "--format=%an|%ae", BRANCH) == 'b"Zoë" \\ de la Cruz|zoex@acme.example'
