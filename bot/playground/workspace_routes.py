@@ -1,7 +1,6 @@
 """All addresses of the workspace, for the playground's application: Web API, sockets, files, and what a page needs."""
 
 from aiohttp import web
-from yarl import URL
 
 from bot.playground.workspace import Workspace
 from bot.playground.workspace_api import WebApi
@@ -40,4 +39,4 @@ async def _archives(request: web.Request) -> web.StreamResponse:
     """A permalink: the page, at that thread."""
     found = request.match_info
     thread = request.query.get("thread_ts", f"{found['seconds']}.{found['micros']}")
-    raise web.HTTPFound(URL("/").with_fragment(f"/{found['channel']}/{thread}"))
+    raise web.HTTPFound(f"/#/{found['channel']}/{thread}")
