@@ -47,7 +47,9 @@ def parser() -> argparse.ArgumentParser:
     play = _command(commands, "playground", _playground, "the stand-ins alone; prints KEY=value lines")
     play.add_argument("--port", type=_port, default=0, help="default: a free one")
     play.add_argument("--state", type=Path, help="keep the workspace and the forge here (default: forget them)")
-    play.add_argument("--env-file", type=Path, help="also write the KEY=value lines here, readable by you alone")
+    play.add_argument(
+        "--env-file", type=Path, help="write the KEY=value lines here, readable by you alone, and print none"
+    )
     play.add_argument("--webhook-url", default="", help="where the forge's webhooks go")
     check = _command(commands, "doctor", _doctor, "checks every setting and outside thing in use")
     check.add_argument("--json", action="store_true", dest="as_json")

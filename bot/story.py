@@ -5,6 +5,7 @@ and everything reported is read from where a person would see it: the thread, th
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -158,17 +159,14 @@ class _Play:
         }
 
     async def _thread(self, session: Session, thread: str) -> list[dict[str, str]]:
-        """What a person reads in the thread, once the link to the pull request stands there."""
+        """What a person reads in the thread, once everything that happened is shown there."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(THREAD_SECONDS), self._stack.workshop() as shop:
+                while session.id in await shop.store.unshown():
+                    await asyncio.sleep(LOOK_SECONDS)
         token = self._people[self._story.say_as.lower()]["token"]
-        url = session.pull_request.url if session.pull_request else ""
-        lines: list[dict[str, str]] = []
-        for _ in range(int(THREAD_SECONDS / LOOK_SECONDS)):
-            found = await self._workspace.call(token, "conversations.replies", channel=self._channel, ts=thread)
-            lines = [{"who": self._who(m), "text": m.get("text", "")} for m in found["messages"]]
-            if not url or any(url in line["text"] for line in lines):
-                break
-            await asyncio.sleep(LOOK_SECONDS)
-        return lines
+        found = await self._workspace.call(token, "conversations.replies", channel=self._channel, ts=thread)
+        return [{"who": self._who(m), "text": m.get("text", "")} for m in found["messages"]]
 
     def _who(self, message: dict[str, Any]) -> str:
         return "shipmate" if message.get("bot_id") else self._names.get(message.get("user", ""), "somebody")

@@ -54,17 +54,22 @@ class Supervisor:
         self._keepers.append((program, asyncio.create_task(self._keep(program))))
 
     async def end(self, *names: str) -> None:
-        """End these programs (all, if none is named), the last added first: kindly, then for good."""
-        for program, keeper in reversed(list(self._keepers)):
-            if names and program.name not in names:
-                continue
-            keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
-            self._keepers.remove((program, keeper))
-            process = self._running.pop(program.name, None)
-            if process is not None:
-                await _end(process)
+        """End programs kindly, then for good: these at once or, if none is named, all, the last added first."""
+        kept = list(reversed(self._keepers))
+        if names:
+            await asyncio.gather(*(self._end_one(*one) for one in kept if one[0].name in names))
+            return
+        for one in kept:
+            await self._end_one(*one)
+
+    async def _end_one(self, program: Program, keeper: asyncio.Task[None]) -> None:
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper
+        self._keepers.remove((program, keeper))
+        process = self._running.pop(program.name, None)
+        if process is not None:
+            await _end(process)
 
     async def _keep(self, program: Program) -> None:
         deaths = 0

@@ -17,7 +17,7 @@ from aiohttp import web
 from bot.playground.forge import Forge
 from bot.playground.forge_records import write_atomically
 from bot.playground.forge_routes import forge_routes
-from bot.playground.model import Model, model_routes
+from bot.playground.model import MODEL, Model, model_routes
 from bot.playground.page import page_routes
 from bot.playground.workspace import Workspace
 from bot.playground.workspace_routes import workspace_routes
@@ -41,7 +41,7 @@ class Playground:
 
 
 async def serve(port: int, state: Path | None, env_file: Path | None, webhook_url: str) -> None:
-    """Run until cancelled. Prints the settings as KEY=value lines, and writes them to `env_file` (mode 0600).
+    """Run until cancelled. Writes the settings as KEY=value lines to `env_file` (mode 0600), else prints them.
 
     `port` 0: a free one. `state` None: everything is forgotten at the end.
     """
@@ -49,9 +49,10 @@ async def serve(port: int, state: Path | None, env_file: Path | None, webhook_ur
         folder = state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="playground-")))
         async with playground(port, folder, webhook_url) as running:
             lines = "".join(f"{name}={value}\n" for name, value in running.keys.items())
-            print(lines, end="", flush=True)
             if env_file is not None:
                 write_atomically(env_file, lines)
+            else:
+                print(lines, end="", flush=True)
             await asyncio.Event().wait()
 
 
@@ -72,7 +73,7 @@ async def playground(port: int, state: Path, webhook_url: str = "") -> AsyncIter
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, HOST, port).start()
         url = f"http://{HOST}:{runner.addresses[0][1]}"
-        keys = workspace.describe(url) | {"SHIPMATE_REPOSITORIES": REPOSITORY}
+        keys = workspace.describe(url) | {"SHIPMATE_REPOSITORIES": REPOSITORY, "SHIPMATE_MODEL": f"anthropic/{MODEL}"}
         keys |= forge.describe(url) | model.describe(url)
         yield Playground(url, keys, workspace, forge, model)
 
