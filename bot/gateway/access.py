@@ -41,7 +41,6 @@ class Access:
 
     def __init__(self, granted: Callable[[str], Awaitable[Grant | None]]) -> None:
         self._granted = granted
-        self.check = web.middleware(self._check)
 
     async def grant_of(self, request: web.Request) -> Grant | None:
         """What this request's token stands for at this moment; None once it was revoked."""
@@ -50,7 +49,9 @@ class Access:
             return None
         return await self._granted(hash_token(token.strip()))
 
-    async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    @web.middleware
+    async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The middleware."""
         grant = await self.grant_of(request)
         if grant is None:
             log.warning("refused %s %s: no box has this token", request.method, request.path)

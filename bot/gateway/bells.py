@@ -15,14 +15,24 @@ AGAIN_SECONDS = 0.5
 
 
 class Bells:
-    """`listen` opens the one subscription; `run` keeps it open."""
+    """`listen` opens the one subscription; from `start` to `close` it is kept open."""
 
     def __init__(self, listen: Callable[[], AsyncIterator[str]]) -> None:
         self._listen = listen
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._hearing: asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
-        """Pass bells on until cancelled."""
+    def start(self) -> None:
+        """Begin to pass bells on."""
+        self._hearing = asyncio.create_task(self._hear())
+
+    async def close(self) -> None:
+        """Hear no more."""
+        while self._hearing is not None and not self._hearing.done():
+            self._hearing.cancel()  # more than once if need be: a client that is just dialling may swallow it
+            await asyncio.wait({self._hearing}, timeout=AGAIN_SECONDS)
+
+    async def _hear(self) -> None:
         while True:
             try:
                 async for sid in self._listen():

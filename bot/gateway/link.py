@@ -5,51 +5,41 @@ loses nothing by it.
 """
 
 import logging
-from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import web
 
 from bot.gateway import link_stream
 from bot.gateway.access import GRANT, Access, Refusal
-from bot.gateway.aside import Aside
 from bot.gateway.bells import Bells
 from bot.gateway.link_down import REPLACED
 from bot.gateway.link_stream import Stream
 from bot.gateway.link_up import ATTACH_BYTES, UP_BYTES, body_of, frames_of, number
 from jobs.commands import NotYet, Refused
-from jobs.frames import AnyFrame, Started
+from jobs.frames import AnyFrame
 from jobs.inbox import Inbox
 from jobs.records import Grant, StaleLink
-from jobs.session import IllegalEvent, Rules
+from jobs.records import Link as LinkState
+from jobs.session import Rules
 
 log = logging.getLogger(__name__)
 WIRE_VERSION = 1
+STALE_GENERATION, STALE_EPOCH = "stale generation", "stale epoch"
 STREAM_HEADERS = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
 
 
 class Record(link_stream.Record, Protocol):
     """What of the record the link needs: `jobs.store.Store` has it."""
 
-    async def stamp(self, sid: str, name: str, at: float) -> None:
-        """Note when something happened for the first time."""
+    async def link(self, sid: str, generation: int) -> LinkState:
+        """The newest epoch of this generation's link."""
 
 
 class Link:
     """Serves all boxes that reached this process. Closed by `close`: their runners dial the next one at once."""
 
-    def __init__(
-        self,
-        record: Record,
-        inbox: Inbox,
-        access: Access,
-        bells: Bells,
-        aside: Aside,
-        rules: Rules,
-        clock: Callable[[], float],
-    ) -> None:
-        self._record, self._inbox, self._access = record, inbox, access
-        self._bells, self._aside, self._rules, self._clock = bells, aside, rules, clock
+    def __init__(self, record: Record, inbox: Inbox, access: Access, bells: Bells, rules: Rules) -> None:
+        self._record, self._inbox, self._access, self._bells, self._rules = record, inbox, access, bells, rules
         self._streams: dict[str, Stream] = {}
         self._closed = False
 
@@ -74,18 +64,17 @@ class Link:
         if said.get("wire") != WIRE_VERSION:
             raise Refusal(426, f"this gateway speaks version {WIRE_VERSION} of the wire; the box's runner does not")
         if number(said, "generation") != grant.generation:
-            raise Refusal(409, "stale generation")
+            raise Refusal(409, STALE_GENERATION)
         made = number(said, "frame")
         try:
             attached = await self._inbox.attach(grant)
         except NotYet as early:
             raise Refusal(503, str(early)) from None
-        except (Refused, StaleLink):
-            raise Refusal(409, "stale generation") from None
+        except StaleLink as stale:
+            raise _refusal_of(stale) from None
         if made < attached.acked:
             log.warning("the runner has made %d frames, but %d are stored: it forgot some", made, attached.acked)
         log.info("attached: epoch %d, frames up to %d are stored", attached.epoch, attached.acked)
-        self._stamp(grant, "link")
         return web.json_response({"epoch": attached.epoch, "acked": attached.acked})
 
     async def _down(self, request: web.Request) -> web.StreamResponse:
@@ -93,11 +82,13 @@ class Link:
         epoch, after = number(request.query, "epoch"), number(request.query, "after")
         if self._closed:
             raise Refusal(503, "this gateway is closing")
+        if epoch != (await self._record.link(grant.session, grant.generation)).epoch:
+            raise Refusal(409, STALE_EPOCH)
         stream = Stream(self._record, self._rules, grant, epoch, after)
         with self._bells.ringing(grant.session, stream.bell):
             first = await stream.look()
             if REPLACED in first:
-                raise Refusal(409, "stale epoch")
+                raise Refusal(409, STALE_EPOCH)
             answer = web.StreamResponse(headers=STREAM_HEADERS)
             await answer.prepare(request)
             self._take_the_place_of_older(grant, stream)
@@ -129,19 +120,9 @@ class Link:
         epoch, frames = number(body, "epoch"), frames_of(body)
         try:
             acked = await self._hear(grant, epoch, frames)
-        except IllegalEvent:
+        except Refused:
             acked = await self._one_by_one(grant, epoch, frames)
-        if any(isinstance(frame, Started) for frame in frames):
-            self._stamp(grant, "prompt")
         return web.json_response({"acked": acked})
-
-    async def _hear(self, grant: Grant, epoch: int, frames: list[AnyFrame]) -> int:
-        try:
-            return await self._inbox.hear(grant, epoch, frames)
-        except StaleLink:
-            raise Refusal(409, "stale epoch") from None
-        except Refused as refused:
-            raise Refusal(409, str(refused)) from None
 
     async def _one_by_one(self, grant: Grant, epoch: int, frames: list[AnyFrame]) -> int:
         """As much of a batch as its session has a place for; the first frame that it has none for is refused."""
@@ -149,9 +130,17 @@ class Link:
         for frame in frames:
             try:
                 acked = await self._hear(grant, epoch, [frame])
-            except IllegalEvent as illegal:
-                raise Refusal(400, f"that cannot be true now: {illegal}", frame.n) from None
+            except Refused as refused:
+                raise Refusal(400, str(refused), frame.n) from None
         return acked
 
-    def _stamp(self, grant: Grant, name: str) -> None:
-        self._aside.do(f"the time of {name}", self._record.stamp(grant.session, name, self._clock()))
+    async def _hear(self, grant: Grant, epoch: int, frames: list[AnyFrame]) -> int:
+        try:
+            return await self._inbox.hear(grant, epoch, frames)
+        except StaleLink as stale:
+            raise _refusal_of(stale) from None
+
+
+def _refusal_of(stale: StaleLink) -> Refusal:
+    """A runner ends when its generation is stale; for anything else that is stale it attaches again."""
+    return Refusal(409, STALE_GENERATION if "generation" in str(stale) else STALE_EPOCH)

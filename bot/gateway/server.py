@@ -5,7 +5,6 @@ processes serve the same boxes, and a new one takes over from an old one without
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Callable, Sequence
@@ -56,14 +55,13 @@ class Gateway:
             shutdown_timeout=SHUTDOWN_SECONDS,
         )
         self._listening: tuple[socket.socket, Path] | None = None
-        self._hearing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen. Raises OSError, or UnsafeFolder, if the folder of sockets cannot be used."""
         await asyncio.to_thread(sockets.prepare, self._folder)
         await self._model.start()
         await self._runner.setup()
-        self._hearing = asyncio.create_task(self._bells.run())
+        self._bells.start()
         self._listening = sockets.listen(self._folder)
         await web.SockSite(self._runner, self._listening[0]).start()
         log.info("boxes reach the gateway at %s", self._listening[1])
@@ -74,10 +72,7 @@ class Gateway:
             self._listening[1].unlink(missing_ok=True)
         self._link.close()
         await self._runner.cleanup()
-        if self._hearing is not None:
-            self._hearing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._hearing
+        await self._bells.close()
         await self._aside.close()
         await self._model.close()
 
