@@ -24,8 +24,8 @@ from bot.gateway.mirrors import Mirrors
 from bot.gateway.push_rules import USUAL, Limits
 from bot.gateway.receive import People, Receiver
 from bot.gateway.upstream import Upstream
+from jobs.records import Grant
 from jobs.settings import JobSettings
-from jobs.store import Grant
 
 log = logging.getLogger(__name__)
 UPLOAD, RECEIVE = "git-upload-pack", "git-receive-pack"

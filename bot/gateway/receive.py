@@ -20,7 +20,7 @@ from bot.gateway.push_rules import Limits
 from bot.gateway.quarantine import Quarantine, Rejected, quarantine, sweep
 from bot.gateway.upstream import Upstream, meaning, told
 from jobs.events import Author
-from jobs.store import Grant
+from jobs.records import Grant
 
 log = logging.getLogger(__name__)
 People = Callable[[str], Awaitable[Sequence[Author]]]
@@ -96,16 +96,15 @@ class Receiver:
         new = command.new
         if not await kept.is_commit(new):
             return push_rules.NOT_A_COMMIT
+        objects = await kept.objects(new)
         now = (await self._mirrors.refs(mirror)).get(command.ref)
-        people, objects, commits, tip, sources = await asyncio.gather(
-            self._people(grant.session), kept.objects(new), kept.commits(new), kept.workflows(new), kept.grown_from(new)
-        )
         if now is not None and not await kept.is_forward(now, new):
             return push_rules.NOT_FORWARD
-        grown_from = [await kept.workflows(source) for source in sources]
+        people = await self._people(grant.session)
+        grown_from = [await kept.workflows(source) for source in await kept.grown_from(new)]
         return (
-            push_rules.of_people(commits, {person.email for person in people})
-            or push_rules.of_workflows(tip, grown_from)
+            push_rules.of_people(await kept.commits(new), {person.email for person in people})
+            or push_rules.of_workflows(await kept.workflows(new), grown_from)
             or push_rules.of_size(objects, self._limits.file)
         )
 

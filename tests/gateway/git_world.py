@@ -16,8 +16,8 @@ from bot.gateway.push_rules import USUAL, Limits
 from bot.playground.forge import Forge
 from bot.playground.forge_routes import forge_routes
 from jobs.events import Author
+from jobs.records import Grant
 from jobs.settings import JobSettings
-from jobs.store import Grant
 
 ROCKET = "acme/rocket"
 SID = "s1a2b"

@@ -1,6 +1,7 @@
 """Fetching through the gateway: what a box gets, how fresh it is, and what it is told when it cannot be served."""
 
 import asyncio
+import os
 import zlib
 
 import pytest
@@ -217,6 +218,21 @@ async def test_a_mirror_of_many_packs_is_joined(world: World, box: Box) -> None:
     await box.git("ls-remote", box.remote())
     assert len(list((mirror / "objects" / "pack").glob("*.pack"))) < 10
     await box.git("clone", "-q", box.remote(), "after")
+
+
+async def test_when_git_fails_in_the_middle_the_client_sees_a_failure(world: World, box: Box) -> None:
+    for number in range(3):
+        noise = {f"noise-{number}": "".join(map(str, os.urandom(200_000)))}
+        await world.forge.bare(ROCKET).write([Written("Ada <ada@acme.example>", "More", noise, 1.7e9)], "main")
+    await box.git("ls-remote", box.remote())
+    mirror = world.data / "git" / "mirrors" / "acme" / "rocket.git"
+    for pack in (mirror / "objects" / "pack").glob("*.pack"):
+        pack.chmod(0o600)
+        whole = pack.read_bytes()
+        pack.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) // 2))
+    said = await box.git("clone", box.remote(), "no", fails=True)
+    assert "fatal:" in said
+    assert not (box.folder / "no").exists()
 
 
 async def test_a_client_that_goes_leaves_no_git_behind(world: World, box: Box) -> None:

@@ -266,6 +266,15 @@ async def test_a_client_that_goes_in_the_middle_of_a_push_leaves_nothing(world: 
     assert BRANCH not in await world.branches(ROCKET)
 
 
+async def test_what_a_killed_process_left_of_a_push_is_swept_and_what_is_under_way_is_not(world: World) -> None:
+    left, under_way = (world.data / "git" / "quarantine" / f"push-{name}" for name in ("left", "under-way"))
+    for folder in (left, under_way):
+        (folder / "objects" / "pack").mkdir(parents=True)
+    os.utime(left, (1.7e9, 1.7e9))
+    await world.gateway()
+    assert world.left_in_quarantine() == [under_way]
+
+
 async def _at_the_forge(world: World, name: str, author: Author, files: dict[str, str], branch: str = "main") -> str:
     """Somebody pushes to the forge directly. The mirror learns of it when it is no longer fresh."""
     them = world.box(world.forge_url, f"{name}-{branch.replace('/', '-')}", author)
