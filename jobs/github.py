@@ -8,15 +8,23 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import islice
+from typing import Any, TypeVar
 
 import github
+import jwt
 from github import Auth, GithubException, GithubIntegration
+from github.PullRequest import PullRequest
+from github.Repository import Repository
 from requests.exceptions import RequestException
 
 T = TypeVar("T")
 CALL_SECONDS = 20
 TOKEN_MARGIN_SECONDS = 300.0
+THROTTLED_SECONDS, THROTTLED_SECONDS_MOST = 60.0, 3_600.0
+LOOKED_AT = 20  # of the branch's pull requests, the newest first
+# PyGithub's own retries and pauses are off: the log has the attempts, and a session makes one write at a time.
+_PLAIN: dict[str, Any] = {"retry": None, "seconds_between_requests": None, "seconds_between_writes": None}
 
 
 class ForgeRefused(Exception):
@@ -41,7 +49,7 @@ class AppKey:
 
 @dataclass(frozen=True)
 class Published:
-    """A pull request as it is now; `opened`: it was not there before."""
+    """The pull request that shows the work; `opened`: it was not there before."""
 
     number: int
     url: str
@@ -68,39 +76,38 @@ class Forge:
                 self._minted[repository] = (token, expires)
             return token
 
-    async def publish(self, repository: str, *, branch: str, base: str, title: str, body: str) -> Published:
-        """Open the pull request of `branch` or, if one is open already, bring its words up to date."""
-        token = await self.token(repository)
-        return await _call(lambda: self._publish(token, repository, branch, base, title, body))
+    async def publish(self, repository: str, *, branch: str, head: str, base: str, title: str, body: str) -> Published:
+        """See to it that a pull request shows commit `head` of `branch`.
+
+        One that is open shows whatever is pushed; its words are brought up to date, but for the title, which people
+        may have bettered. One that was closed or merged with this very commit stays as it is. Else one is opened.
+        """
+        token, owner = await self.token(repository), repository.partition("/")[0]
+
+        def work() -> Published:
+            with self._client(token, lazy=True) as client:
+                return _publish(client.get_repo(repository), f"{owner}:{branch}", head, base, title, body)
+
+        return await _call(work)
 
     async def whoami(self, repository: str | None = None) -> str:
         """Who we are to the forge and, of `repository`, that we may push to it. Raises if not."""
         token = await self.token(repository or "")
         return await _call(lambda: self._whoami(token, repository))
 
-    def _client(self, token: str) -> github.Github:
-        return github.Github(auth=Auth.Token(token), base_url=self._api_url, timeout=CALL_SECONDS, retry=None)
+    def _client(self, token: str, lazy: bool = False) -> github.Github:
+        return github.Github(auth=Auth.Token(token), base_url=self._api_url, timeout=CALL_SECONDS, lazy=lazy, **_PLAIN)
 
     def _mint(self, repository: str) -> tuple[str, float]:
         assert isinstance(self._credential, AppKey)
         app = Auth.AppAuth(self._credential.app_id, self._credential.private_key)
         owner, _, name = repository.partition("/")
-        with GithubIntegration(auth=app, base_url=self._api_url, timeout=CALL_SECONDS, retry=None) as integration:
+        with GithubIntegration(auth=app, base_url=self._api_url, timeout=CALL_SECONDS, **_PLAIN) as integration:
             installation = integration.get_repo_installation(owner, name)
             granted = integration.get_access_token(
                 installation.id, permissions={"contents": "write", "pull_requests": "write"}
             )
         return granted.token, granted.expires_at.timestamp()
-
-    def _publish(self, token: str, repository: str, branch: str, base: str, title: str, body: str) -> Published:
-        with self._client(token) as client:
-            repo = client.get_repo(repository, lazy=True)
-            head = f"{repository.partition('/')[0]}:{branch}"
-            for pull in repo.get_pulls(state="open", head=head):
-                pull.edit(title=title, body=body)
-                return Published(pull.number, pull.html_url, opened=False)
-            pull = repo.create_pull(base=base, head=branch, title=title, body=body)
-            return Published(pull.number, pull.html_url, opened=True)
 
     def _whoami(self, token: str, repository: str | None) -> str:
         with self._client(token) as client:
@@ -112,25 +119,58 @@ class Forge:
             return found.full_name
 
 
+def _publish(repo: Repository, branch: str, head: str, base: str, title: str, body: str) -> Published:
+    there = _that_shows(repo, branch, head)
+    if there is None:
+        try:
+            made = repo.create_pull(base=base, head=branch, title=title, body=body)
+            return Published(made.number, made.html_url, opened=True)
+        except GithubException as error:
+            there = _that_shows(repo, branch, head) if error.status == 422 else None  # another worker was quicker
+            if there is None:
+                raise
+    if there.state == "open":
+        there.edit(body=body)
+    return Published(there.number, there.html_url, opened=False)
+
+
+def _that_shows(repo: Repository, branch: str, head: str) -> PullRequest | None:
+    pulls = repo.get_pulls(state="all", head=branch, sort="created", direction="desc")
+    newest = islice(pulls, LOOKED_AT)
+    return next((pull for pull in newest if pull.state == "open" or pull.head.sha == head), None)
+
+
 async def _call(work: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(work)
     except RequestException as error:
         raise ForgeDown(f"the forge could not be reached ({type(error).__name__})") from error
     except GithubException as error:
-        raise _judged(error) from error
+        raise _judged(error, time.time()) from error
+    except jwt.PyJWTError as error:
+        raise ForgeRefused(f"the app's private key cannot be used ({error})") from error
 
 
-def _judged(error: GithubException) -> ForgeRefused | ForgeDown:
+def _judged(error: GithubException, now: float) -> ForgeRefused | ForgeDown:
     """5xx and throttling pass; everything else needs a person."""
     said = error.data.get("message", "") if isinstance(error.data, dict) else str(error.data)
     details = error.data.get("errors", []) if isinstance(error.data, dict) else []
     because = "; ".join(str(d.get("message", "")) for d in details if isinstance(d, dict) and d.get("message"))
     sentence = f"the forge answered {error.status}: {said}{' (' + because + ')' if because else ''}"[:500]
-    throttled = isinstance(error, github.RateLimitExceededException) or error.status == 429
-    if throttled:
-        wait = (error.headers or {}).get("retry-after", "60")
-        return ForgeDown(sentence, delay=float(wait) if wait.isdigit() else 60.0)
+    if isinstance(error, github.RateLimitExceededException) or error.status == 429:
+        return ForgeDown(sentence, delay=_throttled_for(error.headers or {}, now))
     if error.status >= 500:
         return ForgeDown(sentence)
     return ForgeRefused(sentence)
+
+
+def _throttled_for(headers: dict[str, str], now: float) -> float:
+    """Seconds until the forge takes calls again, as its headers say. https://docs.github.com/rest/rate-limit"""
+    given = {name.lower(): value for name, value in headers.items()}
+    after, reset = given.get("retry-after", ""), given.get("x-ratelimit-reset", "")
+    wait = THROTTLED_SECONDS
+    if after.isdecimal():
+        wait = float(after)
+    elif given.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
+        wait = float(reset) - now
+    return min(max(wait, 1.0), THROTTLED_SECONDS_MOST)

@@ -1,15 +1,17 @@
 """The pull request of a session: opened when there is work to show, kept up to date by later turns.
 
-An RQ worker of the queue `publish` runs `publish`. The forge is asked which pull request the branch has before one is
-opened, so a second worker, or a second try after a lost answer, finds the first one's.
+An RQ worker of the queue `publish` runs `publish`. The forge is asked which pull request shows the work before one is
+opened, so a second worker, or a second try after a lost answer, finds the first one's. What people and models said goes
+in as words only: it mentions nobody, closes nothing and is no HTML.
 """
 
 import logging
 import re
+from collections.abc import Sequence
 
 from jobs.commands import BeginPublish, FailPublish, FinishPublish, Refused
-from jobs.events import Event, PromptDelivered, PromptReceived, TurnEnded
-from jobs.github import ForgeDown, ForgeRefused
+from jobs.events import Event, PromptDelivered, PromptEdited, PromptReceived, TurnEnded
+from jobs.github import ForgeDown, ForgeRefused, Published
 from jobs.session import Session
 from jobs.wiring import Workshop, workshop
 
@@ -17,6 +19,13 @@ log = logging.getLogger(__name__)
 TITLE_CHARS = 72
 ASKED_CHARS = 1_500
 BODY_CHARS = 60_000  # GitHub refuses more than 65,536
+COMMITS_SHOWN = 100
+RETRY_SECONDS = 10.0
+DOUBLINGS = 6  # of the delay: in the end it is tried every ten minutes
+_ZERO_WIDTH = "\u200b"
+_BEGINS_SOMETHING = re.compile(r"(?<=[@#<&])(?=[\w/!?#])|(?<=\bGH-)(?=\d)", re.IGNORECASE)
+_CLOSES = re.compile(r"\b(close|fix|resolve)(?=(?:[sd]|es|ed)?:?\s+(?:https?:|GH-|[\w./-]*#))", re.IGNORECASE)
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 
 
 async def publish(sid: str) -> None:
@@ -26,70 +35,95 @@ async def publish(sid: str) -> None:
 
 
 async def publish_session(shop: Workshop, sid: str) -> None:
-    """As `publish`, with everything it needs handed in."""
+    """As `publish`, with everything it needs handed in. What comes of it is on record, whatever it was."""
     try:
         session = await shop.inbox.handle(sid, BeginPublish())
     except Refused as refused:
         log.info("publish is not due: %s", refused)
         return
-    head, repository = session.head, session.repository
-    assert repository is not None, "a session with pushed work has a repository"
-    events = await shop.store.events(sid)
+    head, delay = session.head, 2.0 ** min(session.publish_failures, DOUBLINGS)
     try:
-        done = await shop.forge.publish(
-            repository,
-            branch=session.branch,
-            base=session.base_branch,
-            title=pull_request_title(session, events),
-            body=pull_request_body(session, events),
-        )
+        done = await _bring_up_to_date(shop, session)
     except ForgeDown as down:
-        delay = down.delay * 2 ** min(session.publish_failures, 5)
-        await shop.inbox.handle(sid, FailPublish(head, str(down), delay))
+        await shop.inbox.handle(sid, FailPublish(head, str(down), max(down.delay, RETRY_SECONDS * delay)))
     except ForgeRefused as refused:
         await shop.inbox.handle(sid, FailPublish(head, str(refused), None))
+    except Exception as fault:
+        reason = f"something unexpected went wrong ({type(fault).__name__})"
+        await shop.inbox.handle(sid, FailPublish(head, reason, RETRY_SECONDS * delay))
+        raise
     else:
         await shop.inbox.handle(sid, FinishPublish(done.number, done.url, head, done.opened))
         await shop.store.stamp(sid, "pull_request", shop.clock())
 
 
-def pull_request_title(session: Session, events: list[Event]) -> str:
-    """One line: the task in the agent's words, else in the person's."""
+async def _bring_up_to_date(shop: Workshop, session: Session) -> Published:
+    assert session.repository is not None, "a session with pushed work has a repository"
+    events = await shop.store.events(session.id)
+    return await shop.forge.publish(
+        session.repository,
+        branch=session.branch,
+        head=session.head,
+        base=session.base_branch,
+        title=pull_request_title(session, events),
+        body=pull_request_body(session, events),
+    )
+
+
+def pull_request_title(session: Session, events: Sequence[Event]) -> str:
+    """One line: the task in the person's words, else in the agent's. GitHub shows it as it is, so there is no HTML."""
     asked = next((e.prompt.text for e in events if isinstance(e, PromptReceived)), "")
     words = _one_line(asked) or _one_line(session.title) or "Work by Shipmate"
     title = words if len(words) <= TITLE_CHARS else words[: TITLE_CHARS - 1].rstrip() + "…"
     return title[:1].upper() + title[1:]
 
 
-def pull_request_body(session: Session, events: list[Event]) -> str:
+def pull_request_body(session: Session, events: Sequence[Event]) -> str:
     """What was asked, by whom, what was done, and where to look."""
-    delivered = {e.prompt_id: e.turn for e in events if isinstance(e, PromptDelivered)}
-    endings = {e.turn: e for e in events if isinstance(e, TurnEnded)}
-    parts = ["## What was asked"]
+    footer = _footer(session)
+    parts = ["## What was asked", *_asked(events), "## What was done", *_done(events), *_commits(session)]
+    words = "\n\n".join(parts)
+    room = BODY_CHARS - len(footer) - 2
+    return f"{words if len(words) <= room else _closed(words[: room - 20]) + ' …'}\n\n{footer}"
+
+
+def _asked(events: Sequence[Event]) -> list[str]:
+    """The prompts that were taken up, with the text that they had by then."""
+    prompts = {e.prompt.id: e.prompt for e in events if isinstance(e, PromptReceived)}
     for event in events:
-        if isinstance(event, PromptReceived) and event.prompt.id in delivered:
-            parts.append(f"**{quiet(event.prompt.author.name)}**:\n\n{_quoted(event.prompt.text)}")
-    parts.append("## What was done")
-    for turn in sorted(endings):
-        summary = endings[turn].summary.strip()
-        if summary:
-            parts.append(quiet(summary))
-    commits = [f"- `{commit.sha[:9]}` {quiet(commit.subject)} ({quiet(commit.author)})" for commit in session.commits]
-    parts += ["### Commits", "\n".join(commits)] if commits else []
-    parts.append(_footer(session))
-    return "\n\n".join(parts)[:BODY_CHARS]
+        if isinstance(event, PromptEdited) and event.prompt_id in prompts:
+            prompts[event.prompt_id] = prompts[event.prompt_id].model_copy(update={"text": event.text})
+    delivered = dict.fromkeys(e.prompt_id for e in events if isinstance(e, PromptDelivered))
+    taken_up = (prompts[prompt_id] for prompt_id in delivered if prompt_id in prompts)
+    return [f"**{_one_line(prompt.author.name)}**:\n\n{_quoted(prompt.text)}" for prompt in taken_up]
+
+
+def _done(events: Sequence[Event]) -> list[str]:
+    summaries = (e.summary.strip() for e in events if isinstance(e, TurnEnded))
+    return [_closed(quiet(summary)) for summary in summaries if summary]
+
+
+def _commits(session: Session) -> list[str]:
+    shown = session.commits[-COMMITS_SHOWN:]
+    lines = [f"- `{c.sha[:9]}` {_one_line(c.subject)} ({_one_line(c.author)})" for c in shown]
+    left = len(session.commits) - len(shown)
+    lines = [f"- … {left} before these", *lines] if left else lines
+    return ["### Commits", "\n".join(lines)] if lines else []
 
 
 def _footer(session: Session) -> str:
-    people = ", ".join(quiet(person.name) for person in session.participants)
+    people = ", ".join(_one_line(person.name) for person in session.participants)
     where = f" · [the thread]({session.place.link})" if session.place.link else ""
     return f"---\nMade by Shipmate for {people} · session `{session.id}`{where}. Reply in the thread to go on."
 
 
 def quiet(text: str) -> str:
-    """Text of a person or a model as it may stand in a pull request: no HTML, nobody is mentioned, no issue is closed."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"(?<=[@#])(?=\w)", "\u200b", escaped)
+    """Words of a person or a model as they may stand on the forge: no HTML, nobody is mentioned, nothing is closed.
+
+    A character that nobody sees takes the meaning from what would have one, so that code and quotes look as they were.
+    """
+    harmless = _BEGINS_SOMETHING.sub(_ZERO_WIDTH, text)
+    return _CLOSES.sub(lambda found: found[0][0] + _ZERO_WIDTH + found[0][1:], harmless)
 
 
 def _quoted(text: str) -> str:
@@ -100,3 +134,14 @@ def _quoted(text: str) -> str:
 def _one_line(text: str) -> str:
     without_mentions = re.sub(r"<[@#!][^>]*>", "", text)
     return " ".join(quiet(without_mentions).split())
+
+
+def _closed(text: str) -> str:
+    """With an end for a block of code that has none, so that it does not swallow what comes after."""
+    opened = ""
+    for fence in _FENCE.findall(text):
+        if not opened:
+            opened = fence
+        elif fence[0] == opened[0] and len(fence) >= len(opened):
+            opened = ""
+    return f"{text}\n{opened}" if opened else text

@@ -1,0 +1,225 @@
+"""Pull requests and tokens through PyGithub, against the playground's forge on loopback."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from github import GithubException, RateLimitExceededException
+
+from bot.playground import forge_pulls
+from bot.playground.forge import Forge as PlaygroundForge
+from bot.playground.forge_access import Access, AppIdentity
+from bot.playground.forge_records import PullRequest
+from bot.playground.forge_routes import forge_routes
+from jobs.github import THROTTLED_SECONDS_MOST, AppKey, Forge, ForgeDown, ForgeRefused, Published, _judged
+
+ROCKET = "acme/rocket"
+BRANCH = "shipmate/s1"
+READER = "reads-only"
+
+
+@dataclass
+class World:
+    """The playground's forge, listening, and ours that talks to it with a token."""
+
+    play: PlaygroundForge
+    ours: Forge
+
+    async def push(self) -> str:
+        """One more commit on the branch; its sha."""
+        bare = self.play.bare(ROCKET)
+        before = await bare.branches()
+        parent = before.get(BRANCH, before["main"])
+        tree = (await bare.git("rev-parse", parent + "^{tree}")).strip()
+        made = await bare.commit_tree(tree, [parent], "Count the last tank", "Ada", "ada@acme.example")
+        await bare.point(f"refs/heads/{BRANCH}", made)
+        await forge_pulls.pushed(self.play, ROCKET, before, "ada")
+        return made
+
+    async def publish(self, head: str, title: str = "Count it", body: str = "Words") -> Published:
+        return await self.ours.publish(ROCKET, branch=BRANCH, head=head, base="main", title=title, body=body)
+
+    def pull(self, number: int) -> PullRequest:
+        return self.play.repository(ROCKET).pull(number)
+
+    def with_token(self, token: str) -> Forge:
+        return Forge(self.play.api_url, token)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    play = await PlaygroundForge.open(tmp_path, tokens={READER: Access("grace", may_push=False)})
+    app = web.Application()
+    app.add_routes(forge_routes(play))
+    runner = web.AppRunner(app, auto_decompress=False)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    told = play.describe(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    yield World(play, Forge(told["GITHUB_API_URL"], told["GITHUB_TOKEN"]))
+    await play.close()
+    await runner.cleanup()
+
+
+async def test_the_first_work_opens_a_pull_request(world: World) -> None:
+    published = await world.publish(await world.push())
+    pull = world.pull(published.number)
+    assert published == Published(pull.number, f"{world.play.url}/{ROCKET}/pull/{pull.number}", opened=True)
+    assert (pull.title, pull.body, pull.base, pull.head) == ("Count it", "Words", "main", BRANCH)
+
+
+async def test_later_work_brings_its_words_up_to_date_and_leaves_the_title_to_people(world: World) -> None:
+    first = await world.publish(await world.push())
+    await forge_pulls.edit_pull(world.play, ROCKET, first.number, "grace", {"title": "Count all tanks"})
+    second = await world.publish(await world.push(), body="More words")
+    assert second == Published(first.number, first.url, opened=False)
+    pull = world.pull(first.number)
+    assert (pull.title, pull.body) == ("Count all tanks", "More words")
+
+
+async def test_publishing_twice_is_publishing_once(world: World) -> None:
+    head = await world.push()
+    first = await world.publish(head)
+    assert await world.publish(head) == Published(first.number, first.url, opened=False)
+
+
+async def test_two_workers_at_once_open_one_pull_request(world: World) -> None:
+    head = await world.push()
+    found = await asyncio.gather(*(world.publish(head) for _ in range(4)))
+    assert len({published.number for published in found}) == 1
+    assert [published.opened for published in found].count(True) == 1
+
+
+async def test_after_a_merge_new_work_opens_another_pull_request(world: World) -> None:
+    first = await world.publish(await world.push())
+    await forge_pulls.merge(world.play, ROCKET, first.number, "grace")
+    second = await world.publish(await world.push())
+    assert second.opened
+    assert second.number != first.number
+    assert world.pull(first.number).merged_by == "grace"
+
+
+@pytest.mark.parametrize("merged", [True, False])
+async def test_work_that_was_merged_or_closed_meanwhile_is_left_there(world: World, merged: bool) -> None:
+    head = await world.push()
+    first = await world.publish(head)
+    if merged:
+        await forge_pulls.merge(world.play, ROCKET, first.number, "grace")
+    else:
+        await forge_pulls.edit_pull(world.play, ROCKET, first.number, "grace", {"state": "closed"})
+    assert await world.publish(head, body="New words") == Published(first.number, first.url, opened=False)
+    assert world.pull(first.number).body == "Words"
+
+
+async def test_what_cannot_be_published_is_refused_with_the_forges_own_words(world: World) -> None:
+    with pytest.raises(ForgeRefused, match="422: Validation Failed"):
+        await world.publish("a" * 40)  # the branch was never pushed
+    await world.push()
+    with pytest.raises(ForgeRefused, match="the forge answered 40[34]"):
+        await world.with_token(READER).publish(ROCKET, branch=BRANCH, head="", base="main", title="t", body="b")
+    with pytest.raises(ForgeRefused, match="the forge answered 401: Bad credentials"):
+        await world.with_token("ghp_wrong").publish(ROCKET, branch=BRANCH, head="", base="main", title="t", body="b")
+    with pytest.raises(ForgeRefused, match="the forge answered 404"):
+        await world.ours.publish("acme/none", branch=BRANCH, head="", base="main", title="t", body="b")
+
+
+async def test_a_forge_that_is_down_is_tried_again(world: World) -> None:
+    head = await world.push()
+    world.play.faults.down = True
+    with pytest.raises(ForgeDown, match="503"):
+        await world.publish(head)
+    world.play.faults.down = False
+    world.play.faults.fail_next = 1
+    with pytest.raises(ForgeDown, match="500"):
+        await world.publish(head)
+    assert (await world.publish(head)).opened
+
+
+async def test_a_forge_that_is_not_there_is_tried_again() -> None:
+    with pytest.raises(ForgeDown, match="could not be reached") as caught:
+        await Forge("http://127.0.0.1:9/api", "t").publish(ROCKET, branch="b", head="", base="main", title="t", body="")
+    assert caught.value.delay > 0
+
+
+async def test_a_rate_limit_is_waited_for_as_long_as_the_forge_says(world: World) -> None:
+    head = await world.push()
+    world.play.faults.rate_limit_next = 1
+    with pytest.raises(ForgeDown, match="rate limit") as caught:
+        await world.publish(head)
+    assert 50 < caught.value.delay <= 60
+
+
+@pytest.mark.parametrize(
+    ("headers", "delay"),
+    [
+        ({}, 60),
+        ({"retry-after": "7"}, 7),
+        ({"Retry-After": "7", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1300"}, 7),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1300"}, 300),
+        ({"x-ratelimit-remaining": "12", "x-ratelimit-reset": "1300"}, 60),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "900"}, 1),
+        ({"retry-after": "99999999"}, THROTTLED_SECONDS_MOST),
+        ({"retry-after": "soon"}, 60),
+    ],
+)
+@pytest.mark.parametrize("kind", [RateLimitExceededException, GithubException])
+def test_how_long_a_throttled_call_waits(kind: type[GithubException], headers: dict[str, str], delay: float) -> None:
+    status = 403 if kind is RateLimitExceededException else 429
+    judged = _judged(kind(status, {"message": "slow down"}, headers), now=1_000.0)
+    assert isinstance(judged, ForgeDown)
+    assert judged.delay == delay
+
+
+async def test_doctor_hears_who_may_push_where(world: World) -> None:
+    assert await world.ours.whoami(ROCKET) == ROCKET
+    assert await world.ours.whoami() == "shipmate[bot]"
+    with pytest.raises(ForgeRefused, match="may read acme/rocket but not push"):
+        await world.with_token(READER).whoami(ROCKET)
+
+
+@pytest.fixture(scope="module")
+def app_key() -> tuple[str, AppIdentity]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    return private, AppIdentity(42, "shipmate", public)
+
+
+async def test_an_app_publishes_with_a_token_minted_for_the_repository(
+    world: World, app_key: tuple[str, AppIdentity]
+) -> None:
+    private, world.play.credentials.app = app_key
+    world.ours = Forge(world.play.api_url, AppKey(42, private))
+    head = await world.push()
+    tokens = await asyncio.gather(*(world.ours.token(ROCKET) for _ in range(3)))
+    assert len(set(tokens)) == 1, "minted once and kept"
+    assert tokens[0] != world.play.token
+    assert (await world.publish(head)).opened
+    assert await world.ours.whoami(ROCKET) == ROCKET
+
+
+async def test_a_minted_token_is_replaced_before_it_ends(world: World, app_key: tuple[str, AppIdentity]) -> None:
+    private, world.play.credentials.app = app_key
+    ours = Forge(world.play.api_url, AppKey(42, private))
+    first = await ours.token(ROCKET)
+    ours._minted[ROCKET] = (first, time.time() + 299)
+    assert await ours.token(ROCKET) != first
+
+
+async def test_an_apps_wrong_key_and_an_app_that_is_not_installed_are_refused(
+    world: World, app_key: tuple[str, AppIdentity]
+) -> None:
+    private, world.play.credentials.app = app_key
+    broken = "-----BEGIN RSA PRIVATE KEY-----\nnonsense\n-----END RSA PRIVATE KEY-----\n"
+    with pytest.raises(ForgeRefused, match="private key cannot be used"):
+        await Forge(world.play.api_url, AppKey(42, broken)).token(ROCKET)
+    with pytest.raises(ForgeRefused, match="the forge answered 401"):
+        await Forge(world.play.api_url, AppKey(41, private)).token(ROCKET)
+    with pytest.raises(ForgeRefused, match="the forge answered 404"):
+        await Forge(world.play.api_url, AppKey(42, private)).token("nobody/nothing")
