@@ -60,13 +60,14 @@ class Workspace:
         manifest: Path = MANIFEST,
         clock: Callable[[], float] = time.time,
         timing: Timing | None = None,
+        garbage: int = GARBAGE,
     ) -> "Workspace":
         """The workspace whose state lies in `folder`, with what was on its way to the app when it last ended.
 
         `base_url` is the address of the playground; it may be set later (`describe`), before the first request.
         """
         workspace = cls(folder, base_url, Manifest.read(manifest), clock, timing or Timing())
-        workspace._recall()
+        workspace._recall(garbage)
         kept = read_json(folder / "request-url.json")
         if kept:
             workspace._deliver_to(str(kept["events"]), str(kept["actions"]))
@@ -74,7 +75,7 @@ class Workspace:
             workspace.deliveries.add(delivery)
         return workspace
 
-    def _recall(self) -> None:
+    def _recall(self, garbage: int) -> None:
         entries = self.journal.read()
         numbers: dict[str, int] = {}
         for entry in entries:
@@ -84,7 +85,7 @@ class Workspace:
             for channel in people.CHANNELS:
                 self.keep(channel.model_copy(update={"created": self.clock()}))
         records = list(self.state.records())
-        if len(entries) > len(records) + GARBAGE:
+        if len(entries) > len(records) + garbage:
             lines = [(kind_of(record), record.model_dump(mode="json", exclude_defaults=True)) for record in records]
             kept = [Entry(numbers[_identity(kind, value)], kind, value) for kind, value in lines]
             self.journal.rewrite(sorted(kept, key=lambda entry: entry.n))

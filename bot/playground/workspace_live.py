@@ -5,7 +5,7 @@ Every change that the person may see comes once, in order, as one JSON object wi
 `Last-Event-ID` counts too), so a reconnect loses nothing. `type` is one of:
 
 - `message`: `channel`, `message` as it is now; `root` too, the thread's first message, if `message` is a reply
-- `deleted`: `channel`, `ts`; `root` too, the thread's first message as it is now, if it was a reply
+- `deleted`: `channel`, `ts`, `root` (the ts of the thread; the same as `ts` for what was no reply)
 - `channel`: `channel`, a place that is new or changed; `left`: `channel`, an id: the person is not there any more
 - `session`: `session` of an agent: `channel`, `thread_ts`, `status` (processing: show Stop), `title`, `initiator`
 - `status`: `channel`, `thread_ts`, `status`, a line that fades at `until` (seconds since the epoch), or "" to clear it
@@ -38,8 +38,7 @@ def seen_by(workspace: Workspace, viewer: str, entry: Entry) -> Json | None:
         case "message":
             return _message(workspace, viewer, value["channel"], value["ts"])
         case "deleted" if _sees(workspace, viewer, value["channel"]):
-            told = {"type": "deleted", "channel": value["channel"], "ts": value["ts"]}
-            return told | _root(workspace, value["channel"], value["ts"], value["root"])
+            return {"type": "deleted", **value}
         case "channel" if _sees(workspace, viewer, value["id"]):
             return {"type": "channel", "channel": shapes.channel(workspace.state.channels[value["id"]], viewer)}
         case "session" if _sees(workspace, viewer, value["channel"]):
@@ -64,16 +63,10 @@ def _message(workspace: Workspace, viewer: str, channel: str, ts: str) -> Json |
     if not _sees(workspace, viewer, channel) or not state.has_message(channel, ts):
         return None
     message = state.message(channel, ts)
-    told = {"type": "message", "channel": channel, "message": shapes.message(state, message)}
-    return told | _root(workspace, channel, ts, message.root)
-
-
-def _root(workspace: Workspace, channel: str, ts: str, root: str) -> Json:
-    """The first message of the thread, whose count of replies another message changed."""
-    state = workspace.state
-    if root == ts or not state.has_message(channel, root):
-        return {}
-    return {"root": shapes.message(state, state.message(channel, root))}
+    told: Json = {"type": "message", "channel": channel, "message": shapes.message(state, message)}
+    if message.is_reply and state.has_message(channel, message.root):
+        told["root"] = shapes.message(state, state.message(channel, message.root))
+    return told
 
 
 def _sees(workspace: Workspace, viewer: str, channel: str) -> bool:
