@@ -360,14 +360,20 @@ def _begin_park(s: Session, c: BeginPark, now: float, _: Rules) -> tuple[Event, 
     return (e.ParkBegan(at=now, generation=c.generation),)
 
 
-def _finish_park(s: Session, c: FinishPark, now: float, _: Rules) -> tuple[Event, ...]:
+def _finish_park(s: Session, c: FinishPark, now: float, rules: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.status is not S.PARKING:
         return ()
     parked = e.BoxParked(at=now, generation=c.generation, snapshot=c.snapshot)
     if s.turn is None or s.turn.stop_asked is None:
         return (parked,)
     reason = "The agent's box was stopped before the turn had ended. What it had done is kept."
-    return (e.TurnEnded(at=now, turn=s.turn.number, outcome="stopped", error=reason), parked)
+    return (_cut_off(s.turn, reason, now, rules), parked)
+
+
+def _cut_off(turn: Turn, error: str, now: float, rules: Rules) -> Event:
+    """The end of a turn that was asked to stop and whose box went before it could say that it did."""
+    ran_out = turn.stop_asked is not None and turn.stop_asked - turn.began > rules.turn_seconds
+    return e.TurnEnded(at=now, turn=turn.number, outcome="timed_out" if ran_out else "stopped", error=error)
 
 
 def _fail_park(s: Session, c: FailPark, now: float, rules: Rules) -> tuple[Event, ...]:
@@ -402,7 +408,7 @@ def _fail_publish(_s: Session, c: FailPublish, now: float, _: Rules) -> tuple[Ev
     return (e.PublishFailed(at=now, head=c.head, reason=c.reason, retry_at=retry_at),)
 
 
-def _lose_box(s: Session, c: LoseBox, now: float, _: Rules) -> tuple[Event, ...]:
+def _lose_box(s: Session, c: LoseBox, now: float, rules: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.box is None or s.status is S.PARKING:
         return ()
     lost = e.BoxLost(at=now, generation=c.generation, reason=c.reason)
@@ -410,7 +416,7 @@ def _lose_box(s: Session, c: LoseBox, now: float, _: Rules) -> tuple[Event, ...]
         return (lost,)
     if s.status is S.STOPPING:
         error = "The box ended while the turn was being stopped. What it had done is kept."
-        return (e.TurnEnded(at=now, turn=s.turn.number, outcome="stopped", error=error), lost)
+        return (_cut_off(s.turn, error, now, rules), lost)
     if s.turn.again:
         error = f"The box was lost twice in this turn ({c.reason}). Reply to try once more; what was done is kept."
         return (e.TurnEnded(at=now, turn=s.turn.number, outcome="interrupted", error=error), lost)

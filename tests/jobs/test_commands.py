@@ -340,3 +340,11 @@ def test_a_message_that_is_delivered_again_causes_nothing(seed: int) -> None:
     for prompt_id in session.seen:
         again = submit(int(prompt_id[-1]), NOT_CLEAR)
         assert c.decide(session, again, 10_000_000.0, RULES) == c._deliveries(session, (), 10_000_000.0) == ()
+
+
+@pytest.mark.parametrize(("wait", "outcome"), [(RULES.turn_seconds + 1, "timed_out"), (1.0, "stopped")])
+def test_how_a_turn_ended_whose_box_was_stopped_says_whether_its_time_was_over(wait: float, outcome: str) -> None:
+    log = working().do(c.Stop(GRACE), after=wait).do(c.BeginPark(1)).do(c.FinishPark(1, "snap"))
+    assert log.events[-2].outcome == outcome  # type: ignore[union-attr]
+    log = working().do(c.Stop(GRACE), after=wait).do(c.LoseBox(1, "out of memory"))
+    assert log.events[-2].outcome == outcome  # type: ignore[union-attr]

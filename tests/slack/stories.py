@@ -65,10 +65,3 @@ STORIES = {
 def golden() -> dict[Path, str]:
     """Every golden file of this folder, and what it should say."""
     return {GOLDEN / f"{story}.txt": everything(log) for story, log in STORIES.items()}
-
-
-def write() -> None:
-    """Write them all; look at the difference before committing it."""
-    GOLDEN.mkdir(exist_ok=True)
-    for path, text in golden().items():
-        path.write_text(text)

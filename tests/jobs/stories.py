@@ -1,0 +1,69 @@
+"""The stories whose logs are kept as golden files, each with the session that it comes to (`make golden`)."""
+
+from pathlib import Path
+
+from jobs import commands as c
+from jobs.events import event_to_json
+from tests.jobs import test_commands as given_a
+from tests.logs import GRACE, RULES, Log, done
+
+GOLDEN = Path(__file__).parent / "golden"
+ONE, TWO = given_a.ONE, given_a.TWO
+
+
+def abandoned() -> Log:
+    log = Log().ask()
+    for generation in range(RULES.max_failures):
+        log.do(c.BeginStart(generation)).do(c.FailStart(generation + 1, "no space left", 2.0))
+    return log
+
+
+STORIES = {
+    "happy_path": done(),
+    "follow_up_while_running": Log()
+    .ask().boot().ready().ask(2, GRACE, "and the docs").work().end().work(2).end(turn=2)
+    .publish(turn=2),
+    "edited_and_deleted_while_waiting": Log()
+    .ask().ask(2, GRACE, "and the docs")
+    .do(c.EditPrompt(ONE, "Fix the fuel test, with a comment")).do(c.WithdrawPrompt(TWO, "its message was deleted"))
+    .boot().ready(),
+    "repository_asked": Log()
+    .ask(repository=None).ask(2, GRACE, "the rocket, I think", repository=None)
+    .do(c.ChooseRepository("acme/rocket", "main", GRACE)),
+    "stopped_while_waiting": Log().ask().do(c.Stop(GRACE)),
+    "stopped_while_cold": given_a.booting().do(c.Stop(GRACE)).do(c.FinishStart(1, "stest-1", "cold", None, True)),
+    "stopped_while_running": given_a.two().work().do(c.Stop(GRACE)).end(outcome="stopped", commits=0),
+    "beyond_its_limit": Log()
+    .ask().boot().ready().work().do(c.Tick(), after=RULES.turn_seconds + RULES.stop_seconds + 1)
+    .do(c.BeginPark(1), after=RULES.stop_seconds).do(c.FinishPark(1, "snap")),
+    "box_lost_once": Log()
+    .ask().boot().ready().work().do(c.LoseBox(1, "out of memory")).boot(start="snapshot").ready().work(2).end(turn=2)
+    .publish(turn=2),
+    "box_lost_twice": Log()
+    .ask().boot().ready().do(c.LoseBox(1, "out of memory")).boot().ready().do(c.LoseBox(2, "out of memory")),
+    "start_fails_then_succeeds": Log()
+    .ask().do(c.BeginStart(0)).do(c.FailStart(1, "no space left", 2.0)).boot().ready(),
+    "start_abandoned": abandoned(),
+    "agent_not_ready": given_a.unready().ask(2).do(c.BeginPark(1)).do(c.FinishPark(1, "snap")),
+    "parked_and_woken": done()
+    .do(c.BeginPark(1), after=RULES.idle_seconds).do(c.FinishPark(1, "snap")).ask(2).boot(start="snapshot").ready(),
+    "parked_in_a_turn": given_a.parking_in_a_turn().do(c.FinishPark(1, "snap")).boot(start="snapshot").ready(),
+    "publish_fails_then_succeeds": given_a.publishing().do(c.FailPublish(given_a.PUSHED, "down", 10.0)).publish(),
+    "merged_and_followed_up": done()
+    .do(c.ReviewPullRequest(7, "approved", "grace")).do(c.ClosePullRequest(7, True, "grace")).ask(2).work(2).end(turn=2)
+    .do(c.BeginPublish()).do(c.FinishPublish(8, "https://forge.test/acme/rocket/pull/8", f"{2:040x}", True)),
+    "closed_after_long_sleep": given_a.asleep()
+    .do(c.FailPublish(given_a.PUSHED, "no rights", None)).do(c.Tick(), after=RULES.close_seconds + 1),
+    "closed_unanswered_and_opened_again": given_a.closed_unasked().ask(2),
+}  # fmt: skip
+
+
+def told(log: Log) -> str:
+    """A log, an event a line, and the session that it folds to on the last one."""
+    assert log.session is not None
+    return "".join(event_to_json(event) + "\n" for event in log.events) + log.session.model_dump_json() + "\n"
+
+
+def golden() -> dict[Path, str]:
+    """Every golden file of this folder, and what it should say."""
+    return {GOLDEN / f"{story}.jsonl": told(log) for story, log in STORIES.items()}
