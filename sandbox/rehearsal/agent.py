@@ -156,9 +156,8 @@ class Agent:
         }
 
     def _new(self, params: dict[str, Any]) -> dict[str, Any]:
-        opened = state.begin(self._home)
-        self._opened(opened, params)
-        return {"sessionId": opened.id}
+        cwd = _cwd(params)
+        return {"sessionId": self._opened(state.begin(self._home), cwd).id}
 
     def _load(self, params: dict[str, Any]) -> dict[str, Any]:
         """Open an earlier conversation and tell what was said in it."""
@@ -173,18 +172,15 @@ class Agent:
         return {}
 
     def _found(self, params: dict[str, Any]) -> state.Conversation:
+        cwd = _cwd(params)
         try:
-            found = state.find(self._home, str(params.get("sessionId")))
+            return self._opened(state.find(self._home, str(params.get("sessionId"))), cwd)
         except state.Unknown as unknown:
             raise Refused(NOT_FOUND, str(unknown)) from unknown
-        self._opened(found, params)
-        return found
 
-    def _opened(self, conversation: state.Conversation, params: dict[str, Any]) -> None:
-        cwd = params.get("cwd")
-        if not isinstance(cwd, str) or not os.path.isabs(cwd):
-            raise Refused(INVALID_PARAMS, "`cwd` must be an absolute path.")
+    def _opened(self, conversation: state.Conversation, cwd: str) -> state.Conversation:
         self._open[conversation.id] = Open(conversation, cwd, threading.Event())
+        return conversation
 
     def _prompt(self, number: object, params: dict[str, Any]) -> None:
         opened = self._open.get(str(params.get("sessionId")))
@@ -214,6 +210,13 @@ class Agent:
         if turn is not None:
             turn.stop()
             self._wire.give_up()
+
+
+def _cwd(params: dict[str, Any]) -> str:
+    cwd = params.get("cwd")
+    if not isinstance(cwd, str) or not os.path.isabs(cwd):
+        raise Refused(INVALID_PARAMS, "`cwd` must be an absolute path.")
+    return cwd
 
 
 def _words(params: dict[str, Any]) -> str:

@@ -51,6 +51,8 @@ class Translator:
     def update(self, update: dict[str, Any]) -> None:
         """Take one `update`. Kinds that we do not know are passed over: newer agents have more."""
         kind = update.get("sessionUpdate")
+        if not isinstance(kind, str):
+            return
         if kind in KINDS:
             self._spoke(KINDS[kind], update)
         elif kind in ("tool_call", "tool_call_update"):

@@ -1,0 +1,35 @@
+"""A clone of the sample repository for each test, and a rehearsal in it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.runner_archive import build
+from tests.rehearsal.driving import Driven, rehearsal
+from tests.runner.boxes import git, make_sample
+
+
+@pytest.fixture(scope="session")
+def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("archive") / "runner.pyz")
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    make_sample(folder / "bare.git", folder / "work")
+    return folder / "bare.git"
+
+
+@pytest.fixture
+def repo(sample: Path, tmp_path: Path) -> Path:
+    git(tmp_path, "clone", "-q", str(sample), str(tmp_path / "repo"))
+    return tmp_path / "repo"
+
+
+@pytest.fixture
+async def driven(pyz: Path, repo: Path) -> AsyncIterator[Driven]:
+    async with rehearsal(pyz, repo) as running:
+        await running.begin()
+        yield running

@@ -1,0 +1,64 @@
+"""The runner's ACP against an agent that the official SDK speaks for, and permissions before the tree is in step."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.runner.boxes import RunningBox, git
+from tests.runner.gateway import StandIn
+
+AGENT = [sys.executable, str(Path(__file__).with_name("sdk_agent.py"))]
+
+
+async def test_an_agent_of_the_official_sdk_does_a_whole_turn(box: RunningBox, gateway: StandIn, bare: Path):
+    await box.start(argv=AGENT)
+    await gateway.prompt("work")
+    ended = await gateway.frame("turn_ended")
+    assert gateway.of("ready")[0]["agent"] == {"name": "sdk-agent", "version": "0.12"}
+    assert (ended["outcome"], ended["error"], ended["pushed"]) == ("done", None, True)
+    assert ended["summary"] == "Option just-now was chosen; reading was refused with -32601."
+    assert ended["usage"] == {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7}
+    assert [frame["text"] for frame in gateway.of("restated")] == ["I will write a file."]
+    assert [frame["text"] for frame in gateway.of("thought")] == ["Let me see."]
+    assert gateway.of("plan")[0]["entries"] == [{"text": "Write it", "status": "in_progress"}]
+    last = gateway.of("tool")[-1]
+    assert (last["tool"], last["status"], last["output"]) == ("edit", "completed", "Done.")
+    assert last["diff"] == [{"path": "by-sdk.txt", "old": "", "new": "hello\n"}]
+    assert (box.repo / "by-sdk.txt").exists() and not (box.repo / "by-client.txt").exists()
+
+
+async def test_an_agents_reasons_for_ending_are_told(box: RunningBox, gateway: StandIn):
+    await box.start(argv=AGENT)
+    told = {}
+    for turn, words in enumerate(("refuse", "overflow", "loop", "fail"), start=1):
+        await gateway.prompt(words, turn)
+        ended = await gateway.frame("turn_ended", turn=turn)
+        told[words] = (ended["outcome"], ended["error"])
+    assert {outcome for outcome, _ in told.values()} == {"failed"}
+    assert "refused to go on" in told["refuse"][1]
+    assert "answer became too long" in told["overflow"][1]
+    assert "asked its model too often" in told["loop"][1]
+    assert told["fail"][1] == "The agent reported an error: Out of luck: the model is away"
+    await gateway.prompt("wait", 5)
+    await gateway.frame("text", turn=5)
+    await gateway.stop_turn(5)
+    assert (await gateway.frame("turn_ended", turn=5))["outcome"] == "stopped"
+
+
+def test_writes_wait_until_the_tree_is_in_step_and_reads_do_not(pyz: Path, bare: Path, tmp_path: Path):
+    repo, home = tmp_path / "repo", tmp_path / "home"
+    home.mkdir()
+    git(tmp_path, "clone", "-q", str(bare), str(repo))
+    argv = [sys.executable, "-m", "tests.runner.parked", str(pyz), str(repo), str(home)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "read before": True,
+        "held": True,
+        "after cancel": "cancelled",
+        "written after cancel": False,
+        "after opening": "end_turn",
+        "written after opening": True,
+        "code": 0,
+    }
