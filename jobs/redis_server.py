@@ -69,7 +69,7 @@ def plan(settings: JobSettings) -> Plan:
         "unixsocketperm": "700",
         "dir": str(folder),
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": "always",  # "everysec" answers before it has written when the disk is slow: a kill then loses it
         "save": "",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",

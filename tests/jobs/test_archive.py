@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import redis.asyncio
 
 from jobs import archive as files
 from jobs import commands as c
+from jobs.events import PullRequestReviewed
 from jobs.inbox import Inbox
 from jobs.records import Conflict, Heard
 from jobs.session import Rules, Status
@@ -81,6 +83,26 @@ async def test_who_holds_a_session_that_is_archived_meanwhile_is_told_to_look_ag
         await store.append(SID, log.events[-1:], log.session, expected=len(log.events) - 1)
     await put(store, log)
     assert await store.events(SID) == log.events
+
+
+async def test_what_happens_while_a_session_is_archived_is_kept(store: Store, inbox: Inbox) -> None:
+    log = Log().ask().boot().ready().work().end().publish().do(c.LoseBox(1, "it died"))
+    log.do(c.Tick(), after=RULES.close_seconds + 1)
+    await keep(store, log)
+    for n in range(1, 21):
+        await asyncio.gather(store.archive(SID), inbox.handle(SID, c.ReviewPullRequest(7, f"comment {n}", "grace")))
+        reviews = [event.verdict for event in await store.events(SID) if isinstance(event, PullRequestReviewed)]
+        assert reviews == [f"comment {k}" for k in range(1, n + 1)]
+
+
+async def test_many_who_look_at_once_bring_a_session_back_once(store: Store, other: Store) -> None:
+    log = closed()
+    await keep(store, log)
+    await store.archive(SID)
+    found = await asyncio.gather(*(one.load(SID) for one in (store, other) * 8))
+    assert found == [log.session] * 16
+    assert await store.events(SID) == log.events
+    assert [entry.body["text"] for entry in await store.transcript(SID)] == ["hello", "wörld"]
 
 
 async def test_only_closed_sessions_are_archived(store: Store, redis_url: str, archive: Path) -> None:
