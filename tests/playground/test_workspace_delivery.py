@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from tests.playground.workspaces import (
     bolt_app,
     connected,
     refused,
+    serving,
 )
 from tests.playground.workspaces import served as served
 
@@ -336,9 +339,16 @@ async def test_a_fault_that_cannot_be_is_refused_in_words_and_changes_nothing(se
     assert served.workspace.faults.show() == before
 
 
-async def test_apps_are_held_to_slacks_rates_and_told_when_to_come_again(served: Served) -> None:
-    now = [1_000.0]
-    served.workspace.limits._clock = lambda: now[0]
+@pytest.fixture
+async def timed(tmp_path: Path) -> AsyncIterator[tuple[Served, list[float]]]:
+    """A workspace, and the time of its clock."""
+    now = [1_700_000_000.0]
+    async with serving(tmp_path, clock=lambda: now[0]) as served:
+        yield served, now
+
+
+async def test_apps_are_held_to_slacks_rates_and_told_when_to_come_again(timed: tuple[Served, list[float]]) -> None:
+    served, now = timed
     ts = (await served.bot.chat_postMessage(channel=DEV, text="x"))["ts"]
     for number in range(50):
         await served.bot.chat_update(channel=DEV, ts=ts, text=str(number))
@@ -351,11 +361,12 @@ async def test_apps_are_held_to_slacks_rates_and_told_when_to_come_again(served:
         await served.bot.chat_update(channel=DEV, ts=ts, text=str(number))
 
 
-async def test_posts_are_limited_by_channel(served: Served) -> None:
-    now = [1_000.0]
-    served.workspace.limits._clock = lambda: now[0]
+async def test_posts_are_limited_by_channel(timed: tuple[Served, list[float]]) -> None:
+    served, now = timed
     for _ in range(5):
         await served.bot.chat_postMessage(channel=DEV, text="x")
     assert await refused(served.bot.chat_postMessage(channel=DEV, text="x")) == "ratelimited"
     assert (await served.bot.chat_postMessage(channel=SECRET, text="x"))["ok"]
+    now[0] += 5.0
+    assert (await served.bot.chat_postMessage(channel=DEV, text="x"))["ok"]
     assert (await served.robbie.chat_postMessage(channel=DEV, text="x"))["ok"]

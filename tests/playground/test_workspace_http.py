@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_sdk.signature import SignatureVerifier
 
-from tests.playground.workspaces import DEV, MENTION, SECONDS, App, Served, bolt_app, serving
+from tests.playground.workspaces import DEV, MENTION, App, Served, bolt_app, serving
 from tests.playground.workspaces import served as served
 
 Answer = Callable[[int], web.StreamResponse]
@@ -104,21 +105,40 @@ async def test_an_app_may_ask_not_to_be_tried_again(served: Served) -> None:
     assert len(receiver.posted) == 1
 
 
-async def test_an_app_that_was_away_is_told_why_it_is_tried_again(served: Served) -> None:
-    async with receiving(served, lambda _: web.Response()) as receiver:
-        way = served.workspace.deliveries._way
-    receiver.posted.clear()
-    app = web.Application()
-    app.router.add_post("/events", receiver.take)
-    await served.ada.chat_postMessage(channel=DEV, text="hi")
-    port = int(way._events.split(":")[2].split("/")[0])  # type: ignore[attr-defined]
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    async with asyncio.timeout(SECONDS):
+class HangingUp(web.Response):
+    """An answer that never comes: the connection breaks instead."""
+
+    async def prepare(self, request: web.BaseRequest) -> Any:
+        assert request.transport is not None
+        request.transport.abort()
+        return await super().prepare(request)
+
+
+async def test_an_app_that_hangs_up_is_told_so_when_it_is_tried_again(served: Served) -> None:
+    async with receiving(served, lambda number: HangingUp() if number == 1 else web.Response()) as receiver:
+        await served.ada.chat_postMessage(channel=DEV, text="hi")
         await served.workspace.deliveries.settled()
-    await runner.cleanup()
-    assert receiver.posted[0][3] == "connection_failed"
+    assert [reason for _, _, _, reason in receiver.posted] == ["", "connection_failed"]
+
+
+async def test_an_app_that_dawdles_is_told_so_when_it_is_tried_again(served: Served) -> None:
+    waiting = asyncio.Event()
+
+    async def dawdle(request: web.Request) -> web.StreamResponse:
+        answer = await receiver.take(request)
+        if len(receiver.posted) == 1:
+            await waiting.wait()
+        return answer
+
+    receiver = Receiver(served.workspace.tokens.signing_secret, lambda _: web.Response())
+    app = web.Application()
+    app.router.add_post("/events", dawdle)
+    async with listening(app) as url:
+        await served.workspace.listen_at(f"{url}/events", f"{url}/events")
+        await served.ada.chat_postMessage(channel=DEV, text="hi")
+        await served.workspace.deliveries.settled()
+        waiting.set()
+    assert [reason for _, _, _, reason in receiver.posted] == ["", "http_timeout"]
 
 
 async def test_an_address_that_does_not_answer_the_challenge_is_not_used(served: Served) -> None:

@@ -94,10 +94,8 @@ async def test_a_browsers_own_number_counts_when_it_connects_again(served: Serve
         assert told["message"]["text"] == "two"
 
 
-@pytest.mark.parametrize("cursor", [10**9, -1])
-async def test_a_page_that_is_too_far_behind_is_told_to_begin_again(served: Served, cursor: int) -> None:
-    served.workspace.journal._forgotten = 1
-    async with live(served, people.ADA.id, cursor if cursor > 0 else 0) as stream:
+async def test_a_page_with_the_cursor_of_another_workspace_is_told_to_begin_again(served: Served) -> None:
+    async with live(served, people.ADA.id, 10**9) as stream:
         assert (await stream.next())["type"] == "reset"
         await served.ada.chat_postMessage(channel=DEV, text="on")
         assert (await stream.next())["message"]["text"] == "on"
@@ -224,9 +222,13 @@ async def test_slacks_own_stop_is_told_while_an_agent_is_at_work_and_only_then(s
     assert event["streaming_message_ts"] == []
 
 
-async def test_a_trigger_opens_one_form_and_soon(served: Served) -> None:
-    now = [1_000.0]
-    served.workspace.views._clock = lambda: now[0]
+async def test_a_trigger_opens_one_form_and_soon(tmp_path: Path) -> None:
+    now = [1_700_000_000.0]
+    async with serving(tmp_path, clock=lambda: now[0]) as served:
+        await _open_forms(served, now)
+
+
+async def _open_forms(served: Served, now: list[float]) -> None:
     form = {"type": "modal", "title": {"type": "plain_text", "text": "T"}, "blocks": []}
     trigger = served.workspace.views.trigger("U0ADA")
     async with live(served, people.ADA.id) as stream:

@@ -24,7 +24,7 @@ from bot.playground.workspace_routes import workspace_routes
 DEV, GENERAL, SECRET, PARTNERS, DM = "C0DEV", "C0GENERAL", "G0SECRET", "C0PARTNERS", "D0ADA"
 BOT = people.BOT.id
 MENTION = f"<@{BOT}>"
-QUICK = Timing(ack=0.4, retries=(0.0, 0.05, 0.1))
+QUICK = Timing(ack=0.8, retries=(0.0, 0.05, 0.1))
 SECONDS = 8.0
 PING_SECONDS = 0.3
 EVERYTHING = re.compile(".*")
