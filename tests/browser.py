@@ -54,7 +54,9 @@ async def visit(browser: Browser, url: str, **context: Any) -> AsyncIterator[Pag
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("console", lambda said: trouble.append(said.text) if said.type == "error" else None)
     page.on("dialog", lambda dialog: trouble.append(f"a dialog: {dialog.message}"))
-    await page.goto(url)
-    yield page
-    assert [words for words in trouble if not words.startswith(EXPECTED)] == []
-    await window.close()
+    try:
+        await page.goto(url)
+        yield page
+        assert [words for words in trouble if not words.startswith(EXPECTED)] == []
+    finally:
+        await window.close()

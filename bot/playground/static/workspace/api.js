@@ -34,6 +34,23 @@ export class Api {
     return body;
   }
 
+  // A button of an app's message.
+  press(what) {
+    return this.own("/playground/press", what);
+  }
+
+  // The Stop that the workspace itself shows while an agent is at work.
+  stop(where) {
+    return this.own("/playground/stop", where);
+  }
+
+  async own(address, given) {
+    const body = JSON.stringify({ token: this.token, ...given });
+    const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    const said = await answer.json().catch(() => ({}));
+    if (!said.ok) throw new Refused(address.split("/").at(-1), said.error ?? `status ${answer.status}`);
+  }
+
   // Every page of a list.
   async all(method, field, args = {}, pages = 20) {
     const found = [];

@@ -1,5 +1,6 @@
 // One person's window: joins the model with the column of channels, the channel, its thread and the composers.
 
+import { beginning } from "./beginning.js";
 import { Composer } from "./composer.js";
 import { Desk } from "./desk.js";
 import { el, icon, iconButton } from "./dom.js";
@@ -155,7 +156,7 @@ export class App {
 
   drawHead() {
     const channel = this.model.channels.get(this.channel);
-    const sign = channel.is_im ? face(this.model, channel.user, "small") : channel.is_private ? icon("lock") : el("span", { class: "hash" }, "#");
+    const sign = channel.is_im ? face(this.model, channel.user, "small") : channel.is_private ? icon("lock") : el("span", { class: "hash", "aria-hidden": "true" }, "#");
     const members = channel.num_members ? `${channel.num_members} members` : "";
     const topic = channel.topic?.value ?? "";
     this.head.replaceChildren(
@@ -167,20 +168,10 @@ export class App {
 
   beginning() {
     const channel = this.model.channels.get(this.channel);
-    const bot = this.model.nameOf(this.model.bot.user_id) ?? "shipmate";
-    const words = channel.is_im ? "fix the failing test" : `@${bot} fix the failing test`;
-    const fill = () => {
-      this.composer.field.value = words;
-      this.composer.field.dispatchEvent(new Event("input"));
-      this.composer.field.focus();
-    };
-    return el(
-      "div",
-      { class: "beginning" },
-      el("h2", {}, channel.is_im ? this.model.titleOf(channel) : `Welcome to #${channel.name}`),
-      el("p", {}, "Give ", el("b", {}, bot), " something to do: it works in a box of its own, says how it goes in a thread, and opens a pull request. Anybody steers it by replying there."),
-      el("button", { type: "button", class: "try", on: { click: fill } }, el("span", { class: "quiet" }, "Write"), el("code", {}, words)),
-    );
+    return beginning(channel, this.model, {
+      write: (words) => this.composer.begin(words),
+      goTo: (id) => this.goTo(id),
+    });
   }
 
   tell(words) {

@@ -69,6 +69,13 @@ export class Composer {
     this.changed();
   }
 
+  // Words to begin with, for the person to send or to change.
+  begin(words) {
+    this.field.value = words;
+    this.changed();
+    this.field.focus();
+  }
+
   insert(words) {
     const { field } = this;
     const before = field.value.slice(0, field.selectionStart);

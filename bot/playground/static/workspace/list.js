@@ -125,7 +125,7 @@ function together(before, message) {
 // A row that is made anew while somebody is on one of its buttons.
 function keepFocus(old, fresh) {
   const focused = document.activeElement;
-  if (!old.contains(focused)) return;
+  if (!old.contains(focused) || fresh.querySelector("[data-focus-me]")) return;
   const key = focused.dataset?.key;
   const heir = focused === old ? fresh : [...fresh.querySelectorAll("[data-key]")].find((node) => node.dataset.key === key);
   (heir ?? fresh).dataset.focusMe = "";

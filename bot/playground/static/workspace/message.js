@@ -30,7 +30,7 @@ function initials(name) {
 // {compact, inThread, picking, leaving, editor}.
 export function row(message, model, desk, view) {
   const gone = message.subtype === "tombstone";
-  const kind = ["message", view.compact ? "compact" : "", message.whispered ? "whispered" : "", gone ? "gone" : ""];
+  const kind = ["message", view.compact ? "compact" : "", message.bot_id ? "app-made" : "", message.whispered ? "whispered" : "", gone ? "gone" : ""];
   return el(
     "article",
     { class: kind.filter(Boolean).join(" "), data: { ts: message.ts }, tabindex: "-1", "aria-label": `Message of ${author(message, model)}` },

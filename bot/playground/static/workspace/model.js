@@ -2,6 +2,7 @@
 // it and are told when it changed. A message is never altered, only replaced, so a view can tell by identity.
 
 import { Api } from "./api.js";
+import { Live, statusOf } from "./live.js";
 
 const PAGE = 60;
 
@@ -11,11 +12,13 @@ export class Model extends EventTarget {
     this.team = bootstrap.team;
     this.bot = bootstrap.bot;
     this.everybody = bootstrap.people;
+    this.members = new Map(bootstrap.channels.map((channel) => [channel.id, channel.members]));
     this.me = me;
     this.api = new Api(bootstrap.people.find((person) => person.id === me).token);
     this.people = new Map();
     this.channels = new Map();
-    this.sessions = new Map();
+    this.cursor = bootstrap.cursor;
+    this.sessions = new Map(bootstrap.sessions.map((session) => [`${session.channel}/${session.thread_ts}`, session]));
     this.statuses = new Map();
     this.messages = new Map();
     this.older = new Map();
@@ -31,6 +34,16 @@ export class Model extends EventTarget {
     for (const channel of channels) if (channel.is_im || channel.is_member) this.channels.set(channel.id, channel);
     await Promise.all([...this.channels.keys()].map((channel) => this.loadHistory(channel)));
     this.changed();
+  }
+
+  // Follow the workspace from the moment of the bootstrap on; `lost` if that is not possible any more.
+  listen(lost) {
+    this.live = new Live(this, this.cursor, lost);
+  }
+
+  end() {
+    this.live?.close();
+    for (const { fading } of this.statuses.values()) clearTimeout(fading);
   }
 
   changed() {
@@ -57,6 +70,11 @@ export class Model extends EventTarget {
     return channel.is_im ? this.realNameOf(channel.user) : channel.name;
   }
 
+  // Whether the bot hears what is said there. A place that is newer than this window is taken to have it.
+  hasBot(channel) {
+    return this.members.get(channel)?.includes(this.bot.user_id) ?? true;
+  }
+
   mentionable() {
     const others = [...this.people.values()].filter((person) => !person.is_bot || person.id === this.bot.user_id);
     return others.map((person) => ({ id: person.id, name: this.nameOf(person.id), real: person.real_name, bot: person.is_bot }));
@@ -64,10 +82,12 @@ export class Model extends EventTarget {
 
   // -- messages -----------------------------------------------------------------------------------------------------
 
+  // What stands in the channel itself, oldest first.
   roots(channel) {
     return sorted([...(this.messages.get(channel)?.values() ?? [])].filter(standsInChannel));
   }
 
+  // The messages of a thread, oldest first.
   thread(channel, root) {
     const inThread = (message) => message.ts === root || message.thread_ts === root;
     return sorted([...(this.messages.get(channel)?.values() ?? [])].filter(inThread));
@@ -87,6 +107,17 @@ export class Model extends EventTarget {
 
   remove(channel, ts) {
     this.messages.get(channel)?.delete(ts);
+  }
+
+  // The first message of a thread whose replies became fewer, as it is now.
+  async refresh(channel, ts) {
+    try {
+      const body = await this.api.call("conversations.replies", { channel, ts, limit: 1 });
+      this.put(channel, body.messages[0]);
+    } catch {
+      return; // gone too, which is told by itself
+    }
+    this.changed();
   }
 
   async loadHistory(channel) {
@@ -115,6 +146,51 @@ export class Model extends EventTarget {
     }
     for (const message of found) this.put(channel, message);
     this.changed();
+  }
+
+  // -- what agents say they are doing ---------------------------------------------------------------------------------
+
+  statusOf(channel, ts) {
+    return statusOf(this, channel, ts);
+  }
+
+  busy(channel, ts) {
+    return Boolean(this.statusOf(channel, ts)?.busy);
+  }
+
+  setStatus({ channel, thread_ts, status, user, until }) {
+    const key = `${channel}/${thread_ts}`;
+    clearTimeout(this.statuses.get(key)?.fading);
+    this.statuses.delete(key);
+    if (!status) return;
+    const fade = () => {
+      this.statuses.delete(key);
+      this.changed();
+    };
+    this.statuses.set(key, { status, user, fading: setTimeout(fade, Math.max(0, until * 1000 - Date.now())) });
+  }
+
+  // -- saying and pressing --------------------------------------------------------------------------------------------
+
+  async say(channel, text, files, thread_ts) {
+    if (files.length === 0) {
+      const body = await this.api.call("chat.postMessage", { channel, text, thread_ts });
+      this.put(channel, body.message);
+      this.changed();
+      return;
+    }
+    const sent = [];
+    for (const file of files) sent.push(await this.api.upload(file));
+    const comment = text || undefined;
+    await this.api.call("files.completeUploadExternal", { files: sent, channel_id: channel, initial_comment: comment, thread_ts });
+  }
+
+  press(channel, message, action) {
+    return this.api.press({ channel, ts: message.ts, action_id: action.action_id, value: action.value });
+  }
+
+  stop(channel, thread_ts) {
+    return this.api.stop({ channel, thread_ts });
   }
 }
 

@@ -12,14 +12,19 @@ const QUOTE = /^(?:&gt;|>) ?/;
 const BEFORE = "(?<![\\p{L}\\p{N}])", AFTER = "(?![\\p{L}\\p{N}])";
 const DEEPEST = 6;
 
+// What Slack writes in angle brackets: somebody, a place, an announcement, or an address of the web. All else are words.
+const FORM = /<(?:([@#!])([^<>|\s][^<>|]*)|((?:https?:\/\/|mailto:)[^<>|\s]+))(?:\|([^<>]*))?>/giu;
+
+const ADDRESS = /\bhttps?:\/\/(?:(?!&[gl]t;)[^\s<>"'`|])*(?!&[gl]t;)[^\s<>"'`|.,:;!?)\]}*_~]/gu;
+
 const INLINE = [
   { find: /`([^`\n]+)`/gu, make: ([, words]) => el("code", {}, bare(words)) },
-  { find: /<([@#!]?)([^<>|\s][^<>|]*)(?:\|([^<>]*))?>/gu, make: ([, ...form], world) => reference(form, world) },
+  { find: FORM, make: ([, ...form], world) => reference(form, world) },
   { find: new RegExp(`${BEFORE}\\*(?![\\s*])([^*\\n]*[^\\s*])\\*${AFTER}`, "gu"), make: nested("strong") },
   { find: new RegExp(`${BEFORE}_(?![\\s_])([^_\\n]*[^\\s_])_${AFTER}`, "gu"), make: nested("em") },
   { find: new RegExp(`${BEFORE}~(?![\\s~])([^~\\n]*[^\\s~])~${AFTER}`, "gu"), make: nested("s") },
   { find: /:([a-z0-9_+-]{1,40})(?:::[a-z0-9-]+)?:/gu, make: ([whole, name]) => emoji(name) ?? whole },
-  { find: /\bhttps?:\/\/(?:(?!&[gl]t;)[^\s<>"'`|])*(?!&[gl]t;)[^\s<>"'`|.,:;!?)\]}*_~]/gu, make: address, loose: true },
+  { find: ADDRESS, make: address, loose: true },
 ];
 
 export function mrkdwn(text, world, verbatim = false) {
@@ -38,27 +43,26 @@ export function unescape(text) {
   return text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 }
 
-// What a person wrote, ready to be sent: as Slack's own composer does it, names become mentions.
+// What a person wrote, ready to be sent: as Slack's own composer does it, names become mentions and addresses links.
 export function encode(text, people) {
   let words = text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-  const known = [...people].sort((a, b) => b.name.length - a.name.length);
-  for (const { name, id } of known) {
-    const said = new RegExp(`(^|[^\\p{L}\\p{N}@])@${quoted(name)}(?![\\p{L}\\p{N}_-])`, "giu");
-    words = words.replace(said, (_, before) => `${before}<@${id}>`);
+  words = words.replace(ADDRESS, "<$&>");
+  for (const { name, id } of [...people].sort((a, b) => b.name.length - a.name.length)) {
+    const said = new RegExp(`(?<![\\p{L}\\p{N}@/._-])@${quoted(name)}(?![\\p{L}\\p{N}_-])`, "giu");
+    words = words.replace(said, `<@${id}>`);
   }
   return words;
 }
 
 // And back, for somebody who edits what he wrote.
 export function decode(text, world) {
-  return unescape(
-    text.replace(/<([@#!]?)([^<>|\s][^<>|]*)(?:\|([^<>]*))?>/g, (_, sigil, target, label) => {
-      if (sigil === "@") return `@${world.nameOf(target)}`;
-      if (sigil === "#") return `#${label || world.channelOf(target)}`;
-      if (sigil === "!") return label || `@${target.split("^")[0]}`;
-      return target;
-    }),
-  );
+  const words = text.replace(FORM, (_, sigil, target, url, label) => {
+    if (url) return url;
+    if (sigil === "@") return `@${world.nameOf(target) ?? target}`;
+    if (sigil === "#") return `#${world.channelOf(target) ?? target}`;
+    return label || `@${target.split("^")[0]}`;
+  });
+  return unescape(words);
 }
 
 function quoted(words) {
@@ -112,12 +116,11 @@ function nested(tag) {
   return ([, words], world, rules, depth) => el(tag, {}, inline(words, world, rules, depth + 1));
 }
 
-function reference([sigil, target, label], world) {
+function reference([sigil, target, url, label], world) {
+  if (url) return link(unescape(url), unescape(label || url.replace(/^mailto:/i, "")));
   if (sigil === "@") return person(target, label, world);
   if (sigil === "#") return channel(target, label, world);
-  if (sigil === "!") return announcement(target, label);
-  if (!/^(https?:\/\/|mailto:)/i.test(target)) return unescape(label || target);
-  return link(unescape(target), unescape(label || target.replace(/^mailto:/i, "")));
+  return announcement(target, label);
 }
 
 export function person(id, label, world) {
@@ -143,7 +146,6 @@ function announcement(target, label) {
 
 // Words inside code: forms are only read, never made into anything.
 function bare(text) {
-  return unescape(text.replace(/<([@#!]?)([^<>|\s][^<>|]*)(?:\|([^<>]*))?>/g, (_, sigil, target, label) => {
-    return label || `${sigil === "!" ? "@" : sigil}${target}`;
-  }));
+  const words = text.replace(FORM, (_, sigil, target, url, label) => label || url || `${sigil === "!" ? "@" : sigil}${target}`);
+  return unescape(words);
 }

@@ -17,7 +17,7 @@ export function channelList(model, current, unread, goTo) {
 }
 
 function channelEntry(model, channel, here, unread, goTo) {
-  const sign = channel.is_im ? face(model, channel.user, "small") : channel.is_private ? icon("lock") : el("span", { class: "hash" }, "#");
+  const sign = channel.is_im ? face(model, channel.user, "small") : channel.is_private ? icon("lock") : el("span", { class: "hash", "aria-hidden": "true" }, "#");
   const shape = { type: "button", class: `entry${here ? " here" : ""}${unread ? " unread" : ""}`, "aria-current": here ? "page" : null };
   return el(
     "li",
