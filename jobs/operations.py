@@ -8,6 +8,7 @@ import json
 import logging
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from jobs.commands import BeginPark, BeginStart, FailPark, FailStart, FinishPark, FinishStart, Refused
 from jobs.events import StartKind
@@ -15,7 +16,7 @@ from jobs.inbox import hash_token
 from jobs.session import Session
 from jobs.store import Grant
 from jobs.wiring import Workshop, workshop
-from sandbox.provider import BoxError, BoxSpec, Permanent, Temporary
+from sandbox.provider import BoxError, BoxSpec, Gone, Permanent, Temporary
 
 log = logging.getLogger(__name__)
 WIRE_VERSION = 1
@@ -55,29 +56,61 @@ async def start_box(shop: Workshop, sid: str) -> None:
         return
     generation, box = session.generation, f"{sid}-{session.generation}"
     try:
-        origin = await _origin(shop, session)
-        await shop.provider.create(await _spec(shop, session, box, origin))
-    except BoxError as error:
-        await _give_up(shop, session, box, error)
+        origin = await _make(shop, session, box)
+    except Exception as trouble:
+        await shop.store.revoke(box)
+        delay = _delay(trouble, RETRY_SECONDS * 2**session.failures)
+        await shop.inbox.handle(sid, FailStart(generation, _sentence(trouble), delay))
+        if not isinstance(trouble, BoxError):
+            raise
         return
-    await _record(shop, sid, FinishStart(generation, box, origin.kind, origin.base, shop.provider.isolated))
+    finished = FinishStart(generation, box, origin.kind, origin.base, shop.provider.isolated)
+    await _record(shop, session, finished)
 
 
-async def _record(shop: Workshop, sid: str, finished: FinishStart) -> None:
+async def _make(shop: Workshop, session: Session, box: str) -> Origin:
+    """A new box, from the best that there is."""
+    origin = await _origin(shop, session)
     try:
-        await shop.inbox.handle(sid, finished)
-        await shop.store.stamp(sid, "box", shop.clock())
+        await shop.provider.create(await _spec(shop, session, box, origin))
+    except Permanent as trouble:
+        if origin.kind != "image" or session.repository is None:
+            raise
+        log.warning("the image of %s cannot be used, so another one is built: %s", session.repository, trouble)
+        await shop.queue.enqueue_build(session.repository, int(shop.clock()))
+        origin = Origin("cold", None)
+        await shop.provider.create(await _spec(shop, session, box, origin))
+    return origin
+
+
+async def _record(shop: Workshop, session: Session, finished: FinishStart) -> None:
+    try:
+        await shop.inbox.handle(session.id, finished)
     except Refused as refused:
         log.info("the box came too late: %s", refused)
         await shop.store.revoke(finished.box)
         await shop.provider.discard(finished.box)
+        return
+    await shop.store.stamp(session.id, "box", shop.clock())
+    if finished.start == "snapshot":
+        await _forget(shop, session.snapshot, finished.base)
 
 
-async def _give_up(shop: Workshop, session: Session, box: str, error: BoxError) -> None:
-    await shop.store.revoke(box)
-    delay = error.delay if isinstance(error, Temporary) else RETRY_SECONDS * 2**session.failures
-    final = isinstance(error, Permanent)
-    await shop.inbox.handle(session.id, FailStart(session.generation, str(error), None if final else delay))
+async def _forget(shop: Workshop, snapshot: str | None, newer: str | None) -> None:
+    """Let go of a session's snapshot that a newer one took the place of."""
+    if snapshot is not None and newer is not None and newer != snapshot:
+        await shop.provider.forget_snapshot(snapshot)
+
+
+def _delay(trouble: Exception, usual: float) -> float | None:
+    """Seconds until it is tried again; None: that cannot help."""
+    if isinstance(trouble, Permanent):
+        return None
+    return max(trouble.delay, usual) if isinstance(trouble, Temporary) else usual
+
+
+def _sentence(trouble: Exception) -> str:
+    return str(trouble) if isinstance(trouble, BoxError) else f"something unexpected ({type(trouble).__name__})"
 
 
 async def _origin(shop: Workshop, session: Session) -> Origin:
@@ -121,11 +154,18 @@ def greeting(
         "base_branch": base_branch,
         "branch": grant.branch,
         "mode": grant.purpose,
-        "agent": shop.agent(agent) if agent else None,
+        "agent": _agent(shop, agent) if agent else None,
         "conversation": conversation,
         "limits": {"turn_seconds": shop.settings.rules.turn_seconds, "sync_seconds": SYNC_SECONDS},
     }
     return json.dumps(line).encode() + b"\n"
+
+
+def _agent(shop: Workshop, name: str) -> dict[str, Any]:
+    try:
+        return shop.agent(name)
+    except ValueError as unknown:
+        raise Permanent(str(unknown)) from unknown
 
 
 async def park_box(shop: Workshop, sid: str) -> None:
@@ -140,11 +180,23 @@ async def park_box(shop: Workshop, sid: str) -> None:
         log.info("park is not due: %s", refused)
         return
     try:
-        await shop.provider.terminate(box)
-        left = await shop.provider.last_state(box)
-    except BoxError as error:
-        await shop.inbox.handle(sid, FailPark(generation, str(error), RETRY_SECONDS))
+        left = await _put_to_sleep(shop, box)
+    except Exception as trouble:
+        await shop.inbox.handle(sid, FailPark(generation, _sentence(trouble), _delay(trouble, RETRY_SECONDS)))
+        if not isinstance(trouble, BoxError):
+            raise
         return
     await shop.store.revoke(box)
-    await shop.inbox.handle(sid, FinishPark(generation, left.id if left else None))
+    await shop.inbox.handle(sid, FinishPark(generation, left))
+    await _forget(shop, before.snapshot, left)
     await shop.provider.discard(box)
+
+
+async def _put_to_sleep(shop: Workshop, box: str) -> str | None:
+    """The snapshot of what the box left; None if that is nothing."""
+    try:
+        await shop.provider.terminate(box)
+        left = await shop.provider.last_state(box)
+    except Gone:
+        return None
+    return left.id if left is not None else None

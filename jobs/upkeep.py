@@ -72,6 +72,7 @@ class Upkeep:
     async def _look_at(self, session: Session, boxes: dict[str, BoxInfo] | None) -> None:
         try:
             if session.box is not None and boxes is not None and await self._died(session.box, boxes):
+                await self._shop.store.revoke(session.box)
                 lost = LoseBox(session.generation, "its processes ended")
                 session = await self._shop.inbox.handle(session.id, lost)
             session = await self._shop.inbox.handle(session.id, Tick())

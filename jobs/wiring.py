@@ -71,6 +71,7 @@ async def workshop(settings: JobSettings | None = None) -> AsyncIterator[Worksho
         )
     finally:
         await store.close()
+        await queue.close()
 
 
 def provider(settings: JobSettings) -> Provider:
