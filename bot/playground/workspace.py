@@ -169,7 +169,7 @@ class Workspace:
         self._check_thread(channel, draft.thread_ts)
         more: dict[str, object] = {"ts": self.state.next_ts(channel.id, self.clock())}
         if not draft.bot_id:
-            more |= {"client_msg_id": secrets.token_hex(16), "blocks": self._typed(draft.text)}
+            more |= {"client_msg_id": secrets.token_hex(16), "blocks": draft.blocks or self._typed(draft.text)}
         message = draft.model_copy(update=more)
         self.keep(message)
         self.tell(events.posted(self.state, message, self.now_ts()), channel)
@@ -203,7 +203,7 @@ class Workspace:
         before = self.state.message(found.id, ts)
         if before.user != editor or before.subtype == "tombstone":
             raise Refusal("cant_update_message")
-        if not before.bot_id and "text" in changes:
+        if not before.bot_id and "text" in changes and "blocks" not in changes:
             changes["blocks"] = self._typed(str(changes["text"]))
         edited = Edit(user=editor, ts=self.now_ts())
         after = before.model_copy(update={**changes, "edited": edited})

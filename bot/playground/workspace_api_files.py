@@ -25,8 +25,9 @@ SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "text/plain")
 
 
 def _announce(asked: Asked) -> Json:
-    name = Path(asked.arguments.needed("filename")).name
-    length = asked.arguments.text("length")
+    name, length = Path(asked.arguments.needed("filename")).name, asked.arguments.text("length")
+    if name in ("", ".."):
+        raise Refusal("invalid_arguments")
     if not length.isdigit() or not 0 < int(length) <= MOST:
         raise Refusal("file_upload_size_restricted" if length.isdigit() and int(length) > MOST else "invalid_arguments")
     file = File(

@@ -31,7 +31,7 @@ class Entry(NamedTuple):
         return json.dumps([self.n, self.kind, self.value], separators=(",", ":")).encode() + b"\n"
 
 
-class InUse(Exception):
+class InUse(ValueError):
     """Another process writes this journal."""
 
 
@@ -54,13 +54,13 @@ class Journal:
         self.number = 0
 
     def read(self) -> list[Entry]:
-        """Everything that was written so far."""
+        """Everything that was written so far. Raises ValueError if a line of it is damaged."""
         entries: list[Entry] = []
         whole = 0
         for line in self._path.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
                 break
-            entries.append(Entry(*json.loads(line)))
+            entries.append(self._entry(line, len(entries) + 1))
             whole += len(line)
         os.truncate(self._path, whole)
         if entries and entries[0].kind == "rewritten":
@@ -69,6 +69,12 @@ class Journal:
             self._remember(entry)
         self.number = max(self.number, self._forgotten)
         return entries
+
+    def _entry(self, line: bytes, number: int) -> Entry:
+        try:
+            return Entry(*json.loads(line))
+        except (ValueError, TypeError):
+            raise ValueError(f"{self._path} is damaged in line {number}; move it away to begin anew") from None
 
     def rewrite(self, entries: Iterable[Entry]) -> None:
         """Put these in the place of everything; a crash leaves the old journal or the new one."""

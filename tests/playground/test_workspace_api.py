@@ -237,6 +237,8 @@ async def test_what_a_person_types_becomes_rich_text_and_what_a_bot_sends_is_kep
     kinds = [each["type"] for each in typed["blocks"][0]["elements"][0]["elements"]]
     assert (typed["blocks"][0]["type"], kinds) == ("rich_text", ["user", "text", "text"])
     assert "bot_id" not in typed
+    given = (await served.ada.chat_postMessage(channel=DEV, text="hi", blocks=HELLO))["message"]
+    assert given["blocks"][0]["type"] == "section"
     sent = (await served.bot.chat_postMessage(channel=DEV, text="hi", blocks=HELLO))["message"]
     assert (sent["bot_id"], sent["app_id"], sent["user"]) == (people.BOT.bot_id, people.APP, BOT)
     assert sent["blocks"][0]["block_id"]

@@ -67,6 +67,16 @@ async def test_a_line_that_was_cut_in_two_is_dropped_and_the_next_one_is_whole(t
             assert said["ts"] > kept
 
 
+async def test_a_damaged_journal_is_told_with_its_place(tmp_path: Path) -> None:
+    async with serving(tmp_path):
+        pass
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write(b"not json\n")
+    with pytest.raises(ValueError, match=r"journal.jsonl is damaged in line \d+"):
+        async with serving(tmp_path):
+            pass
+
+
 async def test_a_journal_full_of_the_past_is_written_anew(tmp_path: Path) -> None:
     async with serving(tmp_path) as before:
         before.workspace.faults.unlimited = True

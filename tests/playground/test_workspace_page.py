@@ -252,6 +252,7 @@ async def _open_forms(served: Served, now: list[float]) -> None:
 
 
 async def test_a_file_is_for_those_who_see_its_channel(served: Served) -> None:
+    assert await refused(served.ada.files_getUploadURLExternal(filename="a/..", length=3)) == "invalid_arguments"
     announced = await served.ada.files_getUploadURLExternal(filename="../../a.txt", length=3)
     async with served.http.post(announced["upload_url"], data=b"four") as got:
         assert got.status == 400
