@@ -26,6 +26,12 @@ class Cgroups:
         self._root = root
         self._refused = False
 
+    def usable(self) -> bool:
+        """Whether limits can be set here."""
+        return any(
+            self._offers(hierarchy) and os.access(self._root / hierarchy, os.W_OK) for hierarchy, _, _ in VERSIONS
+        )
+
     def add(self, box: str, pid: int, memory_bytes: int | None) -> None:
         """Put a box's first process under a limit before it has started another."""
         if memory_bytes is None or self._refused:

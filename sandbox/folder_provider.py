@@ -6,18 +6,15 @@ is here. Nothing is remembered between two calls: any process may make any of th
 
 import asyncio
 import contextlib
-import fcntl
-import logging
 import os
-import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
-from sandbox import control, host_processes, trees
+from sandbox import control, freezing, host_processes, trees
 from sandbox.box_folder import BoxFolder, Record, checked_name
+from sandbox.host_processes import Process
 from sandbox.layers import Layers
 from sandbox.ownership import Owner, open_folder
 from sandbox.provider import (
@@ -33,31 +30,10 @@ from sandbox.provider import (
     Unreachable,
 )
 
-log = logging.getLogger(__name__)
 GREETING_BYTES = 60_000  # what a pipe takes without a reader
 LOCK_SECONDS = 5.0
 DEATH_SECONDS = 10.0
 LAST_WORD_SECONDS = 1.0
-
-
-class Process(Protocol):
-    """The living processes of one box."""
-
-    def gone(self, seconds: float = 0.0) -> bool:
-        """Whether all have ended, within `seconds`."""
-        ...
-
-    def ask_to_end(self, seconds: float) -> None:
-        """Tell the runner to end, and wait for it for so long."""
-        ...
-
-    def kill(self) -> None:
-        """End all at once."""
-        ...
-
-    def members(self) -> list[int]:
-        """The numbers of all."""
-        ...
 
 
 class FolderProvider(ABC):
@@ -145,7 +121,7 @@ class FolderProvider(ABC):
         record = folder.record()
         if record is None:
             return BoxInfo(folder.name, BoxState.GONE, {}, 0.0)
-        self._thaw_forgotten(folder)
+        freezing.thaw_forgotten(folder, self._process)
         state = BoxState.RUNNING if self._runs(folder) else BoxState.DEAD
         code = self._exit_code(folder) if state is BoxState.DEAD else None
         return BoxInfo(folder.name, state, record.labels, record.born, code)
@@ -196,7 +172,7 @@ class FolderProvider(ABC):
 
     def _end(self, folder: BoxFolder, grace: float) -> None:
         self._await_process(folder)
-        self._thaw_forgotten(folder)
+        freezing.thaw_forgotten(folder, self._process)
         if grace > 0:
             with self._process(folder) as process:
                 if process is not None:
@@ -228,38 +204,11 @@ class FolderProvider(ABC):
                 raise Gone(f"box {folder.name} does not run")
 
             def copy(target: Path) -> None:
-                with self._held_still(folder, process):
+                with freezing.still(folder, process):
                     trees.copy(folder.upper, target)
 
             below = self._chain_below(record)
             return self._layers.keep(copy, kind, below, time.time()).snapshot()
-
-    @contextlib.contextmanager
-    def _held_still(self, folder: BoxFolder, process: Process) -> Iterator[None]:
-        """Freeze the box for a while. If we are killed meanwhile, whoever looks next thaws it."""
-        marker = os.open(folder.frozen, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(marker, fcntl.LOCK_EX)
-            host_processes.stop(process.members)
-            yield
-        except TimeoutError as restless:
-            raise Temporary(f"box {folder.name}: {restless}") from restless
-        finally:
-            host_processes.send(process.members(), signal.SIGCONT)
-            folder.frozen.unlink(missing_ok=True)
-            os.close(marker)
-
-    def _thaw_forgotten(self, folder: BoxFolder) -> None:
-        try:
-            marker = os.open(folder.frozen, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with self._process(folder) as process:
-                host_processes.send(process.members() if process is not None else [], signal.SIGCONT)
-            folder.frozen.unlink(missing_ok=True)
-        os.close(marker)
 
     async def last_state(self, name: str, kind: SnapshotKind = SnapshotKind.FOLLOW_UP) -> Snapshot | None:
         """Turn what a dead box left into a snapshot."""

@@ -10,9 +10,30 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 LOOK_SECONDS = 0.002
 STOP_SECONDS = 5.0
+
+
+class Process(Protocol):
+    """The living processes of one box."""
+
+    def gone(self, seconds: float = 0.0) -> bool:
+        """Whether all have ended, within `seconds`."""
+        ...
+
+    def ask_to_end(self, seconds: float) -> None:
+        """Tell the runner to end, and wait for it for so long."""
+        ...
+
+    def kill(self) -> None:
+        """End all at once."""
+        ...
+
+    def members(self) -> list[int]:
+        """The numbers of all."""
+        ...
 
 
 class Pid1:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from sandbox.provider import Permanent
+
 OLDEST = (3, 9)
 MOUNTED = "/opt/shipmate/python"
 SYSTEM = ("/usr/bin/python3", "/usr/local/bin/python3")
@@ -35,10 +37,15 @@ def choose(folder: Path) -> Interpreter:
     for path in SYSTEM:
         if Path(path).exists() and Path(path).resolve().is_relative_to("/usr") and works(path):
             return Interpreter(path, None)
-    return copied(folder)
+    mine = copied(folder)
+    if not works(mine.on_host):
+        raise Permanent(
+            "no Python for boxes: install Python 3.9 or newer from this system's packages (/usr/bin/python3)"
+        )
+    return mine
 
 
-def works(path: str, **more: str) -> bool:
+def works(path: str) -> bool:
     """Whether a runner could run with this interpreter."""
     try:
         tried = subprocess.run((path, "-I", "-S", "-c", TRIAL), timeout=TRIAL_SECONDS, capture_output=True, check=False)

@@ -17,7 +17,8 @@ from pathlib import Path
 from sandbox import bubblewrap, host_processes, probe, runtime, spawning
 from sandbox.box_folder import BoxFolder
 from sandbox.cgroup import Cgroups
-from sandbox.folder_provider import FolderProvider, Process
+from sandbox.folder_provider import FolderProvider
+from sandbox.host_processes import Process
 from sandbox.ownership import Owner, open_folder
 from sandbox.provider import BoxError, BoxSpec, Limits, Permanent, Temporary
 

@@ -33,7 +33,7 @@ UNISOLATED = "Without isolation, if you trust what will run: make demo UNISOLATE
 MAC = "Works on macOS: all of it without isolation (make demo UNISOLATED=1), or isolated in a Linux virtual machine."
 CONTAINER = (
     "Start the container with: docker run --init --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
-    " --security-opt systempaths=unconfined -v shipmate:/var/lib/shipmate …"
+    " --security-opt systempaths=unconfined -v shipmate:/var/lib/shipmate ..."
 )
 OVERLAY = "Boxes need Linux 5.11 or newer, and their folder (SHIPMATE_BOXES_DIR) on ext4, xfs or btrfs."
 KNOBS = (  # (file, the value that forbids, the command that allows)
@@ -100,28 +100,33 @@ def _read(path: str) -> str | None:
 def trial() -> int:
     """Do what a box needs, as the user that boxes are; print the step that fails."""
     place = Path(tempfile.mkdtemp(prefix="shipmate-probe-", dir="/var/tmp" if os.access("/var/tmp", os.W_OK) else None))
+    folders = [place / name for name in ("lower", "upper", "work", "merged")]
     try:
-        folders = [place / name for name in ("lower", "upper", "work", "merged")]
         for folder in (place, *folders):
             folder.mkdir(exist_ok=True)
             if os.geteuid() == 0:
                 os.chown(folder, BOX_UID, BOX_UID)
         return _in_child(lambda: _isolate(*folders))
+    except OSError as failed:
+        print(f"another user for boxes ({failed.strerror})")
+        return NO_ISOLATION
     finally:
+        for shut in place.glob("work/*"):  # the kernel's own, which it takes every right from
+            shut.chmod(0o700)
         shutil.rmtree(place, ignore_errors=True)
 
 
 def _in_child(work: Callable[[], None]) -> int:
-    """Run `work` in a fork of this process, which has one thread only; its exit code."""
+    """Run `work` in a fork of this process, which has one thread only; its exit code.
+
+    It may lose access to Python's own files on the way, so nothing in it may be imported late.
+    """
     child = os.fork()
     if child == 0:
         try:
             work()
-        except Refused as refused:
-            print(refused, flush=True)
-            os._exit(NO_ISOLATION)
         except BaseException as failed:
-            print(repr(failed), flush=True)
+            os.write(1, (str(failed) if isinstance(failed, Refused) else repr(failed)).encode())
             os._exit(NO_ISOLATION)
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -138,7 +143,7 @@ def _isolate(lower: Path, upper: Path, work: Path, merged: Path) -> None:
     uid, gid = os.geteuid(), os.getegid()
     _do("user namespaces", lambda: libc.unshare(NEWUSER | NEWNS | NEWNET | NEWPID))
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-        _try(f"writing {name} in a user namespace", partial(Path("/proc/self", name).write_text, text))
+        _try(f"writing {name} in a user namespace", partial(Path("/proc/self", name).write_bytes, text.encode()))
     _do("mounts", lambda: libc.mount(b"none", b"/", None, RECURSIVE | PRIVATE, None))
     _try("a loopback interface", _raise_loopback)
     options = f"lowerdir={lower},upperdir={upper},workdir={work},userxattr".encode()

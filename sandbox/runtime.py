@@ -8,6 +8,8 @@
 Made once for each state of its sources (the key), by whoever comes first; then a few calls of stat are all it costs.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -21,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox import bubblewrap, interpreter, runner_archive, seccomp, trees
+from sandbox import bubblewrap, interpreter, runner_archive, seccomp, spawning, trees
 from sandbox.ownership import open_folder
 from sandbox.provider import Permanent
 
@@ -54,11 +56,20 @@ class Runtime:
 def ready(root: Path) -> Runtime:
     """The runtime below `root`, made if need be; raises Permanent if this machine cannot have one."""
     folder = root / _key()
-    try:
-        said = json.loads((folder / "ready.json").read_text())
-    except FileNotFoundError:
-        said = _make(root, folder)
-    return Runtime(**{**said, "system": tuple(said["system"])}, folder=str(folder))
+    file = folder / "ready.json"
+    if not file.exists():
+        with _alone(root):
+            if not file.exists():
+                _make(root, folder)
+    said = json.loads(file.read_text())
+    return Runtime(
+        bwrap=str(folder / said["bwrap"]),
+        mounts_overlays=said["mounts_overlays"],
+        python=said["python"],
+        python_source=str(folder / said["python_source"]) if said["python_source"] else None,
+        system=tuple(said["system"]),
+        folder=str(folder),
+    )
 
 
 def _key() -> str:
@@ -80,30 +91,38 @@ def _sources() -> Iterator[Path]:
     yield from map(Path, interpreter.SYSTEM)
     yield Path(sys.executable)
     wheel = _wheel()
-    yield wheel / "_bin/bwrap" if wheel is not None else Path(shutil.which("bwrap") or "/usr/bin/bwrap")
+    yield wheel / "_bin/bwrap" if wheel is not None else _of_system()
 
 
-def _make(root: Path, folder: Path) -> dict[str, object]:
-    open_folder(root)
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One maker at a time on this machine: it takes a second, and a program that is being written cannot be started."""
+    fd = os.open(open_folder(root) / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _make(root: Path, folder: Path) -> None:
+    for half_made in root.glob(".*/"):
+        trees.remove(half_made)
     making = root / f".{folder.name}.{secrets.token_hex(4)}"
     making.mkdir()
     making.chmod(0o755)
     try:
-        said = _fill(making, folder)
+        said = _fill(making)
         (making / "ready.json").write_text(json.dumps(said))
         _let_read(making)
         making.rename(folder)
-    except OSError:
-        trees.remove(making)
-        if not (folder / "ready.json").exists():  # else somebody else was quicker
-            raise
     except BaseException:
         trees.remove(making)
         raise
-    return dict(json.loads((folder / "ready.json").read_text()))
 
 
-def _fill(making: Path, folder: Path) -> dict[str, object]:
+def _fill(making: Path) -> dict[str, object]:
+    """Write the runtime's files; what `ready.json` says of them. Paths that are not absolute are below the folder."""
     try:
         (making / "seccomp.bpf").write_bytes(seccomp.program())
     except seccomp.UnknownMachine as unknown:
@@ -112,35 +131,32 @@ def _fill(making: Path, folder: Path) -> dict[str, object]:
     (making / "etc").mkdir()
     for name, text in FILES_OF_ETC.items():
         (making / "etc" / name).write_text(text)
-    bwrap = _bring_bwrap(making)
-    version = _version(bwrap)
+    bwrap, version = _bring_bwrap(making)
     chosen = interpreter.choose(making)
     runner_archive.build(making / "runner.pyz", chosen.on_host)
-    moved = {"bwrap": bwrap, "python_source": None if chosen.source is None else str(chosen.source)}
-    rest = {
+    return {
+        "bwrap": bwrap,
         "mounts_overlays": version >= OVERLAY_BWRAP,
         "python": chosen.path,
+        "python_source": None if chosen.source is None else chosen.source.name,
         "system": bubblewrap.system(),
     }
-    return {**rest, **{k: v and v.replace(str(making), str(folder), 1) for k, v in moved.items()}}
 
 
-def _bring_bwrap(making: Path) -> str:
+def _bring_bwrap(making: Path) -> tuple[str, tuple[int, ...]]:
     """The wheel's bubblewrap, copied with the library beside it; else the system's. Raises Permanent."""
     wheel = _wheel()
-    if wheel is not None and (wheel / "_bin/bwrap").is_file():
+    if wheel is not None and (version := _version(wheel / "_bin/bwrap")):
         shutil.copytree(wheel / "_bin", making / "bwrap" / WHEEL / "_bin")
-        libraries = wheel.with_name(f"{WHEEL}.libs")
-        if libraries.is_dir():
+        if (libraries := wheel.with_name(f"{WHEEL}.libs")).is_dir():
             shutil.copytree(libraries, making / "bwrap" / libraries.name)
-        copied = making / "bwrap" / WHEEL / "_bin/bwrap"
-        copied.chmod(0o755)
-        if _runs(str(copied)):
-            return str(copied)
-    found = shutil.which("bwrap")
-    if found is None:
-        raise Permanent("bubblewrap is missing: install the package bubblewrap (0.8 or newer) of this system")
-    return found
+        (making / "bwrap" / WHEEL / "_bin/bwrap").chmod(0o755)
+        return f"bwrap/{WHEEL}/_bin/bwrap", version
+    found = _of_system()
+    version = _version(found)
+    if version < OLDEST_BWRAP:
+        raise Permanent("bubblewrap 0.8 or newer is missing: install the package bubblewrap of this system")
+    return str(found), version
 
 
 def _wheel() -> Path | None:
@@ -148,20 +164,18 @@ def _wheel() -> Path | None:
     return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
 
 
-def _runs(bwrap: str) -> bool:
+def _of_system() -> Path:
+    return Path(shutil.which("bwrap", path=spawning.PATH) or "/usr/bin/bwrap")
+
+
+def _version(bwrap: Path) -> tuple[int, ...]:
+    """What it says it is; empty if it does not run."""
     try:
-        return subprocess.run((bwrap, "--version"), capture_output=True, timeout=10, check=False).returncode == 0
+        said = subprocess.run((bwrap, "--version"), capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
-def _version(bwrap: str) -> tuple[int, ...]:
-    said = subprocess.run((bwrap, "--version"), capture_output=True, text=True, timeout=10, check=False).stdout
+        return ()
     numbers = re.search(r"(\d+)\.(\d+)", said)
-    version = tuple(map(int, numbers.groups())) if numbers else (0, 0)
-    if version < OLDEST_BWRAP:
-        raise Permanent(f"{bwrap} is bubblewrap {said.strip() or '?'}; boxes need 0.8 or newer")
-    return version
+    return tuple(map(int, numbers.groups())) if numbers else ()
 
 
 def _let_read(folder: Path) -> None:

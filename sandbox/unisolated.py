@@ -16,7 +16,8 @@ from pathlib import Path
 
 from sandbox import host_processes, runner_archive, spawning, trees
 from sandbox.box_folder import BoxFolder, Record
-from sandbox.folder_provider import FolderProvider, Process
+from sandbox.folder_provider import FolderProvider
+from sandbox.host_processes import Process
 from sandbox.ownership import Owner
 from sandbox.provider import BoxSpec, Temporary
 
