@@ -16,7 +16,6 @@ from bot.gateway.link_down import REPLACED
 from bot.gateway.link_stream import Stream
 from bot.gateway.link_up import ATTACH_BYTES, UP_BYTES, body_of, frames_of, number
 from jobs.commands import NotYet, Refused
-from jobs.frames import AnyFrame
 from jobs.inbox import Inbox
 from jobs.records import Grant, StaleLink
 from jobs.records import Link as LinkState
@@ -119,26 +118,12 @@ class Link:
         body = await body_of(request, UP_BYTES)
         epoch, frames = number(body, "epoch"), frames_of(body)
         try:
-            acked = await self._hear(grant, epoch, frames)
-        except Refused:
-            acked = await self._one_by_one(grant, epoch, frames)
-        return web.json_response({"acked": acked})
-
-    async def _one_by_one(self, grant: Grant, epoch: int, frames: list[AnyFrame]) -> int:
-        """As much of a batch as its session has a place for; the first frame that it has none for is refused."""
-        acked = 0
-        for frame in frames:
-            try:
-                acked = await self._hear(grant, epoch, [frame])
-            except Refused as refused:
-                raise Refusal(400, str(refused), frame.n) from None
-        return acked
-
-    async def _hear(self, grant: Grant, epoch: int, frames: list[AnyFrame]) -> int:
-        try:
-            return await self._inbox.hear(grant, epoch, frames)
+            acked = await self._inbox.hear(grant, epoch, frames)
+        except Refused as refused:
+            raise Refusal(400, str(refused), frames[0].n) from None
         except StaleLink as stale:
             raise _refusal_of(stale) from None
+        return web.json_response({"acked": acked})
 
 
 def _refusal_of(stale: StaleLink) -> Refusal:
