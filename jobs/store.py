@@ -264,9 +264,11 @@ class Store:
         return bool(await self._drop(keys=[*keys(sid), CLOSED, UNSHOWN], args=[sid, len(events)]))
 
     async def _brought_back(self, sid: str) -> bool:
-        """Bring a session back from its file, if it has one and is not here; whether that was done."""
-        if not files.has(self._folder, sid) or await self._do("EXISTS", key(sid, "log")):
+        """See to it that a session that has a file is here; whether it has one."""
+        if not files.has(self._folder, sid):
             return False
+        if await self._do("EXISTS", key(sid, "log")):
+            return True
         kept = await asyncio.to_thread(files.read, self._folder, sid)
         await self._bring(keys=[*keys(sid), CLOSED], args=scripts.bring_back_args(sid, time.time(), kept))
         return True

@@ -98,9 +98,10 @@ async def test_what_happens_while_a_session_is_archived_is_kept(store: Store, in
 async def test_many_who_look_at_once_bring_a_session_back_once(store: Store, other: Store) -> None:
     log = closed()
     await keep(store, log)
-    await store.archive(SID)
-    found = await asyncio.gather(*(one.load(SID) for one in (store, other) * 8))
-    assert found == [log.session] * 16
+    for _ in range(10):
+        await store.archive(SID)
+        found = await asyncio.gather(*(one.load(SID) for one in (store, other) * 8))
+        assert found == [log.session] * 16
     assert await store.events(SID) == log.events
     assert [entry.body["text"] for entry in await store.transcript(SID)] == ["hello", "wörld"]
 

@@ -83,7 +83,7 @@ async def test_a_transcript_has_a_limit_of_entries_and_of_bytes(store: Store) ->
     assert big[-1].body["text"] == "after 39"
 
 
-async def test_words_alone_neither_move_the_log_nor_ring(store: Store) -> None:
+async def test_words_alone_do_not_move_the_log(store: Store) -> None:
     log = Log().ask()
     await put(store, log)
     await store.shown(SID, 3)
@@ -180,6 +180,9 @@ async def test_a_bell_rings_for_whoever_listens(store: Store, other: Store, redi
     async with asyncio.timeout(SOON), redis.asyncio.from_url(redis_url) as client:
         while not (await client.pubsub_numsub("shipmate:bell"))[0][1]:
             await asyncio.sleep(0.01)
-        await put(store, Log().ask())
+        log = Log().ask()
+        assert log.session is not None
+        await store.append("s0", (), log.session, expected=0, transcript=words("words alone ring for nobody"))
+        await put(store, log)
         assert await heard == SID
     await bells.aclose()  # type: ignore[attr-defined]

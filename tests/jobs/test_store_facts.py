@@ -2,7 +2,6 @@ import asyncio
 import uuid
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -103,6 +102,15 @@ async def test_whoever_waits_as_long_as_told_is_given_one(store: Store) -> None:
     await asyncio.sleep(gone[2] + 0.001)
     assert await store.spend("b", 2, 0.1) == 0.0
     assert await store.spend("nothing", 0, 60.0) == 60.0
+
+
+async def test_a_budget_that_rests_never_holds_more_than_its_capacity(store: Store) -> None:
+    loop, capacity, seconds = asyncio.get_running_loop(), 3, 0.06
+    await store.spend("b", capacity, seconds)
+    await asyncio.sleep(5 * seconds)
+    began = loop.time()
+    waits = [await store.spend("b", capacity, seconds) for _ in range(8)]
+    assert waits.count(0.0) <= capacity + (loop.time() - began) * capacity / seconds
 
 
 async def test_a_budget_is_shared_by_all_processes(store: Store, other: Store) -> None:
