@@ -404,6 +404,64 @@ async def test_a_page_that_was_cut_off_says_so_and_catches_up(served: Served, br
         await expect(messages(page)).to_have_count(1)
 
 
+async def test_words_written_fast_are_sent_in_their_order(served: Served, browser: Browser) -> None:
+    async with window(browser, served) as page:
+        for number in range(8):
+            await composer(page).press_sequentially(f"number {number}")
+            await composer(page).press("Enter")
+        await expect(messages(page)).to_have_count(8)
+        await expect(messages(page).locator(".words")).to_have_text([f"number {number}" for number in range(8)])
+
+
+async def test_trouble_is_made_by_a_form(served: Served, browser: Browser) -> None:
+    async with window(browser, served) as page:
+        await page.get_by_role("button", name="Make trouble").click()
+        form = page.get_by_role("dialog", name="Make trouble")
+        await form.get_by_label("Calls answered with 429").fill("3")
+        await form.get_by_label("No agent sessions").check()
+        await form.get_by_role("button", name="Make it so").click()
+        await expect(form).to_be_hidden()
+        assert served.workspace.faults.rate_limit == 3
+        assert served.workspace.faults.no_agent_sessions
+
+
+async def test_every_kind_of_block_is_shown(served: Served, browser: Browser) -> None:
+    plain = {"type": "plain_text", "text": "Report :ship:"}
+    rich = [
+        {"type": "text", "text": "said ", "style": {"bold": True}},
+        {"type": "user", "user_id": ADA},
+        {"type": "link", "url": "https://a.test/", "text": "there"},
+        {"type": "link", "url": "javascript:x", "text": "not there"},
+    ]
+    tasks = [
+        {"task_id": "1", "title": "Read", "status": "complete"},
+        {"task_id": "2", "title": "Mend", "status": "in_progress"},
+    ]
+    kit = [
+        {"type": "header", "text": plain},
+        {"type": "section", "text": mrkdwn("*one* <https://a.test/|two>"), "accessory": button("Open", "open", "1")},
+        {"type": "section", "fields": [mrkdwn("left"), mrkdwn("right")]},
+        {"type": "divider"},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": rich}]},
+        {"type": "markdown", "text": "# Head\n\n- **a**\n- `b`\n\n```\nc\n```\n[d](https://d.test/)"},
+        {"type": "plan", "title": "Plan", "tasks": tasks},
+        {"type": "context", "elements": [mrkdwn("_small_")]},
+    ]
+    await served.say(BOT, "kit", blocks=kit)
+    async with window(browser, served) as page:
+        shown = messages(page)
+        await expect(shown.get_by_role("heading", level=3).first).to_have_text("Report 🚢")
+        await expect(shown.get_by_role("button", name="Open")).to_be_visible()
+        await expect(shown.locator(".fields > div")).to_have_text(["left", "right"])
+        await expect(shown.locator(".rich")).to_have_text("said @adatherenot there")
+        addresses = await shown.locator("a").evaluate_all("links => links.map(link => link.href)")
+        assert addresses == ["https://a.test/", "https://a.test/", "https://d.test/"]
+        await expect(shown.locator(".prose li")).to_have_text(["a", "b"])
+        await expect(shown.locator(".prose pre")).to_have_text("c")
+        await expect(shown.locator(".task.complete")).to_have_text("Readdone")
+        await expect(shown.locator(".context em")).to_have_text("small")
+
+
 @pytest.mark.parametrize("width", [1280, 400])
 async def test_nothing_is_wider_than_the_window(served: Served, browser: Browser, width: int) -> None:
     long = "x" * 400

@@ -13,6 +13,15 @@ export async function bootstrap() {
   return answer.json();
 }
 
+// What goes wrong on purpose: the knobs as they are, or, with some of them, as they are from now on.
+export async function faults(wish = null) {
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch("/playground/faults", wish ? { method: "POST", headers, body: JSON.stringify(wish) } : {});
+  const { ok, error, ...knobs } = await answer.json();
+  if (!ok) throw new Refused("faults", error);
+  return knobs;
+}
+
 // One person's view of the workspace.
 export class Api {
   constructor(token) {

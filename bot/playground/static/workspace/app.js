@@ -4,6 +4,7 @@ import { beginning } from "./beginning.js";
 import { Composer } from "./composer.js";
 import { Desk } from "./desk.js";
 import { el, icon, iconButton } from "./dom.js";
+import { openFaults } from "./faults.js";
 import { face } from "./message.js";
 import { MessageList } from "./list.js";
 import { encode } from "./mrkdwn.js";
@@ -22,7 +23,7 @@ export class App {
     this.ending = new AbortController();
     this.list = new MessageList("Messages of the channel");
     this.list.element.addEventListener("top", () => this.model.loadEarlier(this.channel));
-    this.composer = new Composer(model, "Write a message", (words, files) => this.send(words, files, null));
+    this.composer = new Composer(model, "Write a message", (...said) => this.send(...said));
     this.thread = new ThreadPane(model, this);
     this.head = el("header", { class: "head" });
     this.sidebar = el("nav", { class: "sidebar", id: "sidebar", "aria-label": "Channels" });
@@ -36,7 +37,8 @@ export class App {
     const menu = iconButton("menu", "Channels", () => this.root.classList.toggle("with-sidebar"), { class: "icon-button only-narrow", "aria-controls": "sidebar" });
     const forge = el("a", { class: "bar-link", href: "/forge/", target: "_blank", rel: "noopener" }, "Forge", icon("open"));
     const brand = el("span", { class: "brand" }, el("span", { class: "team", "aria-hidden": "true" }, icon("ship")), this.model.team.name ?? "Playground");
-    return el("div", { class: "bar" }, menu, brand, forge, personSwitch(this.model, this.switchTo));
+    const knobs = iconButton("wrench", "Make trouble", () => openFaults(this), { class: "icon-button only-wide" });
+    return el("div", { class: "bar" }, menu, brand, knobs, forge, personSwitch(this.model, this.switchTo));
   }
 
   main() {
@@ -71,9 +73,9 @@ export class App {
   follow() {
     const [, name = "", thread = ""] = decodeURIComponent(location.hash).split("/");
     const channels = [...this.model.channels.values()];
-    const found = channels.find((channel) => channel.id === name || channel.name === name) ?? channels.find((c) => !c.is_im);
-    if (!found) return;
-    this.show(found.id, /^\d+\.\d+$/.test(thread) ? thread : null);
+    const meant = channels.find((channel) => channel.id === name || channel.name === name);
+    const found = meant ?? channels.find((channel) => !channel.is_im);
+    if (found) this.show(found.id, meant && /^\d+\.\d+$/.test(thread) ? thread : null);
   }
 
   goTo(channel, thread = null) {
@@ -183,12 +185,11 @@ export class App {
 
   // -- doing ----------------------------------------------------------------------------------------------------------
 
-  async send(words, files, thread) {
-    const { channel } = this;
-    const text = encode(words, this.model.mentionable());
-    const message = await this.model.say(channel, text, files, thread ?? undefined);
+  // `place` is a channel, or `channel/thread`.
+  async send(words, files, place) {
+    const [channel, thread] = place.split("/");
+    await this.model.say(channel, encode(words, this.model.mentionable()), files, thread);
     (thread ? this.thread.list : this.list).toEnd();
-    return message;
   }
 
   key(event) {

@@ -7,12 +7,12 @@ import { Mentions } from "./mentions.js";
 import { draft, keepDraft } from "./reading.js";
 
 export class Composer {
-  // `send(words, files)` may fail; then the words stay.
+  // `send(words, files, place)` may fail; then the words come back.
   constructor(model, label, send) {
     this.model = model;
     this.send = send;
     this.place = "";
-    this.busy = false;
+    this.sending = Promise.resolve();
     this.field = el("textarea", { rows: 1, "aria-label": label, spellcheck: "true", maxlength: 40_000 });
     this.trouble = el("p", { class: "trouble", role: "alert", hidden: true });
     this.waiting = new Waiting(() => this.changed());
@@ -88,7 +88,7 @@ export class Composer {
     keepDraft(this.model.me, this.place, this.field.value);
     this.field.style.height = "auto";
     this.field.style.height = `${Math.min(this.field.scrollHeight, 260)}px`;
-    this.button.disabled = this.busy || (!this.field.value.trim() && this.waiting.files.length === 0);
+    this.button.disabled = !this.field.value.trim() && this.waiting.files.length === 0;
   }
 
   picked() {
@@ -103,26 +103,34 @@ export class Composer {
     if (files.length) this.say(this.waiting.add(files));
   }
 
-  async submit() {
+  // One after the other, however fast somebody writes.
+  submit() {
     const words = this.field.value.trim();
-    if (this.busy || (!words && this.waiting.files.length === 0)) return;
-    const files = this.waiting.take();
-    const place = this.place;
-    this.busy = true;
+    if (!words && this.waiting.files.length === 0) return;
+    const { place } = this;
     this.field.value = "";
+    const files = this.waiting.take();
     this.changed();
+    this.sending = this.sending.then(() => this.deliver(words, files, place));
+  }
+
+  async deliver(words, files, place) {
     try {
-      await this.send(words, files);
+      await this.send(words, files, place);
       this.say("");
     } catch (trouble) {
       this.say(`Not sent: ${trouble.message}`);
-      if (place === this.place) {
-        this.field.value = words + (this.field.value ? `\n${this.field.value}` : "");
-        this.waiting.add(files);
-      }
+      this.giveBack(words, files, place);
     }
-    this.busy = false;
-    this.changed();
+  }
+
+  giveBack(words, files, place) {
+    if (place !== this.place) {
+      keepDraft(this.model.me, place, words);
+      return;
+    }
+    this.field.value = [words, this.field.value].filter(Boolean).join("\n");
+    this.waiting.add(files);
   }
 
   say(words) {

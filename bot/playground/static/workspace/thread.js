@@ -10,7 +10,7 @@ export class ThreadPane {
     this.model = model;
     this.app = app;
     this.list = new MessageList("Messages of the thread", { inThread: true });
-    this.composer = new Composer(model, "Reply in the thread", (words, files) => app.send(words, files, this.ts));
+    this.composer = new Composer(model, "Reply in the thread", (...said) => app.send(...said));
     this.place = el("span", { class: "quiet" });
     this.status = el("div", { class: "status", role: "status", hidden: true });
     this.element = el(
