@@ -84,11 +84,12 @@ def with_trailers(message: str, author: Person, others: Sequence[Person]) -> str
     kept = [line for line in message.rstrip().split("\n") if not CO_AUTHOR.fullmatch(line)]
     while kept and not kept[-1].strip():
         kept.pop()
+    kept = kept if "".join(kept).strip() else ["Work in progress"]
     unique = {person.email.lower(): person for person in others if person.email.lower() != author.email.lower()}
     trailers = [f"Co-authored-by: {person.signature}" for person in unique.values()]
     if trailers and not _ends_in_trailers(kept):
         kept.append("")
-    return "\n".join(kept + trailers).strip() or "Work in progress"
+    return "\n".join(kept + trailers).strip()
 
 
 def _ends_in_trailers(lines: list[str]) -> bool:

@@ -28,7 +28,7 @@ class Turn:
         self.co_authors = [Person.of(person) for person in event.get("co_authors") or [] if isinstance(person, dict)]
         self.seconds = float(event.get("seconds") or longest)
         self.cancel_seconds = cancel_seconds
-        self._others = [str(line) for line in event.get("others") or []]
+        self._others = [_harmless(str(line)) for line in event.get("others") or []]
         self._again = bool(event.get("again"))
         self._stopped_at = 0.0
         self.stopped = asyncio.Event()
@@ -73,3 +73,8 @@ class Turn:
                 *(f"- {line}" for line in self._others),
             ]
         return [self.asked, "\n".join([CONTEXT_MARK, *told, "</system-reminder>"])]
+
+
+def _harmless(said: str) -> str:
+    """What somebody said as one line that cannot end the agent's context."""
+    return " ".join(said.split()).replace("</", "< /")

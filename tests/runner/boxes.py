@@ -25,6 +25,7 @@ class RunningBox:
         self._pyz, self.root, self._gateway, self._python = pyz, root, gateway, python
         self.repo, self.home = root / "work/repo", root / "work/home"
         self.stderr = root.with_name(f"{root.name}.stderr")
+        self.outbox = root.with_name(f"{root.name}.outbox")
         self._control = root.with_name(f"{root.name}.control")
         self.process: asyncio.subprocess.Process | None = None
 
@@ -42,7 +43,7 @@ class RunningBox:
         with socket.socket(socket.AF_UNIX) as control, self.stderr.open("ab") as stderr:
             control.bind(str(self._control))
             control.listen()
-            outbox = os.open(f"{self.root}.outbox", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            outbox = os.open(self.outbox, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             self.process = await asyncio.create_subprocess_exec(
                 self._python, "-I", "-S", "-B", self._pyz, "--root", self.root,
                 "--control-fd", str(control.fileno()), "--outbox-fd", str(outbox),

@@ -40,7 +40,7 @@ class StandIn:
         self.git_refusals: deque[tuple[str, int]] = deque()  # (service, status)
         self.refuses: Callable[[Frame], bool] = lambda _frame: False
         self.revoked = self.silent = False
-        self.epoch = 0
+        self.epoch = self.beaten = 0
         self.beats = True
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
@@ -147,6 +147,7 @@ class StandIn:
                     _cut(request)
             if self.beats:
                 await response.write(b'{"kind":"beat"}\n')
+                self.beaten += 1
             with contextlib.suppress(TimeoutError):
                 await self.wait(partial(self._after, sent), BEAT_SECONDS)
 
