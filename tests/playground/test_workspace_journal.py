@@ -54,6 +54,16 @@ async def test_what_was_not_acknowledged_is_delivered_after_a_restart(tmp_path: 
         assert again.workspace.state.pending == {}
 
 
+async def test_a_mention_is_five_lines(tmp_path: Path) -> None:
+    async with serving(tmp_path) as one, connected(one) as app:
+        before = one.workspace.journal.number
+        for number in range(10):
+            await one.ada.chat_postMessage(channel=DEV, text=f"{MENTION} {number}")
+        await app.until_heard(20)
+        await one.workspace.deliveries.settled()
+        assert one.workspace.journal.number - before == 50
+
+
 async def test_a_line_that_was_cut_in_two_is_dropped_and_the_next_one_is_whole(tmp_path: Path) -> None:
     async with serving(tmp_path) as before:
         kept = (await before.ada.chat_postMessage(channel=DEV, text="kept"))["ts"]

@@ -1,8 +1,7 @@
-"""What the workspace gives to its page: people, the live stream, presses, Stop, forms; and the whole playground."""
+"""What the workspace gives to its page: people, the live stream, presses, Stop, forms."""
 
 import asyncio
 import json
-import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.playground import server
 from bot.playground import workspace_people as people
-from tests.playground.workspaces import BOT, DEV, DM, MENTION, SECONDS, SECRET, Served, connected, refused, serving
+from tests.playground.workspaces import BOT, DEV, DM, SECONDS, SECRET, Served, connected, refused, serving
 from tests.playground.workspaces import served as served
 
 STOP = {"type": "button", "text": {"type": "plain_text", "text": "Stop"}, "action_id": "stop", "value": "p1"}
@@ -246,115 +244,3 @@ async def _open_forms(served: Served, now: list[float]) -> None:
         assert await refused(served.bot.views_update(view_id=view["id"], view=large)) == "view_too_large"
         home = (await served.bot.views_publish(user_id="U0ADA", view={"type": "home", "blocks": []}))["view"]
         assert home["type"] == "home"
-
-
-# -- files -----------------------------------------------------------------------------------------------------------
-
-
-async def test_a_file_is_for_those_who_see_its_channel(served: Served) -> None:
-    assert await refused(served.ada.files_getUploadURLExternal(filename="a/..", length=3)) == "invalid_arguments"
-    announced = await served.ada.files_getUploadURLExternal(filename="../../a.txt", length=3)
-    async with served.http.post(announced["upload_url"], data=b"four") as got:
-        assert got.status == 400
-    async with served.http.post(announced["upload_url"], data=b"abc") as got:
-        assert got.status == 200
-    file = {"id": announced["file_id"], "title": "A"}
-    assert await refused(served.grace.files_completeUploadExternal(files=[file])) == "file_not_found"
-    done = (await served.ada.files_completeUploadExternal(files=[file], channel_id=SECRET))["files"][0]
-    assert (done["name"], done["title"]) == ("a.txt", "A")
-    assert (await served.bot.files_info(file=file["id"]))["file"]["size"] == 3
-    assert await refused(served.grace.files_info(file=file["id"])) == "file_not_found"
-    for account, content in (("U0ADA", "abc"), ("U0GRACE", "Sign in")):
-        async with served.http.get(f"{done['url_private']}?token={served.token(account)}") as got:
-            assert content in await got.text()
-    async with served.http.post(announced["upload_url"], data=b"xyz") as got:
-        assert got.status == 404
-
-
-async def test_a_file_may_be_sent_as_a_form_and_must_not_be_too_large(served: Served) -> None:
-    announced = await served.ada.files_getUploadURLExternal(filename="a.png", length=3)
-    form = aiohttp.FormData()
-    form.add_field("file", b"abc", filename="a.png")
-    async with served.http.post(announced["upload_url"], data=form) as got:
-        assert got.status == 200
-    large = served.ada.files_getUploadURLExternal(filename="a.png", length=21 << 20)
-    assert await refused(large) == "file_upload_size_restricted"
-
-
-# -- the whole playground --------------------------------------------------------------------------------------------
-
-
-async def test_the_playground_writes_its_settings_for_one_reader_and_then_prints_none(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    env_file = tmp_path / "playground.env"
-    serving_it = asyncio.create_task(server.serve(0, tmp_path / "state", env_file, ""))
-    async with asyncio.timeout(SECONDS):
-        while not env_file.exists():
-            assert not serving_it.done(), serving_it.exception()
-            await asyncio.sleep(0.01)
-    written = dict(line.split("=", 1) for line in env_file.read_text().splitlines())
-    assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
-    assert capsys.readouterr().out == ""
-    assert {
-        "SLACK_API_URL", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "PERSON_ADA_TOKEN",
-        "PERSON_GRACE_TOKEN", "SHIPMATE_REPOSITORIES", "GITHUB_API_URL", "GITHUB_TOKEN", "OPENAI_BASE_URL",
-    } <= set(written)  # fmt: skip
-    base = written["SLACK_API_URL"].removesuffix("/api/")
-    async with aiohttp.ClientSession() as http:
-        for path in ("/", "/forge/", "/playground/bootstrap"):
-            async with http.get(base + path) as got:
-                assert got.status == 200, path
-        live_url = f"{base}/playground/live?token={written['PERSON_ADA_TOKEN']}"
-        async with http.get(live_url), asyncio.timeout(SECONDS):
-            serving_it.cancel()  # an open stream does not hold it up
-            with pytest.raises(asyncio.CancelledError):
-                await serving_it
-
-
-async def test_a_playground_without_a_file_prints_its_settings_and_forgets_everything(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    serving_it = asyncio.create_task(server.serve(0, None, None, ""))
-    printed = ""
-    async with asyncio.timeout(SECONDS):
-        while "SHIPMATE_REPOSITORIES=acme/rocket" not in printed:
-            await asyncio.sleep(0.01)
-            printed += capsys.readouterr().out
-    serving_it.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await serving_it
-
-
-FOREIGN: dict[str, dict[str, str]] = {
-    "another host": {"Host": "evil.example"},
-    "another host with our port": {"Host": "evil.example:{port}"},
-    "another origin": {"Origin": "https://evil.example"},
-    "another port": {"Origin": "http://127.0.0.1:1"},
-    "no origin": {"Origin": "null"},
-    "a script of another site": {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
-    "a script of another port": {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
-}
-
-
-async def test_the_playground_answers_its_own_pages_only(tmp_path: Path) -> None:
-    async with server.playground(0, tmp_path) as running, aiohttp.ClientSession() as http:
-        url = f"{running.url}/playground/bootstrap"
-        for case, headers in FOREIGN.items():
-            sent = {name: value.format(port=running.url.rpartition(":")[2]) for name, value in headers.items()}
-            async with http.get(url, headers=sent) as got:
-                assert got.status == 403, case
-        own = {"Origin": running.url, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
-        async with http.get(url, headers=own) as got:
-            assert got.status == 200
-        link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
-        async with http.get(running.url + "/", headers=link) as got:
-            assert got.status == 200
-
-
-async def test_what_a_mention_costs_is_little(tmp_path: Path) -> None:
-    async with serving(tmp_path) as one, connected(one) as app:
-        for number in range(100):
-            await one.ada.chat_postMessage(channel=DEV, text=f"{MENTION} {number}")
-        await app.until_heard(200)
-        assert one.workspace.journal.number < 1_000
