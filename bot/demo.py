@@ -13,12 +13,13 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from bot.stack import NotIsolated, Stack
-from bot.story import Story, play
+from bot.story import Story, StoryOutcome, play
 from bot.supervisor import GivenUp
 
 DONE, FAILED, MISUSED, NOT_ISOLATED = 0, 1, 2, 3
@@ -63,16 +64,10 @@ async def _story(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     )
     with _state_dir(args.state) as state:
         async with Stack.running(state, env, agent=args.agent, page_port=args.port or 0) as stack:
-            playing = asyncio.create_task(play(stack, story))
-            await asyncio.wait({playing, stack.given_up}, return_when=asyncio.FIRST_COMPLETED)
-            if stack.given_up.done():
-                playing.cancel()
-                stack.given_up.result()
-            outcome = await playing
-            if args.state is not None:
-                await stack.park()
-            else:
-                await stack.discard()
+            try:
+                outcome = await _played(stack, story)
+            finally:
+                await (stack.discard() if args.state is None else stack.park())
     if args.as_json:
         print(json.dumps(outcome.report, indent=2))
     else:
@@ -82,12 +77,23 @@ async def _story(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     return DONE if outcome.good else FAILED
 
 
+async def _played(stack: Stack, story: Story) -> StoryOutcome:
+    playing = asyncio.create_task(play(stack, story))
+    either: tuple[asyncio.Future[Any], ...] = (playing, stack.given_up)
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if stack.given_up.done():
+        playing.cancel()
+        stack.given_up.result()
+    return await playing
+
+
 @contextlib.contextmanager
-def _state_dir(chosen: Path | None) -> "contextlib._GeneratorContextManager[Path]":
+def _state_dir(chosen: Path | None) -> Iterator[Path]:
     if chosen is not None:
         yield chosen.resolve()
         return
     fresh = Path(tempfile.mkdtemp(prefix="shipmate-demo-"))
+    fresh.chmod(0o711)  # for root: the boxes' user must reach its own folder inside
     try:
         yield fresh
     finally:
@@ -99,6 +105,11 @@ async def _interrupt() -> AsyncIterator["asyncio.Future[None]"]:
     """A future that is done when the person (or the system) asks us to end."""
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[None] = loop.create_future()
+
+    def ask() -> None:
+        if not asked.done():
+            asked.set_result(None)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, lambda: asked.done() or asked.set_result(None))
+        loop.add_signal_handler(number, ask)
     yield asked

@@ -20,7 +20,7 @@ from bot.settings import BotSettings
 from bot.supervisor import Program, Supervisor
 from jobs import redis_server
 from jobs.operations import park_box
-from jobs.wiring import Workshop, workshop
+from jobs.wiring import Workshop, provider, workshop
 from sandbox import agents, probe
 
 READY_SECONDS = 60.0
@@ -84,11 +84,11 @@ class Stack:
                 await park_box(shop, sid)
 
     async def discard(self) -> None:
-        """End every box and forget what it left."""
+        """End every box and forget what it left, whatever state the record is in."""
         await self.supervisor.end("upkeep", *WORKERS)
-        async with self.workshop() as shop:
-            for box in await shop.provider.list():
-                await shop.provider.discard(box.name)
+        boxes = provider(self.settings.jobs)
+        for box in await boxes.list():
+            await boxes.discard(box.name)
         for folder in (self.settings.jobs.boxes_dir, self.settings.jobs.gateway_dir):
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -94,7 +94,7 @@ class _Play:
         problem = ""
         try:
             async with asyncio.timeout(self._story.timeout):
-                session = await self._to_the_end(sid, thread)
+                await self._to_the_end(sid, thread)
         except TimeoutError:
             problem = f"not done after {self._story.timeout:.0f} s; the logs are in {self._stack.state / 'logs'}"
         async with self._stack.workshop() as shop:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import aiohttp
 from aiohttp import web
@@ -49,7 +50,7 @@ class SlackRefused(Exception):
     """Slack does not know our token; the message says which setting to mend."""
 
 
-class Record(Bells, Facts):
+class Record(Bells, Facts, Protocol):
     """What the client needs of the record: `jobs.store.Store` has it."""
 
 
