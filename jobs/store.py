@@ -8,6 +8,7 @@ Closed sessions go to files (`jobs/archive.py`) and come back when somebody asks
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from pathlib import Path
@@ -118,7 +119,8 @@ class Store:
         `folded` is the session with the events applied. Raises `Conflict` if somebody else wrote first, and `StaleLink`
         if there is a newer generation or epoch than the fence's.
         """
-        args = scripts.append_args(sid, events, folded, expected, fence, heard, transcript, stamps or {})
+        writer = secrets.token_hex(8)
+        args = scripts.append_args(sid, writer, events, folded, expected, fence, heard, transcript, stamps or {})
         said = await self._append(keys=[*keys(sid), ACTIVE, SLEEPING, CLOSED, UNSHOWN], args=args)
         if said.startswith("stale"):
             raise StaleLink(said)

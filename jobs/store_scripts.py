@@ -5,7 +5,6 @@ written by the scripts of single ones, so the record is one server, not a cluste
 """
 
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +31,7 @@ def keys(sid: str) -> list[str]:
 
 def append_args(
     sid: str,
+    writer: str,
     events: Sequence[Event],
     folded: Session,
     expected: int,
@@ -40,10 +40,10 @@ def append_args(
     transcript: Sequence[Entry],
     stamps: Mapping[str, float],
 ) -> list[Any]:
-    """The arguments of `APPEND`. The writer's random name lets an append be repeated when its answer was lost."""
+    """The arguments of `APPEND`. `writer` is a name of this append alone: repeated after a lost answer, it is known."""
     numbered = (event.model_copy(update={"seq": expected + n}) for n, event in enumerate(events, 1))
     return [
-        *(sid, secrets.token_hex(8), expected, folded.model_dump_json(), _rest(folded), folded.since),
+        *(sid, writer, expected, folded.model_dump_json(), _rest(folded), folded.since),
         folded.generation,
         *(("", "") if fence is None else fence),
         *(("", "", "") if heard is None else heard),
