@@ -493,6 +493,10 @@ async def test_on_a_narrow_window_channels_and_threads_come_and_go(served: Serve
         await expect(composer(page)).to_be_hidden()
         await page.get_by_role("button", name="Back to the channel").click()
         await expect(composer(page)).to_be_visible()
+        await page.get_by_role("button", name="Channels", exact=True).click()
+        await page.get_by_role("radio", name="Grace").click()
+        await expect(composer(page)).to_have_attribute("placeholder", "Message #dev as Grace")
+        await expect(places).to_be_hidden()
 
 
 HOSTILE_BLOCKS: list[list[dict[str, Any]]] = [

@@ -29,6 +29,7 @@ export class App {
     this.sidebar = el("nav", { class: "sidebar", id: "sidebar", "aria-label": "Channels" });
     this.told = el("div", { class: "told-trouble", role: "alert", hidden: true });
     this.offline = el("div", { class: "offline", role: "status", hidden: true }, "The workspace cannot be reached. Trying again…");
+    root.classList.remove("with-sidebar", "with-thread");
     root.replaceChildren(this.bar(), this.sidebar, this.main(), this.thread.element, this.told);
     this.listen();
   }
