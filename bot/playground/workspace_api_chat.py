@@ -50,7 +50,7 @@ def _draft(asked: Asked, channel: Channel) -> Message:
         ts="",
         user=asked.me,
         text=(text or markdown)[:CUT],
-        blocks=_named(({"type": "markdown", "text": markdown},) if markdown else given or ()),
+        blocks=named(({"type": "markdown", "text": markdown},) if markdown else given or ()),
         attachments=attachments or (),
         thread_ts=thread_ts,
         broadcast=bool(thread_ts) and broadcast,
@@ -60,7 +60,7 @@ def _draft(asked: Asked, channel: Channel) -> Message:
     )
 
 
-def _named(given: tuple[Json, ...]) -> tuple[Json, ...]:
+def named(given: tuple[Json, ...]) -> tuple[Json, ...]:
     """The blocks, each with an id, and each interactive element with one too."""
     return tuple(_with_elements(block | {"block_id": block.get("block_id") or secrets.token_hex(3)}) for block in given)
 
@@ -114,13 +114,13 @@ def _update(asked: Asked) -> Json:
     if arguments.has("text"):
         changes["text"] = text
     if (found := blocks.checked(given)) is not None:
-        changes["blocks"] = _named(found)
+        changes["blocks"] = named(found)
     if attachments is not None:
         changes["attachments"] = attachments
     if arguments.has("metadata"):
         changes["metadata"] = _metadata(asked)
     if markdown := arguments.text("markdown_text"):
-        changes |= {"text": markdown, "blocks": _named(({"type": "markdown", "text": markdown},))}
+        changes |= {"text": markdown, "blocks": named(({"type": "markdown", "text": markdown},))}
     after = asked.workspace.edit(asked.me, channel.id, arguments.needed("ts"), **changes)
     return {"channel": channel.id, "ts": after.ts, "text": after.text, "message": _shape(asked, after)}
 

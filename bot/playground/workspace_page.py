@@ -15,6 +15,7 @@ from bot.playground.workspace import Workspace
 from bot.playground.workspace_arguments import Arguments, from_json
 from bot.playground.workspace_asked import caller_of
 from bot.playground.workspace_records import Account, Channel, Delivery, Json, Message, Refusal
+from bot.playground.workspace_responses import Responses
 
 INTERRUPTIONS = ("warning", "refresh_requested", "link_disabled", "cut")
 
@@ -22,8 +23,9 @@ INTERRUPTIONS = ("warning", "refresh_requested", "link_disabled", "cut")
 class Page:
     """The page's own addresses under `/playground`."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, responses: Responses) -> None:
         self._workspace = workspace
+        self._responses = responses
 
     async def bootstrap(self, request: web.Request) -> web.Response:
         """GET: the people with their tokens, the channels, the bot, and the cursor to follow changes from."""
@@ -104,6 +106,7 @@ class Page:
             "api_app_id": people.APP,
             "token": self._workspace.tokens.verification,
             "container": container,
+            "response_url": self._responses.address(message, who.id, alone=alone),
             "trigger_id": self._workspace.views.trigger(who.id),
             "team": {"id": people.TEAM, "domain": people.DOMAIN},
             "enterprise": None,

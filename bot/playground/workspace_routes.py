@@ -7,11 +7,13 @@ from bot.playground.workspace_api import WebApi
 from bot.playground.workspace_api_files import FileServer
 from bot.playground.workspace_live import Live
 from bot.playground.workspace_page import Page
+from bot.playground.workspace_responses import Responses
 
 
 def workspace_routes(workspace: Workspace) -> list[web.RouteDef]:
     """Everything but the page itself."""
-    files, page = FileServer(workspace), Page(workspace)
+    files, responses = FileServer(workspace), Responses(workspace)
+    page = Page(workspace, responses)
 
     async def accept(request: web.Request) -> web.StreamResponse:
         if workspace.faults.down:
@@ -21,6 +23,7 @@ def workspace_routes(workspace: Workspace) -> list[web.RouteDef]:
     return [
         web.route("*", "/api/{method}", WebApi(workspace).answer),
         web.get("/socket/{ticket}", accept),
+        web.post("/response/{key}", responses.take),
         web.post("/upload/v1/{file}", files.take),
         web.get("/files-pri/{team}-{file}/{name}", files.give),
         web.get("/files-pri/{team}-{file}/{download:download}/{name}", files.give),

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.playground import workspace_people as people
 from tests.playground.workspaces import BOT, DEV, DM, SECONDS, SECRET, Served, connected, refused, serving
@@ -205,6 +206,27 @@ async def test_a_press_that_no_app_answers_is_told_to_be_so(served: Served) -> N
 async def test_a_press_must_be_json(served: Served) -> None:
     async with served.http.post(f"{served.url}/playground/press", data={"token": served.token("U0ADA")}) as got:
         assert (got.status, (await got.json())["error"]) == (400, "json_only")
+
+
+async def test_an_app_answers_a_press_at_its_own_address_five_times(served: Served) -> None:
+    ts = (await served.bot.chat_postMessage(channel=DEV, text="card", blocks=BUTTONS))["ts"]
+    press = {"token": served.token("U0GRACE"), "channel": DEV, "ts": ts, "action_id": "stop"}
+    async with connected(served) as app:
+        assert (await served.post_json("/playground/press", press))[0] == 200
+    answer = AsyncWebhookClient(app.heard[-1]["response_url"])
+    async with live(served, people.GRACE.id) as stream:
+        await answer.send(text="only for you")
+        told = await stream.next()
+        assert (told["type"], told["message"]["text"]) == ("whisper", "only for you")
+    await answer.send(text="for all", response_type="in_channel")
+    await answer.send(text="stopped", replace_original=True)
+    messages = (await served.ada.conversations_history(channel=DEV))["messages"]
+    assert [(m["text"], "blocks" in m) for m in messages] == [("for all", False), ("stopped", False)]
+    assert (await answer.send(text=" ")).status_code == 400
+    await answer.send(text="", delete_original=True)
+    assert len((await served.ada.conversations_history(channel=DEV))["messages"]) == 1
+    await answer.send(text="the fifth")
+    assert (await answer.send(text="one more")).status_code == 404
 
 
 async def test_slacks_own_stop_is_told_while_an_agent_is_at_work_and_only_then(served: Served) -> None:
