@@ -35,11 +35,13 @@ LOG_TAIL = 2000
 
 @dataclass(frozen=True)
 class Record:
-    """What was said when the box was made. `chain`: the layers below it, the oldest first."""
+    """What was said when the box was made. `chain`: the layers below it, the oldest first. `boot`: of which start of
+    this machine it is, for numbers of processes mean nothing after the next one."""
 
     labels: dict[str, str]
     born: float
     chain: tuple[str, ...]
+    boot: str
 
 
 class BoxFolder:
@@ -86,7 +88,7 @@ class BoxFolder:
             said = json.loads((self.path / "record.json").read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return Record(said["labels"], said["born"], tuple(said["chain"]))
+        return Record(said["labels"], said["born"], tuple(said["chain"]), said["boot"])
 
     def said(self) -> dict[str, Any]:
         """Everything that `status` holds; empty until the box has a process."""

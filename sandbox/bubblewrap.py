@@ -19,7 +19,7 @@ GATEWAY, OURS, RUNNER, AGENTS, PYTHON = (
     "/opt/shipmate/python",
 )
 PATH = "/usr/local/bin:/usr/bin:/bin"
-SCRATCH_BYTES = 2 << 30
+SCRATCH_BYTES, RUN_BYTES = 2 << 30, 1 << 20
 ROOT_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 ETC = ("passwd", "group", "hosts", "nsswitch.conf")  # ours
 ETC_OF_HOST = ("ld.so.cache", "alternatives")
@@ -104,8 +104,8 @@ def _etc(plan: Plan) -> list[str]:
 
 
 def _kernel() -> list[str]:
-    words = ["--proc", "/proc", "--dev", "/dev"]
-    return [*words, "--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", "/tmp", "--tmpfs", "/run"]  # noqa: S108
+    words = ["--proc", "/proc", "--dev", "/dev", "--size", str(RUN_BYTES), "--tmpfs", "/run"]
+    return [*words, "--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", "/tmp"]
 
 
 def _ours(plan: Plan) -> list[str]:

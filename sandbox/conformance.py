@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from sandbox.provider import (
-    BoxInfo,
     BoxSpec,
     BoxState,
     Gone,
@@ -73,15 +72,6 @@ async def write(provider: Provider, name: str, path: str, text: str) -> None:
 async def read(provider: Provider, name: str, path: str) -> str:
     """Read a file of a box; empty if there is none."""
     return (await provider.exec(name, ("cat", path))).stdout.decode()
-
-
-async def ended(provider: Provider, name: str) -> BoxInfo:
-    """Wait until a box does not run any more."""
-    end = time.monotonic() + DEADLINE
-    while (info := await provider.status(name)).state is BoxState.RUNNING:
-        expect(time.monotonic() < end, "a box whose processes were ended is seen to be dead")
-        await asyncio.sleep(0.02)
-    return info
 
 
 async def forget(provider: Provider, *snapshots: Snapshot | None) -> None:

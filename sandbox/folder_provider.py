@@ -34,13 +34,14 @@ GREETING_BYTES = 60_000  # what a pipe takes without a reader
 LOCK_SECONDS = 5.0
 DEATH_SECONDS = 10.0
 LAST_WORD_SECONDS = 1.0
+HALF_MADE_SECONDS = 3600
 
 
 class FolderProvider(ABC):
     """A provider (`sandbox/provider.py`) whose boxes and layers are folders below `boxes_dir`."""
 
     def __init__(self, boxes_dir: Path, *, gateway: Path, agents: Path, owner: Owner) -> None:
-        self._owner, self._gateway, self._agents = owner, gateway, agents
+        self._owner, self._gateway, self._agents = owner, gateway.absolute(), agents.absolute()
         self._root = boxes_dir.absolute()
         self._boxes = self._root / "box"
         self._layers = Layers(self._root / "layers", owner)
@@ -91,7 +92,7 @@ class FolderProvider(ABC):
     def _make(self, spec: BoxSpec) -> tuple[BoxFolder, int, tuple[str, ...]]:
         with self._layers.held():
             chain = self._layers.chain(spec.base)
-            record = Record(dict(spec.labels), time.time(), chain)
+            record = Record(dict(spec.labels), time.time(), chain, host_processes.boot())
             try:
                 folder, lock = BoxFolder.make(self._boxes, spec.name, record, self._owner)
             except FileExistsError:
@@ -106,6 +107,13 @@ class FolderProvider(ABC):
             if not folder.said():
                 folder.remove()
             os.close(lock)
+
+    def _clear_half_made(self) -> None:
+        """Remove the nameless folders of makers that were killed long ago."""
+        for path in self._boxes.glob(".*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - HALF_MADE_SECONDS:
+                    trees.remove(path)
 
     def _adopt(self, folder: BoxFolder) -> BoxInfo:
         info = self._info(folder)
@@ -136,10 +144,11 @@ class FolderProvider(ABC):
 
     def _runs(self, folder: BoxFolder) -> bool:
         """Whether it lives. While its maker is at it there is a lock and no process yet."""
+        return self._has_process(folder) or (not folder.said() and folder.locked())
+
+    def _has_process(self, folder: BoxFolder) -> bool:
         with self._process(folder) as process:
-            if process is not None:
-                return not process.gone()
-        return not folder.said() and folder.locked()
+            return process is not None and not process.gone()
 
     def _folders(self) -> Iterator[BoxFolder]:
         if self._boxes.is_dir():
@@ -234,7 +243,7 @@ class FolderProvider(ABC):
                 raise Temporary(f"box {folder.name} still runs")
             time.sleep(host_processes.LOOK_SECONDS)
         try:
-            if self._runs(folder):
+            if self._has_process(folder):
                 raise Temporary(f"box {folder.name} still runs")
             yield
         finally:
@@ -250,6 +259,7 @@ class FolderProvider(ABC):
         self._end(folder, 0.0)
         with contextlib.suppress(Gone), self._locked(folder):
             folder.remove()
+        self._layers.forget_again(folder.last_snapshot, self._used_layers)
 
     async def forget_snapshot(self, snapshot: str) -> None:
         """Let go of a snapshot."""
@@ -262,6 +272,7 @@ class FolderProvider(ABC):
                 yield from (*record.chain, folder.last_snapshot)
 
     def _list(self) -> list[BoxInfo]:
+        self._clear_half_made()
         found = [self._info(folder) for folder in self._folders()]
         return [info for info in found if info.state is not BoxState.GONE]
 

@@ -31,7 +31,7 @@ def _marked(folder: BoxFolder) -> Iterator[None]:
     while True:
         marker = os.open(folder.frozen, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(marker, fcntl.LOCK_EX)
-        if folder.frozen.exists() and os.path.samestat(os.fstat(marker), folder.frozen.stat()):
+        if _is_marker(folder, marker):
             break
         os.close(marker)
     try:
@@ -51,6 +51,8 @@ def thaw_forgotten(
         return
     try:
         fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_marker(folder, marker):
+            return  # it was thawed meanwhile, and perhaps frozen again
         with process_of(folder) as process:
             host_processes.send(process.members() if process is not None else [], signal.SIGCONT)
         folder.frozen.unlink(missing_ok=True)
@@ -58,3 +60,10 @@ def thaw_forgotten(
         return  # it is being copied right now
     finally:
         os.close(marker)
+
+
+def _is_marker(folder: BoxFolder, marker: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(marker), folder.frozen.stat())
+    except FileNotFoundError:
+        return False

@@ -84,6 +84,14 @@ class Pid1:
         return [pid for pid in every_process() if namespace_of(pid) == self._namespace]
 
 
+def boot() -> str:
+    """Which start of this machine this is; empty where it cannot be told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
 def namespace_of(pid: int) -> int:
     """The number of a process's pid namespace; 0 if it is gone or not ours to ask."""
     try:

@@ -171,6 +171,11 @@ class Layers:
             (folder / MANIFEST).unlink(missing_ok=True)
             self.collect(used)
 
+    def forget_again(self, snapshot: str, used: Callable[[], Iterable[str]]) -> None:
+        """Remove the layer of a snapshot that was let go while something still needed it."""
+        if (self._root / snapshot / FORGOTTEN).exists():
+            self.collect(used)
+
     def collect(self, used: Callable[[], Iterable[str]]) -> None:
         """Remove every layer that no snapshot and no box needs any more."""
         with self.held(exclusive=True):

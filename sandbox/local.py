@@ -41,6 +41,7 @@ class LocalProvider(FolderProvider):
             found = probe.probe()
             raise Permanent(f"{found.reason} {found.remedy}")
         super()._prepare()
+        self._check_reach()
         self._shared = runtime.ready(self._root / "runtime")
 
     def _start(self, folder: BoxFolder, lock: int, spec: BoxSpec, chain: tuple[str, ...]) -> None:
@@ -57,6 +58,17 @@ class LocalProvider(FolderProvider):
             raise Temporary(f"the box could not be started: {failed}") from failed
         finally:
             os.close(heard)
+
+    def _check_reach(self) -> None:
+        """As root, boxes are another user; raise Permanent if he cannot get to his folders."""
+        if not self._owner.drops:
+            return
+        for folder in (*self._root.parents, *self._gateway.parents):
+            if folder.is_dir() and not folder.stat().st_mode & 0o001:
+                raise Permanent(
+                    f"boxes run as uid {self._owner.uid}, which cannot pass through {folder}:"
+                    " set SHIPMATE_BOXES_DIR and SHIPMATE_GATEWAY_DIR to folders elsewhere"
+                )
 
     def _open_gateway(self) -> None:
         """The gateway may start after its first box: its folder is what is mounted, not the sockets in it."""
@@ -111,7 +123,10 @@ class LocalProvider(FolderProvider):
 
     @contextlib.contextmanager
     def _process(self, folder: BoxFolder) -> Iterator[Process | None]:
-        said = folder.said()
+        said, record = folder.said(), folder.record()
+        if record is None or record.boot != host_processes.boot():
+            yield None
+            return
         if "child-pid" not in said or "exit-code" in said:
             yield None
             return

@@ -283,10 +283,13 @@ async def test_a_box_frozen_by_a_killed_helper_is_thawed_by_whoever_looks(local:
 
 async def test_a_name_whose_maker_died_before_the_box_began_is_used_again(local: Place) -> None:
     await made(local, "first")
-    _, lock = BoxFolder.make(local.boxes / "box", "one", Record({}, 0.0, ()), Owner.here())
+    _, lock = BoxFolder.make(local.boxes / "box", "one", Record({}, 0.0, (), host_processes.boot()), Owner.here())
     assert (await local.provider.status("one")).state is BoxState.RUNNING, "somebody is at it"
     os.close(lock)
     assert (await local.provider.status("one")).state is BoxState.DEAD
+    await local.provider.discard("one")
+    _, lock = BoxFolder.make(local.boxes / "box", "one", Record({}, 0.0, (), host_processes.boot()), Owner.here())
+    os.close(lock)
     await made(local, "one")
     assert await run(local, "echo new") == "new\n"
 
@@ -294,11 +297,44 @@ async def test_a_name_whose_maker_died_before_the_box_began_is_used_again(local:
 async def test_a_number_that_is_another_process_now_is_no_box(local: Place) -> None:
     box = await made(local)
     await local.provider.terminate("one")
+    assert (await local.provider.status("one")).exit_code == 0
     said = {**box.said(), "child-pid": os.getpid()}
-    said.pop("exit-code", None)
+    del said["exit-code"]
     box.status.write_text(json.dumps(said))
     assert (await local.provider.status("one")).state is BoxState.DEAD
     await local.provider.terminate("one")  # and nobody else is ended
+
+
+async def test_after_a_restart_of_the_machine_no_box_lives(local: Place) -> None:
+    box = await made(local)
+    await local.provider.terminate("one")
+    assert (await local.provider.status("one")).exit_code is not None
+    other = await made(local, "two")
+    box.status.write_text(json.dumps(other.said()))  # the same numbers, by chance
+    record = json.loads((box.path / "record.json").read_text())
+    (box.path / "record.json").write_text(json.dumps({**record, "boot": "the one before"}))
+    assert (await local.provider.status("one")).state is BoxState.DEAD
+    await local.provider.discard("one")
+    assert (await local.provider.status("two")).state is BoxState.RUNNING
+
+
+async def test_a_folder_that_boxes_cannot_reach_is_named(local: Place) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user reaches what is his")
+    home = local.folder / "home"
+    home.mkdir(mode=0o700)
+    with pytest.raises(Permanent, match=f"{home}.*SHIPMATE_BOXES_DIR"):
+        await made(Place("local", home / "data"))
+
+
+async def test_what_makers_left_half_made_is_removed_after_a_while(local: Place) -> None:
+    await made(local)
+    old, new = local.boxes / "box/.old.1", local.boxes / "box/.new.1"
+    (old / "tree").mkdir(parents=True)
+    new.mkdir()
+    os.utime(old, (0, 0))
+    assert [info.name for info in await local.provider.list()] == ["one"]
+    assert not old.exists() and new.exists()
 
 
 async def test_a_box_lives_on_without_its_watcher(local: Place) -> None:
