@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.runner.boxes import RunningBox
-from tests.runner.gateway import BEAT_SECONDS, CUT, CUT_AFTER, DUPLICATE, HANG, REPLACED, StandIn
+from tests.runner.gateway import BEAT_SECONDS, CUT, CUT_AFTER, DUPLICATE, HANG, REPLACED, StandIn, until
 
 FAULTS = [
     ("attach", CUT), ("attach", CUT_AFTER), ("attach", 503), ("attach", 409), ("attach", HANG),
@@ -57,7 +57,7 @@ async def test_a_gateway_that_falls_silent_is_dialled_again(box: RunningBox, gat
 async def test_a_gateway_that_beats_is_not_dialled_again(box: RunningBox, gateway: StandIn):
     await box.start(limits={"silence_seconds": 1})
     await gateway.frame("ready")
-    await gateway.wait(lambda: gateway.beaten > 1.6 / BEAT_SECONDS)
+    await until(lambda: gateway.beaten > 1.6 / BEAT_SECONDS)
     assert len(gateway.attached) == 1
 
 
