@@ -145,7 +145,7 @@ def _pull_request(view: ThreadView) -> dict[str, Any] | None:
 def _turn(number: int, card: Card, view: ThreadView, entries: list[Entry]) -> dict[str, Any]:
     mine = [entry for entry in entries if card.turn is not None and entry.turn == card.turn]
     summary = next((ending.summary for ending in view.endings if ending.turn == card.turn), "")
-    said = "".join(_word(entry) for entry in mine if entry.kind == "text")
+    said = _said(mine)
     return {
         "number": number,
         "author": card.author.name,
@@ -167,6 +167,18 @@ def _turn(number: int, card: Card, view: ThreadView, entries: list[Entry]) -> di
         "outcome": card.outcome or ("withdrawn" if card.state == "withdrawn" else ""),
         "error": card.error,
     }
+
+
+def _said(entries: Iterable[Entry]) -> str:
+    """The agent's words; what it said after doing something else is a paragraph of its own."""
+    words, doing = "", False
+    for entry in entries:
+        if entry.kind != "text":
+            doing = True
+            continue
+        words += ("\n\n" if doing and words else "") + _word(entry)
+        doing = False
+    return words
 
 
 def _word(entry: Entry) -> str:

@@ -97,7 +97,16 @@ async def get(url: str) -> tuple[int, str]:
 async def test_a_session_is_shown_with_its_people_words_steps_and_commits(served: Served, browser: Browser) -> None:
     log = working().ask(2, GRACE, "and the README").end(commits=2).publish()
     await served.keep(
-        log, [said(WORDS[:20]), tool(1, "Read"), said(WORDS[20:]), tool(1, "Read fuel.py"), tool(2, "Run")]
+        log,
+        [
+            said("Let me"),
+            said(" look."),
+            tool(1, "Read"),
+            said(WORDS[:20]),
+            said(WORDS[20:]),
+            tool(1, "Read fuel.py"),
+            tool(2, "Run"),
+        ],
     )
     async with visit(browser, served.address) as page:
         await expect(page.get_by_role("heading", level=1)).to_have_text("I will fix the rounding of tanks.")
@@ -110,6 +119,7 @@ async def test_a_session_is_shown_with_its_people_words_steps_and_commits(served
         await expect(first.get_by_role("list", name="Plan").locator("li.completed")).to_have_text(
             "Find the bugcompleted"
         )
+        await expect(first.locator(".prose p").first).to_have_text("Let me look.")
         await expect(first.locator(".prose strong")).to_have_text("down")
         await expect(first.locator(".prose pre")).to_have_text("math.ceil(fuel / tank)\n")
         await first.locator("summary").click()

@@ -57,16 +57,17 @@ function heading(message, model) {
   );
 }
 
+// Only people's words say that they were edited: an app's card changes all the time.
 function body(message, desk) {
   const world = desk.world;
-  const edited = message.edited ? el("span", { class: "edited", title: whole(message.edited.ts) }, " (edited)") : null;
+  const edited = message.edited && !message.bot_id ? el("span", { class: "edited", title: whole(message.edited.ts) }, " (edited)") : null;
   const files = (message.files ?? []).map((file) => fileCard(file, desk));
   if (isPlain(message)) {
     const words = message.text ? el("div", { class: "words" }, mrkdwn(message.text, world), edited) : null;
     return [words, files];
   }
   const press = (action, block) => desk.press(message, action, block);
-  return [blocks(message.blocks, world, press), edited ? el("div", { class: "quiet" }, edited) : null, files];
+  return [blocks(message.blocks, world, press), edited, files];
 }
 
 // A person's words come with a rich_text block that only says them again.
