@@ -1,0 +1,228 @@
+"""Boxes are started, put to sleep and woken, by one worker or by several, whatever fails meanwhile. Real boxes."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jobs import commands as c
+from jobs.events import BoxStarted, Noted, ParkFailed, PromptWithdrawn, StartAbandoned, StartFailed
+from jobs.inbox import hash_token
+from jobs.operations import greeting, park_box, start_box
+from jobs.records import Grant, Image
+from jobs.session import Status
+from jobs.store import Store
+from sandbox.provider import BoxSpec, BoxState, Permanent, Temporary, Unreachable
+from tests.jobs.shop import ROCKET, Bench, bench
+
+S = Status
+
+
+@pytest.fixture
+async def at(store: Store, redis_url: str) -> AsyncIterator[Bench]:
+    async with bench(store, redis_url) as opened:
+        yield opened
+
+
+async def started(at: Bench) -> str:
+    """A session with a box whose runner has attached; the box."""
+    await at.ask()
+    await start_box(at.shop, at.sid)
+    return (await at.do(c.Attach(1, 1))).box or ""
+
+
+async def write(at: Bench, box: str, words: str) -> None:
+    wrote = await at.shop.provider.exec(box, ("sh", "-c", f"echo {words} >> words"))
+    assert wrote.code == 0, wrote.stderr
+
+
+async def read(at: Bench, box: str) -> str:
+    return (await at.shop.provider.exec(box, ("cat", "words"))).stdout.decode()
+
+
+async def test_a_waiting_session_gets_a_box(at: Bench) -> None:
+    await at.ask()
+    await start_box(at.shop, at.sid)
+    session = await at.session()
+    assert (session.status, session.box, session.start) == (S.CONNECTING, f"{at.sid}-1", "cold")
+    assert not session.isolated
+    info = await at.shop.provider.status(f"{at.sid}-1")
+    assert info.state is BoxState.RUNNING
+    assert info.labels == {"session": at.sid, "generation": "1"}
+    assert "box" in await at.shop.store.stamps(at.sid)
+
+
+async def test_the_greeting_has_what_a_runner_needs_and_its_token(at: Bench) -> None:
+    grant = Grant(at.sid, "b", 3, ROCKET, "serve", f"shipmate/{at.sid}")
+    line = greeting(at.shop, grant, "the-token", "main", "rehearsal", "conversation-1")
+    assert line.endswith(b"\n")
+    said = json.loads(line)
+    assert said.pop("agent")["name"] == "rehearsal"
+    assert said == {
+        "wire": 1, "token": "the-token", "box": "b", "generation": 3, "repository": ROCKET, "base_branch": "main",
+        "gateway": f"unix:{at.shop.settings.gateway_dir}", "branch": f"shipmate/{at.sid}", "mode": "serve",
+        "conversation": "conversation-1", "limits": {"turn_seconds": 1800.0, "sync_seconds": 300},
+    }  # fmt: skip
+
+
+async def test_a_second_worker_and_one_that_is_not_needed_make_nothing(at: Bench) -> None:
+    await started(at)
+    await start_box(at.shop, at.sid)
+    await start_box(at.shop, "snobody")
+    assert len(await at.shop.provider.list()) == 1
+    assert (await at.session()).generation == 1
+
+
+async def test_a_box_that_comes_too_late_is_ended_and_its_token_with_it(at: Bench) -> None:
+    await at.ask()
+
+    async def somebody_else_takes_over() -> None:
+        at.provider.before.clear()
+        at.clock.ahead += at.shop.settings.rules.start_seconds + 1
+        await start_box(at.shop, at.sid)
+
+    at.provider.before["create"] = somebody_else_takes_over
+    await start_box(at.shop, at.sid)
+    assert (await at.session()).box == f"{at.sid}-2"
+    assert [box.name for box in await at.shop.provider.list()] == [f"{at.sid}-2"]
+
+
+async def test_a_box_that_cannot_be_made_now_is_tried_again_later(at: Bench) -> None:
+    await at.ask()
+    at.fails("create", Temporary("the machine is too busy", 5.0))
+    await start_box(at.shop, at.sid)
+    session = await at.session()
+    assert (session.status, session.failures) == (S.WAITING, 1)
+    (failed,) = [event for event in await at.events() if isinstance(event, StartFailed)]
+    assert failed.reason == "the machine is too busy"
+    assert 4.9 < failed.retry_at - failed.at <= 5.1
+    at.fails("create", None)
+    await start_box(at.shop, at.sid)
+    assert (await at.session()).box == f"{at.sid}-2"
+
+
+async def test_a_box_that_can_never_be_made_is_given_up_at_once_with_the_reason(at: Bench) -> None:
+    await at.ask()
+    at.fails("create", Permanent("bubblewrap is missing: install the package bubblewrap"))
+    await start_box(at.shop, at.sid)
+    assert (await at.session()).status is S.FAILED
+    reasons = [event.reason for event in await at.events() if isinstance(event, StartAbandoned | PromptWithdrawn)]
+    assert reasons == ["bubblewrap is missing: install the package bubblewrap"] * 2
+
+
+async def test_an_agent_that_is_not_known_is_said_with_those_that_are(at: Bench) -> None:
+    await at.ask(agent="nobody")
+    await start_box(at.shop, at.sid)
+    (abandoned,) = [event for event in await at.events() if isinstance(event, StartAbandoned)]
+    assert "nobody" in abandoned.reason
+    assert "rehearsal" in abandoned.reason
+
+
+async def test_a_fault_of_our_own_is_on_record_and_is_raised(at: Bench) -> None:
+    await at.ask()
+    at.fails("create", RuntimeError("a bug"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        await start_box(at.shop, at.sid)
+    (failed,) = [event for event in await at.events() if isinstance(event, StartFailed)]
+    assert failed.reason == "something unexpected (RuntimeError)"
+
+
+async def test_an_image_that_is_broken_does_not_keep_a_session_from_starting(at: Bench) -> None:
+    await at.shop.store.save_image(Image(ROCKET, "0" * 16, 1.0, 1))
+    await at.ask()
+    await start_box(at.shop, at.sid)
+    assert (await at.session()).start == "cold"
+    assert (await at.shop.queue.depth())["images"] == 1
+
+
+async def test_parked_and_woken_a_box_has_what_it_had(at: Bench) -> None:
+    box = await started(at)
+    await write(at, box, "one")
+    await park_box(at.shop, at.sid)
+    session = await at.session()
+    assert (session.status, session.box) == (S.WAITING, None), "its prompt waits for the next box"
+    assert await at.state(box) is BoxState.GONE
+    await start_box(at.shop, at.sid)
+    session = await at.session()
+    assert (session.start, session.box) == ("snapshot", f"{at.sid}-2")
+    assert await read(at, f"{at.sid}-2") == "one\n"
+
+
+async def test_each_sleep_keeps_only_the_newest_snapshot(at: Bench) -> None:
+    for generation, words in ((1, "one"), (2, "two")):
+        await at.ask()
+        await start_box(at.shop, at.sid)
+        await at.do(c.Attach(generation, 1))
+        await write(at, f"{at.sid}-{generation}", words)
+        await park_box(at.shop, at.sid)
+    await start_box(at.shop, at.sid)
+    assert await read(at, f"{at.sid}-3") == "one\ntwo\n"
+    first, second = [event.base for event in await at.events() if isinstance(event, BoxStarted) and event.base]
+    await at.do(c.Attach(3, 1))
+    await park_box(at.shop, at.sid)
+    for gone in (first, second):
+        with pytest.raises(Permanent, match="no snapshot"):
+            await at.shop.provider.create(BoxSpec(name="probe", greeting=b"{}\n", base=gone))
+
+
+async def test_a_token_ends_with_its_box(at: Bench) -> None:
+    box = await started(at)
+    await at.shop.store.grant(hash_token("t"), Grant(at.sid, box, 1, ROCKET, "serve", "b"))
+    assert await at.shop.store.granted(hash_token("t")) is not None
+    await park_box(at.shop, at.sid)
+    assert await at.shop.store.granted(hash_token("t")) is None
+
+
+async def test_what_a_box_left_when_it_died_is_brought_back(at: Bench) -> None:
+    box = await started(at)
+    await write(at, box, "one")
+    await at.shop.provider.terminate(box)
+    await at.do(c.LoseBox(1, "its processes ended"))
+    await start_box(at.shop, at.sid)
+    assert (await at.session()).start == "snapshot"
+    assert await read(at, f"{at.sid}-2") == "one\n"
+
+
+@pytest.mark.parametrize("trouble", [Temporary("busy", 5.0), Unreachable("it does not end"), RuntimeError("a bug")])
+async def test_a_box_that_cannot_be_put_to_sleep_now_is_tried_again(at: Bench, trouble: Exception) -> None:
+    box = await started(at)
+    await write(at, box, "one")
+    at.fails("terminate", trouble)
+    if isinstance(trouble, RuntimeError):
+        with pytest.raises(RuntimeError):
+            await park_box(at.shop, at.sid)
+    else:
+        await park_box(at.shop, at.sid)
+    assert (await at.session()).status is S.PARKING
+    (failed,) = [event for event in await at.events() if isinstance(event, ParkFailed)]
+    assert failed.retry_at > failed.at
+    at.fails("terminate", None)
+    await park_box(at.shop, at.sid)
+    assert (await at.session()).snapshot is not None
+
+
+async def test_a_worker_that_died_while_parking_is_followed_by_another(at: Bench) -> None:
+    box = await started(at)
+    await write(at, box, "one")
+    await at.do(c.BeginPark(1))
+    await at.shop.provider.terminate(box)
+    await at.shop.provider.last_state(box)
+    await park_box(at.shop, at.sid)
+    await start_box(at.shop, at.sid)
+    assert await read(at, f"{at.sid}-2") == "one\n"
+
+
+async def test_a_box_that_can_never_be_put_to_sleep_is_left_behind_and_people_are_told(at: Bench) -> None:
+    await started(at)
+    at.fails("last_state", Permanent("the disk is broken"))
+    await park_box(at.shop, at.sid)
+    assert (await at.session()).status is S.WAITING
+    (note,) = [event for event in await at.events() if isinstance(event, Noted)]
+    assert "the disk is broken" in note.text
+
+
+async def test_only_a_box_that_is_there_is_put_to_sleep(at: Bench) -> None:
+    await park_box(at.shop, "snobody")
+    await at.ask()
+    await park_box(at.shop, at.sid)
+    assert (await at.session()).status is S.WAITING

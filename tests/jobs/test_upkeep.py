@@ -1,0 +1,202 @@
+"""The sweep: what was lost is asked for again, what died is noticed, what nobody knows is ended. Real boxes."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import cast
+
+import pytest
+
+from jobs import commands as c
+from jobs.events import BoxLost
+from jobs.inbox import hash_token
+from jobs.operations import start_box
+from jobs.records import Grant, Image
+from jobs.session import Status
+from jobs.store import Store
+from jobs.upkeep import LEASE_SECONDS, ORPHAN_SECONDS, Upkeep
+from sandbox.provider import BoxSpec, BoxState, Unreachable
+from tests.jobs.shop import ROCKET, Bench, Interrupted, bench
+
+S = Status
+
+
+@pytest.fixture
+async def at(store: Store, redis_url: str) -> AsyncIterator[Bench]:
+    async with bench(store, redis_url) as opened:
+        await store.save_image(Image(ROCKET, "0" * 16, 1.0, 1))
+        yield opened
+
+
+async def connected(at: Bench) -> str:
+    await at.ask()
+    await start_box(at.shop, at.sid)
+    return f"{at.sid}-1"
+
+
+async def depth(at: Bench, queue: str = "boxes") -> int:
+    return (await at.shop.queue.depth())[queue]
+
+
+async def test_an_operation_whose_hint_was_lost_is_asked_for(at: Bench, redis_url: str) -> None:
+    await at.ask()
+    await forget_jobs(at)
+    assert await depth(at) == 0
+    for _ in range(3):
+        await Upkeep(at.shop).sweep()
+    assert await depth(at) == 1
+
+
+async def forget_jobs(at: Bench) -> None:
+    """As if Redis had been unreachable when the hint was given."""
+    for queue in at.shop.queue._queues.values():
+        await asyncio.to_thread(queue.empty)
+
+
+async def test_a_box_that_died_is_noticed_and_its_token_ends(at: Bench) -> None:
+    box = await connected(at)
+    await at.shop.store.grant(hash_token("t"), Grant(at.sid, box, 1, ROCKET, "serve", "b"))
+    await Upkeep(at.shop).sweep()
+    assert (await at.session()).box == box, "it lives"
+    await at.shop.provider.terminate(box)
+    await Upkeep(at.shop).sweep()
+    session = await at.session()
+    assert (session.status, session.lost_box) == (S.WAITING, box)
+    assert await at.shop.store.granted(hash_token("t")) is None
+    assert await depth(at) == 2, "the first start, and the next one"
+
+
+async def test_nothing_is_concluded_while_the_provider_cannot_say(at: Bench) -> None:
+    box = await connected(at)
+    await at.shop.provider.terminate(box)
+    at.fails("list", Unreachable("the place does not answer"))
+    await Upkeep(at.shop).sweep()
+    assert (await at.session()).box == box
+    at.fails("list", None)
+    at.fails("status", Unreachable("the place does not answer"))
+    await Upkeep(at.shop).sweep()
+    assert not [event for event in await at.events() if isinstance(event, BoxLost)]
+
+
+async def test_time_is_told_to_sessions_that_are_under_way(at: Bench) -> None:
+    await at.ask()
+    for generation in range(at.shop.settings.rules.max_failures - 1):
+        await at.do(c.BeginStart(generation))
+        await at.do(c.FailStart(generation + 1, "no space", 1.0))
+    await at.do(c.BeginStart(3))
+    at.clock.ahead = at.shop.settings.rules.start_seconds + 10
+    await Upkeep(at.shop).sweep()
+    assert (await at.session()).status is S.FAILED
+
+
+async def test_what_slept_for_very_long_is_closed(at: Bench) -> None:
+    await at.ask()
+    await at.do(c.WithdrawPrompt("T1:C1:1", "deleted"))
+    await Upkeep(at.shop).sweep()
+    assert (await at.session()).status is S.ASLEEP
+    at.clock.ahead = at.shop.settings.rules.close_seconds + 60
+    await Upkeep(at.shop).sweep()
+    assert (await at.session()).status is S.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("labels", "old", "stays"),
+    [
+        ({"session": "snobody", "generation": "1"}, True, False),
+        ({"session": "snobody", "generation": "1"}, False, True),
+        ({"image": ROCKET}, True, True),
+        ({}, True, True),
+    ],
+)
+async def test_a_box_that_nobody_knows_is_ended_when_it_is_old_enough(
+    at: Bench, labels: dict[str, str], old: bool, stays: bool
+) -> None:
+    await at.shop.provider.create(BoxSpec(name="stray", greeting=b'{"wire": 1, "mode": "idle"}\n', labels=labels))
+    at.clock.ahead = ORPHAN_SECONDS + 1 if old else 0
+    await Upkeep(at.shop).sweep()
+    assert (await at.state("stray") is not BoxState.GONE) is stays
+
+
+async def test_the_build_of_an_image_that_never_ended_is_ended(at: Bench) -> None:
+    await at.shop.provider.create(BoxSpec(name="image-1", greeting=b"{}\n", labels={"image": ROCKET}))
+    at.clock.ahead = 3_600
+    await Upkeep(at.shop).sweep()
+    assert await at.state("image-1") is BoxState.GONE
+
+
+async def test_boxes_that_are_used_waited_for_or_being_made_are_nobodys_orphans(at: Bench) -> None:
+    box = await connected(at)
+    at.clock.ahead = ORPHAN_SECONDS + 1
+    await Upkeep(at.shop).sweep()
+    assert await at.state(box) is BoxState.RUNNING
+    await at.shop.provider.terminate(box)
+    await Upkeep(at.shop).sweep()
+    await Upkeep(at.shop).sweep()
+    assert await at.state(box) is BoxState.DEAD, "the next box begins with what it left"
+    await at.do(c.BeginStart(1))
+    await Upkeep(at.shop).sweep()
+    assert await at.state(box) is BoxState.DEAD
+    await at.do(c.FinishStart(2, f"{at.sid}-2", "snapshot", "x", False))
+    await Upkeep(at.shop).sweep()
+    assert await at.state(box) is BoxState.GONE
+
+
+async def test_an_image_that_is_missing_is_asked_for_and_one_that_is_there_is_not(
+    at: Bench, redis_url: str, store: Store
+) -> None:
+    await Upkeep(at.shop).sweep()
+    assert await depth(at, "images") == 0
+    async with bench(store, redis_url, SHIPMATE_REPOSITORIES=f"{ROCKET},acme/site") as other:
+        await Upkeep(other.shop).sweep()
+        await Upkeep(other.shop).sweep()
+        assert await depth(other, "images") == 1
+
+
+async def test_of_two_copies_one_works(at: Bench) -> None:
+    await at.ask()
+    await forget_jobs(at)
+    assert await at.shop.store.lease("upkeep", "another copy", LEASE_SECONDS)
+    store, tries = Interrupted(at.shop.store), []
+
+    async def count() -> None:
+        tries.append(await depth(at))
+
+    store.before["lease"] = count
+    at.shop = dataclasses.replace(at.shop, store=cast(Store, store))
+    with running(at):
+        await until(lambda: len(tries) == 2)
+        assert tries == [0, 0], "the lease was asked for twice, and no sweep came of it"
+        await at.shop.store.release("upkeep", "another copy")
+        await until_asked(at)
+
+
+@contextlib.contextmanager
+def running(at: Bench) -> Iterator[None]:
+    task = asyncio.create_task(Upkeep(at.shop).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.02)
+
+
+async def until_asked(at: Bench) -> None:
+    async with asyncio.timeout(20):
+        while await depth(at) == 0:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_fault_in_a_sweep_is_survived(at: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    at.fails("list", RuntimeError("a bug"))
+    with running(at):
+        await until(lambda: "a sweep failed" in caplog.text)
+        await at.ask()
+        await forget_jobs(at)
+        at.fails("list", None)
+        await until_asked(at)
