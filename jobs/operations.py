@@ -20,7 +20,6 @@ from sandbox.provider import BoxError, BoxSpec, Gone, Permanent, Temporary
 
 log = logging.getLogger(__name__)
 WIRE_VERSION = 1
-SYNC_SECONDS = 300
 RETRY_SECONDS = 2.0
 
 
@@ -144,6 +143,7 @@ def greeting(
     shop: Workshop, grant: Grant, token: str, base_branch: str, agent: str = "", conversation: str | None = None
 ) -> bytes:
     """The line that a runner reads on its stdin (docs/wire.md). It is the only place that holds the box's token."""
+    rules = shop.settings.rules
     line = {
         "wire": WIRE_VERSION,
         "token": token,
@@ -156,7 +156,7 @@ def greeting(
         "mode": grant.purpose,
         "agent": _agent(shop, agent) if agent else None,
         "conversation": conversation,
-        "limits": {"turn_seconds": shop.settings.rules.turn_seconds, "sync_seconds": SYNC_SECONDS},
+        "limits": {"turn_seconds": rules.turn_seconds, "sync_seconds": rules.sync_seconds},
     }
     return json.dumps(line).encode() + b"\n"
 

@@ -360,15 +360,16 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
 class Rules(Frozen):
     """The numbers that `wants` and `decide` go by. Seconds, but for `max_failures`."""
 
-    idle_seconds: float = 900.0
-    turn_seconds: float = 1800.0
-    stop_seconds: float = 20.0  # the runner's own limit is 15
-    start_seconds: float = 120.0  # a worker that has not said how a start went is given up
+    idle_seconds: float = 900.0  # a box that waits so long for a prompt is put to sleep
+    turn_seconds: float = 1800.0  # the most that one turn may take
+    stop_seconds: float = 20.0  # to stop, before its box is stopped; the runner's own limit is 15
+    start_seconds: float = 120.0  # a worker that has not said how a start went by then is given up
+    sync_seconds: float = 300.0  # a runner that cannot bring its repository in step for so long gives up
     connect_seconds: float = 420.0  # from the box's start to a ready agent, a first clone included
-    park_seconds: float = 120.0
-    publish_seconds: float = 120.0
+    park_seconds: float = 120.0  # likewise for putting a box to sleep
+    publish_seconds: float = 120.0  # likewise for a pull request
     close_seconds: float = 30 * 86400.0  # asleep for so long: closed and archived
-    max_failures: int = 4
+    max_failures: int = 4  # starts in a row, before a person is told that it cannot be done
 
 
 class Operation(NamedTuple):

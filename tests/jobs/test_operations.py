@@ -61,7 +61,7 @@ async def test_the_greeting_has_what_a_runner_needs_and_its_token(at: Bench) -> 
     assert said == {
         "wire": 1, "token": "the-token", "box": "b", "generation": 3, "repository": ROCKET, "base_branch": "main",
         "gateway": f"unix:{at.shop.settings.gateway_dir}", "branch": f"shipmate/{at.sid}", "mode": "serve",
-        "conversation": "conversation-1", "limits": {"turn_seconds": 1800.0, "sync_seconds": 300},
+        "conversation": "conversation-1", "limits": {"turn_seconds": 1800.0, "sync_seconds": 300.0},
     }  # fmt: skip
 
 
