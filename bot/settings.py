@@ -25,18 +25,18 @@ class BotSettings(BaseModel):
 
     jobs: JobSettings
     host: str = "127.0.0.1"  # SHIPMATE_HOST: where the web process listens
-    port: int = 8080  # SHIPMATE_PORT
+    port: int = 8080  # SHIPMATE_PORT: its port
     public_url: str = ""  # SHIPMATE_PUBLIC_URL: how people reach it; default http://HOST:PORT
-    slack_bot_token: SecretStr | None = None  # SLACK_BOT_TOKEN: None turns Slack off
-    slack_app_token: SecretStr | None = None  # SLACK_APP_TOKEN: given = Socket Mode, else signed HTTP
-    slack_signing_secret: SecretStr | None = None  # SLACK_SIGNING_SECRET: needed for signed HTTP
-    slack_api_url: str = "https://slack.com/api/"  # SLACK_API_URL
+    slack_bot_token: SecretStr | None = None  # SLACK_BOT_TOKEN: xoxb-…; without it Slack is off
+    slack_app_token: SecretStr | None = None  # SLACK_APP_TOKEN: xapp-…: Socket Mode; without it signed HTTP
+    slack_signing_secret: SecretStr | None = None  # SLACK_SIGNING_SECRET: for signed HTTP
+    slack_api_url: str = "https://slack.com/api/"  # SLACK_API_URL: where the Web API is
     allowed_bots: tuple[str, ...] = ()  # SHIPMATE_ALLOWED_BOTS: bot ids that may give prompts
-    github_webhook_secret: SecretStr | None = None  # GITHUB_WEBHOOK_SECRET: None turns webhooks off
-    openai_url: str = "https://api.openai.com/v1"  # OPENAI_BASE_URL
-    openai_key: SecretStr | None = None  # OPENAI_API_KEY
-    anthropic_url: str = "https://api.anthropic.com"  # ANTHROPIC_BASE_URL
-    anthropic_key: SecretStr | None = None  # ANTHROPIC_API_KEY
+    github_webhook_secret: SecretStr | None = None  # GITHUB_WEBHOOK_SECRET: without it, webhooks are off
+    openai_url: str = "https://api.openai.com/v1"  # OPENAI_BASE_URL: or any server that speaks its protocol
+    openai_key: SecretStr | None = None  # OPENAI_API_KEY: stays in the gateway
+    anthropic_url: str = "https://api.anthropic.com"  # ANTHROPIC_BASE_URL: or any server that speaks its protocol
+    anthropic_key: SecretStr | None = None  # ANTHROPIC_API_KEY: stays in the gateway
 
     @property
     def url(self) -> str:

@@ -38,21 +38,21 @@ class JobSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    data_dir: Path  # SHIPMATE_DATA_DIR: everything that is kept; default .shipmate
-    boxes_dir: Path  # SHIPMATE_BOXES_DIR; default DATA_DIR/boxes, elsewhere if the boxes' user could not reach it
-    gateway_dir: Path  # SHIPMATE_GATEWAY_DIR: sockets for the boxes; default DATA_DIR/gateway, or in /tmp
-    agents_dir: Path  # SHIPMATE_AGENTS_DIR: installed agents; default in the user's (for root: the system's) data
+    data_dir: Path  # SHIPMATE_DATA_DIR: everything that is kept; `.shipmate` by default
+    boxes_dir: Path  # SHIPMATE_BOXES_DIR: `boxes` in there, if the boxes' user can reach it
+    gateway_dir: Path  # SHIPMATE_GATEWAY_DIR: sockets for the boxes; `gateway` in there, or in /tmp
+    agents_dir: Path  # SHIPMATE_AGENTS_DIR: installed agents; in the user's (for root: the system's) data
     search_path: str = os.defpath  # PATH: where a Redis-compatible server is looked for
-    redis_url: str = "redis://127.0.0.1:6379/0"  # REDIS_URL
+    redis_url: str = "redis://127.0.0.1:6379/0"  # REDIS_URL: redis://, rediss:// or unix://
     unisolated: bool = False  # SHIPMATE_UNISOLATED: 1 = boxes without isolation, which every card says
     repositories: tuple[Repository, ...] = ()  # SHIPMATE_REPOSITORIES: owner/name[@branch],...
     github_url: str = "https://github.com"  # GITHUB_URL: where git is
-    github_api_url: str = "https://api.github.com"  # GITHUB_API_URL
-    github_token: SecretStr | None = None  # GITHUB_TOKEN: a personal access token, or…
-    github_app_id: int | None = None  # GITHUB_APP_ID: …an app, with
+    github_api_url: str = "https://api.github.com"  # GITHUB_API_URL: where its REST API is
+    github_token: SecretStr | None = None  # GITHUB_TOKEN: a personal access token, or an app:
+    github_app_id: int | None = None  # GITHUB_APP_ID: the app, with
     github_app_private_key: SecretStr | None = None  # GITHUB_APP_PRIVATE_KEY: its key as PEM, or @FILE
     agent: str = "rehearsal"  # SHIPMATE_AGENT: a row of sandbox/agents.py
-    model: str = ""  # SHIPMATE_MODEL: which model the agent is told to use; empty: the agent's own choice
+    model: str = ""  # SHIPMATE_MODEL: anthropic/NAME or openai/NAME; empty: the agent's own choice
     rules: Rules = Rules()  # SHIPMATE_TURN_SECONDS, SHIPMATE_IDLE_SECONDS, …: one for each field
     limits: Limits = Limits()  # SHIPMATE_BOX_MEMORY_MB, SHIPMATE_BOX_DISK_MB (0: no limit), SHIPMATE_BOX_PROCESSES
 

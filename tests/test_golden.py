@@ -1,4 +1,4 @@
-"""The golden files and the diagram are as the code would write them now."""
+"""The golden files and the made parts of pages are as the code would write them now."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_golden_files_are_up_to_date(path: Path) -> None:
     assert path.read_text() == WANTED[path], "if the change is meant: make golden, and read the difference"
 
 
-@pytest.mark.parametrize("folder", {path.parent for path in WANTED if path != golden.ARCHITECTURE})
+@pytest.mark.parametrize("folder", {path.parent for path in WANTED if path not in golden.pages()})
 def test_every_golden_file_has_its_story(folder: Path) -> None:
     assert set(folder.iterdir()) == {path for path in WANTED if path.parent == folder}
 
@@ -28,7 +28,7 @@ def test_a_log_that_was_kept_still_folds_to_its_session(path: Path) -> None:
     assert fold(event_from_json(line) for line in events) == Session.model_validate_json(session)
 
 
-def test_the_diagram_stands_between_its_marks_once() -> None:
-    text = golden.ARCHITECTURE.read_text()
-    assert text.count(golden.BEGIN) == text.count(golden.END) == 1
-    assert golden.architecture() == text
+@pytest.mark.parametrize("what", ["diagram", "settings"])
+def test_what_is_made_from_code_stands_between_its_marks_once(what: str) -> None:
+    text = "".join(page.read_text() for page in golden.pages())
+    assert [text.count(mark) for mark in golden.marks(what)] == [1, 1]
