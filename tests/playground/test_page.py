@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import ClientSession, ClientWebSocketResponse, web
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from bot.playground.page import STATIC, page_routes
 from bot.playground.workspace import Workspace
@@ -298,6 +298,34 @@ async def test_a_whisper_is_seen_by_one_person_only(served: Served, browser: Bro
         await expect(thread(ada).get_by_role("article").nth(1)).to_contain_text("Only visible to you")
         await expect(thread(grace).get_by_role("article").nth(1)).to_contain_text("For all")
         await expect(grace.get_by_text("Only for you")).to_have_count(0)
+
+
+async def test_an_answer_that_comes_late_undoes_nothing_that_was_told_meanwhile(
+    served: Served, browser: Browser
+) -> None:
+    root = await served.say(ADA, "Hello")
+    first = await served.say(GRACE, "one", thread_ts=root)
+    async with window(browser, served) as page:
+        answered, told = asyncio.Event(), asyncio.Event()
+
+        async def late(route: Route) -> None:
+            answer = await route.fetch()
+            answered.set()
+            await told.wait()
+            await route.fulfill(response=answer)
+
+        await page.route("**/api/conversations.replies", late)
+        await messages(page).get_by_role("button", name="1 reply").click()
+        await answered.wait()
+        await served.say(GRACE, "two", thread_ts=root)
+        await served.call(GRACE, "chat.update", channel=DEV, ts=first, text="uno")
+        replies = thread(page).get_by_role("article")
+        await expect(replies.locator(".words")).to_have_text(["Hello", "uno (edited)", "two"])
+        async with page.expect_response("**/api/conversations.replies"):
+            told.set()
+        await expect(messages(page).get_by_role("button", name="2 replies")).to_be_visible()
+        await served.say(GRACE, "three", thread_ts=root)
+        await expect(replies.locator(".words")).to_have_text(["Hello", "uno (edited)", "two", "three"])
 
 
 async def test_people_react_and_take_it_back(served: Served, browser: Browser) -> None:

@@ -42,11 +42,11 @@ export class Live {
 
 const CHANGES = {
   message: (model, { channel, message, root }) => {
-    model.put(channel, message);
-    if (root) model.put(channel, root);
+    model.hear(channel, message.ts, message);
+    if (root) model.hear(channel, root.ts, root);
   },
   deleted: (model, { channel, ts, root }) => {
-    model.remove(channel, ts);
+    model.hear(channel, ts, null);
     const first = root?.ts ?? root;
     if (first && first !== ts) model.refresh(channel, first);
   },

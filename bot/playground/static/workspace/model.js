@@ -22,6 +22,7 @@ export class Model extends EventTarget {
     this.statuses = new Map();
     this.messages = new Map();
     this.older = new Map();
+    this.asking = new Set();
     this.reachable = true;
   }
 
@@ -109,42 +110,57 @@ export class Model extends EventTarget {
     this.messages.get(channel)?.delete(ts);
   }
 
+  // Something was told while answers may be on their way that do not know of it yet: it counts more than they do.
+  hear(channel, ts, message) {
+    for (const told of this.asking) told.add(`${channel}/${ts}`);
+    if (message) this.put(channel, message);
+    else this.remove(channel, ts);
+  }
+
+  // Ask for messages of a channel and put them in the place of `stale(found)`, those that were known there before.
+  async ask(channel, asking, stale = () => []) {
+    const told = new Set();
+    this.asking.add(told);
+    try {
+      const found = await asking();
+      const there = new Set(found.map((message) => message.ts));
+      const fresh = (ts) => !told.has(`${channel}/${ts}`);
+      for (const { ts, whispered } of stale(found)) if (!there.has(ts) && !whispered && fresh(ts)) this.remove(channel, ts);
+      for (const message of found) if (fresh(message.ts)) this.put(channel, message);
+    } finally {
+      this.asking.delete(told);
+    }
+  }
+
   // The first message of a thread whose replies became fewer, as it is now.
   async refresh(channel, ts) {
-    try {
-      const body = await this.api.call("conversations.replies", { channel, ts, limit: 1 });
-      this.put(channel, body.messages[0]);
-    } catch {
-      return; // gone too, which is told by itself
-    }
+    const first = async () => (await this.api.call("conversations.replies", { channel, ts, limit: 1 })).messages;
+    await this.ask(channel, first).catch(() => {}); // gone too, which is told by itself
     this.changed();
   }
 
   async loadHistory(channel) {
-    const body = await this.api.call("conversations.history", { channel, limit: PAGE });
-    const oldest = body.messages.at(-1)?.ts ?? "0";
-    for (const message of this.roots(channel)) if (message.ts >= oldest && !message.whispered) this.remove(channel, message.ts);
-    for (const message of body.messages) this.put(channel, message);
-    this.older.set(channel, body.has_more ? (body.response_metadata?.next_cursor ?? null) : null);
+    const since = (found) => this.roots(channel).filter((message) => message.ts >= (found.at(-1)?.ts ?? "0"));
+    await this.ask(channel, () => this.page(channel), since);
   }
 
   async loadEarlier(channel) {
     const cursor = this.older.get(channel);
     if (!cursor) return;
     this.older.set(channel, null);
-    const body = await this.api.call("conversations.history", { channel, limit: PAGE, cursor });
-    for (const message of body.messages) this.put(channel, message);
-    this.older.set(channel, body.has_more ? (body.response_metadata?.next_cursor ?? null) : null);
+    await this.ask(channel, () => this.page(channel, cursor));
     this.changed();
   }
 
+  async page(channel, cursor) {
+    const body = await this.api.call("conversations.history", { channel, limit: PAGE, cursor });
+    this.older.set(channel, body.has_more ? (body.response_metadata?.next_cursor ?? null) : null);
+    return body.messages;
+  }
+
   async loadThread(channel, ts) {
-    const found = await this.api.all("conversations.replies", "messages", { channel, ts, limit: 200 });
-    const there = new Set(found.map((message) => message.ts));
-    for (const message of this.thread(channel, ts)) {
-      if (!there.has(message.ts) && !message.whispered) this.remove(channel, message.ts);
-    }
-    for (const message of found) this.put(channel, message);
+    const replies = () => this.api.all("conversations.replies", "messages", { channel, ts, limit: 200 });
+    await this.ask(channel, replies, () => this.thread(channel, ts));
     this.changed();
   }
 
