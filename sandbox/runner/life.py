@@ -193,7 +193,7 @@ class Service:
         self._useless = why
         self._outbox.say("unready", reason=why[:1900])
         if self._turn is not None and not self._prompts.empty():
-            self._end_unbegun(self._prompts.get_nowait(), "failed", why)
+            self._end_unbegun(self._prompts.get_nowait().number, "failed", why)
 
     async def _next(self) -> Turn | None:
         """The next turn; None when the agent has to be started again first."""
@@ -234,13 +234,14 @@ class Service:
     def _prompted(self, event: dict[str, Any]) -> None:
         try:
             turn = Turn(event, self._box.greeting.turn_seconds, self._box.greeting.cancel_seconds)
-        except (KeyError, TypeError, ValueError) as wrong:
+        except (KeyError, TypeError, ValueError, AttributeError) as wrong:
             print(f"runner: a prompt that cannot be understood: {wrong!r}", file=sys.stderr)
+            self._end_unbegun(event.get("turn"), "failed", "The prompt came in a form that the runner does not know.")
             return
         if self._useless:
-            self._end_unbegun(turn, "failed", self._useless)
+            self._end_unbegun(turn.number, "failed", self._useless)
         elif self._turn is not None:
-            self._end_unbegun(turn, "failed", f"Turn {self._turn.number} is not over yet.")
+            self._end_unbegun(turn.number, "failed", f"Turn {self._turn.number} is not over yet.")
         else:
             self._turn = turn
             self._prompts.put_nowait(turn)
@@ -250,14 +251,15 @@ class Service:
             turn.stop()
         else:  # it has not begun: there is nothing to cancel
             self._prompts.get_nowait()
-            self._turn = None
-            self._end_unbegun(turn, "stopped", None)
+            self._end_unbegun(turn.number, "stopped", None)
 
-    def _end_unbegun(self, turn: Turn, outcome: str, error: str | None) -> None:
-        if turn is self._turn:
+    def _end_unbegun(self, number: object, outcome: str, error: str | None) -> None:
+        if not isinstance(number, int):
+            return  # nobody could tell which turn it was
+        if self._turn is not None and self._turn.number == number:
             self._turn = None
         nothing = {"summary": "", "head": "", "commits": [], "pushed": False, "usage": {}}
-        self._outbox.say("turn_ended", turn=turn.number, outcome=outcome, error=error, **nothing)
+        self._outbox.say("turn_ended", turn=number, outcome=outcome, error=error, **nothing)
 
 
 def take(fd: int | None) -> int | None:

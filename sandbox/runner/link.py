@@ -21,6 +21,7 @@ from sandbox.runner.within import within
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 LINE_BYTES = 8 << 20
+NOT_OUR_WIRE = (ValueError, KeyError, TypeError, AttributeError)  # what reading an answer of another shape raises
 
 
 class Revoked(Exception):
@@ -59,7 +60,7 @@ class Link:
             except Revoked as revoked:
                 print(f"runner: {revoked}", file=sys.stderr)
                 return
-            except (OSError, EOFError, asyncio.TimeoutError, http1.BadHttp, AttachAgain, ValueError, KeyError):
+            except (OSError, EOFError, asyncio.TimeoutError, http1.BadHttp, AttachAgain, *NOT_OUR_WIRE):
                 self._dialer.complain()
             finally:
                 self._hang_up()

@@ -140,3 +140,12 @@ async def test_the_agent_sees_no_variable_of_the_host_and_no_token(box: RunningB
     ended = await gateway.frame("turn_ended")
     names = ended["summary"].split(": ")[1].rstrip(".").split(", ")
     assert names == ["GIT_TERMINAL_PROMPT", "HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER"]
+
+
+async def test_a_prompt_in_another_form_is_answered_with_a_failure_and_harms_nothing(box: RunningBox, gateway: StandIn):
+    await box.start()
+    await gateway.prompt("what?", 1, author="nobody")
+    assert "does not know" in (await gateway.frame("turn_ended", turn=1))["error"]
+    await gateway.say_down({"kind": "prompt_delivered", "text": "and no turn"})
+    await gateway.prompt("what?", 2)
+    assert (await gateway.frame("turn_ended", turn=2))["outcome"] == "done"
