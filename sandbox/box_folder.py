@@ -131,6 +131,7 @@ class BoxFolder:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with self.control() as address:
             listening.bind(address)
+            Path(address).chmod(0o600)
         listening.listen(64)
         return listening
 

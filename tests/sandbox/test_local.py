@@ -130,6 +130,7 @@ async def test_nobody_else_can_reach_what_a_box_wrote(local: Place) -> None:
     await run(local, "cp /usr/bin/env /work/setuid; chmod 4755 /work/setuid")
     assert (box.upper / "setuid").stat().st_mode & 0o4000
     owner = Owner.here()
+    assert (box.path / "control.sock").stat().st_mode & 0o777 == 0o600
     await local.provider.terminate("one")
     left = await local.provider.last_state("one")
     assert left is not None
