@@ -15,6 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from bot.ahead import Door, FetchAhead
 from bot.gateway.server import Gateway
 from bot.github import GitHubEvents
 from bot.playground import server as playground
@@ -41,7 +42,7 @@ async def run_web(settings: BotSettings) -> None:
         await gateway.start()
         opened.push_async_callback(gateway.close)
         links = ViewLinks(view_secret(settings.jobs.data_dir), settings.url, shop.clock)
-        slack = slack_client(settings, shop, links)
+        slack = slack_client(settings, shop, FetchAhead(shop.inbox, gateway.expect), links)
         await _listen(settings, shop, links, slack, opened)
         if slack is not None:
             await slack.start()
@@ -79,7 +80,7 @@ async def health(shop: Workshop, slack: SlackClient | None, _request: web.Reques
     return web.json_response({"ok": not missing, "missing": missing}, status=503 if missing else 200)
 
 
-def slack_client(settings: BotSettings, shop: Workshop, links: ViewLinks) -> SlackClient | None:
+def slack_client(settings: BotSettings, shop: Workshop, door: Door, links: ViewLinks) -> SlackClient | None:
     """The Slack client that the settings mean; None turns Slack off."""
     if settings.slack_bot_token is None:
         log.warning("SLACK_BOT_TOKEN is not set: Slack is off")
@@ -87,7 +88,7 @@ def slack_client(settings: BotSettings, shop: Workshop, links: ViewLinks) -> Sla
     enabled = shop.settings.repositories
     return SlackClient(
         slack_config(settings),
-        inbox=shop.inbox,
+        inbox=door,
         store=shop.store,
         repositories=Repositories(
             choose=lambda text: repos.choose(text, enabled),

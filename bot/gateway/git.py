@@ -76,6 +76,11 @@ class GitGateway:
             web.post(repository + RECEIVE, self._answering(self._receive_pack)),
         ]
 
+    async def fetch_ahead(self, repository: str) -> None:
+        """Bring a repository up to date that a box will ask for in a moment. What is wrong is told when it asks."""
+        with contextlib.suppress(Declined):
+            await self._mirrors.fresh(repository)
+
     def _answering(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
             grant = request[GRANT]

@@ -44,9 +44,9 @@ class Gateway:
         access = Access(store.granted)
         self._link = Link(store, inbox, access, self._bells, settings.jobs.rules)
         self._model = ModelProxy(_upstreams(settings), self._asked_model)
-        git = GitGateway(settings.jobs, forge.token, self._participants)
+        self._git = GitGateway(settings.jobs, forge.token, self._participants)
         self._app = web.Application(middlewares=[access.check])
-        self._app.add_routes([*self._link.routes, *self._model.routes, *git.routes])
+        self._app.add_routes([*self._link.routes, *self._model.routes, *self._git.routes])
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
@@ -75,6 +75,10 @@ class Gateway:
         await self._bells.close()
         await self._aside.close()
         await self._model.close()
+
+    def expect(self, repository: str) -> None:
+        """Begin to fetch a repository that a box will ask for in a moment."""
+        self._aside.do("fetch ahead", self._git.fetch_ahead(repository))
 
     async def _participants(self, sid: str) -> Sequence[Author]:
         session = await self._store.load(sid)
