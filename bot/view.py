@@ -12,7 +12,8 @@ from bot.cards import Card, Ending, Notice, Publishing, Question, ThreadView
 from bot.phases import phase_of
 from jobs import events as e
 from jobs.events import Author, Event
-from jobs.session import Session, Status, apply
+from jobs.fold import apply
+from jobs.session import Session, Status
 
 S = Status
 STEPS_SHOWN = 3

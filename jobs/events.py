@@ -1,7 +1,7 @@
 """The facts of a session: one `Event` union, frozen, to and from JSON.
 
-`jobs/session.py` folds them, `jobs/store.py` keeps them, and every client (`bot/view.py`) reads them. An event never
-fails and is never changed; a new fact is a new class here, a row in `session.TRANSITIONS` and its fold in `session.py`.
+`jobs/fold.py` folds them, `jobs/store.py` keeps them, and every client (`bot/view.py`) reads them. An event never
+fails and is never changed; a new fact is a new class here, its places in `session.TRANSITIONS` and its fold.
 Times (`at`) are seconds since the epoch. `seq` is the event's number in its session's log, given when it is appended.
 """
 

@@ -11,12 +11,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from jobs.commands import Attach, Command, Hear, NotYet, Refused, decide
+from jobs.commands import Attach, Command, Hear, NotYet, Refused
+from jobs.decide import decide
 from jobs.events import Event, Fact, LinkAttached, ModelRequested, TurnStarted
+from jobs.fold import fold
 from jobs.frames import TRANSCRIPT, AnyFrame, ToolCall, Words
 from jobs.log import about
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, StaleLink
-from jobs.session import Operation, Rules, Session, fold, wants
+from jobs.session import Operation, Rules, Session, wants
 from jobs.store import Store
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """What workers do to boxes: start one (or restore it from what it left), and put one to sleep.
 
 RQ workers of the queue `boxes` run `start` and `park` with a session's id and nothing else. Everything else is read
-from the log, and every step is safe to repeat: `jobs/commands.py` decides what is done, and refuses a second worker.
+from the log, and every step is safe to repeat: `jobs/decide.py` decides what is done, and refuses a second worker.
 """
 
 import json

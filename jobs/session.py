@@ -1,17 +1,17 @@
-"""What a session is: a fold of its events. Pure; the heart of the project.
+"""What a session is, what may happen in each of its statuses, and what it wants. Pure; the heart of the project.
 
-`TRANSITIONS` says which event may follow in which status and where it leads, `apply` folds one event, `wants` says
-which operations are due. `jobs/commands.py` decides which events a command causes. Nothing here does I/O or reads
-a clock. The diagram in ARCHITECTURE.md is generated from `TRANSITIONS`.
+`TRANSITIONS` says what may happen and where it leads (ARCHITECTURE.md has it as a diagram), `jobs/fold.py` makes a
+`Session` of events by it, `jobs/decide.py` says which events a command causes, and `wants` which operations are due.
+Nothing here does I/O or reads a clock.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from jobs import events as e
-from jobs.events import Author, Commit, Event, Fact, Frozen, Place, Prompt, StartKind
+from jobs.events import Author, Commit, Fact, Frozen, Place, Prompt, StartKind
 
 
 class Status(StrEnum):
@@ -38,7 +38,7 @@ _TURN: dict[type[Fact], None] = dict.fromkeys(
     (e.TurnStarted, e.ModelRequested, e.TaskRestated, e.PlanUpdated, e.StepStarted)
 )
 _LINK: dict[type[Fact], None] = dict.fromkeys((e.LinkAttached, e.PhaseReached))
-_FORGE: dict[type[Fact], None] = dict.fromkeys(
+FORGE: dict[type[Fact], None] = dict.fromkeys(
     (
         e.PublishBegan,
         e.PublishFailed,
@@ -81,13 +81,6 @@ TRANSITIONS: Mapping[Status, Mapping[type[Fact], Status]] = {
 }
 """What may happen, and where it leads. One exception, in `_settled`: what is queued, and whether a failed box is still
 there, decides between WAITING, ASLEEP and FAILED. The forge's events may come at any time and change no status."""
-
-
-COMMITS_KEPT = 500
-
-
-class IllegalEvent(Exception):
-    """An event that `TRANSITIONS` does not allow: a fault in our own code, never in what a person did."""
 
 
 class Turn(Frozen):
@@ -176,185 +169,6 @@ class Session(Frozen):
     def waiting(self, prompt_id: str) -> Prompt | None:
         """The prompt of this id, if it still waits."""
         return next((prompt for prompt in self.queue if prompt.id == prompt_id), None)
-
-
-Change = dict[str, Any]
-
-
-def apply(session: Session | None, event: Event) -> Session:
-    """Fold one event. Raises `IllegalEvent` where `TRANSITIONS` has no place for it, and then changes nothing."""
-    if isinstance(event, e.SessionOpened):
-        if session is not None:
-            raise IllegalEvent("a session is opened once")
-        return _opened(event)
-    if session is None:
-        raise IllegalEvent(f"{event.kind} before session_opened")
-    status = _next_status(session, event)
-    change = _FOLD.get(type(event), _nothing)(session, event)
-    change["seq"] = event.seq or session.seq + 1
-    folded = session.model_copy(update=change)
-    status = _settled(folded, status)
-    moved = {"status": status, "since": event.at} if status is not session.status else {}
-    return folded.model_copy(update=moved)
-
-
-def fold(events: Iterable[Event], session: Session | None = None) -> Session | None:
-    """Fold many events, onto `session` if given."""
-    for event in events:
-        session = apply(session, event)
-    return session
-
-
-def _next_status(session: Session, event: Event) -> Status:
-    if type(event) in _FORGE:
-        return session.status
-    try:
-        return TRANSITIONS[session.status][type(event)]
-    except KeyError:
-        raise IllegalEvent(f"{event.kind} while {session.status}") from None
-
-
-def _settled(session: Session, status: Status) -> Status:
-    """A failed box must be put to sleep before another one is made: it may hold work."""
-    if status not in (S.WAITING, S.ASLEEP):
-        return status
-    if session.box is not None:
-        return S.FAILED
-    return S.WAITING if session.queue else S.ASLEEP
-
-
-def _opened(event: e.SessionOpened) -> Session:
-    return Session(
-        id=event.session, place=event.place, opened_by=event.by, agent=event.agent, opened_at=event.at,
-        since=event.at, seq=event.seq or 1,
-    )  # fmt: skip
-
-
-def _nothing(_session: Session, _event: Any) -> Change:
-    return {}
-
-
-def _prompt_received(s: Session, event: e.PromptReceived) -> Change:
-    author = event.prompt.author
-    others = tuple(p for p in s.participants if p.id != author.id)
-    known = len(others) != len(s.participants)
-    return {
-        "queue": (*s.queue, event.prompt),
-        "seen": (*s.seen, event.prompt.id),
-        "participants": s.participants if known else (*s.participants, author),
-        "failures": 0 if s.status in (S.ASLEEP, S.FAILED, S.CLOSED) else s.failures,
-        "publish_retry_at": s.publish_retry_at or 0.0,  # a person has looked: it may be mended now
-    }
-
-
-def _prompt_edited(s: Session, event: e.PromptEdited) -> Change:
-    edited = (p.model_copy(update={"text": event.text}) if p.id == event.prompt_id else p for p in s.queue)
-    return {"queue": tuple(edited)}
-
-
-def _prompt_withdrawn(s: Session, event: e.PromptWithdrawn) -> Change:
-    return {"queue": tuple(p for p in s.queue if p.id != event.prompt_id)}
-
-
-def _start_began(s: Session, event: e.StartBegan) -> Change:
-    given_up = s.status is S.BOOTING
-    return {
-        "generation": event.generation, "retry_at": 0.0, "since": event.at, "failures": s.failures + given_up,
-    }  # fmt: skip
-
-
-def _park_began(s: Session, event: e.ParkBegan) -> Change:
-    never_ready = s.status in (S.CONNECTING, S.PREPARING)
-    return {"failures": s.failures + never_ready, "retry_at": 0.0, "since": event.at}
-
-
-def _box_started(s: Session, event: e.BoxStarted) -> Change:
-    restored = event.base if event.start == "snapshot" else s.snapshot
-    return {
-        "box": event.box, "start": event.start, "isolated": event.isolated, "snapshot": restored, "lost_box": None,
-    }  # fmt: skip
-
-
-def _prompt_delivered(s: Session, event: e.PromptDelivered) -> Change:
-    prompt = s.waiting(event.prompt_id)
-    if prompt is None:
-        raise IllegalEvent(f"{event.prompt_id} is delivered but does not wait")
-    turn = Turn(number=event.turn, prompt=prompt, began=event.at, again=event.again)
-    rest = tuple(p for p in s.queue if p.id != prompt.id)
-    return {"queue": rest, "turn": turn, "turns": event.turn, "interrupted": None}
-
-
-def _turn_ended(s: Session, event: e.TurnEnded) -> Change:
-    pushed = {"head": event.head} if event.pushed and event.head else {}
-    fresh = {"publish_failures": 0, "publish_retry_at": 0.0} if pushed and event.head != s.head else {}
-    return {"turn": None, "commits": (s.commits + event.commits)[-COMMITS_KEPT:]} | pushed | fresh
-
-
-def _box_gone(s: Session) -> Change:
-    """The queue with the interrupted prompt in front: it is delivered again by the next box."""
-    back: Change = {"box": None, "turn": None}
-    if s.turn is not None:
-        back |= {"queue": (s.turn.prompt, *s.queue), "interrupted": s.turn.prompt.id}
-    return back
-
-
-def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
-    """A failure of older work says nothing about the newer one, which is tried next."""
-    if event.head != s.head:
-        return {"publish_began": None}
-    return {
-        "publish_began": None, "publish_failures": s.publish_failures + 1, "publish_retry_at": event.retry_at,
-    }  # fmt: skip
-
-
-def _published(s: Session, event: e.PullRequestPublished) -> Change:
-    shown = PullRequest(number=event.number, url=event.url, head=event.head)
-    return {"pull_request": shown, "publish_began": None, "publish_failures": 0}
-
-
-def _closed(s: Session, event: e.PullRequestClosed) -> Change:
-    if s.pull_request is None or s.pull_request.number != event.number:
-        return {}
-    state = "merged" if event.merged else "closed"
-    return {"pull_request": s.pull_request.model_copy(update={"state": state})}
-
-
-def _turn_set(s: Session, **change: object) -> Change:
-    return {"turn": s.turn.model_copy(update=change) if s.turn else None}
-
-
-def _noted(s: Session, event: e.Noted) -> Change:
-    about_it = s.turn is not None and s.turn.prompt.id == event.prompt_id
-    return _turn_set(s, noted=(*s.turn.noted, event.text)) if about_it and s.turn else {}
-
-
-_FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
-    e.RepositoryAsked: lambda s, v: {"options": v.options},
-    e.RepositoryChosen: lambda s, v: {"repository": v.repository, "base_branch": v.base_branch, "options": ()},
-    e.PromptReceived: _prompt_received,
-    e.PromptEdited: _prompt_edited,
-    e.PromptWithdrawn: _prompt_withdrawn,
-    e.StartBegan: _start_began,
-    e.StartFailed: lambda s, v: {"failures": s.failures + 1, "retry_at": v.retry_at},
-    e.StartAbandoned: lambda s, v: {"failures": 0},
-    e.BoxStarted: _box_started,
-    e.AgentReady: lambda s, v: {"conversation": v.conversation, "failures": 0},
-    e.PromptDelivered: _prompt_delivered,
-    e.ModelRequested: lambda s, v: _turn_set(s, model_asked=True),
-    e.TaskRestated: lambda s, v: {"title": s.title or v.text},
-    e.StopRequested: lambda s, v: _turn_set(s, stop_asked=v.at),
-    e.TurnEnded: _turn_ended,
-    e.BoxLost: lambda s, v: _box_gone(s) | {"lost_box": s.box, "failures": s.failures + (s.status != S.IDLE)},
-    e.ParkBegan: _park_began,
-    e.ParkFailed: lambda s, v: {"retry_at": v.retry_at},
-    e.BoxParked: lambda s, v: _box_gone(s)
-    | {"snapshot": v.snapshot or s.snapshot, "lost_box": None, "retry_at": 0.0},
-    e.PublishBegan: lambda s, v: {"publish_began": v.at},
-    e.PublishFailed: _publish_failed,
-    e.PullRequestPublished: _published,
-    e.PullRequestClosed: _closed,
-    e.Noted: _noted,
-}  # fmt: skip
 
 
 class Rules(Frozen):

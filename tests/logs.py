@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 
 from jobs import commands as c
 from jobs import frames as f
+from jobs.decide import decide
 from jobs.events import Author, Event, Place, Prompt, StartKind
-from jobs.session import Rules, Session, Status, fold
+from jobs.fold import fold
+from jobs.session import Rules, Session, Status
 
 ADA = Author(id="U01ADA", name="Ada", email="ada@acme.test")
 GRACE = Author(id="U02GRACE", name="Grace", email="grace@acme.test")
@@ -31,7 +33,7 @@ class Log:
 
     def do(self, command: c.Command, after: float = 1.0) -> "Log":
         self.now += after
-        for event in c.decide(self.session, command, self.now, RULES):
+        for event in decide(self.session, command, self.now, RULES):
             self.events.append(event.model_copy(update={"seq": len(self.events) + 1}))
         return self
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from jobs.events import event_from_json
-from jobs.session import Session, fold
+from jobs.fold import fold
+from jobs.session import Session
 from tests import golden
 from tests.jobs import stories
 

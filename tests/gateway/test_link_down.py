@@ -3,7 +3,8 @@
 from bot.gateway.link_down import Line, line_of, meant_for, superseded
 from jobs import commands as c
 from jobs.events import Attachment, PromptDelivered, StopRequested
-from jobs.session import Session, fold
+from jobs.fold import fold
+from jobs.session import Session
 from tests.logs import ADA, GRACE, RULES, Log
 
 

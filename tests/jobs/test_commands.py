@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from jobs import commands as c
 from jobs import frames as f
+from jobs.decide import _DECIDE, _deliveries, decide
 from jobs.events import Prompt
-from jobs.session import Rules, Session, fold
+from jobs.fold import fold
+from jobs.session import Rules, Session
 from tests.logs import ADA, GRACE, HEAD, PLACE, RULES, SID, Log, any_log, done
 
 ONE, TWO = "T1:C1:1.000001", "T1:C1:1.000002"
@@ -216,7 +218,7 @@ CAUSES = [
 def test_a_command_causes(log: "type[Log]", command: c.Command, kinds: str) -> None:
     before = log()
     after = before.session
-    events = c.decide(after, command, before.now + 1, RULES)
+    events = decide(after, command, before.now + 1, RULES)
     assert " ".join(event.kind for event in events) == kinds
     assert fold(events, after) is not None, "what is decided can be folded"
 
@@ -250,17 +252,17 @@ REFUSED = [
 def test_a_command_is_refused_with_a_sentence(log: "type[Log]", command: c.Command, why: str) -> None:
     before = log()
     with pytest.raises(c.Refused, match=re.escape(why)):
-        c.decide(before.session, command, before.now + 1, RULES)
+        decide(before.session, command, before.now + 1, RULES)
 
 
 def test_a_runner_that_calls_a_moment_too_early_is_told_so() -> None:
     with pytest.raises(c.NotYet):
-        c.decide(booting().session, c.Attach(1, 1), 1_000.0, RULES)
+        decide(booting().session, c.Attach(1, 1), 1_000.0, RULES)
 
 
 def test_every_command_has_its_cases() -> None:
     given_somewhere = {type(row[2]) for row in (*CAUSES, *REFUSED)}
-    assert given_somewhere == set(c._DECIDE)
+    assert given_somewhere == set(_DECIDE)
 
 
 def _of(log: Log) -> Session:
@@ -280,8 +282,8 @@ def test_what_is_said_of_the_running_message_is_said_once(edit: str, again: str)
 def test_a_turn_beyond_its_limit_is_stopped_by_nobody() -> None:
     log = working()
     rules = Rules(turn_seconds=100, stop_seconds=10)
-    assert c.decide(log.session, c.Tick(), log.now + 109, rules) == ()
-    (stop,) = c.decide(log.session, c.Tick(), log.now + 111, rules)
+    assert decide(log.session, c.Tick(), log.now + 109, rules) == ()
+    (stop,) = decide(log.session, c.Tick(), log.now + 111, rules)
     assert (stop.kind, stop.by) == ("stop_requested", None)  # type: ignore[union-attr]
 
 
@@ -324,11 +326,11 @@ def test_a_reply_tries_again_what_the_forge_refused() -> None:
 def test_a_start_that_was_lost_is_taken_over_and_counts() -> None:
     log = booting()
     with pytest.raises(c.Refused):
-        c.decide(log.session, c.BeginStart(1), log.now + 60, RULES)
+        decide(log.session, c.BeginStart(1), log.now + 60, RULES)
     log.do(c.BeginStart(1), after=RULES.start_seconds + 1)
     assert (_of(log).generation, _of(log).failures) == (2, 1)
     with pytest.raises(c.Refused):
-        c.decide(log.session, c.BeginStart(2), log.now + 60, RULES)
+        decide(log.session, c.BeginStart(2), log.now + 60, RULES)
 
 
 @given(st.integers(0, 10_000))
@@ -339,7 +341,7 @@ def test_a_message_that_is_delivered_again_causes_nothing(seed: int) -> None:
     assert session is not None
     for prompt_id in session.seen:
         again = submit(int(prompt_id[-1]), NOT_CLEAR)
-        assert c.decide(session, again, 10_000_000.0, RULES) == c._deliveries(session, (), 10_000_000.0) == ()
+        assert decide(session, again, 10_000_000.0, RULES) == _deliveries(session, (), 10_000_000.0) == ()
 
 
 @pytest.mark.parametrize(("wait", "outcome"), [(RULES.turn_seconds + 1, "timed_out"), (1.0, "stopped")])

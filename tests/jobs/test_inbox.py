@@ -9,10 +9,11 @@ import pytest
 
 from jobs import commands as c
 from jobs.events import PromptReceived, SessionOpened, StepStarted
+from jobs.fold import IllegalEvent
 from jobs.frames import AnyFrame, frame_from_wire
 from jobs.inbox import Inbox, hash_token, session_id
 from jobs.records import Grant, StaleLink
-from jobs.session import IllegalEvent, Operation, Rules, Status
+from jobs.session import Operation, Rules, Status
 from jobs.store import Store
 from tests.logs import ADA, GRACE, HEAD, PLACE, SID, Log
 

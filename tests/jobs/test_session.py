@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from jobs import commands as c
 from jobs import events as e
 from jobs.events import Event, Fact, event_from_json, event_to_json
-from jobs.session import _FORGE, TRANSITIONS, IllegalEvent, Session, Status, apply, fold
+from jobs.fold import IllegalEvent, apply, fold
+from jobs.session import FORGE, TRANSITIONS, Session, Status
 from tests.logs import ADA, HEAD, PLACE, Log, any_log, done, halves
 
 S = Status
@@ -51,7 +52,7 @@ def some(kind: type[Fact]) -> Fact:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not e.SessionOpened])
 def test_only_what_the_table_allows_can_happen(status: Status, kind: type[Fact]) -> None:
     before, event = session_in(status), some(kind)
-    if kind in _FORGE:
+    if kind in FORGE:
         assert apply(before, event).status is status
     elif kind in TRANSITIONS[status]:
         leads_to = TRANSITIONS[status][kind]
@@ -62,7 +63,7 @@ def test_only_what_the_table_allows_can_happen(status: Status, kind: type[Fact])
 
 
 def test_every_kind_of_event_has_a_place() -> None:
-    placed = {kind for row in TRANSITIONS.values() for kind in row} | set(_FORGE) | {e.SessionOpened}
+    placed = {kind for row in TRANSITIONS.values() for kind in row} | set(FORGE) | {e.SessionOpened}
     assert placed == set(KINDS)
     assert set(TRANSITIONS) == set(Status)
 

@@ -2,8 +2,8 @@ import asyncio
 from pathlib import Path
 
 from jobs.events import Event
+from jobs.fold import fold
 from jobs.records import Entry
-from jobs.session import fold
 from jobs.store import Store
 from tests.jobs.servers import Server
 from tests.logs import SID, Log, any_log

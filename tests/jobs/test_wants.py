@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs import commands as c
-from jobs.session import Operation, Rules, Session, Status, fold, wants
+from jobs.decide import decide
+from jobs.fold import fold
+from jobs.session import Operation, Rules, Session, Status, wants
 from tests.jobs import test_commands as given_a
 from tests.logs import Log, any_log, done
 
@@ -70,8 +72,8 @@ def test_in_the_other_statuses_time_alone_leads_on(status: Status, log: "type[Lo
     session = session_of(log())
     assert session.status is status
     began = session.turn.began if session.turn else session.since
-    assert c.decide(session, c.Tick(), began + after, RULES) == ()
-    assert " ".join(event.kind for event in c.decide(session, c.Tick(), began + after + 1, RULES)) == kinds
+    assert decide(session, c.Tick(), began + after, RULES) == ()
+    assert " ".join(event.kind for event in decide(session, c.Tick(), began + after + 1, RULES)) == kinds
 
 
 def test_every_status_that_lasts_has_a_way_out() -> None:
@@ -85,7 +87,7 @@ def test_whatever_happened_a_session_is_at_rest_or_time_brings_it_on(seed: int) 
     session = fold(any_log(seed))
     assert session is not None
     later = session.since + RULES.close_seconds + RULES.turn_seconds + RULES.connect_seconds
-    due = wants(session, later, RULES) or c.decide(session, c.Tick(), later, RULES)
+    due = wants(session, later, RULES) or decide(session, c.Tick(), later, RULES)
     assert bool(due) or session.status is S.CLOSED
 
 
@@ -117,7 +119,7 @@ def attempt(session: Session, operation: Operation, now: float) -> Session:
 
 
 def follow(session: Session, command: c.Command, now: float) -> Session:
-    after = fold(c.decide(session, command, now, RULES), session)
+    after = fold(decide(session, command, now, RULES), session)
     assert after is not None
     return after
 

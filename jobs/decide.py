@@ -1,0 +1,313 @@
+"""Which events a command causes. Pure.
+
+`jobs/inbox.py` loads a session, calls `decide` and appends what comes out. A command that was followed before (Slack
+delivers twice, a runner sends again) causes no events; one that cannot be followed raises `Refused`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jobs import events as e
+from jobs.commands import (
+    Attach,
+    BeginPark,
+    BeginPublish,
+    BeginStart,
+    Choice,
+    ChooseRepository,
+    ClosePullRequest,
+    Command,
+    EditPrompt,
+    FailPark,
+    FailPublish,
+    FailStart,
+    FinishPark,
+    FinishPublish,
+    FinishStart,
+    Hear,
+    LoseBox,
+    NotYet,
+    Refused,
+    ReviewPullRequest,
+    SeeModelRequest,
+    Stop,
+    Submit,
+    Tick,
+    WithdrawPrompt,
+)  # fmt: skip
+from jobs.events import Event
+from jobs.fold import apply, fold
+from jobs.hearing import event_of
+from jobs.session import Rules, Session, Status, Turn, publish_is_under_way, start_is_lost
+
+S = Status
+
+
+def decide(session: Session | None, command: Command, now: float, rules: Rules) -> tuple[Event, ...]:
+    """The events that `command` causes at `now`; none if it was followed before. Raises `Refused`.
+
+    A session that is ready and has a prompt waiting delivers it in the same breath, whatever the command was.
+    """
+    if session is None:
+        if not isinstance(command, Submit):
+            raise Refused("There is no session here yet. Mention me with a task to begin one.")
+        return _open(command, now)
+    events = _DECIDE[type(command)](session, command, now, rules)
+    return events + _deliveries(session, events, now)
+
+
+def _deliveries(session: Session, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
+    after = fold(events, session)
+    if after is None or after.status is not S.IDLE or not after.queue or after.box is None:
+        return ()
+    prompt = after.queue[0]
+    again = prompt.id == after.interrupted
+    return (
+        e.PromptDelivered(at=now, generation=after.generation, turn=after.turns + 1, prompt_id=prompt.id, again=again),
+    )
+
+
+def _open(c: Submit, now: float) -> tuple[Event, ...]:
+    opened = e.SessionOpened(at=now, session=c.session, place=c.place, by=c.prompt.author, agent=c.agent)
+    return (opened, _where(c.choice, now), e.PromptReceived(at=now, prompt=c.prompt))
+
+
+def _where(choice: Choice, now: float) -> Event:
+    if choice.repository is not None:
+        return e.RepositoryChosen(at=now, repository=choice.repository, base_branch=choice.base_branch)
+    return e.RepositoryAsked(at=now, options=choice.options, reason=choice.reason)
+
+
+def _submit(s: Session, c: Submit, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.prompt.id in s.seen:
+        return ()
+    received = e.PromptReceived(at=now, prompt=c.prompt)
+    if s.status is S.CLOSED and s.repository is None:
+        return (_where(c.choice, now), received)
+    if s.status is S.ASKING:
+        return (received, _where(c.choice, now))
+    return (received,)
+
+
+def _edit(s: Session, c: EditPrompt, now: float, _: Rules) -> tuple[Event, ...]:
+    prompt = s.waiting(c.prompt_id)
+    if prompt is not None:
+        return () if prompt.text == c.text else (e.PromptEdited(at=now, prompt_id=c.prompt_id, text=c.text),)
+    if s.turn is None or s.turn.prompt.text == c.text:
+        return ()
+    note = "I had already begun with the message that was just edited. Reply with the correction and I take it next."
+    return _note_once(s.turn, c.prompt_id, note, now)
+
+
+def _withdraw(s: Session, c: WithdrawPrompt, now: float, _: Rules) -> tuple[Event, ...]:
+    if s.waiting(c.prompt_id) is not None:
+        return (e.PromptWithdrawn(at=now, prompt_id=c.prompt_id, reason=c.reason),)
+    note = "The message I am working on was deleted. I go on with it; press Stop if that is not what you want."
+    return _note_once(s.turn, c.prompt_id, note, now) if s.turn is not None else ()
+
+
+def _note_once(turn: Turn, prompt_id: str, note: str, now: float) -> tuple[Event, ...]:
+    if turn.prompt.id != prompt_id or note in turn.noted:
+        return ()
+    return (e.Noted(at=now, text=note, prompt_id=prompt_id),)
+
+
+def _choose(s: Session, c: ChooseRepository, now: float, _: Rules) -> tuple[Event, ...]:
+    if s.repository == c.repository:
+        return ()
+    if s.repository is not None:
+        raise Refused(f"This thread already works on {s.repository}. Mention me in a new thread for another one.")
+    if s.status is not S.ASKING:
+        raise Refused("Nothing waits for this answer any more. Reply here with the task to begin again.")
+    return (e.RepositoryChosen(at=now, repository=c.repository, base_branch=c.base_branch, by=c.by),)
+
+
+def _stop(s: Session, c: Stop, now: float, _: Rules) -> tuple[Event, ...]:
+    reason = f"stopped by {c.by.name} before it began"
+    waiting = [p for p in s.queue if c.prompt_id in (None, p.id)]
+    events: list[Event] = [e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in waiting]
+    running = s.turn is not None and c.prompt_id in (None, s.turn.prompt.id)
+    if running and s.turn is not None and s.turn.stop_asked is None:
+        events.insert(0, e.StopRequested(at=now, generation=s.generation, turn=s.turn.number, by=c.by))
+    if not events and not running:
+        raise Refused("That is over already: there is nothing left to stop.")
+    return tuple(events)
+
+
+def _begin_start(s: Session, c: BeginStart, now: float, rules: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or not (s.status is S.WAITING or start_is_lost(s, now, rules)):
+        raise Refused(f"generation {c.generation} is not waiting for a box any more")
+    generation = s.generation + 1
+    return (e.StartBegan(at=now, generation=generation, box=f"{s.id}-{generation}"),)
+
+
+def _finish_start(s: Session, c: FinishStart, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.status is not S.BOOTING:
+        raise Refused(f"generation {c.generation} is not wanted any more")
+    return (e.BoxStarted(at=now, generation=c.generation, box=c.box, start=c.start, base=c.base, isolated=c.isolated),)
+
+
+def _fail_start(s: Session, c: FailStart, now: float, rules: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.status is not S.BOOTING:
+        return ()
+    if c.delay is None or s.failures + 1 >= rules.max_failures:
+        return _abandon(s, c.reason, now)
+    return (e.StartFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay),)
+
+
+def _abandon(s: Session, reason: str, now: float) -> tuple[Event, ...]:
+    return (e.StartAbandoned(at=now, reason=reason), *_withdraw_all(s, reason, now))
+
+
+def _withdraw_all(s: Session, reason: str, now: float) -> tuple[Event, ...]:
+    return tuple(e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in s.queue)
+
+
+def _begin_park(s: Session, c: BeginPark, now: float, _: Rules) -> tuple[Event, ...]:
+    parkable = (S.IDLE, S.WORKING, S.CONNECTING, S.PREPARING, S.STOPPING, S.FAILED, S.PARKING)
+    if c.generation != s.generation or s.box is None or s.status not in parkable:
+        raise Refused(f"the box of generation {c.generation} is not to be parked")
+    return (e.ParkBegan(at=now, generation=c.generation),)
+
+
+def _finish_park(s: Session, c: FinishPark, now: float, rules: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.status is not S.PARKING:
+        return ()
+    parked = e.BoxParked(at=now, generation=c.generation, snapshot=c.snapshot)
+    if s.turn is None or s.turn.stop_asked is None:
+        return (parked,)
+    reason = "The agent's box was stopped before the turn had ended. What it had done is kept."
+    return (_cut_off(s.turn, reason, now, rules), parked)
+
+
+def _cut_off(turn: Turn, error: str, now: float, rules: Rules) -> Event:
+    """The end of a turn that was asked to stop and whose box went before it could say that it did."""
+    ran_out = turn.stop_asked is not None and turn.stop_asked - turn.began > rules.turn_seconds
+    return e.TurnEnded(at=now, turn=turn.number, outcome="timed_out" if ran_out else "stopped", error=error)
+
+
+def _fail_park(s: Session, c: FailPark, now: float, rules: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.status is not S.PARKING:
+        return ()
+    if c.delay is None:
+        note = (
+            f"The box could not be put to sleep ({c.reason}), so what it had not pushed is lost. I go on from before."
+        )
+        return (e.Noted(at=now, text=note), *_finish_park(s, FinishPark(c.generation, None), now, rules))
+    return (e.ParkFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay),)
+
+
+def _begin_publish(s: Session, _c: BeginPublish, now: float, rules: Rules) -> tuple[Event, ...]:
+    if not s.publishable:
+        raise Refused("there is nothing to publish")
+    if publish_is_under_way(s, now, rules):
+        raise Refused("another worker is at the pull request")
+    return (e.PublishBegan(at=now, head=s.head),)
+
+
+def _finish_publish(s: Session, c: FinishPublish, now: float, _: Rules) -> tuple[Event, ...]:
+    shown = s.pull_request
+    if shown is not None and (shown.number, shown.head) == (c.number, c.head):
+        return ()
+    opened = c.opened or shown is None or shown.number != c.number
+    return (e.PullRequestPublished(at=now, number=c.number, url=c.url, head=c.head, opened=opened),)
+
+
+def _fail_publish(_s: Session, c: FailPublish, now: float, _: Rules) -> tuple[Event, ...]:
+    retry_at = None if c.delay is None else now + c.delay
+    return (e.PublishFailed(at=now, head=c.head, reason=c.reason, retry_at=retry_at),)
+
+
+def _lose_box(s: Session, c: LoseBox, now: float, rules: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.box is None or s.status is S.PARKING:
+        return ()
+    lost = e.BoxLost(at=now, generation=c.generation, reason=c.reason)
+    if s.turn is None:
+        return (lost,)
+    if s.status is S.STOPPING:
+        error = "The box ended while the turn was being stopped. What it had done is kept."
+        return (_cut_off(s.turn, error, now, rules), lost)
+    if s.turn.again:
+        error = f"The box was lost twice in this turn ({c.reason}). Reply to try once more; what was done is kept."
+        return (e.TurnEnded(at=now, turn=s.turn.number, outcome="interrupted", error=error), lost)
+    return (lost,)
+
+
+def _attach(s: Session, c: Attach, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.generation == s.generation and s.status is S.BOOTING:
+        raise NotYet("the box is not on record yet")
+    if c.generation != s.generation or s.box is None:
+        raise Refused("stale generation")
+    return (e.LinkAttached(at=now, generation=c.generation, epoch=c.epoch),)
+
+
+def _see_model(s: Session, c: SeeModelRequest, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.turn is None or s.turn.model_asked or s.status is S.PARKING:
+        return ()
+    return (e.ModelRequested(at=now, turn=s.turn.number),)
+
+
+def _close_pull(_s: Session, c: ClosePullRequest, now: float, _: Rules) -> tuple[Event, ...]:
+    pull = _s.pull_request
+    if pull is None or pull.number != c.number or pull.state != "open":
+        return ()
+    return (e.PullRequestClosed(at=now, number=c.number, merged=c.merged, by=c.by),)
+
+
+def _review_pull(s: Session, c: ReviewPullRequest, now: float, _: Rules) -> tuple[Event, ...]:
+    if s.pull_request is None or s.pull_request.number != c.number:
+        return ()
+    return (e.PullRequestReviewed(at=now, number=c.number, verdict=c.verdict, by=c.by),)
+
+
+def _tick(s: Session, _c: Tick, now: float, rules: Rules) -> tuple[Event, ...]:
+    if s.status is S.WORKING and s.turn is not None and now - s.turn.began > rules.turn_seconds + rules.stop_seconds:
+        return (e.StopRequested(at=now, generation=s.generation, turn=s.turn.number),)
+    tried = s.failures + start_is_lost(s, now, rules)
+    if s.status in (S.WAITING, S.BOOTING) and tried >= rules.max_failures:
+        return _abandon(s, "No box could be made ready for this. `shipmate doctor` says what is wrong.", now)
+    if s.at_rest and s.status is not S.CLOSED and now - s.since > rules.close_seconds:
+        reason = "nothing was asked for a long time"
+        return (*_withdraw_all(s, reason, now), e.SessionClosed(at=now, reason=reason))
+    return ()
+
+
+def _hear(s: Session, c: Hear, now: float, _: Rules) -> tuple[Event, ...]:
+    """Frames become events one by one, each judged against the session as the ones before it left it."""
+    if c.generation != s.generation or s.box is None:
+        raise Refused("stale generation")
+    if s.status is S.CONNECTING:
+        raise Refused("a runner must attach before it is heard")
+    events: list[Event] = []
+    after = s
+    for frame in c.frames:
+        heard = event_of(after, frame, now)
+        events.extend(heard)
+        for event in heard:
+            after = apply(after, event)
+    return tuple(events)
+
+
+_DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {
+    Submit: _submit,
+    EditPrompt: _edit,
+    WithdrawPrompt: _withdraw,
+    ChooseRepository: _choose,
+    Stop: _stop,
+    BeginStart: _begin_start,
+    FinishStart: _finish_start,
+    FailStart: _fail_start,
+    BeginPark: _begin_park,
+    FinishPark: _finish_park,
+    FailPark: _fail_park,
+    BeginPublish: _begin_publish,
+    FinishPublish: _finish_publish,
+    FailPublish: _fail_publish,
+    LoseBox: _lose_box,
+    Attach: _attach,
+    Hear: _hear,
+    SeeModelRequest: _see_model,
+    ClosePullRequest: _close_pull,
+    ReviewPullRequest: _review_pull,
+    Tick: _tick,
+}

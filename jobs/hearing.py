@@ -1,0 +1,73 @@
+"""What the frames of a runner mean for a session, as events. Pure; called by `jobs/decide.py`, one frame at a time."""
+
+from typing import assert_never
+
+from jobs import events as e
+from jobs import frames as f
+from jobs.events import Event
+from jobs.session import Session, Status
+
+S = Status
+
+
+def event_of(s: Session, frame: f.AnyFrame, now: float) -> tuple[Event, ...]:  # noqa: C901 - one case a frame
+    """The events of one frame. A frame about a turn that is over, or that this status has no use for, has none."""
+    match frame:
+        case f.Phase():
+            return (e.PhaseReached(at=now, generation=s.generation, phase=frame.phase),)
+        case f.Ready():
+            return (_ready(s, frame, now),)
+        case f.Unready():
+            return _unready(s, frame, now)
+        case f.Words() | f.ToolCall():
+            return ()
+        case f.Dropped():
+            return (e.Noted(at=now, text=f"The box's report was cut: {frame.reason}"),)
+        case f.Started() | f.Restated() | f.Plan() | f.Step() | f.Ended():
+            return () if s.turn is None or s.turn.number != frame.turn else (_of_turn(frame, now),)
+        case _:
+            assert_never(frame)
+
+
+def _ready(s: Session, frame: f.Ready, now: float) -> Event:
+    return e.AgentReady(
+        at=now,
+        generation=s.generation,
+        conversation=frame.conversation,
+        resumed=frame.resumed,
+        head=frame.head,
+        agent=f"{frame.agent.name} {frame.agent.version}".strip(),
+    )
+
+
+def _unready(s: Session, frame: f.Unready, now: float) -> tuple[Event, ...]:
+    if s.status in (S.FAILED, S.PARKING):
+        return ()
+    unready: tuple[Event, ...] = (e.AgentUnready(at=now, generation=s.generation, reason=frame.reason),)
+    if s.turn is not None:
+        unready = (e.TurnEnded(at=now, turn=s.turn.number, outcome="failed", error=frame.reason), *unready)
+    withdrawn = (e.PromptWithdrawn(at=now, prompt_id=p.id, reason=frame.reason) for p in s.queue)
+    return (*unready, *withdrawn)
+
+
+def _of_turn(frame: f.Started | f.Restated | f.Plan | f.Step | f.Ended, now: float) -> Event:
+    match frame:
+        case f.Started():
+            return e.TurnStarted(at=now, turn=frame.turn)
+        case f.Restated():
+            return e.TaskRestated(at=now, turn=frame.turn, text=frame.text)
+        case f.Plan():
+            return e.PlanUpdated(at=now, turn=frame.turn, entries=frame.entries)
+        case f.Step():
+            return e.StepStarted(at=now, turn=frame.turn, title=frame.title, tool=frame.tool)
+        case f.Ended():
+            return e.TurnEnded(
+                at=now,
+                turn=frame.turn,
+                outcome=frame.outcome,
+                summary=frame.summary,
+                error=frame.error,
+                head=frame.head,
+                commits=frame.commits,
+                pushed=frame.pushed,
+            )
