@@ -133,7 +133,7 @@ async def a_box(site: Site, pyz: Path, folder: Path, gateway: Path) -> AsyncIter
     session = await site.store.load("s1")
     assert session is not None
     running = RunningBox(pyz, folder, gateway)
-    await running.start(token=TOKEN, box="s1-1", branch=session.branch)
+    await running.start(token=TOKEN, box="s1-1", branch=session.branch, limits={"silence_seconds": 5})
     yield session
     await running.kill()
 
@@ -158,7 +158,7 @@ async def test_a_web_process_that_is_killed_in_mid_turn_costs_nothing(stage: Sta
     (end,) = await stage.until_said(TurnEnded)
     assert (end.outcome, end.pushed) == ("done", True)
     assert (await world.branches())[stage.session.branch] == end.head
-    assert [event.epoch for event in await stage.site.log(stage.sid, LinkAttached)] == [1, 2]
+    assert [event.epoch for event in await stage.site.log(stage.sid, LinkAttached)][:2] == [1, 2]
     assert [event.again for event in await stage.site.log(stage.sid, PromptDelivered)] == [False]
     assert [event.title for event in await stage.site.log(stage.sid, StepStarted)] == STEPS
     told = await stage.told()
