@@ -7,37 +7,12 @@ delivers twice, a runner sends again) causes no events; one that cannot be follo
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jobs import commands
 from jobs import events as e
-from jobs.commands import (
-    Attach,
-    BeginPark,
-    BeginPublish,
-    BeginStart,
-    Choice,
-    ChooseRepository,
-    ClosePullRequest,
-    Command,
-    EditPrompt,
-    FailPark,
-    FailPublish,
-    FailStart,
-    FinishPark,
-    FinishPublish,
-    FinishStart,
-    Hear,
-    LoseBox,
-    NotYet,
-    Refused,
-    ReviewPullRequest,
-    SeeModelRequest,
-    Stop,
-    Submit,
-    Tick,
-    WithdrawPrompt,
-)  # fmt: skip
+from jobs.commands import Choice, Command, FinishPark, NotYet, Refused
 from jobs.events import Event
-from jobs.fold import apply, fold
-from jobs.hearing import event_of
+from jobs.fold import fold
+from jobs.hearing import events_of
 from jobs.session import Rules, Session, Status, Turn, publish_is_under_way, start_is_lost
 
 S = Status
@@ -49,7 +24,7 @@ def decide(session: Session | None, command: Command, now: float, rules: Rules) 
     A session that is ready and has a prompt waiting delivers it in the same breath, whatever the command was.
     """
     if session is None:
-        if not isinstance(command, Submit):
+        if not isinstance(command, commands.Submit):
             raise Refused("There is no session here yet. Mention me with a task to begin one.")
         return _open(command, now)
     events = _DECIDE[type(command)](session, command, now, rules)
@@ -67,7 +42,7 @@ def _deliveries(session: Session, events: tuple[Event, ...], now: float) -> tupl
     )
 
 
-def _open(c: Submit, now: float) -> tuple[Event, ...]:
+def _open(c: commands.Submit, now: float) -> tuple[Event, ...]:
     opened = e.SessionOpened(at=now, session=c.session, place=c.place, by=c.prompt.author, agent=c.agent)
     return (opened, _where(c.choice, now), e.PromptReceived(at=now, prompt=c.prompt))
 
@@ -78,7 +53,7 @@ def _where(choice: Choice, now: float) -> Event:
     return e.RepositoryAsked(at=now, options=choice.options, reason=choice.reason)
 
 
-def _submit(s: Session, c: Submit, now: float, _: Rules) -> tuple[Event, ...]:
+def _submit(s: Session, c: commands.Submit, now: float, _: Rules) -> tuple[Event, ...]:
     if c.prompt.id in s.seen:
         return ()
     received = e.PromptReceived(at=now, prompt=c.prompt)
@@ -89,7 +64,7 @@ def _submit(s: Session, c: Submit, now: float, _: Rules) -> tuple[Event, ...]:
     return (received,)
 
 
-def _edit(s: Session, c: EditPrompt, now: float, _: Rules) -> tuple[Event, ...]:
+def _edit(s: Session, c: commands.EditPrompt, now: float, _: Rules) -> tuple[Event, ...]:
     prompt = s.waiting(c.prompt_id)
     if prompt is not None:
         return () if prompt.text == c.text else (e.PromptEdited(at=now, prompt_id=c.prompt_id, text=c.text),)
@@ -99,7 +74,7 @@ def _edit(s: Session, c: EditPrompt, now: float, _: Rules) -> tuple[Event, ...]:
     return _note_once(s.turn, c.prompt_id, note, now)
 
 
-def _withdraw(s: Session, c: WithdrawPrompt, now: float, _: Rules) -> tuple[Event, ...]:
+def _withdraw(s: Session, c: commands.WithdrawPrompt, now: float, _: Rules) -> tuple[Event, ...]:
     if s.waiting(c.prompt_id) is not None:
         return (e.PromptWithdrawn(at=now, prompt_id=c.prompt_id, reason=c.reason),)
     note = "The message I am working on was deleted. I go on with it; press Stop if that is not what you want."
@@ -112,7 +87,7 @@ def _note_once(turn: Turn, prompt_id: str, note: str, now: float) -> tuple[Event
     return (e.Noted(at=now, text=note, prompt_id=prompt_id),)
 
 
-def _choose(s: Session, c: ChooseRepository, now: float, _: Rules) -> tuple[Event, ...]:
+def _choose(s: Session, c: commands.ChooseRepository, now: float, _: Rules) -> tuple[Event, ...]:
     if s.repository == c.repository:
         return ()
     if s.repository is not None:
@@ -122,7 +97,7 @@ def _choose(s: Session, c: ChooseRepository, now: float, _: Rules) -> tuple[Even
     return (e.RepositoryChosen(at=now, repository=c.repository, base_branch=c.base_branch, by=c.by),)
 
 
-def _stop(s: Session, c: Stop, now: float, _: Rules) -> tuple[Event, ...]:
+def _stop(s: Session, c: commands.Stop, now: float, _: Rules) -> tuple[Event, ...]:
     reason = f"stopped by {c.by.name} before it began"
     waiting = [p for p in s.queue if c.prompt_id in (None, p.id)]
     events: list[Event] = [e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in waiting]
@@ -134,20 +109,20 @@ def _stop(s: Session, c: Stop, now: float, _: Rules) -> tuple[Event, ...]:
     return tuple(events)
 
 
-def _begin_start(s: Session, c: BeginStart, now: float, rules: Rules) -> tuple[Event, ...]:
+def _begin_start(s: Session, c: commands.BeginStart, now: float, rules: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or not (s.status is S.WAITING or start_is_lost(s, now, rules)):
         raise Refused(f"generation {c.generation} is not waiting for a box any more")
     generation = s.generation + 1
     return (e.StartBegan(at=now, generation=generation, box=f"{s.id}-{generation}"),)
 
 
-def _finish_start(s: Session, c: FinishStart, now: float, _: Rules) -> tuple[Event, ...]:
+def _finish_start(s: Session, c: commands.FinishStart, now: float, _: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.status is not S.BOOTING:
         raise Refused(f"generation {c.generation} is not wanted any more")
     return (e.BoxStarted(at=now, generation=c.generation, box=c.box, start=c.start, base=c.base, isolated=c.isolated),)
 
 
-def _fail_start(s: Session, c: FailStart, now: float, rules: Rules) -> tuple[Event, ...]:
+def _fail_start(s: Session, c: commands.FailStart, now: float, rules: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.status is not S.BOOTING:
         return ()
     if c.delay is None or s.failures + 1 >= rules.max_failures:
@@ -163,7 +138,7 @@ def _withdraw_all(s: Session, reason: str, now: float) -> tuple[Event, ...]:
     return tuple(e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in s.queue)
 
 
-def _begin_park(s: Session, c: BeginPark, now: float, _: Rules) -> tuple[Event, ...]:
+def _begin_park(s: Session, c: commands.BeginPark, now: float, _: Rules) -> tuple[Event, ...]:
     parkable = (S.IDLE, S.WORKING, S.CONNECTING, S.PREPARING, S.STOPPING, S.FAILED, S.PARKING)
     if c.generation != s.generation or s.box is None or s.status not in parkable:
         raise Refused(f"the box of generation {c.generation} is not to be parked")
@@ -186,7 +161,7 @@ def _cut_off(turn: Turn, error: str, now: float, rules: Rules) -> Event:
     return e.TurnEnded(at=now, turn=turn.number, outcome="timed_out" if ran_out else "stopped", error=error)
 
 
-def _fail_park(s: Session, c: FailPark, now: float, rules: Rules) -> tuple[Event, ...]:
+def _fail_park(s: Session, c: commands.FailPark, now: float, rules: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.status is not S.PARKING:
         return ()
     if c.delay is None:
@@ -197,7 +172,7 @@ def _fail_park(s: Session, c: FailPark, now: float, rules: Rules) -> tuple[Event
     return (e.ParkFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay),)
 
 
-def _begin_publish(s: Session, _c: BeginPublish, now: float, rules: Rules) -> tuple[Event, ...]:
+def _begin_publish(s: Session, _c: commands.BeginPublish, now: float, rules: Rules) -> tuple[Event, ...]:
     if not s.publishable:
         raise Refused("there is nothing to publish")
     if publish_is_under_way(s, now, rules):
@@ -205,7 +180,7 @@ def _begin_publish(s: Session, _c: BeginPublish, now: float, rules: Rules) -> tu
     return (e.PublishBegan(at=now, head=s.head),)
 
 
-def _finish_publish(s: Session, c: FinishPublish, now: float, _: Rules) -> tuple[Event, ...]:
+def _finish_publish(s: Session, c: commands.FinishPublish, now: float, _: Rules) -> tuple[Event, ...]:
     shown = s.pull_request
     if shown is not None and (shown.number, shown.head) == (c.number, c.head):
         return ()
@@ -213,12 +188,12 @@ def _finish_publish(s: Session, c: FinishPublish, now: float, _: Rules) -> tuple
     return (e.PullRequestPublished(at=now, number=c.number, url=c.url, head=c.head, opened=opened),)
 
 
-def _fail_publish(_s: Session, c: FailPublish, now: float, _: Rules) -> tuple[Event, ...]:
+def _fail_publish(_s: Session, c: commands.FailPublish, now: float, _: Rules) -> tuple[Event, ...]:
     retry_at = None if c.delay is None else now + c.delay
     return (e.PublishFailed(at=now, head=c.head, reason=c.reason, retry_at=retry_at),)
 
 
-def _lose_box(s: Session, c: LoseBox, now: float, rules: Rules) -> tuple[Event, ...]:
+def _lose_box(s: Session, c: commands.LoseBox, now: float, rules: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.box is None or s.status is S.PARKING:
         return ()
     lost = e.BoxLost(at=now, generation=c.generation, reason=c.reason)
@@ -233,7 +208,7 @@ def _lose_box(s: Session, c: LoseBox, now: float, rules: Rules) -> tuple[Event, 
     return (lost,)
 
 
-def _attach(s: Session, c: Attach, now: float, _: Rules) -> tuple[Event, ...]:
+def _attach(s: Session, c: commands.Attach, now: float, _: Rules) -> tuple[Event, ...]:
     if c.generation == s.generation and s.status is S.BOOTING:
         raise NotYet("the box is not on record yet")
     if c.generation != s.generation or s.box is None:
@@ -241,26 +216,26 @@ def _attach(s: Session, c: Attach, now: float, _: Rules) -> tuple[Event, ...]:
     return (e.LinkAttached(at=now, generation=c.generation, epoch=c.epoch),)
 
 
-def _see_model(s: Session, c: SeeModelRequest, now: float, _: Rules) -> tuple[Event, ...]:
+def _see_model(s: Session, c: commands.SeeModelRequest, now: float, _: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.turn is None or s.turn.model_asked or s.status is S.PARKING:
         return ()
     return (e.ModelRequested(at=now, turn=s.turn.number),)
 
 
-def _close_pull(_s: Session, c: ClosePullRequest, now: float, _: Rules) -> tuple[Event, ...]:
+def _close_pull(_s: Session, c: commands.ClosePullRequest, now: float, _: Rules) -> tuple[Event, ...]:
     pull = _s.pull_request
     if pull is None or pull.number != c.number or pull.state != "open":
         return ()
     return (e.PullRequestClosed(at=now, number=c.number, merged=c.merged, by=c.by),)
 
 
-def _review_pull(s: Session, c: ReviewPullRequest, now: float, _: Rules) -> tuple[Event, ...]:
+def _review_pull(s: Session, c: commands.ReviewPullRequest, now: float, _: Rules) -> tuple[Event, ...]:
     if s.pull_request is None or s.pull_request.number != c.number:
         return ()
     return (e.PullRequestReviewed(at=now, number=c.number, verdict=c.verdict, by=c.by),)
 
 
-def _tick(s: Session, _c: Tick, now: float, rules: Rules) -> tuple[Event, ...]:
+def _tick(s: Session, _c: commands.Tick, now: float, rules: Rules) -> tuple[Event, ...]:
     if s.status is S.WORKING and s.turn is not None and now - s.turn.began > rules.turn_seconds + rules.stop_seconds:
         return (e.StopRequested(at=now, generation=s.generation, turn=s.turn.number),)
     tried = s.failures + start_is_lost(s, now, rules)
@@ -272,42 +247,34 @@ def _tick(s: Session, _c: Tick, now: float, rules: Rules) -> tuple[Event, ...]:
     return ()
 
 
-def _hear(s: Session, c: Hear, now: float, _: Rules) -> tuple[Event, ...]:
-    """Frames become events one by one, each judged against the session as the ones before it left it."""
+def _hear(s: Session, c: commands.Hear, now: float, _: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.box is None:
         raise Refused("stale generation")
     if s.status is S.CONNECTING:
         raise Refused("a runner must attach before it is heard")
-    events: list[Event] = []
-    after = s
-    for frame in c.frames:
-        heard = event_of(after, frame, now)
-        events.extend(heard)
-        for event in heard:
-            after = apply(after, event)
-    return tuple(events)
+    return events_of(s, c.frames, now)
 
 
 _DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {
-    Submit: _submit,
-    EditPrompt: _edit,
-    WithdrawPrompt: _withdraw,
-    ChooseRepository: _choose,
-    Stop: _stop,
-    BeginStart: _begin_start,
-    FinishStart: _finish_start,
-    FailStart: _fail_start,
-    BeginPark: _begin_park,
+    commands.Submit: _submit,
+    commands.EditPrompt: _edit,
+    commands.WithdrawPrompt: _withdraw,
+    commands.ChooseRepository: _choose,
+    commands.Stop: _stop,
+    commands.BeginStart: _begin_start,
+    commands.FinishStart: _finish_start,
+    commands.FailStart: _fail_start,
+    commands.BeginPark: _begin_park,
     FinishPark: _finish_park,
-    FailPark: _fail_park,
-    BeginPublish: _begin_publish,
-    FinishPublish: _finish_publish,
-    FailPublish: _fail_publish,
-    LoseBox: _lose_box,
-    Attach: _attach,
-    Hear: _hear,
-    SeeModelRequest: _see_model,
-    ClosePullRequest: _close_pull,
-    ReviewPullRequest: _review_pull,
-    Tick: _tick,
+    commands.FailPark: _fail_park,
+    commands.BeginPublish: _begin_publish,
+    commands.FinishPublish: _finish_publish,
+    commands.FailPublish: _fail_publish,
+    commands.LoseBox: _lose_box,
+    commands.Attach: _attach,
+    commands.Hear: _hear,
+    commands.SeeModelRequest: _see_model,
+    commands.ClosePullRequest: _close_pull,
+    commands.ReviewPullRequest: _review_pull,
+    commands.Tick: _tick,
 }

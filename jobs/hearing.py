@@ -1,16 +1,28 @@
-"""What the frames of a runner mean for a session, as events. Pure; called by `jobs/decide.py`, one frame at a time."""
+"""What the frames of a runner mean for a session, as events. Pure; called by `jobs/decide.py`."""
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from jobs import events as e
 from jobs import frames as f
 from jobs.events import Event
+from jobs.fold import fold
 from jobs.session import Session, Status
 
 S = Status
 
 
-def event_of(s: Session, frame: f.AnyFrame, now: float) -> tuple[Event, ...]:  # noqa: C901 - one case a frame
+def events_of(session: Session, frames: Iterable[f.AnyFrame], now: float) -> tuple[Event, ...]:
+    """Frames become events one by one, each judged against the session as the ones before it left it."""
+    events: list[Event] = []
+    for frame in frames:
+        heard = _of_frame(session, frame, now)
+        events.extend(heard)
+        session = fold(heard, session) or session
+    return tuple(events)
+
+
+def _of_frame(s: Session, frame: f.AnyFrame, now: float) -> tuple[Event, ...]:  # noqa: C901 - one case a frame
     """The events of one frame. A frame about a turn that is over, or that this status has no use for, has none."""
     match frame:
         case f.Phase():

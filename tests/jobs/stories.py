@@ -27,6 +27,8 @@ STORIES = {
     .ask().ask(2, GRACE, "and the docs")
     .do(c.EditPrompt(ONE, "Fix the fuel test, with a comment")).do(c.WithdrawPrompt(TWO, "its message was deleted"))
     .boot().ready(),
+    "edited_and_deleted_too_late": given_a.working()
+    .do(c.EditPrompt(ONE, "Rather the docs")).do(c.WithdrawPrompt(ONE, "its message was deleted")).end(),
     "repository_asked": Log()
     .ask(repository=None).ask(2, GRACE, "the rocket, I think", repository=None)
     .do(c.ChooseRepository("acme/rocket", "main", GRACE)),
