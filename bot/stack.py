@@ -53,15 +53,24 @@ class Stack:
     @classmethod
     @asynccontextmanager
     async def running(
-        cls, state: Path, env: Mapping[str, str], *, agent: str = "rehearsal", page_port: int = 0
+        cls,
+        state: Path,
+        env: Mapping[str, str],
+        *,
+        agent: str = "rehearsal",
+        page_port: int = 0,
+        settings: Mapping[str, str] | None = None,
     ) -> AsyncIterator["Stack"]:
-        """Start everything, yield when a person could use it, and end everything."""
+        """Start everything, yield when a person could use it, and end everything.
+
+        `settings`: what the production processes are told otherwise than the playground says.
+        """
         _refuse_what_cannot_run(env, agent)
         logs = state / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         supervisor = Supervisor(logs)
         try:
-            stack = await _start(supervisor, state, env, agent, page_port)
+            stack = await _start(supervisor, state, env, agent, page_port, settings or {})
             yield stack
         finally:
             await supervisor.end()
@@ -108,12 +117,19 @@ def _refuse_what_cannot_run(env: Mapping[str, str], agent: str) -> None:
             raise NotIsolated(f"{found.reason}\n{found.remedy}\nOr, without isolation: make demo UNISOLATED=1")
 
 
-async def _start(supervisor: Supervisor, state: Path, env: Mapping[str, str], agent: str, page_port: int) -> Stack:
+async def _start(
+    supervisor: Supervisor,
+    state: Path,
+    env: Mapping[str, str],
+    agent: str,
+    page_port: int,
+    otherwise: Mapping[str, str],
+) -> Stack:
     page_port = page_port or free_port()
     web_port = free_port()
     base = {name: env[name] for name in PASSED_ON if name in env} | {"HOME": str(state), "PYTHONUNBUFFERED": "1"}
     keys = await _start_playground(supervisor, state, base, page_port, web_port)
-    production = base | _production(keys, state, env, agent, web_port)
+    production = base | _production(keys, state, env, agent, web_port) | dict(otherwise)
     settings = BotSettings.from_env(production)
     plan = redis_server.plan(settings.jobs)
     supervisor.add(Program("redis", plan.argv, base))

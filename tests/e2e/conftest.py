@@ -7,15 +7,17 @@ anything for a while, so that no budget is spent. Where isolation is not allowed
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 import pytest_asyncio
 import redis
 
 from bot.stack import Stack
+from bot.supervisor import last_words
 from sandbox import probe
 from tests.e2e.people import Office
 
@@ -66,12 +68,32 @@ async def office_of(stack: Stack) -> AsyncIterator[Office]:
 
 @asynccontextmanager
 async def open_office(**settings: str) -> AsyncIterator[Office]:
-    """A stack of a test's own, with people; nothing is left of it."""
+    """A stack of a test's own with these settings, and people; nothing is left of it."""
     with state_folder() as state:
-        async with Stack.running(state, environment() | settings) as stack:
-            async with office_of(stack) as found:
-                yield found
+        async with Stack.running(state, environment(), settings=settings) as stack:
+            try:
+                async with office_of(stack) as found:
+                    yield found
+            except BaseException as failed:
+                failed.add_note(last_words_of(stack))
+                raise
             await stack.discard()
+
+
+def last_words_of(stack: Stack) -> str:
+    """The ends of the logs of all programs, for whoever looks into a failure."""
+    logs = sorted((stack.state / "logs").glob("*.log"))
+    return "\n".join(f"--- {log.name}\n{last_words(log, 25)}" for log in logs)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the programs said when a test fails."""
+    report = yield
+    office = getattr(item, "funcargs", {}).get("office")
+    if report.failed and office is not None:
+        report.sections.append(("what the programs said", last_words_of(office.stack)))
+    return report
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
