@@ -8,6 +8,8 @@ break out of where it stands.
 import re
 import unicodedata
 
+from sandbox.runner.visible import visible
+
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 _USER = re.compile(r"[UW][A-Z0-9]{1,20}")
 _TOKEN = re.compile(r"<(?:([@#!])([^<>|\s][^<>|]*)|([a-z][a-z0-9+.-]*:[^<>|\s]+))(?:\|([^<>]*))?>")
@@ -67,12 +69,12 @@ def quiet(text: str, limit: int = 2_900) -> str:
 
     A cut is marked, falls between whole characters as people see them, and leaves no code block open.
     """
-    return _fit(_BROADCAST.sub("@" + _NOTHING, _printable(text)), limit)
+    return _fit(_BROADCAST.sub("@" + _NOTHING, visible(text)), limit)
 
 
 def one_line(text: str, limit: int = 150) -> str:
     """As `quiet`, for a place where only one line fits."""
-    return quiet(" ".join(text.replace(_FENCE, " ").split()), limit)
+    return quiet(" ".join(visible(text).replace(_FENCE, " ").split()), limit)
 
 
 def person(user_id: str, name: str) -> str:
@@ -85,10 +87,6 @@ def link(url: str, label: str) -> str:
     if not re.fullmatch(r"https?://[^\s<>|]+", url):
         return one_line(label)
     return f"<{escape(url)}|{one_line(label).replace('|', '¦')}>"
-
-
-def _printable(text: str) -> str:
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
 
 
 def _fit(text: str, limit: int) -> str:
@@ -140,5 +138,5 @@ def _belongs(char: str) -> bool:
 
 def plain_label(text: str, limit: int = 75) -> str:
     """Words for a `plain_text` object, where nothing has a meaning; at most `limit` characters."""
-    line = " ".join(_printable(text).split()) or _ELLIPSIS
+    line = " ".join(visible(text).split()) or _ELLIPSIS
     return line if _length(line) <= limit else "".join(_clusters(line[: limit - 1])).rstrip() + _ELLIPSIS
