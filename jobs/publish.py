@@ -14,6 +14,7 @@ from jobs.events import Event, PromptDelivered, PromptEdited, PromptReceived, Tu
 from jobs.github import ForgeDown, ForgeRefused, Published
 from jobs.session import Session
 from jobs.wiring import Workshop, workshop
+from sandbox.runner.visible import visible
 
 log = logging.getLogger(__name__)
 TITLE_CHARS = 72
@@ -23,7 +24,7 @@ COMMITS_SHOWN = 100
 RETRY_SECONDS = 10.0
 DOUBLINGS = 6  # of the delay: in the end it is tried every ten minutes
 _ZERO_WIDTH = "\u200b"
-_BEGINS_SOMETHING = re.compile(r"(?<=[@#<&])(?=[\w/!?#])|(?<=\bGH-)(?=\d)", re.IGNORECASE)
+_BEGINS_SOMETHING = re.compile(r"(?<=[@#<&])(?=[\w/!?#])|(?<=\bGH-)(?=\d)|(?<=\])(?=[(:])", re.IGNORECASE)
 _CLOSES = re.compile(r"\b(close|fix|resolve)(?=(?:[sd]|es|ed)?:?\s+(?:https?:|GH-|[\w./-]*#))", re.IGNORECASE)
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 
@@ -118,11 +119,12 @@ def _footer(session: Session) -> str:
 
 
 def quiet(text: str) -> str:
-    """Words of a person or a model as they may stand on the forge: no HTML, nobody is mentioned, nothing is closed.
+    """Words of a person or a model as they may stand on the forge: no HTML, nobody is mentioned, nothing is closed, no
+    picture is fetched, and no address hides behind other words.
 
     A character that nobody sees takes the meaning from what would have one, so that code and quotes look as they were.
     """
-    harmless = _BEGINS_SOMETHING.sub(_ZERO_WIDTH, text)
+    harmless = _BEGINS_SOMETHING.sub(_ZERO_WIDTH, visible(text))
     return _CLOSES.sub(lambda found: found[0][0] + _ZERO_WIDTH + found[0][1:], harmless)
 
 

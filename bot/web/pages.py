@@ -23,6 +23,7 @@ from bot.web.links import BadLink, ViewLinks
 from jobs.events import Event, Place
 from jobs.session import Session
 from jobs.store import Entry
+from sandbox.runner.visible import visible
 
 log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
@@ -63,6 +64,7 @@ class ViewPages:
             loader=jinja2.FileSystemLoader(TEMPLATES),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
+            finalize=shown,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -196,6 +198,11 @@ def _steps(entries: Iterable[Entry]) -> list[str]:
     return list(titles.values())
 
 
+def shown(value: object) -> object:
+    """What a template puts on the page: words only with the characters that people see."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def person_of(signature: str) -> str:
     """The name in `Name <email>`."""
     return signature.partition(" <")[0].strip() or signature
@@ -225,7 +232,7 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("
 
 def to_html(text: str) -> Markup:
     """Markdown of an agent as HTML: no HTML of its own, no images, links only to the web and opening elsewhere."""
-    tokens = _MARKDOWN.parse(text)
+    tokens = _MARKDOWN.parse(visible(text))
     for token in tokens:
         for child in token.children or ():
             _mend_link(child)

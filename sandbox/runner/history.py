@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sandbox.runner.git import Git, Person, identity
+from sandbox.runner.visible import visible
 
 DONE = "refs/shipmate/done"  # where the last finished turn ended: what follows belongs to the turn under way
 TRAILER = re.compile(r"[A-Za-z0-9-]+: \S")
-CO_AUTHOR = re.compile(r"co-authored-by:\s*(.*?)\s*", re.IGNORECASE)
+CO_AUTHOR = re.compile(r"\s*co-authored-by\s*:\s*(.*?)\s*", re.IGNORECASE)
+NAMES_SOMEBODY = re.compile(
+    r"\s*(co-authored-by|signed-off-by|reviewed-by|acked-by|tested-by|approved-by|on-behalf-of)\s*:.*", re.IGNORECASE
+)
 SHOWN, SHOWN_BYTES = 500, 500 << 10
 FIELDS = "%H%x00%T%x00%P%x00%an%x00%ae%x00%ad%x00%cn%x00%ce%x00%cd%x00%B"
 
@@ -80,8 +84,11 @@ async def finish(git: Git) -> None:
 
 
 def with_trailers(message: str, author: Person, others: Sequence[Person]) -> str:
-    """The message with exactly these people as co-authors: those who took part, and nobody whom the agent made up."""
-    kept = [line for line in message.rstrip().split("\n") if not CO_AUTHOR.fullmatch(line)]
+    """The message with exactly these people as co-authors: those who took part, and nobody whom the agent made up.
+
+    Nobody is said to have signed or approved it either, and nothing in it steers the screen of whoever reads it.
+    """
+    kept = _without_claims(visible(message).rstrip().split("\n"))
     while kept and not kept[-1].strip():
         kept.pop()
     kept = kept if "".join(kept).strip() else ["Work in progress"]
@@ -90,6 +97,17 @@ def with_trailers(message: str, author: Person, others: Sequence[Person]) -> str
     if trailers and not _ends_in_trailers(kept):
         kept.append("")
     return "\n".join(kept + trailers).strip()
+
+
+def _without_claims(lines: list[str]) -> list[str]:
+    """The lines that name nobody. Indented lines belong to the trailer before them."""
+    kept: list[str] = []
+    naming = False
+    for line in lines:
+        naming = NAMES_SOMEBODY.fullmatch(line) is not None or (naming and line[:1] in (" ", "\t") and bool(line.strip()))
+        if not naming:
+            kept.append(line)
+    return kept
 
 
 def _ends_in_trailers(lines: list[str]) -> bool:
