@@ -12,12 +12,17 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
+from types import TracebackType
 from typing import TextIO
 
 HIDDEN = "[secret]"
 SHORTEST_SECRET = 4
 LEVEL_OF = {"aiohttp.access": logging.WARNING, "slack_bolt": logging.WARNING, "slack_sdk": logging.WARNING}
 _ABOUT: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("about", default=())
+# What could turn or steer the screen of whoever reads the log, or could not be written at all. JSON hides the rest.
+_UNSEEN = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\U000e0000-\U000e007f]"
+)
 # What looks like a credential is hidden too, for some are minted while we run.
 _LOOKS_SECRET = re.compile(
     r"(?<=[Bb]earer )[\w.~+/=-]{8,}|(?<=[Bb]asic )[\w+/=]{8,}"
@@ -34,6 +39,13 @@ def configure(secrets: Iterable[str], stream: TextIO | None = None) -> None:
     root.setLevel(logging.INFO)
     for name, level in LEVEL_OF.items():
         logging.getLogger(name).setLevel(level)
+    logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The last words of a process are a line like any other, so they hold no secret either."""
+    logging.getLogger(__name__).critical("the process ends", exc_info=(kind, error, trace))
 
 
 @contextlib.contextmanager
@@ -67,12 +79,16 @@ class _Line(logging.Formatter):
         line |= {name: self._without_secrets(value) for name, value in _ABOUT.get()}
         if record.exc_info:
             line["trouble"] = self._without_secrets(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
+        return _UNSEEN.sub(_escaped, json.dumps(line, ensure_ascii=False))
 
     def _without_secrets(self, text: str) -> str:
         if self._secret is not None:
             text = self._secret.sub(HIDDEN, text)
         return _LOOKS_SECRET.sub(HIDDEN, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 def _parts(secret: str) -> list[str]:
