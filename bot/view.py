@@ -62,13 +62,12 @@ def _edited(view: ThreadView, event: e.PromptEdited) -> Change:
 
 
 def _withdrawn(view: ThreadView, event: e.PromptWithdrawn) -> Change:
-    change = _card(view, event.prompt_id, state="withdrawn", error=event.reason, ended=event.at)
-    gave_up = view.session.status is S.FAILED
     card = next((card for card in view.cards if card.id == event.prompt_id), None)
-    if gave_up and card is not None:
-        text = f"I could not do this: {_sentence(event.reason)} Reply here and I try again."
-        change |= _notice(view, event.at, text, to=card.author)
-    return change
+    if card is None or view.session.status is not S.FAILED:
+        return _card(view, event.prompt_id, state="withdrawn", error=event.reason, ended=event.at)
+    given_up = _card(view, card.id, state="ended", outcome="failed", error=_sentence(event.reason), ended=event.at)
+    text = f"I could not do this: {_sentence(event.reason)} Reply here and I try again."
+    return given_up | _notice(view, event.at, text, to=card.author)
 
 
 def _asked(view: ThreadView, event: e.RepositoryAsked) -> Change:

@@ -24,8 +24,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.slack.calls import Calls, SlackError, Unsure
 from bot.slack.config import SlackConfig
 from bot.slack.desk import CLIENT, Desk, Door, Facts, Repositories
-from bot.slack.intake import Me
 from bot.slack.listeners import listen
+from bot.slack.meanings import Me
 from bot.slack.people import Directory
 from bot.slack.relay import Bells, Relay
 from bot.web.links import ViewLinks
@@ -34,7 +34,6 @@ from jobs.events import Place
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
 RETRY_MOST_SECONDS = 30.0
-SOCKET_CHECK_SECONDS = 5.0
 SOCKET_CHECKS = 3
 WRONG_TOKEN = (
     "invalid_auth",
@@ -220,7 +219,7 @@ class SlackClient:
             connecting = asyncio.create_task(self._socket.connect_async())  # type: ignore[no-untyped-call]
             misses = 0
             while misses < SOCKET_CHECKS:
-                await asyncio.sleep(SOCKET_CHECK_SECONDS)
+                await asyncio.sleep(self._config.socket_seconds)
                 misses = 0 if await self._socket.client.is_connected() else misses + 1
             log.warning("the socket to Slack is gone; opening another one")
             connecting.cancel()

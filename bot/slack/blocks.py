@@ -20,6 +20,7 @@ Block = dict[str, Any]
 STOP, VIEW, VIEW_PRIVATE, CHOOSE = "stop", "view", "view_private", "choose_repository"
 EXCERPT, TASK, SUMMARY, LINE = 400, 600, 2_400, 150
 PLAN_LINES, BUTTONS, COMMIT_LINES = 20, 20, 5
+NAME = 200  # characters; no forge has longer names of repositories
 MARKS = {"pending": "○", "in_progress": "▸", "completed": "✓"}
 NOT_ISOLATED = ":warning: *Not isolated*: this agent runs with the rights of the machine's own user."
 
@@ -211,7 +212,7 @@ def question_message(question: Question) -> Message:
         said = f"{t.quiet(question.reason, 1_000)} No repository is enabled: set SHIPMATE_REPOSITORIES and ask again."
         return Message(said, (_section(said),))
     said = f"{t.quiet(question.reason, 1_000)} Which repository is it? Press a button, or reply with `owner/name`."
-    options = question.options[:BUTTONS]
+    options = [name for name in question.options if len(name) <= NAME][:BUTTONS]
     buttons = [_button(t.plain_label(name), f"{CHOOSE}:{n}", name) for n, name in enumerate(options)]
     return Message(said, (_section(said), {"type": "actions", "elements": buttons}))
 

@@ -14,7 +14,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.intake import Me
+from bot.slack.meanings import Me
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ METHODS: Mapping[str, Method] = {
     "auth.test": Method(calls=20),
 }
 PROGRESS = Method(calls=4)  # what edits of running cards may take of chat.update's budget
+TOO_FAST = ("ratelimited", "rate_limited")
 MAYBE = ("internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org")
 
 
@@ -87,6 +88,7 @@ class Calls:
 
     def __init__(self, client: AsyncWebClient, budgets: Budgets, clock: Callable[[], float], app: str) -> None:
         self._client, self._budgets, self._clock, self._app = client, budgets, clock, app
+        self._paused: dict[str, float] = {}
 
     async def who_am_i(self) -> Me:
         """Ask Slack who we are. Raises `SlackError` for a token that Slack does not know."""
@@ -137,8 +139,9 @@ class Calls:
                 await asyncio.sleep(seconds)
 
     async def _seconds_to_wait(self, method: str, key: str, size: Method) -> float:
-        paused = await self._budgets.recall(self._pause(method))
-        if paused is not None and (left := float(paused) - self._clock()) > 0:
+        paused = await self._budgets.recall(self._pause_key(method))
+        until = max(float(paused or 0.0), self._paused.get(method, 0.0))
+        if (left := until - self._clock()) > 0:
             return left
         return await self._budgets.spend(key, size.calls, size.seconds)
 
@@ -147,15 +150,22 @@ class Calls:
         status = int(getattr(answer, "status_code", 0) or 0)
         data = getattr(answer, "data", None)
         error = str(data.get("error", "")) if isinstance(data, dict) else ""
-        if status == 429 or error == "ratelimited":
+        if status == 429 or error in TOO_FAST:
             seconds = _retry_after(getattr(answer, "headers", {}))
-            await self._budgets.remember(self._pause(method), str(self._clock() + seconds), seconds)
+            await self._pause(method, seconds)
             return Later(method, seconds)
         if status >= 500 or not error or error in MAYBE:
             return Unsure(method, error or f"status {status}")
         return SlackError(method, error)
 
-    def _pause(self, method: str) -> str:
+    async def _pause(self, method: str, seconds: float) -> None:
+        """Let no process call this method for so long. A pause that is kept already stays; a longer one is ours alone
+        until then."""
+        until = self._clock() + seconds
+        self._paused[method] = max(until, self._paused.get(method, 0.0))
+        await self._budgets.remember(self._pause_key(method), str(until), seconds)
+
+    def _pause_key(self, method: str) -> str:
         return f"slack:{self._app}:pause:{method}"
 
 

@@ -24,6 +24,8 @@ class SlackConfig:
     lookup_seconds: float = 0.8  # for who somebody is, the first time only; Slack waits 3 s in all
     call_seconds: float = 10.0  # for one call of the Web API
     sweep_seconds: float = 1.0  # for bells that were missed
+    unsure_seconds: float = 2.0  # after a call that had no clear answer
+    socket_seconds: float = 5.0  # between two looks at whether the socket is still open
     edit_seconds: float = 2.0  # between two edits of a running card that are not urgent
     elapsed_seconds: float = 15.0  # between two edits that only say how long it takes
     settle_seconds: float = 20.0  # how long the end of a turn waits for its pull request

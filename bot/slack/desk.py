@@ -9,15 +9,17 @@ acknowledgement.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from bot.slack import blocks, intake
-from bot.slack.blocks import Message
-from bot.slack.calls import Budgets, Calls, SlackError
+from bot.slack import blocks, courtesies, meanings
+from bot.slack.bots import BotTurns
+from bot.slack.calls import Budgets, Calls
 from bot.slack.config import SlackConfig
+from bot.slack.courtesies import Courtesy, whisper
 from bot.slack.early import Early
-from bot.slack.intake import Me, Meaning, Post
+from bot.slack.intake import understand
+from bot.slack.meanings import Me, Meaning, Post
 from bot.slack.people import Directory
 from jobs import commands
 from jobs.commands import Choice, Command, Submit
@@ -28,12 +30,9 @@ from jobs.session import Session
 log = logging.getLogger(__name__)
 CLIENT = "slack"
 ONCE_SECONDS = 86_400.0
-BOT_SECONDS = 3_600.0
 WITHDRAWN = "its message was deleted"
-OUTSIDER = "I can only work for members of this workspace. Ask one of them to mention me or to reply here."
-NOTHING_HERE = "There is no session in this thread yet. Mention me with a task to begin one."
-NOT_ENABLED = "That repository is not enabled any more. Reply with another one as owner/name."
-BOT_LIMIT = "This bot has given me enough to do in this thread for now; a person can go on."
+EMPTIED = "its message was emptied"
+ASIDE_NOW = "its message is an aside now"
 ONLY_FILES = "See the attached files."
 
 
@@ -52,18 +51,6 @@ class Door(Protocol):
 
     async def handle(self, sid: str, command: Command) -> Session:
         """Follow a command; raises `jobs.commands.Refused`."""
-
-
-@dataclass(frozen=True)
-class Courtesy:
-    """Words that are owed: for `user` only, or for everybody in the thread if it is None. `members_only`: not said to
-    somebody who is not in the channel any more."""
-
-    channel: str
-    thread: str
-    message: Message
-    user: str | None = None
-    members_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,169 +76,194 @@ class Desk:
         clock: Callable[[], float],
     ) -> None:
         self._config, self._door, self._facts, self._calls = config, door, facts, calls
-        self._early = Early(facts, clock)
+        self._early, self._bots = Early(facts, clock), BotTurns(facts, config.bot_turns)
         self._people, self._repositories, self._view_link, self._clock = people, repositories, view_link, clock
 
     async def take(self, body: Mapping[str, Any], me: Me) -> tuple[Courtesy, ...]:
         """Put what this payload means on record; the words that are owed for it. Raises if it is not on record."""
         async with asyncio.timeout(self._config.accept_seconds):
-            return await self._act_on(intake.understand(body, me, self._config.allowed_bots), me)
+            return await self._act_on(understand(body, me, self._config.allowed_bots), me)
 
     async def _act_on(self, meaning: Meaning, me: Me) -> tuple[Courtesy, ...]:
         match meaning:
-            case intake.Ignored():
+            case meanings.Ignored():
                 log.debug("left alone: %s", meaning.reason)
                 return ()
-            case intake.Mention():
+            case meanings.Mention():
                 return await self._mention(meaning.post, me)
-            case intake.Reply():
+            case meanings.Reply():
                 return await self._reply(meaning.post, me)
-            case intake.Edited():
+            case meanings.Edited():
                 return await self._edited(meaning, me)
-            case intake.Deleted():
+            case meanings.Deleted():
                 return await self._deleted(meaning)
-            case intake.StopAsked():
+            case meanings.StopAsked():
                 return await self._stop(meaning)
-            case intake.Chosen():
+            case meanings.Chosen():
                 return await self._chosen(meaning)
-            case intake.ViewAsked():
+            case meanings.ViewAsked():
                 return await self._view(meaning)
-            case intake.Refused():
+            case meanings.Refused():
                 return await self._refused(meaning)
 
     async def say(self, courtesy: Courtesy) -> None:
-        """Say it, if Slack takes it; words of courtesy are not tried twice."""
-        said: dict[str, Any] = {
-            "channel": courtesy.channel,
-            "thread_ts": courtesy.thread,
-            "text": courtesy.message.text,
-            "blocks": list(courtesy.message.blocks),
-        }
-        if courtesy.members_only and not await self._people.is_member(courtesy.channel, courtesy.user or ""):
-            return
-        try:
-            if courtesy.user is None:
-                await self._calls.call("chat.postMessage", patience=10.0, **said)
-            else:
-                await self._calls.call("chat.postEphemeral", patience=10.0, user=courtesy.user, **said)
-        except SlackError as trouble:
-            log.warning("could not answer in %s: %s", courtesy.channel, trouble)
+        """Say it, if Slack takes it."""
+        await courtesies.say(courtesy, self._calls, self._people)
 
     # -- prompts ---------------------------------------------------------------------------------------------------
 
     async def _mention(self, post: Post, me: Me) -> tuple[Courtesy, ...]:
-        if post.text or post.files:
-            return await self._submit(post, me, await self._facts.load(_session_of(post)))
+        if not post.text and not post.files:
+            return await self._help(post)
+        owed = await self._submit(post, me, await self._facts.load(_session_of(post)))
+        await self._take_early(post, me)
+        return owed
+
+    async def _help(self, post: Post) -> tuple[Courtesy, ...]:
         if not await self._facts.remember(f"slack:help:{post.prompt_id}", "1", ONCE_SECONDS):
             return ()
         return (Courtesy(post.channel, post.thread, blocks.help_message()),)
 
+    async def _take_early(self, opening: Post, me: Me) -> None:
+        """Take the replies that were here before the mention, if it has opened a session."""
+        sid = _session_of(opening)
+        for early in await self._early.replies(sid, opening):
+            session = await self._facts.load(sid)
+            if session is not None:
+                await self._submit(early, me, session)
+
     async def _reply(self, post: Post, me: Me) -> tuple[Courtesy, ...]:
-        session = await self._facts.load(_session_of(post))
+        sid = _session_of(post)
+        session = await self._facts.load(sid)
         if session is None:
-            await self._early.keep_reply(_session_of(post), post)
+            await self._early.keep_reply(sid, post)
+            session = await self._facts.load(sid)  # its mention may have looked a moment before it was kept
+        if session is None or _is_older(post, session):
             return ()
         return await self._submit(post, me, session)
 
     async def _submit(self, post: Post, me: Me, session: Session | None) -> tuple[Courtesy, ...]:
+        """A message has come: it counts with the text that it has by now, unless it is gone."""
         received = self._clock()
-        if session is not None and post.prompt_id in session.seen:
+        if _knows(session, post.prompt_id):
             return ()
-        text, gone = await asyncio.gather(self._early.newer_text(post.prompt_id), self._early.gone(post.prompt_id))
+        newer, gone = await self._by_now(post)
         if gone:
             return ()
-        if post.bot and await self._too_much(post):
-            return (Courtesy(post.channel, post.thread, blocks.plain_message(BOT_LIMIT)),)
+        owed = await self._accept(replace(post, text=newer or post.text), me, session, received)
+        latest, gone = await self._by_now(post)  # what came while it was accepted found nothing to change
+        if gone:
+            return owed + await self._withdraw(post.team, post.channel, post.thread, post.prompt_id)
+        if latest is not None and latest != newer:
+            return owed + await self._change(replace(post, text=latest), aside=False)
+        return owed
+
+    async def _by_now(self, post: Post) -> tuple[str | None, bool]:
+        """The newer text of this message that was kept, and whether it was deleted."""
+        return await asyncio.gather(self._early.newer_text(post.prompt_id), self._early.gone(post.prompt_id))
+
+    async def _accept(self, post: Post, me: Me, session: Session | None, received: float) -> tuple[Courtesy, ...]:
+        if post.bot and not await self._bots.may_go_on(_session_of(post), post):
+            return await self._bots.told(_session_of(post), post)
         person, place = await asyncio.gather(self._people.person(post.team, post.user), self._place(post, me, session))
         if person.outside:
-            return await self._refused(intake.Refused(post.team, post.channel, post.thread, post.user, True))
+            return await self._refused(meanings.Refused(post.team, post.channel, post.thread, post.user, True))
         if person.is_bot and not {post.bot, post.user} & self._config.allowed_bots:
             return ()
-        return await self._put(post, text or post.text, person.author, place, received, me, session is None)
+        return await self._put(post, person.author, place, received)
 
-    async def _put(
-        self, post: Post, text: str, author: Author, place: Place, received: float, me: Me, new: bool
-    ) -> tuple[Courtesy, ...]:
-        sid = _session_of(post)
-        prompt = Prompt(
-            id=post.prompt_id, author=author, text=text or ONLY_FILES, attachments=post.files, received_at=received
-        )  # fmt: skip
-        command = Submit(sid, place, prompt, self._repositories.choose(text), self._config.agent)
+    async def _put(self, post: Post, author: Author, place: Place, received: float) -> tuple[Courtesy, ...]:
+        sid, text = _session_of(post), post.text or ONLY_FILES
+        prompt = Prompt(id=post.prompt_id, author=author, text=text, attachments=post.files, received_at=received)
+        command = Submit(sid, place, prompt, self._repositories.choose(post.text), self._config.agent)
         owed = await self._handle(sid, command, post.channel, post.thread, post.user)
         await self._stamp(sid, received)
-        if new:
-            for early in await self._early.replies(sid, post):
-                await self._submit(early, me, await self._facts.load(sid))
         return owed
 
     async def _stamp(self, sid: str, received: float) -> None:
-        durable = self._clock()
-        await asyncio.gather(
-            self._facts.stamp(sid, "received", received), self._facts.stamp(sid, "durable", durable)
-        )  # fmt: skip
+        stamp, durable = self._facts.stamp, self._clock()
+        await asyncio.gather(stamp(sid, "received", received), stamp(sid, "durable", durable))
 
     async def _place(self, post: Post, me: Me, session: Session | None) -> Place:
         if session is not None:
             return session.place
         private = post.private if post.private is not None else await self._people.is_private(post.channel)
-        link = f"{me.url}archives/{post.channel}/p{post.thread.replace('.', '')}" if me.url else ""
-        return Place(
-            client=CLIENT, team=post.team, channel=post.channel, thread=post.thread, private=private, link=link
-        )  # fmt: skip
+        channel, thread = post.channel, post.thread
+        link = me.link(channel, thread)
+        return Place(client=CLIENT, team=post.team, channel=channel, thread=thread, private=private, link=link)
 
-    async def _too_much(self, post: Post) -> bool:
-        key = f"slack:bot:{_session_of(post)}:{post.bot}"
-        return await self._facts.spend(key, self._config.bot_turns, BOT_SECONDS) > 0
-
-    async def _edited(self, edited: intake.Edited, me: Me) -> tuple[Courtesy, ...]:
-        post = edited.post
-        session = await self._facts.load(_session_of(post))
-        if session is not None and post.prompt_id in session.seen:
-            command: Command = commands.EditPrompt(post.prompt_id, post.text)
-            if not post.text and not post.files:
-                command = commands.WithdrawPrompt(post.prompt_id, "its message was emptied")
-            return await self._handle(session.id, command, post.channel, post.thread, post.user)
-        if edited.mentions_us and post.text:
-            return await self._submit(post, me, session)
-        await self._early.keep_edit(post)
-        return ()
-
-    async def _deleted(self, gone: intake.Deleted) -> tuple[Courtesy, ...]:
-        sid = session_id(gone.team, gone.channel, gone.thread)
+    async def _edited(self, edited: meanings.Edited, me: Me) -> tuple[Courtesy, ...]:
+        post, sid = edited.post, _session_of(edited.post)
         session = await self._facts.load(sid)
-        if session is not None and gone.prompt_id in session.seen:
-            command = commands.WithdrawPrompt(gone.prompt_id, WITHDRAWN)
-            return await self._handle(sid, command, gone.channel, gone.thread, None)
-        await self._early.keep_deletion(gone.prompt_id, gone.ts)
-        return ()
+        if not _knows(session, post.prompt_id):
+            if edited.mentions_us and post.text:
+                return await self._submit(post, me, session)
+            await self._early.keep_edit(post)
+        return await self._change(post, edited.aside)
+
+    async def _change(self, post: Post, aside: bool) -> tuple[Courtesy, ...]:
+        """Give the newer text to the session that has this prompt, if there is one by now."""
+        sid = _session_of(post)
+        if not _knows(await self._facts.load(sid), post.prompt_id):
+            return ()
+        command: Command = commands.EditPrompt(post.prompt_id, post.text)
+        if aside or not (post.text or post.files):
+            reason = ASIDE_NOW if aside else EMPTIED
+            command = commands.WithdrawPrompt(post.prompt_id, reason)
+        return await self._handle(sid, command, post.channel, post.thread, post.user)
+
+    async def _deleted(self, gone: meanings.Deleted) -> tuple[Courtesy, ...]:
+        session = await self._facts.load(session_id(gone.team, gone.channel, gone.thread))
+        if not _knows(session, gone.prompt_id):
+            await self._early.keep_deletion(gone.prompt_id, gone.ts)
+        return await self._withdraw(gone.team, gone.channel, gone.thread, gone.prompt_id)
+
+    async def _withdraw(self, team: str, channel: str, thread: str, prompt_id: str) -> tuple[Courtesy, ...]:
+        """Tell the session that has this prompt that its message is gone, if there is one by now."""
+        sid = session_id(team, channel, thread)
+        if not _knows(await self._facts.load(sid), prompt_id):
+            return ()
+        return await self._handle(sid, commands.WithdrawPrompt(prompt_id, WITHDRAWN), channel, thread, None)
 
     # -- buttons ---------------------------------------------------------------------------------------------------
 
-    async def _stop(self, asked: intake.StopAsked) -> tuple[Courtesy, ...]:
+    async def _stop(self, asked: meanings.StopAsked) -> tuple[Courtesy, ...]:
+        sid = session_id(asked.team, asked.channel, asked.thread)
+        once = f"slack:stop:{sid}:{asked.once}"
+        if asked.once and await self._facts.recall(once) is not None:
+            return ()  # a stop that comes again must not meet what was asked since
+        if await self._facts.load(sid) is None:
+            owed = courtesies.nothing_here(asked)
+        else:
+            owed = await self._stop_there(sid, asked)
+        if asked.once and not await self._facts.remember(once, "1", ONCE_SECONDS):
+            return ()
+        return owed
+
+    async def _stop_there(self, sid: str, asked: meanings.StopAsked) -> tuple[Courtesy, ...]:
         person = await self._people.person(asked.team, asked.user)
         if person.outside:
-            return await self._refused(intake.Refused(asked.team, asked.channel, asked.thread, asked.user, True))
-        sid = session_id(asked.team, asked.channel, asked.thread)
+            return await self._refused(meanings.Refused(asked.team, asked.channel, asked.thread, asked.user, True))
         command = commands.Stop(person.author, asked.prompt_id)
         return await self._handle(sid, command, asked.channel, asked.thread, asked.user)
 
-    async def _chosen(self, chosen: intake.Chosen) -> tuple[Courtesy, ...]:
+    async def _chosen(self, chosen: meanings.Chosen) -> tuple[Courtesy, ...]:
         person = await self._people.person(chosen.team, chosen.user)
         if person.outside:
-            return await self._refused(intake.Refused(chosen.team, chosen.channel, chosen.thread, chosen.user, True))
+            return await self._refused(meanings.Refused(chosen.team, chosen.channel, chosen.thread, chosen.user, True))
         base = self._repositories.base_branch(chosen.repository)
         if base is None:
-            return (_whisper(NOT_ENABLED, chosen.channel, chosen.thread, chosen.user),)
+            return (whisper(courtesies.NOT_ENABLED, chosen.channel, chosen.thread, chosen.user),)
         sid = session_id(chosen.team, chosen.channel, chosen.thread)
         command = commands.ChooseRepository(chosen.repository, base, person.author)
         return await self._handle(sid, command, chosen.channel, chosen.thread, chosen.user)
 
-    async def _view(self, asked: intake.ViewAsked) -> tuple[Courtesy, ...]:
+    async def _view(self, asked: meanings.ViewAsked) -> tuple[Courtesy, ...]:
         sid = session_id(asked.team, asked.channel, asked.thread)
         message = blocks.plain_message("Only for you, and for a few minutes:", self._view_link(sid, asked.user), "View")
         return (Courtesy(asked.channel, asked.thread, message, asked.user, members_only=True),)
 
-    async def _refused(self, refused: intake.Refused) -> tuple[Courtesy, ...]:
+    async def _refused(self, refused: meanings.Refused) -> tuple[Courtesy, ...]:
         """Once a day and place, and only where we are concerned."""
         sid = session_id(refused.team, refused.channel, refused.thread)
         if not refused.mention and await self._facts.load(sid) is None:
@@ -259,7 +271,7 @@ class Desk:
         key = f"slack:refused:{refused.channel}:{refused.user}"
         if not await self._facts.remember(key, "1", ONCE_SECONDS):
             return ()
-        return (_whisper(OUTSIDER, refused.channel, refused.thread, refused.user),)
+        return (whisper(courtesies.OUTSIDER, refused.channel, refused.thread, refused.user),)
 
     async def _handle(
         self, sid: str, command: Command, channel: str, thread: str, user: str | None
@@ -268,13 +280,19 @@ class Desk:
         try:
             await self._door.handle(sid, command)
         except commands.Refused as refused:
-            return (_whisper(str(refused), channel, thread, user),) if user else ()
+            return (whisper(str(refused), channel, thread, user),) if user else ()
         return ()
+
+
+def _knows(session: Session | None, prompt_id: str) -> bool:
+    return session is not None and prompt_id in session.seen
 
 
 def _session_of(post: Post) -> str:
     return session_id(post.team, post.channel, post.thread)
 
 
-def _whisper(words: str, channel: str, thread: str, user: str) -> Courtesy:
-    return Courtesy(channel, thread, blocks.plain_message(words), user)
+def _is_older(post: Post, session: Session) -> bool:
+    """Whether it was written before the message that opened the session, and so not to us."""
+    opening = session.seen[0].rpartition(":")[2] if session.seen else ""
+    return post.ts < opening

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pydantic import BaseModel, ConfigDict
 
 from bot.slack.calls import Budgets
-from bot.slack.intake import Post
+from bot.slack.meanings import Post
 from jobs.events import Attachment
 
 EARLY_SECONDS = 600.0

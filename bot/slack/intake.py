@@ -1,16 +1,27 @@
 """What an event of Slack's means for us: one dict in, one small record out. Pure; no lookup, no record, no clock.
 
-`desk.py` acts on what comes out. The identity of a prompt is its message's: workspace, channel and ts, so that an
-`app_mention` and a `message` about one post, and every redelivery of both, are the same prompt. Nothing in a payload is
-trusted to have the right shape.
+`desk.py` acts on what comes out (`meanings.py`). Nothing in a payload is trusted to have the right shape.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from bot.slack import blocks
 from bot.slack import text as t
+from bot.slack.meanings import (
+    Chosen,
+    Deleted,
+    Edited,
+    Ignored,
+    Me,
+    Meaning,
+    Mention,
+    Post,
+    Refused,
+    Reply,
+    StopAsked,
+    ViewAsked,
+)
 from jobs.events import Attachment
 
 ASIDES = ("(aside)", "!aside")
@@ -18,131 +29,6 @@ STOP_WORDS = ("stop", "stop!", "stop.")
 POSTED = (None, "", "file_share", "thread_broadcast", "bot_message", "me_message")
 LEFT_ALONE = ("message_replied", "channel_join", "channel_leave", "assistant_app_thread")
 FILES_MAX = 20
-
-
-@dataclass(frozen=True)
-class Me:
-    """Who we are in this workspace. `url` is the workspace's own, such as `https://acme.slack.com/`."""
-
-    team: str
-    user: str
-    bot: str
-    url: str = ""
-
-
-@dataclass(frozen=True)
-class Post:
-    """A message. `text` is plain, without our mention; `private` None: the event does not say."""
-
-    team: str
-    channel: str
-    ts: str
-    thread: str
-    user: str
-    text: str
-    files: tuple[Attachment, ...] = ()
-    private: bool | None = None
-    bot: str = ""
-
-    @property
-    def prompt_id(self) -> str:
-        """The identity of the prompt that this message is."""
-        return prompt_id(self.team, self.channel, self.ts)
-
-
-@dataclass(frozen=True)
-class Mention:
-    """Somebody asks us. An empty one asks for help."""
-
-    post: Post
-
-
-@dataclass(frozen=True)
-class Reply:
-    """Somebody says something in a thread, not to us by name: ours if the thread has a session."""
-
-    post: Post
-
-
-@dataclass(frozen=True)
-class Edited:
-    """The text of a message is another one now; `post.text` is the new one."""
-
-    post: Post
-    mentions_us: bool
-
-
-@dataclass(frozen=True)
-class Deleted:
-    """A message is gone."""
-
-    team: str
-    channel: str
-    ts: str
-    thread: str
-
-    @property
-    def prompt_id(self) -> str:
-        """The identity of the prompt that this message was."""
-        return prompt_id(self.team, self.channel, self.ts)
-
-
-@dataclass(frozen=True)
-class StopAsked:
-    """Somebody wants the thread's work, or one prompt of it, to stop."""
-
-    team: str
-    channel: str
-    thread: str
-    user: str
-    prompt_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Somebody pressed a repository's button."""
-
-    team: str
-    channel: str
-    thread: str
-    user: str
-    repository: str
-
-
-@dataclass(frozen=True)
-class ViewAsked:
-    """Somebody in a private place wants to look at the session."""
-
-    team: str
-    channel: str
-    thread: str
-    user: str
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Somebody from outside the workspace spoke to us. `mention`: by name; else only a thread of ours is concerned."""
-
-    team: str
-    channel: str
-    thread: str
-    user: str
-    mention: bool
-
-
-@dataclass(frozen=True)
-class Ignored:
-    """Nothing for us, and why."""
-
-    reason: str
-
-
-Meaning = Mention | Reply | Edited | Deleted | StopAsked | Chosen | ViewAsked | Refused | Ignored
-
-
-def prompt_id(team: str, channel: str, ts: str) -> str:
-    """`team:channel:ts`."""
-    return f"{team}:{channel}:{ts}"
 
 
 def understand(body: Mapping[str, Any], me: Me, allowed_bots: frozenset[str] = frozenset()) -> Meaning:
@@ -211,7 +97,8 @@ def _stop_or(meaning: Mention | Reply) -> Meaning:
     """A message in a thread that is nothing but the word is the Stop button, typed."""
     post = meaning.post
     if post.thread != post.ts and post.text.lower() in STOP_WORDS and not post.files:
-        return StopAsked(post.team, post.channel, post.thread, post.user)
+        mention = isinstance(meaning, Mention)
+        return StopAsked(post.team, post.channel, post.thread, post.user, once=post.ts, mention=mention)
     return meaning
 
 
@@ -254,7 +141,9 @@ def _changed(event: Mapping[str, Any], me: Me, allowed_bots: frozenset[str]) -> 
     if _from_outside(after, me):
         return Ignored("an edit from outside")
     said = after | {"channel_type": event.get("channel_type")}
-    return Edited(_post(said, me, channel, ts, thread, user or bot, bot), me.user in t.mentions(raw))
+    post = _post(said, me, channel, ts, thread, user or bot, bot)
+    mentions_us = me.user in t.mentions(raw)
+    return Edited(post, mentions_us, not mentions_us and post.text.lower().startswith(ASIDES))
 
 
 def _deleted(event: Mapping[str, Any], me: Me) -> Meaning:
@@ -273,7 +162,7 @@ def _stopped(event: Mapping[str, Any], me: Me) -> Meaning:
     thread, user = _text(event, "thread_ts"), _text(event, "user")
     if not channel or not thread or not user:
         return Ignored("a stop without its thread")
-    return StopAsked(me.team, channel, thread, user)
+    return StopAsked(me.team, channel, thread, user, once=_text(event, "event_ts"))
 
 
 def _pressed(body: Mapping[str, Any], me: Me) -> Meaning:

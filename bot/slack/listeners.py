@@ -10,8 +10,9 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 
-from bot.slack.desk import Courtesy, Desk
-from bot.slack.intake import Me
+from bot.slack.courtesies import Courtesy
+from bot.slack.desk import Desk
+from bot.slack.meanings import Me
 
 EVERYTHING = re.compile(".*")
 OWED = "shipmate_courtesies"
@@ -37,5 +38,6 @@ def listen(app: AsyncApp, desk: Desk, me: Callable[[], Awaitable[Me]]) -> None:
     app.action(EVERYTHING)(say_what_is_owed)
     app.shortcut(EVERYTHING)(say_what_is_owed)
     app.view(EVERYTHING)(say_what_is_owed)
+    app.view({"type": "view_closed", "callback_id": EVERYTHING})(say_what_is_owed)
     app.command(EVERYTHING)(say_what_is_owed)
     app.options(EVERYTHING)(say_what_is_owed)

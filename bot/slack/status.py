@@ -11,6 +11,7 @@ from collections.abc import Callable
 from bot.cards import ThreadView
 from bot.slack.calls import Budgets, Calls, Later, SlackError, Unsure
 from bot.slack.config import SlackConfig
+from bot.slack.text import is_user
 from jobs.events import Place
 from jobs.session import Status
 
@@ -38,12 +39,12 @@ class StatusLine:
     def __init__(self, calls: Calls, facts: Budgets, config: SlackConfig, clock: Callable[[], float]) -> None:
         self._calls, self._facts, self._config, self._clock = calls, facts, config, clock
 
-    async def show(self, view: ThreadView, shown: str | None) -> tuple[str, float | None]:
+    async def show(self, view: ThreadView, shown: str | None, faded: bool = False) -> tuple[str, float | None]:
         """Bring it up to date. `shown` is what was returned last time (None: never); returns what to keep and in how
-        many seconds to come again."""
+        many seconds to come again. `faded`: we have just posted, and a plain status goes with any message of ours."""
         status = wanted(view)
         before = json.loads(shown) if shown else {}
-        due = self._due(status, before)
+        due = 0.0 if faded and before.get("how") == PLAIN else self._due(status, before)
         if due > 0:
             return shown or "", due if status == "processing" else None
         if not before and status != "processing" and status != "suspended":
@@ -93,7 +94,7 @@ class StatusLine:
             thread_ts=place.thread,
             status=status,
             title=title[:TITLE_CHARS] or None,
-            initiator_user_id=view.session.opened_by.id,
+            initiator_user_id=view.session.opened_by.id if is_user(view.session.opened_by.id) else None,
         )
 
     async def _plain(self, view: ThreadView, place: Place, status: str) -> str:

@@ -77,9 +77,14 @@ def one_line(text: str, limit: int = 150) -> str:
     return quiet(" ".join(visible(text).replace(_FENCE, " ").split()), limit)
 
 
+def is_user(user_id: str) -> bool:
+    """Whether this is an id that Slack gives to somebody who can be mentioned; a bare bot's is not."""
+    return _USER.fullmatch(user_id) is not None
+
+
 def person(user_id: str, name: str) -> str:
     """The mention of a person; just the name if this is no id of Slack's."""
-    return f"<@{user_id}>" if _USER.fullmatch(user_id) else one_line(name, 80)
+    return f"<@{user_id}>" if is_user(user_id) else one_line(name, 80)
 
 
 def link(url: str, label: str) -> str:
@@ -139,4 +144,15 @@ def _belongs(char: str) -> bool:
 def plain_label(text: str, limit: int = 75) -> str:
     """Words for a `plain_text` object, where nothing has a meaning; at most `limit` characters."""
     line = " ".join(visible(text).split()) or _ELLIPSIS
-    return line if _length(line) <= limit else "".join(_clusters(line[: limit - 1])).rstrip() + _ELLIPSIS
+    return line if _length(line) <= limit else _start(line, limit - 1).rstrip() + _ELLIPSIS
+
+
+def _start(text: str, room: int) -> str:
+    """As many whole characters as there is room for."""
+    kept: list[str] = []
+    for cluster in _clusters(text[: room + 1]):
+        room -= _length(cluster)
+        if room < 0:
+            break
+        kept.append(cluster)
+    return "".join(kept)

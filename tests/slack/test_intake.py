@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.intake import (
+from bot.slack.intake import understand
+from bot.slack.meanings import (
     Chosen,
     Deleted,
     Edited,
@@ -18,7 +19,6 @@ from bot.slack.intake import (
     Reply,
     StopAsked,
     ViewAsked,
-    understand,
 )
 
 ME = Me(team="T1", user="U0BOT", bot="B0BOT")

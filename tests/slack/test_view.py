@@ -188,7 +188,7 @@ def test_prompts_that_could_not_be_done_at_all_are_told_to_their_people() -> Non
     view = view_of(log)
     assert [notice.to for notice in view.notices] == [ADA, GRACE]
     assert view.notices[0].text == "I could not do this: the repository is gone. Reply here and I try again."
-    assert [card.state for card in view.cards] == ["withdrawn", "withdrawn"]
+    assert [(card.state, card.outcome) for card in view.cards] == [("ended", "failed"), ("ended", "failed")]
 
 
 def test_what_the_forge_says_later_becomes_a_notice() -> None:

@@ -1,0 +1,62 @@
+"""Words that are owed to somebody once Slack has its acknowledgement: help, refusals, a private link.
+
+`desk.py` makes them; `say` is tried once, for they are no promise.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from bot.slack import blocks
+from bot.slack.blocks import Message
+from bot.slack.calls import Calls, SlackError
+from bot.slack.meanings import StopAsked
+from bot.slack.people import Directory
+
+log = logging.getLogger(__name__)
+PATIENCE_SECONDS = 10.0
+OUTSIDER = "I can only work for members of this workspace. Ask one of them to mention me or to reply here."
+NOTHING_HERE = "There is no session in this thread yet. Mention me with a task to begin one."
+NOT_ENABLED = "That repository is not enabled any more. Reply with another one as owner/name."
+BOT_LIMIT = "This bot has given me enough to do in this thread for now; a person can go on."
+
+
+@dataclass(frozen=True)
+class Courtesy:
+    """Words that are owed: for `user` only, or for everybody in the thread if it is None. `members_only`: not said to
+    somebody who is not in the channel any more."""
+
+    channel: str
+    thread: str
+    message: Message
+    user: str | None = None
+    members_only: bool = False
+
+
+def whisper(words: str, channel: str, thread: str, user: str) -> Courtesy:
+    """A sentence for one person."""
+    return Courtesy(channel, thread, blocks.plain_message(words), user)
+
+
+def nothing_here(asked: StopAsked) -> tuple[Courtesy, ...]:
+    """People say stop to each other, too: only who said it to us by name hears that there is nothing to stop."""
+    return (whisper(NOTHING_HERE, asked.channel, asked.thread, asked.user),) if asked.mention else ()
+
+
+async def say(courtesy: Courtesy, calls: Calls, people: Directory) -> None:
+    """Say it, if Slack takes it."""
+    if courtesy.members_only and not await people.is_member(courtesy.channel, courtesy.user or ""):
+        return
+    said: dict[str, Any] = {
+        "channel": courtesy.channel,
+        "thread_ts": courtesy.thread,
+        "text": courtesy.message.text,
+        "blocks": list(courtesy.message.blocks),
+    }
+    try:
+        if courtesy.user is None:
+            await calls.call("chat.postMessage", patience=PATIENCE_SECONDS, **said)
+        else:
+            await calls.call("chat.postEphemeral", patience=PATIENCE_SECONDS, user=courtesy.user, **said)
+    except SlackError as trouble:
+        log.warning("could not answer in %s: %s", courtesy.channel, trouble)

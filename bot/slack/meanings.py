@@ -1,0 +1,143 @@
+"""What an event of Slack's may mean for us, as small records. Pure.
+
+`intake.py` makes them of payloads, `desk.py` acts on them. The identity of a prompt is its message's: workspace,
+channel and ts, so that an `app_mention` and a `message` about one post, and every redelivery of both, are the same
+prompt.
+"""
+
+from dataclasses import dataclass
+
+from jobs.events import Attachment
+
+
+@dataclass(frozen=True)
+class Me:
+    """Who we are in this workspace. `url` is the workspace's own, such as `https://acme.slack.com/`."""
+
+    team: str
+    user: str
+    bot: str
+    url: str = ""
+
+    def link(self, channel: str, ts: str) -> str:
+        """The address of a message, "" if we do not know the workspace's own."""
+        return f"{self.url}archives/{channel}/p{ts.replace('.', '')}" if self.url else ""
+
+
+@dataclass(frozen=True)
+class Post:
+    """A message. `text` is plain, without our mention; `private` None: the event does not say."""
+
+    team: str
+    channel: str
+    ts: str
+    thread: str
+    user: str
+    text: str
+    files: tuple[Attachment, ...] = ()
+    private: bool | None = None
+    bot: str = ""
+
+    @property
+    def prompt_id(self) -> str:
+        """The identity of the prompt that this message is."""
+        return prompt_id(self.team, self.channel, self.ts)
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Somebody asks us. An empty one asks for help."""
+
+    post: Post
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Somebody says something in a thread, not to us by name: ours if the thread has a session."""
+
+    post: Post
+
+
+@dataclass(frozen=True)
+class Edited:
+    """The text of a message is another one now; `post.text` is the new one. `aside`: it is not for us any more."""
+
+    post: Post
+    mentions_us: bool
+    aside: bool = False
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A message is gone."""
+
+    team: str
+    channel: str
+    ts: str
+    thread: str
+
+    @property
+    def prompt_id(self) -> str:
+        """The identity of the prompt that this message was."""
+        return prompt_id(self.team, self.channel, self.ts)
+
+
+@dataclass(frozen=True)
+class StopAsked:
+    """Somebody wants the thread's work, or one prompt of it, to stop. `once`: the ts of what said so, which may be
+    delivered again; `mention`: said to us by name."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    prompt_id: str | None = None
+    once: str = ""
+    mention: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Somebody pressed a repository's button."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    repository: str
+
+
+@dataclass(frozen=True)
+class ViewAsked:
+    """Somebody in a private place wants to look at the session."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Somebody from outside the workspace spoke to us. `mention`: by name; else only a thread of ours is concerned."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    mention: bool
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Nothing for us, and why."""
+
+    reason: str
+
+
+Meaning = Mention | Reply | Edited | Deleted | StopAsked | Chosen | ViewAsked | Refused | Ignored
+
+
+def prompt_id(team: str, channel: str, ts: str) -> str:
+    """`team:channel:ts`."""
+    return f"{team}:{channel}:{ts}"
