@@ -54,7 +54,7 @@ class Access:
         """The middleware."""
         grant = await self.grant_of(request)
         if grant is None:
-            log.warning("refused %s %s: no box has this token", request.method, request.path)
+            log.warning("refused %s %s: no box has this token", request.method, request.path[:200])
             return Refusal(401, "unknown token").answer()
         with about(session=grant.session, box=grant.box):
             try:
@@ -63,5 +63,5 @@ class Access:
                 request[GRANT] = grant
                 return await handler(request)
             except Refusal as refusal:
-                log.warning("refused %s %s to box %s: %s", request.method, request.path, grant.box, refusal)
+                log.warning("refused %s %s to box %s: %s", request.method, request.path[:200], grant.box, refusal)
                 return refusal.answer()

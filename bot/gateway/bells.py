@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
 AGAIN_SECONDS = 0.5
+CANCEL_SECONDS = 0.05
 
 
 class Bells:
@@ -30,7 +31,7 @@ class Bells:
         """Hear no more."""
         while self._hearing is not None and not self._hearing.done():
             self._hearing.cancel()  # more than once if need be: a client that is just dialling may swallow it
-            await asyncio.wait({self._hearing}, timeout=AGAIN_SECONDS)
+            await asyncio.wait({self._hearing}, timeout=CANCEL_SECONDS)
 
     async def _hear(self) -> None:
         while True:

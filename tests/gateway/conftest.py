@@ -5,7 +5,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tests.logs import ADA, HEAD, PLACE, RULES
 Json = dict[str, Any]
 REPOSITORY = "acme/rocket"
 SOON = 5.0
+TIP = "b" * 40
 
 
 @pytest.fixture
@@ -186,3 +187,21 @@ def ready(n: int) -> Json:
 
 def words(n: int, text: str = "hello") -> Json:
     return frame(n, "text", turn=1, text=text)
+
+
+def step(n: int, title: str = "Read") -> Json:
+    return frame(n, "step", turn=1, title=title, tool="read")
+
+
+def ended(n: int, turn: int = 1) -> Json:
+    return frame(n, "turn_ended", turn=turn, outcome="done", summary="Done.", head=TIP)
+
+
+@asynccontextmanager
+async def two_ways(site: Site) -> AsyncIterator[tuple[Box, Box]]:
+    """The same box, as it is reached by two web processes."""
+    async with AsyncExitStack() as running:
+        first = await running.enter_async_context(site.gateway("first"))
+        second = await running.enter_async_context(site.gateway("second"))
+        box = await running.enter_async_context(one_box(first))
+        yield box, await running.enter_async_context(one_box(second))
