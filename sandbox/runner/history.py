@@ -88,10 +88,8 @@ def with_trailers(message: str, author: Person, others: Sequence[Person]) -> str
 
     Nobody is said to have signed or approved it either, and nothing in it steers the screen of whoever reads it.
     """
-    kept = _without_claims(visible(message).rstrip().split("\n"))
-    while kept and not kept[-1].strip():
-        kept.pop()
-    kept = kept if "".join(kept).strip() else ["Work in progress"]
+    said = "\n".join(_without_claims(visible(message).split("\n"))).strip()
+    kept = said.split("\n") if said else ["Work in progress"]
     unique = {person.email.lower(): person for person in others if person.email.lower() != author.email.lower()}
     trailers = [f"Co-authored-by: {person.signature}" for person in unique.values()]
     if trailers and not _ends_in_trailers(kept):
@@ -104,7 +102,9 @@ def _without_claims(lines: list[str]) -> list[str]:
     kept: list[str] = []
     naming = False
     for line in lines:
-        naming = NAMES_SOMEBODY.fullmatch(line) is not None or (naming and line[:1] in (" ", "\t") and bool(line.strip()))
+        naming = NAMES_SOMEBODY.fullmatch(line) is not None or (
+            naming and line[:1] in (" ", "\t") and bool(line.strip())
+        )
         if not naming:
             kept.append(line)
     return kept
