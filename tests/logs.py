@@ -26,15 +26,14 @@ class Log:
         self.place = place
         self.now = 1_000.0
         self.events: list[Event] = []
-
-    @property
-    def session(self) -> Session | None:
-        return fold(self.events)
+        self.session: Session | None = None
 
     def do(self, command: c.Command, after: float = 1.0) -> "Log":
         self.now += after
-        for event in decide(self.session, command, self.now, RULES):
-            self.events.append(event.model_copy(update={"seq": len(self.events) + 1}))
+        decided = decide(self.session, command, self.now, RULES)
+        numbered = [event.model_copy(update={"seq": n}) for n, event in enumerate(decided, len(self.events) + 1)]
+        self.events += numbered
+        self.session = fold(numbered, self.session)
         return self
 
     def ask(
