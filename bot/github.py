@@ -2,25 +2,31 @@
 
 `bot/app.py` adds the route. What comes is untrusted until its signature was checked, and even then only says something
 about a session whose own pull request it names. A delivery that could not be recorded is answered with 500 or 503, and
-the forge shows it as failed; one that comes twice says nothing new.
+the forge shows it as failed. One that comes twice says nothing new: it is known by its signed body, for anybody can
+write a header. What happened longer ago than bodies are remembered is not believed, so that none can be kept for later.
 """
 
 import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from jobs.commands import ClosePullRequest, Command, Refused, ReviewPullRequest
 from jobs.session import Session
+from sandbox.runner.visible import visible
 
 log = logging.getLogger(__name__)
 BODY_BYTES = 5 << 20
 SEEN_SECONDS = 3 * 86_400.0
-BRANCH = "shipmate/"
+LOGIN_CHARS, VERDICT_CHARS = 100, 40
+_OURS = re.compile(r"shipmate/([A-Za-z0-9_-]{1,64})")
 
 
 class Door(Protocol):
@@ -46,8 +52,8 @@ class Record(Protocol):
 class GitHubEvents:
     """POST /github/events."""
 
-    def __init__(self, secret: str, door: Door, record: Record) -> None:
-        self._secret, self._door, self._record = secret.encode(), door, record
+    def __init__(self, secret: str, door: Door, record: Record, clock: Callable[[], float] = time.time) -> None:
+        self._secret, self._door, self._record, self._clock = secret.encode(), door, record, clock
 
     @property
     def routes(self) -> list[web.RouteDef]:
@@ -65,17 +71,20 @@ class GitHubEvents:
             )
         try:
             payload = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return web.Response(status=400, text="The payload is not JSON.\n")
-        seen = f"github:delivery:{request.headers.get('X-GitHub-Delivery', '')[:100]}"
-        if await self._record.recall(seen) is None:
+        seen = f"github:delivery:{hashlib.sha256(body).hexdigest()}"
+        if isinstance(payload, dict) and await self._record.recall(seen) is None:
             await self._record_it(request.headers.get("X-GitHub-Event", ""), payload)
             await self._record.remember(seen, "1", SEEN_SECONDS)
         return web.Response(status=202, text="Taken.\n")
 
-    async def _record_it(self, event: str, payload: object) -> None:
-        found = understand(event, payload) if isinstance(payload, dict) else None
+    async def _record_it(self, event: str, payload: Mapping[str, Any]) -> None:
+        found = understand(event, payload)
         if found is None:
+            return
+        if self._clock() - when(payload) > SEEN_SECONDS:
+            log.warning("refused a webhook about something that happened days ago")
             return
         sid, repository, command = found
         session = await self._record.load(sid)
@@ -102,16 +111,27 @@ def is_signed(secret: bytes, body: bytes, signature: str) -> bool:
     return hmac.compare_digest(right.encode(), signature.encode("utf-8", "surrogatepass"))
 
 
+def when(payload: Mapping[str, Any]) -> float:
+    """When that happened which a webhook tells; now and for ever, if it does not say. Pure."""
+    told = _part(payload, "review").get("submitted_at") or _part(payload, "pull_request").get("updated_at")
+    try:
+        return datetime.fromisoformat(str(told)).timestamp()
+    except (ValueError, OverflowError):
+        return float("inf")
+
+
 def understand(event: str, payload: Mapping[str, Any]) -> tuple[str, str, Command] | None:
     """Whose session a webhook is about, in which repository, and what it says; None if it is not for us. Pure."""
     pull, repository = _part(payload, "pull_request"), _part(payload, "repository").get("full_name")
     head = _part(pull, "head")
-    branch, number, by = head.get("ref"), pull.get("number"), _part(payload, "sender").get("login")
-    ours = isinstance(branch, str) and branch.startswith(BRANCH) and _part(head, "repo").get("full_name") == repository
-    if not ours or not isinstance(repository, str) or not isinstance(number, int) or not isinstance(branch, str):
+    branch, number = _OURS.fullmatch(_text(head, "ref")), pull.get("number")
+    if branch is None or not isinstance(repository, str) or _part(head, "repo").get("full_name") != repository:
         return None
-    command = _command(event, payload, pull, number, by if isinstance(by, str) else "")
-    return None if command is None else (branch.removeprefix(BRANCH), repository, command)
+    if not isinstance(number, int) or isinstance(number, bool):
+        return None
+    by = visible(_text(_part(payload, "sender"), "login"))[:LOGIN_CHARS]
+    command = _command(event, payload, pull, number, by)
+    return None if command is None else (branch[1], repository, command)
 
 
 def _command(
@@ -121,11 +141,16 @@ def _command(
         case "pull_request", "closed":
             return ClosePullRequest(number, bool(pull.get("merged")), by)
         case "pull_request_review", "submitted":
-            verdict = str(_part(payload, "review").get("state", "")).lower()
-            return ReviewPullRequest(number, verdict[:40], by)
+            verdict = visible(_text(_part(payload, "review"), "state")).lower()
+            return ReviewPullRequest(number, verdict[:VERDICT_CHARS], by)
     return None
 
 
 def _part(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = found.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def _text(found: Mapping[str, Any], name: str) -> str:
+    value = found.get(name)
+    return value if isinstance(value, str) else ""

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,7 +18,13 @@ from jobs.session import Rules
 from jobs.store import Store
 from tests.logs import SID, done
 
-SECRET = "s3cret"
+SECRET, NOW = "s3cret", 1_700_000_000.0
+
+
+def at(days: float) -> str:
+    """So many days from now, as the forge writes it."""
+    moment = datetime.fromtimestamp(NOW + days * 86_400, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def payload(action: str = "closed", **more: Any) -> dict[str, Any]:
@@ -53,9 +60,21 @@ def test_what_a_webhook_says(event: str, body: dict[str, Any], command: Command 
         {"pull_request": {"number": 7, "head": {"ref": f"shipmate/{SID}", "repo": {"full_name": "eve/rocket"}}}},
         {"pull_request": {"number": "7", "head": {"ref": f"shipmate/{SID}", "repo": {"full_name": "acme/rocket"}}}},
         {"pull_request": None},
+        {"pull_request": {"number": True, "head": {"ref": f"shipmate/{SID}", "repo": {"full_name": "acme/rocket"}}}},
+        {"pull_request": {"number": 7, "head": {"ref": "shipmate/../x", "repo": {"full_name": "acme/rocket"}}}},
+        {"pull_request": {"number": 7, "head": {"ref": "shipmate/s\ud800", "repo": {"full_name": "acme/rocket"}}}},
         {"repository": []},
     ],
-    ids=["another branch", "a fork's branch", "no number", "no pull request", "no repository"],
+    ids=[
+        "another branch",
+        "a fork's",
+        "no number",
+        "no pull request",
+        "true",
+        "a path",
+        "half a character",
+        "no repository",
+    ],
 )
 def test_what_is_not_about_our_own_pull_request_says_nothing(change: dict[str, Any]) -> None:
     assert understand("pull_request", payload() | change) is None
@@ -98,7 +117,7 @@ async def receiver(store: Store) -> AsyncIterator[Receiver]:
     assert log.session is not None
     await store.append(SID, log.events, log.session, expected=0)
     app = web.Application()
-    app.add_routes(GitHubEvents(SECRET, inbox, store).routes)
+    app.add_routes(GitHubEvents(SECRET, inbox, store, lambda: NOW).routes)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -112,17 +131,34 @@ async def receiver(store: Store) -> AsyncIterator[Receiver]:
 async def test_a_merge_and_a_review_are_in_the_log_once(receiver: Receiver, store: Store) -> None:
     for delivery in ("d1", "d1", "d2"):
         assert await receiver.send("pull_request", payload(), delivery) == 202
-    review = payload("submitted", review={"state": "approved"})
-    for delivery in ("d3", "d3"):
+    review = payload("submitted", review={"state": "approved", "submitted_at": at(0)})
+    for delivery in ("d3", "d3", "a replay writes what it likes here"):
         assert await receiver.send("pull_request_review", review, delivery) == 202
     said = [e for e in await store.events(SID) if isinstance(e, PullRequestClosed | PullRequestReviewed)]
     assert [e.kind for e in said] == ["pull_request_closed", "pull_request_reviewed"]
 
 
+@pytest.mark.parametrize("days", [-4, -400])
+async def test_what_was_kept_for_later_is_not_believed(receiver: Receiver, store: Store, days: int) -> None:
+    before = await store.events(SID)
+    merged = payload()
+    merged["pull_request"]["updated_at"] = at(days)
+    assert await receiver.send("pull_request", merged) == 202
+    reviewed = payload("submitted", review={"state": "approved", "submitted_at": at(days)})
+    assert await receiver.send("pull_request_review", reviewed) == 202
+    assert await store.events(SID) == before
+
+
 @pytest.mark.parametrize(
     ("body", "secret", "status"),
-    [(payload(), "another", 401), (b"{", SECRET, 400), (b" " * (BODY_BYTES + 1), SECRET, 413), (b"[]", SECRET, 202)],
-    ids=["forged", "not JSON", "too large", "not an object"],
+    [
+        (payload(), "another", 401),
+        (b"{", SECRET, 400),
+        (b" " * (BODY_BYTES + 1), SECRET, 413),
+        (b"[]", SECRET, 202),
+        (b"[" * 99_999, SECRET, 400),
+    ],
+    ids=["forged", "not JSON", "too large", "not an object", "too deep"],
 )
 async def test_bad_webhooks_are_refused_and_change_nothing(
     receiver: Receiver, store: Store, body: bytes | dict[str, Any], secret: str, status: int
