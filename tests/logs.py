@@ -26,14 +26,18 @@ class Log:
         self.place = place
         self.now = 1_000.0
         self.events: list[Event] = []
-        self.session: Session | None = None
+        self._folded: Session | None = None
+
+    @property
+    def session(self) -> Session | None:
+        known = self._folded.seq if self._folded else 0
+        self._folded = fold(self.events[known:], self._folded)
+        return self._folded
 
     def do(self, command: c.Command, after: float = 1.0) -> "Log":
         self.now += after
-        decided = decide(self.session, command, self.now, RULES)
-        numbered = [event.model_copy(update={"seq": n}) for n, event in enumerate(decided, len(self.events) + 1)]
-        self.events += numbered
-        self.session = fold(numbered, self.session)
+        for event in decide(self.session, command, self.now, RULES):
+            self.events.append(event.model_copy(update={"seq": len(self.events) + 1}))
         return self
 
     def ask(
