@@ -21,8 +21,8 @@ TITLE_CHARS = 72
 ASKED_CHARS = 1_500
 BODY_CHARS = 60_000  # GitHub refuses more than 65,536
 COMMITS_SHOWN = 100
-RETRY_SECONDS = 10.0
-DOUBLINGS = 6  # of the delay: in the end it is tried every ten minutes
+RETRY_SECONDS = 2.0  # most troubles of a forge pass in a moment
+DOUBLINGS = 8  # of the delay: in the end it is tried every eight minutes
 _ZERO_WIDTH = "\u200b"
 _BEGINS_SOMETHING = re.compile(r"(?<=[@#<&])(?=[\w/!?#])|(?<=\bGH-)(?=\d)|(?<=\])(?=[(:])", re.IGNORECASE)
 _CLOSES = re.compile(r"\b(close|fix|resolve)(?=(?:[sd]|es|ed)?:?\s+(?:https?:|GH-|[\w./-]*#))", re.IGNORECASE)
@@ -75,8 +75,8 @@ def pull_request_title(session: Session, events: Sequence[Event]) -> str:
     """One line: the task in the person's words, else in the agent's. GitHub shows it as it is, so there is no HTML."""
     asked = next((e.prompt.text for e in events if isinstance(e, PromptReceived)), "")
     words = _one_line(asked) or _one_line(session.title) or "Work by Shipmate"
-    title = words if len(words) <= TITLE_CHARS else words[: TITLE_CHARS - 1].rstrip() + "…"
-    return title[:1].upper() + title[1:]
+    title = words[0].upper() + words[1:]
+    return title if len(title) <= TITLE_CHARS else title[: TITLE_CHARS - 1].rstrip() + "…"
 
 
 def pull_request_body(session: Session, events: Sequence[Event]) -> str:
