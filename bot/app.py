@@ -91,7 +91,7 @@ def slack_client(settings: BotSettings, shop: Workshop, door: Door, links: ViewL
         inbox=door,
         store=shop.store,
         repositories=Repositories(
-            choose=lambda text: repos.choose(text, enabled),
+            choose=lambda text: repos.choose(text, enabled, shop.settings.github_url),
             base_branch=lambda name: repos.base_branch(name, enabled),
         ),
         links=links,
