@@ -180,8 +180,8 @@ def _ready(_view: ThreadView, _event: e.AgentReady) -> Change:
 
 
 def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:
-    """The endings whose commits it shows: those up to the one with its head."""
-    last = next((n for n, ending in enumerate(view.endings) if ending.head == event.head), len(view.endings) - 1)
+    """The endings whose commits it shows: those up to the last one with its head, which a later turn may push."""
+    last = max((n for n, ending in enumerate(view.endings) if ending.head == event.head), default=len(view.endings) - 1)
     met = [x for x in view.endings[: last + 1] if x.publishing in ("pending", "failed")]
     endings = tuple(_shown(ending, event) if ending in met else ending for ending in view.endings)
     change: Change = {"endings": endings}

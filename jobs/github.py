@@ -34,7 +34,7 @@ class ForgeRefused(Exception):
 class ForgeDown(Exception):
     """The forge could not be reached or is throttling; try again in `delay` seconds."""
 
-    def __init__(self, reason: str, delay: float = 10.0) -> None:
+    def __init__(self, reason: str, delay: float = 1.0) -> None:
         super().__init__(reason)
         self.delay = delay
 

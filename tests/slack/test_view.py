@@ -183,6 +183,14 @@ def test_a_pull_request_shows_only_the_turns_up_to_its_head() -> None:
     assert [ending.publishing for ending in view_of(log).endings] == ["shown", "pending"]
 
 
+def test_a_turn_that_pushed_only_what_an_earlier_one_could_not_is_settled_by_the_pull_request() -> None:
+    log = Log().ask().boot().ready().work().end(pushed=False, error="no way to the forge")
+    log.ask(2, GRACE, "again").end(turn=2, head=f"{1:040x}").publish()
+    first, second = view_of(log).endings
+    assert (first.publishing, second.publishing) == ("unpushed", "shown")
+    assert second.settled is not None
+
+
 def test_prompts_that_could_not_be_done_at_all_are_told_to_their_people() -> None:
     log = Log().ask(1).ask(2, GRACE).do(c.BeginStart(0)).do(c.FailStart(1, "the repository is gone", None))
     view = view_of(log)
