@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from github import GithubException, RateLimitExceededException
@@ -16,10 +15,9 @@ from bot.playground import forge_pulls
 from bot.playground.forge import Forge as PlaygroundForge
 from bot.playground.forge_access import Access, AppIdentity
 from bot.playground.forge_records import PullRequest
-from bot.playground.forge_routes import forge_routes
 from jobs.github import THROTTLED_SECONDS_MOST, AppKey, Forge, ForgeDown, ForgeRefused, Published, _judged
+from tests.jobs.forge import ROCKET, push, serving
 
-ROCKET = "acme/rocket"
 BRANCH = "shipmate/s1"
 READER = "reads-only"
 
@@ -32,15 +30,7 @@ class World:
     ours: Forge
 
     async def push(self) -> str:
-        """One more commit on the branch; its sha."""
-        bare = self.play.bare(ROCKET)
-        before = await bare.branches()
-        parent = before.get(BRANCH, before["main"])
-        tree = (await bare.git("rev-parse", parent + "^{tree}")).strip()
-        made = await bare.commit_tree(tree, [parent], "Count the last tank", "Ada", "ada@acme.example")
-        await bare.point(f"refs/heads/{BRANCH}", made)
-        await forge_pulls.pushed(self.play, ROCKET, before, "ada")
-        return made
+        return await push(self.play, BRANCH)
 
     async def publish(self, head: str, title: str = "Count it", body: str = "Words") -> Published:
         return await self.ours.publish(ROCKET, branch=BRANCH, head=head, base="main", title=title, body=body)
@@ -54,16 +44,8 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    play = await PlaygroundForge.open(tmp_path, tokens={READER: Access("grace", may_push=False)})
-    app = web.Application()
-    app.add_routes(forge_routes(play))
-    runner = web.AppRunner(app, auto_decompress=False)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    told = play.describe(f"http://127.0.0.1:{runner.addresses[0][1]}")
-    yield World(play, Forge(told["GITHUB_API_URL"], told["GITHUB_TOKEN"]))
-    await play.close()
-    await runner.cleanup()
+    async with serving(tmp_path, tokens={READER: Access("grace", may_push=False)}) as play:
+        yield World(play, Forge(play.api_url, play.token))
 
 
 async def test_the_first_work_opens_a_pull_request(world: World) -> None:

@@ -5,12 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from bot.gateway.mirrors import FRESH_SECONDS
 from bot.gateway.server import Gateway
 from bot.playground.forge import Forge as PlaygroundForge
-from bot.playground.forge_routes import forge_routes
 from bot.settings import BotSettings
 from jobs.commands import Choice
 from jobs.events import PromptWithdrawn
@@ -20,21 +18,14 @@ from jobs.records import Image
 from jobs.session import Status
 from jobs.store import Store
 from sandbox.provider import Permanent
+from tests.jobs.forge import push, serving
 from tests.jobs.shop import ROCKET, Bench, bench
 
 
 @pytest.fixture
 async def forge(tmp_path: Path) -> AsyncIterator[PlaygroundForge]:
-    play = await PlaygroundForge.open(tmp_path / "forge")
-    app = web.Application()
-    app.add_routes(forge_routes(play))
-    runner = web.AppRunner(app, auto_decompress=False)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    play.describe(f"http://127.0.0.1:{runner.addresses[0][1]}")
-    yield play
-    await play.close()
-    await runner.cleanup()
+    async with serving(tmp_path / "forge") as play:
+        yield play
 
 
 @pytest.fixture
@@ -65,11 +56,7 @@ async def test_an_image_is_a_clone_that_a_sessions_box_grows_from(at: Bench, for
 
 async def test_what_came_after_the_image_is_fetched(at: Bench, forge: PlaygroundForge) -> None:
     await build_image(at.shop, ROCKET)
-    bare = forge.bare(ROCKET)
-    before = (await bare.branches())["main"]
-    tree = (await bare.git("rev-parse", "main^{tree}")).strip()
-    newer = await bare.commit_tree(tree, [before], "Newer", "Ada", "ada@acme.example")
-    await bare.point("refs/heads/main", newer)
+    await push(forge, "main", "Newer")
     await asyncio.sleep(FRESH_SECONDS)  # for so long the gateway takes its mirror for the forge
     await at.ask()
     await start_box(at.shop, at.sid)
