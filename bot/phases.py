@@ -19,6 +19,7 @@ STARTS: Mapping[str, str] = {
 PHASES: Mapping[str, str] = {
     "agent_starting": "starting the agent",
     "syncing": "fetching the repository",
+    "syncing_again": "the repository cannot be fetched just now; trying again",
     "synced": "repository in step, waiting for the agent",
     "agent_restarting": "starting the agent again",
 }

@@ -28,7 +28,7 @@ class Phase(Frame):
     """How far the runner is."""
 
     kind: Literal["phase"]
-    phase: Literal["agent_starting", "syncing", "synced", "agent_restarting"]
+    phase: Literal["agent_starting", "syncing", "syncing_again", "synced", "agent_restarting"]
 
 
 class AgentInfo(Frozen):

@@ -30,7 +30,7 @@ from sandbox.runner.turns import Turns
 from sandbox.runner.within import within
 
 FLUSH_SECONDS = 0.7
-SYNC_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+SYNC_PAUSE, TOLD_PAUSE, LONGEST_PAUSE = 0.1, 0.4, 3.2  # doubled from try to try
 FINAL_TRIES = 3  # for failures that waiting will hardly mend
 NOBODY = Person("Shipmate", "shipmate@users.noreply.invalid")
 
@@ -89,15 +89,18 @@ async def _first(doing: Any, ending: asyncio.Event) -> int:
 
 async def _build(box: Box, git: Git) -> int:
     try:
-        await patient_sync(git, box.greeting.base_branch, "", box.greeting.sync_seconds)
+        await patient_sync(git, box.greeting.base_branch, "", box.greeting.sync_seconds, lambda: None)
     except GitFailed as failed:
         print(f"runner: the repository could not be cloned: {failed}", file=sys.stderr)
         return 1
     return 0
 
 
-async def patient_sync(git: Git, base: str, branch: str, seconds: float) -> str:
-    """Sync until it works; raise GitFailed when it has not within `seconds`, or when it hardly ever will."""
+async def patient_sync(git: Git, base: str, branch: str, seconds: float, dawdles: Callable[[], None]) -> str:
+    """Sync until it works; raise GitFailed when it has not within `seconds`, or when it hardly ever will.
+
+    `dawdles` is called once, when somebody who waits should know that it does not work at present.
+    """
     loop, pause, finals = asyncio.get_running_loop(), SYNC_PAUSE, 0
     end = loop.time() + seconds
     while True:
@@ -107,6 +110,8 @@ async def patient_sync(git: Git, base: str, branch: str, seconds: float) -> str:
             finals += isinstance(failed, GitFailed) and failed.final
             if finals >= FINAL_TRIES or loop.time() + pause > end:
                 raise failed if isinstance(failed, GitFailed) else GitFailed(repr(failed)) from failed
+        if pause == TOLD_PAUSE:
+            dawdles()
         await asyncio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -177,7 +182,13 @@ class Service:
         self._outbox.say("phase", phase="syncing")
         said = self._box.greeting
         try:
-            head = await patient_sync(self._git, said.base_branch, said.branch, said.sync_seconds)
+            head = await patient_sync(
+                self._git,
+                said.base_branch,
+                said.branch,
+                said.sync_seconds,
+                lambda: self._outbox.say("phase", phase="syncing_again"),
+            )
         except GitFailed as failed:
             raise GitFailed(f"The repository {said.repository} could not be brought in step: {failed}") from failed
         await history.begin(self._git)
