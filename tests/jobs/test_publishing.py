@@ -1,5 +1,6 @@
 """Publishing as a worker does it: the real record, PyGithub, the playground's forge, and what is on record of it."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from bot.playground.forge import Forge as PlaygroundForge
 from jobs import commands as c
 from jobs import frames as f
 from jobs.events import PublishFailed, PullRequestPublished
+from jobs.github import Forge
 from jobs.publish import publish_session
 from jobs.session import PullRequest
 from jobs.store import Store
@@ -91,12 +93,12 @@ async def test_a_forge_that_is_down_is_tried_later_and_later(at: Bench, forge: P
 
 async def test_what_the_forge_refuses_waits_for_a_person(at: Bench, forge: PlaygroundForge) -> None:
     await pushed(at, forge)
-    right, forge.credentials.tokens = forge.credentials.tokens, {}
+    right, at.shop = at.shop, dataclasses.replace(at.shop, forge=Forge(forge.api_url, "ghp_wrong"))
     await publish_session(at.shop, at.sid)
     (failed,) = [event for event in await at.events() if isinstance(event, PublishFailed)]
     assert "Bad credentials" in failed.reason
     assert failed.retry_at is None
-    forge.credentials.tokens = right
+    at.shop = right
     await publish_session(at.shop, at.sid)
     assert (await at.session()).pull_request is None, "nobody has looked at it"
     await at.ask()
