@@ -12,7 +12,7 @@ from jobs import events as e
 from jobs.commands import Choice, Command, FinishPark, NotYet, Refused
 from jobs.events import Event
 from jobs.fold import fold
-from jobs.hearing import events_of
+from jobs.hearing import TOLD_MOST, events_of
 from jobs.session import Rules, Session, Status, Turn, publish_is_under_way, start_is_lost
 
 S = Status
@@ -213,6 +213,8 @@ def _attach(s: Session, c: commands.Attach, now: float, _: Rules) -> tuple[Event
         raise NotYet("the box is not on record yet")
     if c.generation != s.generation or s.box is None:
         raise Refused("stale generation")
+    if s.told >= TOLD_MOST and s.status is not S.CONNECTING:
+        return ()  # it is attached; a runner that does nothing else must not fill the log
     return (e.LinkAttached(at=now, generation=c.generation, epoch=c.epoch),)
 
 

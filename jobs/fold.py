@@ -32,7 +32,7 @@ def apply(session: Session | None, event: Event) -> Session:
         raise IllegalEvent(f"{event.kind} before session_opened")
     status = _next_status(session, event)
     change = _FOLD.get(type(event), _nothing)(session, event)
-    change["seq"] = event.seq or session.seq + 1
+    change |= {"seq": event.seq or session.seq + 1, "told": _told(session, event)}
     folded = session.model_copy(update=change)
     status = _settled(folded, status)
     moved = {"status": status, "since": event.at} if status is not session.status else {}
@@ -62,6 +62,14 @@ def _settled(session: Session, status: Status) -> Status:
     if session.box is not None:
         return S.FAILED
     return S.WAITING if session.queue else S.ASLEEP
+
+
+def _told(s: Session, event: Event) -> int:
+    """How much the box has told, about in lines. `jobs/hearing.py` goes by it."""
+    if isinstance(event, e.PromptDelivered | e.BoxStarted):
+        return 0
+    lines = len(event.entries) if isinstance(event, e.PlanUpdated) else 0
+    return s.told + lines + _TELLS.get(type(event), 0)
 
 
 def _opened(event: e.SessionOpened) -> Session:
@@ -168,6 +176,11 @@ def _noted(s: Session, event: e.Noted) -> Change:
     about_it = s.turn is not None and s.turn.prompt.id == event.prompt_id
     return _turn_set(s, noted=(*s.turn.noted, event.text)) if about_it and s.turn else {}
 
+
+_TELLS: Mapping[type[Fact], int] = {
+    e.LinkAttached: 1, e.PhaseReached: 1, e.AgentReady: 1, e.TurnStarted: 1, e.TaskRestated: 1, e.PlanUpdated: 1,
+    e.StepStarted: 1, e.Noted: 100,  # for it is a message in the thread
+}  # fmt: skip
 
 _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.RepositoryAsked: lambda s, v: {"options": v.options},

@@ -6,15 +6,31 @@ are bounded here) and hands it to `jobs/inbox.py`; `jobs/hearing.py` turns the f
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
 
 from jobs.events import Commit, Frozen, PlanEntry
 
-Short = Annotated[str, StringConstraints(max_length=300)]
+SHORT, SIGNATURE, CO_AUTHORS = 300, 400, 50
+Short = Annotated[str, StringConstraints(max_length=SHORT)]
 Sentence = Annotated[str, StringConstraints(max_length=2_000)]
 Chunk = Annotated[str, StringConstraints(max_length=65_536)]
 Sha = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|)$")]
 Tool = Literal["read", "edit", "execute", "search", "fetch", "think", "other"]
+
+
+def _bounded_entry(entry: PlanEntry) -> PlanEntry:
+    if len(entry.text) > SHORT:
+        raise ValueError(f"a plan's line may have at most {SHORT} characters")
+    return entry
+
+
+def _bounded_commit(commit: Commit) -> Commit:
+    people = (commit.author, *commit.co_authors)
+    if len(commit.sha) > SHORT or len(commit.subject) > SHORT or max(map(len, people)) > SIGNATURE:
+        raise ValueError(f"a commit's subject may have at most {SHORT} characters, each of its people {SIGNATURE}")
+    if len(commit.co_authors) > CO_AUTHORS:
+        raise ValueError(f"a commit may have at most {CO_AUTHORS} co-authors")
+    return commit
 
 
 class Frame(Frozen):
@@ -75,7 +91,7 @@ class Plan(Frame):
 
     kind: Literal["plan"]
     turn: int
-    entries: Annotated[tuple[PlanEntry, ...], Field(max_length=50)]
+    entries: Annotated[tuple[Annotated[PlanEntry, AfterValidator(_bounded_entry)], ...], Field(max_length=50)]
 
 
 class Step(Frame):
@@ -128,7 +144,7 @@ class Ended(Frame):
     summary: Sentence = ""
     error: Sentence | None = None
     head: Sha = ""
-    commits: Annotated[tuple[Commit, ...], Field(max_length=500)] = ()
+    commits: Annotated[tuple[Annotated[Commit, AfterValidator(_bounded_commit)], ...], Field(max_length=500)] = ()
     pushed: bool = False
     usage: dict[str, Any] = Field(default_factory=dict)
 

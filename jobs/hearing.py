@@ -1,4 +1,8 @@
-"""What the frames of a runner mean for a session, as events. Pure; called by `jobs/decide.py`."""
+"""What the frames of a runner mean for a session, as events. Pure; called by `jobs/decide.py`.
+
+A log is kept for good, and boxes are not trusted: between two prompts a box may put so much in it and no more. What the
+agent does beyond that is in the transcript, which is bounded by itself.
+"""
 
 from collections.abc import Iterable
 from typing import assert_never
@@ -10,6 +14,8 @@ from jobs.fold import fold
 from jobs.session import Session, Status
 
 S = Status
+TOLD_MOST = 5_000  # about lines; an agent that works hard tells some hundreds
+UNTOLD = "So much happens in this turn that not all of its steps are shown here. View has them."
 
 
 def events_of(session: Session, frames: Iterable[f.AnyFrame], now: float) -> tuple[Event, ...]:
@@ -18,12 +24,19 @@ def events_of(session: Session, frames: Iterable[f.AnyFrame], now: float) -> tup
     for frame in frames:
         heard = _of_frame(session, frame, now)
         events.extend(heard)
-        session = fold(heard, session) or session
+        after = fold(heard, session) or session
+        if session.told < TOLD_MOST <= after.told:
+            note = e.Noted(at=now, text=UNTOLD)
+            events.append(note)
+            after = fold((note,), after) or after
+        session = after
     return tuple(events)
 
 
 def _of_frame(s: Session, frame: f.AnyFrame, now: float) -> tuple[Event, ...]:  # noqa: C901 - one case a frame
     """The events of one frame. A frame about a turn that is over, or that this status has no use for, has none."""
+    if s.told >= TOLD_MOST and not _matters(s, frame):
+        return ()
     match frame:
         case f.Phase():
             return (e.PhaseReached(at=now, generation=s.generation, phase=frame.phase),)
@@ -39,6 +52,11 @@ def _of_frame(s: Session, frame: f.AnyFrame, now: float) -> tuple[Event, ...]:  
             return () if s.turn is None or s.turn.number != frame.turn else (_of_turn(frame, now),)
         case _:
             assert_never(frame)
+
+
+def _matters(s: Session, frame: f.AnyFrame) -> bool:
+    """Whether the session cannot go on without it."""
+    return isinstance(frame, f.Ended | f.Unready) or (isinstance(frame, f.Ready) and s.status is S.PREPARING)
 
 
 def _ready(s: Session, frame: f.Ready, now: float) -> Event:

@@ -106,7 +106,8 @@ class PullRequest(Frozen):
 
 
 class Session(Frozen):
-    """Everything that is true of a session now. `since`: when its status began; `seq`: the last event folded."""
+    """Everything that is true of a session now. `since`: when its status began; `seq`: the last event folded; `told`:
+    how much its box has put in the log since its last prompt."""
 
     id: str
     place: Place
@@ -136,6 +137,7 @@ class Session(Frozen):
     conversation: str | None = None
     failures: int = 0
     retry_at: float = 0.0
+    told: int = 0
     # the work
     commits: tuple[Commit, ...] = ()
     head: str = ""

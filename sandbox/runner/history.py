@@ -21,6 +21,7 @@ NAMES_SOMEBODY = re.compile(
     r"\s*(co-authored-by|signed-off-by|reviewed-by|acked-by|tested-by|approved-by|on-behalf-of)\s*:.*", re.IGNORECASE
 )
 SHOWN, SHOWN_BYTES = 500, 500 << 10
+SUBJECT_CHARS, SIGNATURE_CHARS, CO_AUTHORS = 300, 400, 50  # what the wire takes
 FIELDS = "%H%x00%T%x00%P%x00%an%x00%ae%x00%ad%x00%cn%x00%ce%x00%cd%x00%B"
 
 
@@ -67,9 +68,9 @@ async def made(git: Git, branch: str) -> list[dict[str, Any]]:
     commits = [
         {
             "sha": commit.sha,
-            "subject": commit.message.split("\n", 1)[0][:300],
-            "author": commit.author.signature,
-            "co_authors": commit.co_authors[:50],
+            "subject": commit.message.split("\n", 1)[0][:SUBJECT_CHARS],
+            "author": commit.author.signature[:SIGNATURE_CHARS],
+            "co_authors": [name[:SIGNATURE_CHARS] for name in commit.co_authors[:CO_AUTHORS]],
         }
         for commit in await _commits(git, f"-{SHOWN}", "--not", DONE, f"--exclude=origin/{branch}", "--remotes=origin")
     ]
