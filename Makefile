@@ -3,27 +3,39 @@ PYTHON ?= python3
 SHIPMATE := .venv/bin/shipmate
 PORT ?= 8765
 AGENT ?= rehearsal
+UNISOLATED ?= $(SHIPMATE_UNISOLATED)
 
-.PHONY: setup probe browser demo test check bench golden lock clean
+.PHONY: setup needs probe browser demo test check bench golden lock clean
 
-setup: .venv/.ready
+setup: needs .venv/.ready
 
-.venv/.ready: requirements.lock pyproject.toml
+# Said in words, because what a missing program leads to later is hard to understand.
+needs:
+	@command -v git >/dev/null || { echo "Shipmate needs git. On Debian or Ubuntu: sudo apt-get install git"; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here. Shipmate needs Python 3.11 to 3.13." \
+		"On Debian or Ubuntu: sudo apt-get install python3 python3-venv"; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Shipmate needs Python 3.11 to 3.13; this is `$(PYTHON) --version`. Try: make PYTHON=python3.12"; exit 2; }
-	@$(PYTHON) -m venv .venv || { echo "No venv module. On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 2; }
-	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -e .
+
+.venv/.ready: requirements.lock pyproject.toml
+	@echo "Installing into .venv; once only, and it takes a minute or two."
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module does not work here. On Debian or Ubuntu:" \
+		"sudo apt-get install python3-venv"; exit 2; }
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+		.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e . || \
+		{ echo "The libraries could not be installed. If the lines above speak of connections or certificates, see the" \
+		"network; behind a proxy set HTTPS_PROXY, with an index of your own PIP_INDEX_URL. Then the same command again."; \
+		exit 1; }
 	@touch $@
 
 # What this machine allows is found out before anything is installed.
-probe:
-ifndef UNISOLATED
+probe: needs
+ifeq ($(filter 1 true yes on,$(UNISOLATED)),)
 	@$(PYTHON) -m sandbox.probe
 endif
 
 demo: probe setup
-	@SHIPMATE_UNISOLATED=$(UNISOLATED) $(SHIPMATE) demo --port $(PORT) --agent $(AGENT)
+	@exec env SHIPMATE_UNISOLATED=$(UNISOLATED) $(SHIPMATE) demo --port $(PORT) --agent $(AGENT)
 
 # The pages are tested in a real browser. Without one, those tests say that they were skipped.
 browser:
@@ -33,7 +45,7 @@ browser:
 		echo "No Chromium here: the browser tests are skipped. On Debian or Ubuntu: sudo apt-get install chromium"
 
 test: setup browser
-	.venv/bin/pytest $(ARGS)
+	.venv/bin/python -m pytest $(ARGS)
 
 check: setup
 	.venv/bin/ruff format --check .

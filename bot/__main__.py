@@ -1,7 +1,19 @@
-"""`python -m bot` is `shipmate`."""
+"""The console script `shipmate`, and `python -m bot`: `bot/cli.py`, and a Ctrl-C that finds us still loading."""
 
+import signal
 import sys
 
-from bot.cli import main
+# Loading takes a second, and meanwhile there is nothing to put in order.
+_usual = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-sys.exit(main())
+from bot import cli  # noqa: E402
+
+
+def main() -> int:
+    """Run the command line of this process."""
+    signal.signal(signal.SIGINT, _usual)
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

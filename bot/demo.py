@@ -32,25 +32,31 @@ def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     except NotIsolated as refused:
         print(f"shipmate: {refused}", file=sys.stderr)
         return NOT_ISOLATED
-    except GivenUp as given_up:
-        print(f"shipmate: {given_up}", file=sys.stderr)
+    except (GivenUp, OSError) as trouble:
+        print(f"shipmate: {trouble}", file=sys.stderr)
         return FAILED
 
 
 async def _open_house(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     state = (args.state or Path(".shipmate")).resolve()
     async with Stack.running(state, env, agent=args.agent, page_port=args.port or 0) as stack:
-        print(f"\n  Shipmate is ready:  {stack.page_url}\n", flush=True)
-        print("  Open it, choose #dev and write:  @shipmate fix the failing test", flush=True)
-        print("  Ctrl-C puts the boxes to sleep and ends everything; the next start goes on from there.\n", flush=True)
+        _tell(f"\n  Shipmate is ready:  {stack.page_url}\n")
+        _tell("  Open it, choose #dev and write:  @shipmate fix the failing test")
+        _tell("  Ctrl-C puts the boxes to sleep and ends everything; the next start goes on from there.\n")
         async with _interrupt() as interrupted:
             await asyncio.wait({interrupted, stack.given_up}, return_when=asyncio.FIRST_COMPLETED)
         if stack.given_up.done():
             stack.given_up.result()
-        print("\n  Putting the boxes to sleep …", flush=True)
+        _tell("\n  Putting the boxes to sleep …")
         await stack.park()
-    print("  Good night.", flush=True)
+    _tell("  Good night.")
     return DONE
+
+
+def _tell(words: str) -> None:
+    """Say it to the person, if there still is a terminal."""
+    with contextlib.suppress(OSError):
+        print(words, flush=True)
 
 
 async def _story(args: argparse.Namespace, env: Mapping[str, str]) -> int:
@@ -102,7 +108,7 @@ def _state_dir(chosen: Path | None) -> Iterator[Path]:
 
 @asynccontextmanager
 async def _interrupt() -> AsyncIterator["asyncio.Future[None]"]:
-    """A future that is done when the person (or the system) asks us to end."""
+    """A future that is done when the person (or the system) asks us to end, or the terminal is closed."""
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[None] = loop.create_future()
 
@@ -110,6 +116,6 @@ async def _interrupt() -> AsyncIterator["asyncio.Future[None]"]:
         if not asked.done():
             asked.set_result(None)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, ask)
     yield asked

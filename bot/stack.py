@@ -6,10 +6,11 @@ workers and upkeep are the production ones, told by their environment to use the
 
 import asyncio
 import contextlib
+import fcntl
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from bot.settings import BotSettings
 from bot.supervisor import Program, Supervisor
 from jobs import redis_server
 from jobs.operations import park_box
+from jobs.settings import JobSettings
 from jobs.wiring import Workshop, provider, workshop
 from sandbox import agents, probe
 
@@ -68,12 +70,14 @@ class Stack:
         _refuse_what_cannot_run(env, agent)
         logs = state / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        supervisor = Supervisor(logs)
-        try:
-            stack = await _start(supervisor, state, env, agent, page_port, settings or {})
-            yield stack
-        finally:
-            await supervisor.end()
+        with _alone_in(state):
+            _refuse_taken(page_port)
+            supervisor = Supervisor(logs)
+            try:
+                stack = await _start(supervisor, state, env, agent, page_port, settings or {})
+                yield stack
+            finally:
+                await supervisor.end()
 
     def program(self, name: str, *argv: str) -> Program:
         """A production process of this stack: `shipmate ARGV` in the stack's environment."""
@@ -109,12 +113,35 @@ def shipmate(name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> Progra
 
 def _refuse_what_cannot_run(env: Mapping[str, str], agent: str) -> None:
     row = agents.row(agent)  # raises ValueError with the names that there are
-    if not agents.installed(row, _shared_agents(env)):
+    told = _told_before(env)
+    if not agents.installed(row, told.agents_dir):
         raise ValueError(f"the agent {agent} is not installed. Run: shipmate agents install {agent}")
-    if not env.get("SHIPMATE_UNISOLATED"):
+    if not told.unisolated:
         found = probe.probe()
         if not found.allowed:
-            raise NotIsolated(f"{found.reason}\n{found.remedy}\nOr, without isolation: make demo UNISOLATED=1")
+            raise NotIsolated("\n".join(found.lines()))
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probing:
+        probing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probing.bind(("127.0.0.1", port))
+        except OSError as taken:
+            why = f"port {port} cannot be used: {(taken.strerror or str(taken)).lower()}"
+            raise ValueError(f"{why}. Choose another one: make demo PORT=9876") from taken
+
+
+@contextlib.contextmanager
+def _alone_in(state: Path) -> Iterator[None]:
+    """This folder for one supervisor at a time. The kernel lets go of the lock when the process ends."""
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as taken:
+            why = f"another demo runs in {state}"
+            raise ValueError(f"{why}. End it first, or choose another folder: shipmate demo --state FOLDER") from taken
+        yield
 
 
 async def _start(
@@ -161,7 +188,7 @@ async def _start_playground(
     argv = ("playground", "--port", str(page_port), "--state", str(state / "playground"), "--env-file", str(written))
     hooks = ("--webhook-url", f"http://127.0.0.1:{web_port}/github/events")
     supervisor.add(shipmate("playground", argv + hooks, base))
-    async with asyncio.timeout(READY_SECONDS):
+    async with _in_time("the playground", state):
         while not written.exists():
             await _look_again(supervisor)
     return dict(line.split("=", 1) for line in written.read_text().splitlines() if "=" in line)
@@ -179,25 +206,35 @@ def _production(keys: Mapping[str, str], state: Path, env: Mapping[str, str], ag
         "SHIPMATE_DATA_DIR": str(state),
         "SHIPMATE_AGENT": agent,
         "SHIPMATE_PORT": str(port),
-        "SHIPMATE_AGENTS_DIR": str(_shared_agents(env)),
+        "SHIPMATE_AGENTS_DIR": str(_told_before(env).agents_dir),
     }
 
 
-def _shared_agents(env: Mapping[str, str]) -> Path:
-    """Where `shipmate agents install` puts agents: shared by all stacks of this person."""
-    told = ("HOME", "XDG_DATA_HOME", "SHIPMATE_AGENTS_DIR")
-    return BotSettings.from_env({name: env[name] for name in told if name in env}).jobs.agents_dir
+def _told_before(env: Mapping[str, str]) -> JobSettings:
+    """What counts before there is a stack: isolation, and where agents are, which all stacks of this person share."""
+    told = ("HOME", "XDG_DATA_HOME", "SHIPMATE_AGENTS_DIR", "SHIPMATE_UNISOLATED")
+    return JobSettings.from_env({name: env[name] for name in told if name in env})
 
 
 async def _until_healthy(stack: Stack) -> None:
     """Until the web process says that it can take a prompt."""
-    async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as http:
+    async with _in_time("the web process", stack.state), aiohttp.ClientSession() as http:
         while True:
             with contextlib.suppress(aiohttp.ClientError, OSError):
                 async with http.get(stack.web_url + "/health") as answer:
                     if answer.status == 200:
                         return
             await _look_again(stack.supervisor)
+
+
+@asynccontextmanager
+async def _in_time(what: str, state: Path) -> AsyncIterator[None]:
+    """Bound a start; the error says where to look."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            yield
+    except TimeoutError as late:
+        raise TimeoutError(f"{what} was not ready in {READY_SECONDS:.0f} s; see {state / 'logs'}") from late
 
 
 async def _look_again(supervisor: Supervisor) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ LONGEST_DELAY_SECONDS = 5.0
 HEALTHY_SECONDS = 10.0
 DEATHS_IN_A_ROW = 12
 KIND_SECONDS = 8.0
+LEASH = (sys.executable, "-I", "-S", str(Path(__file__).with_name("leash.py")))
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,14 @@ class Supervisor:
             await asyncio.sleep(min(FIRST_DELAY_SECONDS * 2 ** (deaths - 1), LONGEST_DELAY_SECONDS))
 
     async def _spawn(self, program: Program) -> asyncio.subprocess.Process:
-        """Started in a session of its own, so that a Ctrl-C at the terminal reaches only the supervisor."""
+        """Started in a session of its own, so that a Ctrl-C at the terminal reaches only the supervisor.
+
+        A program must be named by its path. It ends with this process even if that is killed.
+        """
         with (self._logs / f"{program.name}.log").open("ab") as out:
             spawning = asyncio.create_subprocess_exec(
+                *LEASH,
+                str(os.getpid()),
                 *program.argv,
                 env=dict(program.env),
                 stdin=asyncio.subprocess.DEVNULL,

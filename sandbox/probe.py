@@ -29,6 +29,7 @@ BOX_UID = 64001
 MACHINES = ("x86_64", "aarch64")
 TRIAL_SECONDS = 20
 NO_ISOLATION = 3
+INTERRUPTED = 130
 UNISOLATED = "Without isolation, if you trust what will run: make demo UNISOLATED=1"
 MAC = "Works on macOS: all of it without isolation (make demo UNISOLATED=1), or isolated in a Linux virtual machine."
 CONTAINER = (
@@ -55,6 +56,12 @@ class Found(NamedTuple):
     reason: str
     remedy: str
 
+    def lines(self) -> list[str]:
+        """What a person is told: why, the remedy, and the way without isolation if that is not the remedy already."""
+        said = [line for line in (self.reason, self.remedy) if line]
+        goes_without = self.allowed or self.remedy in (MAC, UNISOLATED)
+        return said if goes_without else [*said, UNISOLATED]
+
 
 class Refused(Exception):
     """A step of the trial failed."""
@@ -69,7 +76,14 @@ def probe() -> Found:
         return Found(False, f"Boxes are isolated on {' and '.join(MACHINES)} only.", UNISOLATED)
     trial = (sys.executable, "-I", "-S", str(Path(__file__).resolve()), "--trial")
     try:
-        done = subprocess.run(trial, capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False)
+        done = subprocess.run(
+            trial,
+            capture_output=True,
+            text=True,
+            timeout=TRIAL_SECONDS,
+            check=False,
+            start_new_session=True,  # else a Ctrl-C at the terminal would pass for a refusal
+        )
     except (OSError, subprocess.TimeoutExpired) as failed:
         return Found(False, f"Isolation could not be tried: {failed}.", UNISOLATED)
     if done.returncode == 0:
@@ -178,10 +192,11 @@ def main(argv: list[str]) -> int:
     """The command."""
     if argv == ["--trial"]:
         return trial()
-    found = probe()
-    print("\n".join(line for line in (found.reason, found.remedy) if line))
-    if not found.allowed and UNISOLATED not in found.remedy and found.remedy != MAC:
-        print(UNISOLATED)
+    try:
+        found = probe()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    print("\n".join(found.lines()))
     return 0 if found.allowed else NO_ISOLATION
 
 
