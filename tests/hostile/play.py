@@ -1,0 +1,148 @@
+"""Plays tricks on a ground and judges them: what came of each, who refused it, and what was logged. `__main__` prints it."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.events import BoxLost, TurnEnded
+from jobs.session import Session, Status
+from sandbox.provider import BoxState
+from tests.e2e.people import Thread, until
+from tests.hostile.ground import Ground
+from tests.hostile.tricks import Trick
+
+TURN_SECONDS = 150.0
+MEMORY_BYTES = 2 << 30  # how much less memory the host may have while a trick is played
+NEIGHBOUR_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table. `faults`: what is broken; empty if the trick came to nothing."""
+
+    trick: Trick
+    came: str
+    faults: tuple[str, ...]
+    logged: int
+    seconds: float
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing came of it, and our own refusals can be read in the log."""
+        return not self.faults and (self.trick.log is None or self.logged > 0)
+
+
+async def play(ground: Ground, tricks: Sequence[Trick]) -> AsyncIterator[Row]:
+    """Play them: one box for all that leave it whole, one each for the others."""
+    together = [trick for trick in tricks if not trick.alone]
+    if together:
+        thread = await ground.office.ada.says("@shipmate play nothing")
+        await thread.settled(seconds=60)
+        for trick in together:
+            yield await _one(ground, thread, trick)
+    for trick in tricks:
+        if trick.alone:
+            thread = await ground.office.ada.says("@shipmate play nothing")
+            await thread.settled(seconds=60)
+            yield await _one(ground, thread, trick)
+            await _away(ground, thread)
+
+
+async def _one(ground: Ground, thread: Thread, trick: Trick) -> Row:
+    box, loop = await ground.box(thread), asyncio.get_running_loop()
+    before, began = len(ground.log_lines(box)), loop.time()
+    session = await thread.session()
+    assert session is not None
+    heard = len(session.seen)
+    given = json.dumps(await ground.filled(trick.given, thread)).encode().hex()
+    watching = asyncio.create_task(_least_memory())
+    await ground.office.ada.replies(thread, f"play {trick.name} {given}")
+    faults: list[str] = []
+    try:
+        session = await _over(thread, heard + 1)
+        if trick.restored:
+            session = await _waked(ground, thread, heard + 2)
+    except AssertionError:
+        faults.append("the turn did not end")
+    took = loop.time() - began
+    watching.cancel()
+    lost = (await asyncio.gather(watching, return_exceptions=True))[0]
+    if isinstance(lost, int) and lost > MEMORY_BYTES:
+        faults.append(f"{lost >> 20} MB of the host's memory went")
+    found = (await ground.outcomes(thread)).get(trick.name.partition(".")[2] and trick.name, {})
+    if found.get("got") and not trick.bears:
+        faults.append(f"got {found['got'][:300]}")
+    faults += await ground.faults(thread)
+    faults += await _unsaid(thread, trick)
+    lines = ground.log_lines(box)[before:]
+    logged = sum(1 for line in lines if trick.log and re.search(trick.log, line))
+    return Row(trick, await _came(thread, found), tuple(faults), logged, took)
+
+
+async def _over(thread: Thread, heard: int) -> Session:
+    """Until the turn ended, however it did, and nothing waits."""
+    rest = (Status.IDLE, Status.ASLEEP, Status.FAILED)
+    return await thread.until(
+        lambda s: len(s.seen) >= heard and s.status in rest and not s.queue and s.turn is None, TURN_SECONDS
+    )
+
+
+async def _waked(ground: Ground, thread: Thread, heard: int) -> Session:
+    """Another person speaks: first in the same box, then after it was put to sleep."""
+    await ground.office.grace.replies(thread, "play nothing")
+    await _over(thread, heard)
+    box = await ground.box(thread)
+    from jobs.operations import park_box
+
+    await park_box(ground.office.shop, thread.sid)
+    await thread.until(lambda s: s.status is Status.ASLEEP, 60)
+    assert (await ground.office.shop.provider.status(box)).state is not BoxState.RUNNING
+    await ground.office.grace.replies(thread, "play nothing")
+    return await _over(thread, heard + 1)
+
+
+async def _unsaid(thread: Thread, trick: Trick) -> list[str]:
+    """What a person should have been told and was not."""
+    if not trick.person:
+        return []
+    words = "\n".join(said.words for said in await thread.from_us())
+    return [] if trick.person in words else [f"nobody was told about the {trick.person}"]
+
+
+async def _came(thread: Thread, found: dict[str, str]) -> str:
+    if found:
+        return found.get("why") or found.get("got") or "nothing"
+    events = await thread.log()
+    lost = [event.reason for event in events if isinstance(event, BoxLost)]
+    ended = [event for event in events if isinstance(event, TurnEnded)]
+    last = (ended[-1].error or ended[-1].outcome) if ended else "no end"
+    return f"box lost: {lost[-1]}" if lost else last
+
+
+async def _away(ground: Ground, thread: Thread) -> None:
+    """This session's box is not needed any more."""
+    session = await thread.session()
+    if session is not None and session.box is not None:
+        await ground.office.shop.provider.terminate(session.box, grace=0)
+
+
+async def _least_memory() -> int:
+    """How much the host's memory shrank at most, watched until cancelled."""
+    first = least = _available()
+    try:
+        while True:
+            await asyncio.sleep(0.2)
+            least = min(least, _available())
+    except asyncio.CancelledError:
+        return first - least
+
+
+def _available() -> int:
+    with open("/proc/meminfo") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable"))
+
+
+__all__ = ["Any", "Row", "play", "until"]
