@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from jobs import wire
 from jobs.commands import BeginPark, BeginStart, FailPark, FailStart, FinishPark, FinishStart, Refused
 from jobs.events import StartKind
 from jobs.inbox import hash_token
@@ -19,7 +20,6 @@ from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, BoxSpec, Gone, Permanent, Temporary
 
 log = logging.getLogger(__name__)
-WIRE_VERSION = 1
 RETRY_SECONDS = 2.0
 
 
@@ -134,7 +134,7 @@ async def _spec(shop: Workshop, session: Session, box: str, origin: Origin) -> B
         name=box,
         base=origin.base,
         greeting=greeting(shop, grant, token, session.base_branch, session.agent, session.conversation),
-        labels={"session": session.id, "generation": str(session.generation)},
+        labels={"session": session.id, "generation": str(session.generation), wire.LABEL: str(wire.NEWEST)},
         limits=shop.settings.limits,
     )
 
@@ -145,7 +145,7 @@ def greeting(
     """The line that a runner reads on its stdin (docs/wire.md). It is the only place that holds the box's token."""
     rules = shop.settings.rules
     line = {
-        "wire": WIRE_VERSION,
+        "wire": wire.NEWEST,
         "token": token,
         "box": grant.box,
         "generation": grant.generation,

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 from jobs.commands import LoseBox, Refused, Tick
 from jobs.images import BUILD_SECONDS
 from jobs.log import about
-from jobs.session import Session, Status, wants
+from jobs.session import Operation, Session, Status, wants
+from jobs.wire import spoken_with
 from jobs.wiring import Workshop
 from sandbox.provider import BoxError, BoxInfo, BoxState
 
@@ -78,7 +79,7 @@ class Upkeep:
             session = await self._shop.inbox.handle(session.id, Tick())
         except Refused as refused:
             log.info("session %s: %s", session.id, refused)
-        for operation in wants(session, self._shop.clock(), self._shop.settings.rules):
+        for operation in (*wants(session, self._shop.clock(), self._shop.settings.rules), *_outdated(session, boxes)):
             await self._shop.queue.enqueue(session.id, operation)
 
     async def _died(self, box: str, boxes: dict[str, BoxInfo]) -> bool:
@@ -122,6 +123,14 @@ class Upkeep:
         for repository in self._shop.settings.repositories:
             if await self._shop.store.image(repository.name) is None:
                 await self._shop.queue.enqueue_build(repository.name, slot)
+
+
+def _outdated(session: Session, boxes: dict[str, BoxInfo] | None) -> tuple[Operation, ...]:
+    """A box whose runner speaks another wire than ours is parked, whatever it does: no gateway hears of it any more."""
+    box = (boxes or {}).get(session.box or "")
+    if box is None or spoken_with(box.labels) or session.status is Status.PARKING:
+        return ()
+    return (Operation("park", session.generation, int(session.since)),)
 
 
 @contextlib.contextmanager

@@ -20,9 +20,9 @@ from jobs.inbox import Inbox
 from jobs.records import Grant, StaleLink
 from jobs.records import Link as LinkState
 from jobs.session import Rules
+from jobs.wire import SPOKEN
 
 log = logging.getLogger(__name__)
-WIRE_VERSION = 1
 STALE_GENERATION, STALE_EPOCH = "stale generation", "stale epoch"
 STREAM_HEADERS = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
 
@@ -60,8 +60,8 @@ class Link:
     async def _attach(self, request: web.Request) -> web.Response:
         grant = request[GRANT]
         said = await body_of(request, ATTACH_BYTES)
-        if said.get("wire") != WIRE_VERSION:
-            raise Refusal(426, f"this gateway speaks version {WIRE_VERSION} of the wire; the box's runner does not")
+        if said.get("wire") not in SPOKEN:
+            raise Refusal(426, f"this gateway speaks {_versions()} of the wire; the box's runner does not")
         if number(said, "generation") != grant.generation:
             raise Refusal(409, STALE_GENERATION)
         made = number(said, "frame")
@@ -124,6 +124,10 @@ class Link:
         except StaleLink as stale:
             raise _refusal_of(stale) from None
         return web.json_response({"acked": acked})
+
+
+def _versions() -> str:
+    return " and ".join(f"version {version}" for version in SPOKEN)
 
 
 def _refusal_of(stale: StaleLink) -> Refusal:

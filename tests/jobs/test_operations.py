@@ -48,7 +48,7 @@ async def test_a_waiting_session_gets_a_box(at: Bench) -> None:
     assert not session.isolated
     info = await at.shop.provider.status(f"{at.sid}-1")
     assert info.state is BoxState.RUNNING
-    assert info.labels == {"session": at.sid, "generation": "1"}
+    assert info.labels == {"session": at.sid, "generation": "1", "wire": "1"}
     assert "box" in await at.shop.store.stamps(at.sid)
 
 

@@ -9,9 +9,11 @@ from typing import cast
 import pytest
 
 from jobs import commands as c
+from jobs import wire
 from jobs.events import BoxLost
+from jobs.frames import Ready
 from jobs.inbox import hash_token
-from jobs.operations import start_box
+from jobs.operations import park_box, start_box
 from jobs.records import Grant, Image
 from jobs.session import Status
 from jobs.store import Store
@@ -20,6 +22,7 @@ from sandbox.provider import BoxSpec, BoxState, Unreachable
 from tests.jobs.shop import ROCKET, Bench, Interrupted, bench
 
 S = Status
+READY = Ready(n=1, at=1.0, kind="ready", conversation="talk", resumed=False, head="a" * 40)
 
 
 @pytest.fixture
@@ -98,6 +101,38 @@ async def test_what_slept_for_very_long_is_closed(at: Bench) -> None:
     at.clock.ahead = at.shop.settings.rules.close_seconds + 60
     await Upkeep(at.shop).sweep()
     assert (await at.session()).status is S.CLOSED
+
+
+async def test_a_box_whose_runner_is_too_old_is_parked_and_the_next_prompt_starts_a_new_one(at: Bench) -> None:
+    await at.ask()
+    await at.do(c.BeginStart(0))
+    box = f"{at.sid}-1"
+    labels = {"session": at.sid, "generation": "1", wire.LABEL: "0"}
+    await at.shop.provider.create(BoxSpec(name=box, greeting=b'{"wire": 1, "mode": "idle"}\n', labels=labels))
+    await at.do(c.FinishStart(1, box, "cold", None, False))
+    await at.do(c.Attach(1, 1))
+    await at.do(c.Hear(1, (READY,)))
+    session = await at.session()
+    assert (session.status, session.conversation) == (S.WORKING, "talk")
+    before = await depth(at)
+    await Upkeep(at.shop).sweep()
+    assert await depth(at) == before + 1
+    await park_box(at.shop, at.sid)
+    session = await at.session()
+    assert (session.status, session.conversation, session.interrupted) == (S.WAITING, "talk", "T1:C1:1")
+    assert session.snapshot is not None
+    await start_box(at.shop, at.sid)
+    await Upkeep(at.shop).sweep()
+    session = await at.session()
+    assert (session.status, session.start) == (S.CONNECTING, "snapshot")
+    assert wire.spoken_with((await at.shop.provider.status(f"{at.sid}-2")).labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "spoken"), [({}, True), ({"wire": "1"}, True), ({"wire": "0"}, False), ({"wire": "99"}, False)]
+)
+def test_with_which_boxes_this_release_speaks(labels: dict[str, str], spoken: bool) -> None:
+    assert wire.spoken_with(labels) is spoken
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from tests.runner.gateway import BEAT_SECONDS, CUT, CUT_AFTER, DUPLICATE, HANG, 
 
 FAULTS = [
     ("attach", CUT), ("attach", CUT_AFTER), ("attach", 503), ("attach", 409), ("attach", HANG),
+    ("attach", 426),
     ("down", CUT), ("down", CUT_AFTER), ("down", 503), ("down", 409), ("down", HANG), ("down", DUPLICATE),
     ("down", REPLACED), ("up", CUT), ("up", CUT_AFTER), ("up", 503), ("up", 409), ("up", HANG),
 ]  # fmt: skip
@@ -65,6 +66,14 @@ async def test_a_dead_socket_beside_a_living_one_does_no_harm(box: RunningBox, g
     (gateway.folder / "web-9.sock").touch()
     await box.start()
     await gateway.frame("ready")
+
+
+async def test_a_gateway_of_another_wire_is_waited_out_with_the_agent_alive(box: RunningBox, gateway: StandIn):
+    gateway.faults["attach"] += [426] * 6
+    await box.start()
+    await gateway.frame("ready")
+    assert without_gaps(gateway)
+    assert not gateway.of("phase", phase="agent_restarting")
 
 
 async def test_a_gateway_that_comes_late_is_found(box: RunningBox, gateway: StandIn):
