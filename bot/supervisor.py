@@ -64,6 +64,14 @@ class Supervisor:
         for one in kept:
             await self._end_one(*one)
 
+    def cut(self) -> None:
+        """Kill everything at once, as a power cut does: nobody can say goodbye, and nothing is started again."""
+        for _, keeper in self._keepers:
+            keeper.cancel()
+        for process in self._running.values():
+            if process.returncode is None:
+                _kill_group(process.pid)
+
     async def _end_one(self, program: Program, keeper: asyncio.Task[None]) -> None:
         keeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
