@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,29 @@ from bot.stack import NotIsolated, Stack
 from bot.story import Story, StoryOutcome, play
 from bot.supervisor import GivenUp
 
-DONE, FAILED, MISUSED, NOT_ISOLATED = 0, 1, 2, 3
+DONE, FAILED, NOT_ISOLATED, INTERRUPTED = 0, 1, 3, 130
 
 
 def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     """Run the demo that the arguments ask for; returns the exit code."""
     try:
-        return asyncio.run(_story(args, env) if args.say is not None else _open_house(args, env))
+        return asyncio.run(_in_order(_story(args, env) if args.say is not None else _open_house(args, env)))
+    except asyncio.CancelledError:
+        return INTERRUPTED
     except NotIsolated as refused:
         print(f"shipmate: {refused}", file=sys.stderr)
         return NOT_ISOLATED
-    except (GivenUp, OSError) as trouble:
+    except GivenUp as trouble:
         print(f"shipmate: {trouble}", file=sys.stderr)
         return FAILED
+
+
+async def _in_order(demo: Coroutine[Any, Any, int]) -> int:
+    """Run the demo so that a SIGTERM or a closed terminal ends it as a Ctrl-C does: in order, at any moment."""
+    running = asyncio.ensure_future(demo)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    return await running
 
 
 async def _open_house(args: argparse.Namespace, env: Mapping[str, str]) -> int:
@@ -74,6 +84,8 @@ async def _story(args: argparse.Namespace, env: Mapping[str, str]) -> int:
                 outcome = await _played(stack, story)
             finally:
                 await (stack.discard() if args.state is None else stack.park())
+        if outcome.good and args.state is None:
+            shutil.rmtree(state / "logs")
     if args.as_json:
         print(json.dumps(outcome.report, indent=2))
     else:
@@ -95,6 +107,7 @@ async def _played(stack: Stack, story: Story) -> StoryOutcome:
 
 @contextlib.contextmanager
 def _state_dir(chosen: Path | None) -> Iterator[Path]:
+    """The folder of one story. Of a fresh one nothing is left but logs that somebody may want to read."""
     if chosen is not None:
         yield chosen.resolve()
         return
@@ -103,7 +116,13 @@ def _state_dir(chosen: Path | None) -> Iterator[Path]:
     try:
         yield fresh
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        for entry in [entry for entry in fresh.iterdir() if entry.name != "logs"]:
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink()
+        with contextlib.suppress(OSError):
+            fresh.rmdir()
 
 
 @asynccontextmanager

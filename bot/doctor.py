@@ -6,6 +6,7 @@ Called by `bot/cli.py`. A check asks the real thing, changes nothing, and is bou
 
 import asyncio
 import json
+import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ async def examine(settings: BotSettings) -> list[Finding]:
     """Every check, side by side; a check that breaks is a finding too."""
     checks: dict[str, Callable[[BotSettings], Awaitable[list[Finding]]]] = {
         "redis": _redis, "slack": _slack, "github": _github, "webhooks": _webhooks,
-        "isolation": _isolation, "agent": _agent, "model": _model, "folders": _folders,
+        "isolation": _isolation, "agent": _agent, "model": _model, "folders": _folders, "git": _git,
     }  # fmt: skip
     found = await asyncio.gather(*(_bounded(name, check(settings)) for name, check in checks.items()))
     return [one for some in found for one in some]
@@ -76,10 +77,12 @@ async def _bounded(name: str, check: Awaitable[list[Finding]]) -> list[Finding]:
             return await check
     except TimeoutError:
         return [Finding(name, f"no answer within {CHECK_SECONDS:.0f} s", "see whether it can be reached from here")]
+    except Exception as broke:
+        return [Finding(name, f"could not be looked at: {type(broke).__name__}: {broke}", "see its settings")]
 
 
 async def _redis(settings: BotSettings) -> list[Finding]:
-    mend = "start a Redis 6.2 or later (or Valkey) there, or set REDIS_URL to where one runs"
+    mend = "start a Redis 6.2 or later (or Valkey) there, or set REDIS_URL to where one runs, with its password"
     try:
         store = await Store.open(settings.jobs.redis_url, archive=settings.jobs.data_dir / "archive")
     except (OSError, ValueError) as trouble:
@@ -102,7 +105,8 @@ async def _redis(settings: BotSettings) -> list[Finding]:
 
 
 def _without_password(url: str) -> str:
-    return url.rpartition("@")[2] if "@" in url else url
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 async def _slack(settings: BotSettings) -> list[Finding]:
@@ -115,7 +119,8 @@ async def _slack(settings: BotSettings) -> list[Finding]:
         said = str(refused.response.get("error", "no"))
         return [Finding("slack bot token", f"refused: {said}", "copy SLACK_BOT_TOKEN (xoxb-…) again")]
     except (aiohttp.ClientError, OSError) as trouble:
-        return [Finding("slack", f"cannot be reached: {type(trouble).__name__}", "see SLACK_API_URL and the network")]
+        said = f"{settings.slack_api_url} cannot be reached: {type(trouble).__name__}"
+        return [Finding("slack", said, "see SLACK_API_URL and the network")]
     found = [Finding("slack bot token", f"{answer.get('user')} in {answer.get('team')}")]
     found.append(_scopes(str(answer.headers.get("x-oauth-scopes", ""))))
     return [*found, await _delivery(settings, client)]
@@ -159,11 +164,18 @@ async def _github(settings: BotSettings) -> list[Finding]:
         try:
             found.append(Finding("github", f"may push to {await ours.whoami(repository.name)}"))
         except ForgeRefused as refused:
-            mend = "give the credential write access to contents and pull requests there"
-            found.append(Finding(f"github {repository.name}", str(refused), mend))
+            found.append(Finding(f"github {repository.name}", str(refused), _mend_forge(str(refused))))
         except ForgeDown as down:
             found.append(Finding(f"github {repository.name}", str(down), "see GITHUB_API_URL and the network"))
     return found
+
+
+def _mend_forge(refusal: str) -> str:
+    if "401" in refusal or "private key" in refusal:
+        return "set GITHUB_TOKEN, or the app's id and key, anew"
+    if "404" in refusal:
+        return "correct the name in SHIPMATE_REPOSITORIES, or give the credential access to it"
+    return "give the credential write access to contents and pull requests there"
 
 
 async def _webhooks(settings: BotSettings) -> list[Finding]:
@@ -214,6 +226,13 @@ async def _ask_model(url: str, header: str, key: SecretStr, variable: str) -> Fi
             return Finding("model", f"the provider answers ({answer.status})")
     except (aiohttp.ClientError, OSError) as trouble:
         return Finding("model", f"{url} cannot be reached: {type(trouble).__name__}", "see the address and the network")
+
+
+async def _git(settings: BotSettings) -> list[Finding]:
+    program = shutil.which("git", path=settings.jobs.search_path)
+    if program is None:
+        return [Finding("git", "is not on PATH", "install it: the gateway keeps its mirrors with it")]
+    return [Finding("git", program)]
 
 
 async def _folders(settings: BotSettings) -> list[Finding]:

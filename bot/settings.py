@@ -8,10 +8,26 @@ import contextlib
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from jobs.settings import JobSettings
+
+VARIABLES = {
+    "host": "SHIPMATE_HOST",
+    "port": "SHIPMATE_PORT",
+    "public_url": "SHIPMATE_PUBLIC_URL",
+    "slack_bot_token": "SLACK_BOT_TOKEN",
+    "slack_app_token": "SLACK_APP_TOKEN",
+    "slack_signing_secret": "SLACK_SIGNING_SECRET",
+    "slack_api_url": "SLACK_API_URL",
+    "github_webhook_secret": "GITHUB_WEBHOOK_SECRET",
+    "openai_url": "OPENAI_BASE_URL",
+    "openai_key": "OPENAI_API_KEY",
+    "anthropic_url": "ANTHROPIC_BASE_URL",
+    "anthropic_key": "ANTHROPIC_API_KEY",
+}
 
 
 class SettingsError(ValueError):
@@ -58,25 +74,25 @@ class BotSettings(BaseModel):
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "BotSettings":
         """Read the settings; raise with a line for each that cannot be used."""
-        names = {
-            "host": "SHIPMATE_HOST",
-            "port": "SHIPMATE_PORT",
-            "public_url": "SHIPMATE_PUBLIC_URL",
-            "slack_bot_token": "SLACK_BOT_TOKEN",
-            "slack_app_token": "SLACK_APP_TOKEN",
-            "slack_signing_secret": "SLACK_SIGNING_SECRET",
-            "slack_api_url": "SLACK_API_URL",
-            "github_webhook_secret": "GITHUB_WEBHOOK_SECRET",
-            "openai_url": "OPENAI_BASE_URL",
-            "openai_key": "OPENAI_API_KEY",
-            "anthropic_url": "ANTHROPIC_BASE_URL",
-            "anthropic_key": "ANTHROPIC_API_KEY",
-        }
-        given: dict[str, object] = {field: env[name] for field, name in names.items() if env.get(name)}
-        if "port" in given and not str(given["port"]).isdigit():
-            raise SettingsError(f"SHIPMATE_PORT must be a number, such as 8080; it is {given['port']!r}")
+        given: dict[str, object] = {field: env[name] for field, name in VARIABLES.items() if env.get(name)}
+        wrong = [line for field, value in given.items() if (line := _wrong(field, str(value)))]
         bots = tuple(bot.strip() for bot in env.get("SHIPMATE_ALLOWED_BOTS", "").split(",") if bot.strip())
-        return cls.model_validate({"jobs": JobSettings.from_env(env), "allowed_bots": bots, **given})
+        try:
+            jobs = JobSettings.from_env(env)
+        except ValueError as more:
+            raise SettingsError("\n".join([*wrong, str(more)])) from None
+        if wrong:
+            raise SettingsError("\n".join(wrong))
+        return cls.model_validate({"jobs": jobs, "allowed_bots": bots, **given})
+
+
+def _wrong(field: str, text: str) -> str:
+    """What is wrong with a setting, as a line; empty if nothing is."""
+    if field == "port" and not (text.isdecimal() and 0 < int(text) < 65536):
+        return f"{VARIABLES[field]} must be a number, such as 8080; it is {text!r}"
+    if field.endswith("_url") and (not text.startswith(("http://", "https://")) or not urlsplit(text).hostname):
+        return f"{VARIABLES[field]} must be an address that begins with https://; it is {text!r}"
+    return ""
 
 
 def view_secret(data_dir: Path) -> str:

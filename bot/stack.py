@@ -25,6 +25,7 @@ from jobs.settings import JobSettings
 from jobs.wiring import Workshop, provider, workshop
 from sandbox import agents, probe
 
+LOOPBACK = "127.0.0.1"
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.03
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
@@ -83,6 +84,15 @@ class Stack:
         """A production process of this stack: `shipmate ARGV` in the stack's environment."""
         return shipmate(name, argv, self.env)
 
+    async def add_web(self, name: str) -> str:
+        """One more web process, on a port of its own; its address. Returns when it can take a prompt."""
+        port = free_port()
+        url = f"http://{LOOPBACK}:{port}"
+        told = self.env | {"SHIPMATE_PORT": str(port), "SHIPMATE_PUBLIC_URL": self.web_url}
+        self.supervisor.add(shipmate(name, ("web",), told))
+        await _until_healthy(self, url)
+        return url
+
     @asynccontextmanager
     async def workshop(self) -> AsyncIterator[Workshop]:
         """The stack's own record, boxes and forge, opened in this process."""
@@ -123,13 +133,9 @@ def _refuse_what_cannot_run(env: Mapping[str, str], agent: str) -> None:
 
 
 def _refuse_taken(port: int) -> None:
-    with socket.socket() as probing:
-        probing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probing.bind(("127.0.0.1", port))
-        except OSError as taken:
-            why = f"port {port} cannot be used: {(taken.strerror or str(taken)).lower()}"
-            raise ValueError(f"{why}. Choose another one: make demo PORT=9876") from taken
+    trouble = _trouble_with(port)
+    if trouble:
+        raise ValueError(f"port {port} cannot be used: {trouble.lower()}. Choose another one: make demo PORT=9876")
 
 
 @contextlib.contextmanager
@@ -152,8 +158,8 @@ async def _start(
     page_port: int,
     otherwise: Mapping[str, str],
 ) -> Stack:
-    page_port = page_port or free_port()
-    web_port = free_port()
+    page_port = page_port or _port_of_old(state / "page.port")
+    web_port = _port_of_old(state / "web.port")
     base = {name: env[name] for name in PASSED_ON if name in env} | {"HOME": str(state), "PYTHONUNBUFFERED": "1"}
     keys = await _start_playground(supervisor, state, base, page_port, web_port)
     production = base | _production(keys, state, env, agent, web_port) | dict(otherwise)
@@ -166,8 +172,8 @@ async def _start(
         state=state,
         env=production,
         keys=keys,
-        page_url=f"http://127.0.0.1:{page_port}/",
-        web_url=f"http://127.0.0.1:{web_port}",
+        page_url=f"http://{LOOPBACK}:{page_port}/",
+        web_url=f"http://{LOOPBACK}:{web_port}",
         supervisor=supervisor,
         settings=settings,
     )
@@ -176,7 +182,7 @@ async def _start(
     for queue, count in WORKERS.items():
         supervisor.add(stack.program(queue, "worker", "--queue", queue, "--count", str(count)))
     supervisor.add(stack.program("upkeep", "upkeep"))
-    await _until_healthy(stack)
+    await _until_healthy(stack, stack.web_url)
     return stack
 
 
@@ -186,7 +192,7 @@ async def _start_playground(
     written = state / "playground.env"
     written.unlink(missing_ok=True)
     argv = ("playground", "--port", str(page_port), "--state", str(state / "playground"), "--env-file", str(written))
-    hooks = ("--webhook-url", f"http://127.0.0.1:{web_port}/github/events")
+    hooks = ("--webhook-url", f"http://{LOOPBACK}:{web_port}/github/events")
     supervisor.add(shipmate("playground", argv + hooks, base))
     async with _in_time("the playground", state):
         while not written.exists():
@@ -216,12 +222,12 @@ def _told_before(env: Mapping[str, str]) -> JobSettings:
     return JobSettings.from_env({name: env[name] for name in told if name in env})
 
 
-async def _until_healthy(stack: Stack) -> None:
-    """Until the web process says that it can take a prompt."""
+async def _until_healthy(stack: Stack, web_url: str) -> None:
+    """Until the web process at this address says that it can take a prompt."""
     async with _in_time("the web process", stack.state), aiohttp.ClientSession() as http:
         while True:
             with contextlib.suppress(aiohttp.ClientError, OSError):
-                async with http.get(stack.web_url + "/health") as answer:
+                async with http.get(web_url + "/health") as answer:
                     if answer.status == 200:
                         return
             await _look_again(stack.supervisor)
@@ -243,9 +249,28 @@ async def _look_again(supervisor: Supervisor) -> None:
     await asyncio.sleep(LOOK_SECONDS)
 
 
+def _port_of_old(kept: Path) -> int:
+    """The port of the last time, so that links in old threads lead here; another one if it is taken."""
+    told = kept.read_text() if kept.exists() else ""
+    port = int(told) if told.isdecimal() and not _trouble_with(int(told)) else free_port()
+    kept.write_text(str(port))
+    return port
+
+
+def _trouble_with(port: int) -> str:
+    """Why nobody could listen on this port of loopback; empty if somebody could."""
+    with socket.socket() as probing:
+        probing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probing.bind((LOOPBACK, port))
+        except (OSError, OverflowError) as refused:
+            return getattr(refused, "strerror", "") or str(refused)
+    return ""
+
+
 def free_port() -> int:
     """A port of loopback that nobody listens on just now."""
     with socket.socket() as probing:
-        probing.bind(("127.0.0.1", 0))
+        probing.bind((LOOPBACK, 0))
         port: int = probing.getsockname()[1]
         return port

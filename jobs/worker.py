@@ -55,6 +55,12 @@ class OneQueueWorker(Worker):
         with about(session=str(job.args[0]) if job.args else ""):
             super().execute_job(job, queue)
 
+    def main_work_horse(self, job: Job, queue: RqQueue) -> None:
+        """The life of that fork. Without its worker nobody would hold it to its time, so it ends with it."""
+        assert self.pid is not None
+        _end_with(self.pid)
+        super().main_work_horse(job, queue)
+
 
 class _Supervisor:
     """The parent of the workers of one queue."""

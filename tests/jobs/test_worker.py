@@ -167,6 +167,14 @@ def test_when_the_supervisor_is_killed_its_workers_end(workers: Workers) -> None
     until(lambda: not any(alive(pid) for pid in pids), "they end")
 
 
+def test_when_a_worker_is_killed_its_job_ends_with_it(workers: Workers) -> None:
+    workers.ask("hold")
+    horse = workers.heard(f"{SID} began")
+    for pid in workers.pids():
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not alive(horse), "the job's process ends too")
+
+
 def test_a_queue_that_is_not_there_is_named() -> None:
     with pytest.raises(ValueError, match="no queue 'turns'; there are boxes, images, publish"):
         worker.run("turns", JobSettings.from_env({}), count=1)
