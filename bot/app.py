@@ -20,12 +20,12 @@ from bot.gateway.server import Gateway
 from bot.github import GitHubEvents
 from bot.playground import server as playground
 from bot.settings import BotSettings, view_secret
-from bot.slack.app import SlackClient
+from bot.slack.app import SlackClient, SlackRefused
 from bot.slack.config import SlackConfig
 from bot.slack.desk import Repositories
 from bot.web.links import ViewLinks
 from bot.web.pages import ViewPages
-from jobs import repos
+from jobs import redis_server, repos
 from jobs.events import Place
 from jobs.settings import JobSettings
 from jobs.upkeep import Upkeep
@@ -33,10 +33,24 @@ from jobs.wiring import Workshop, workshop
 
 log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 2.0
+RECORD_SECONDS = 5.0  # for a server that was started together with us
+
+
+class CannotStart(Exception):
+    """Something outside is missing or refuses us; the message says what, and what to do."""
+
+
+async def record_answers(settings: JobSettings) -> None:
+    """Raise `CannotStart` unless the Redis-compatible server is there."""
+    try:
+        await redis_server.answering(settings.redis_url, RECORD_SECONDS)
+    except TimeoutError as silent:
+        raise CannotStart(f"{silent} Start one, or set REDIS_URL to where it is.") from silent
 
 
 async def run_web(settings: BotSettings) -> None:
     """The web process: Slack, pages, webhooks and the gateway, until it is told to end."""
+    await record_answers(settings.jobs)
     async with told_to_end() as ending, workshop(settings.jobs) as shop, AsyncExitStack() as opened:
         gateway = Gateway(settings, shop.store, shop.inbox, shop.forge, shop.clock)
         await gateway.start()
@@ -45,7 +59,10 @@ async def run_web(settings: BotSettings) -> None:
         slack = slack_client(settings, shop, FetchAhead(shop.inbox, gateway.expect), links)
         await _listen(settings, shop, links, slack, opened)
         if slack is not None:
-            await slack.start()
+            try:
+                await slack.start()
+            except SlackRefused as refused:
+                raise CannotStart(str(refused)) from refused
             opened.push_async_callback(slack.close)
         log.info("the web process is ready at %s", settings.url)
         await ending.wait()
@@ -118,6 +135,7 @@ async def _only_public(place: Place, _viewer: str) -> bool:
 
 async def run_upkeep(settings: JobSettings) -> None:
     """Look every few seconds for what is due, until told to end."""
+    await record_answers(settings)
     async with told_to_end() as ending, workshop(settings) as shop:
         sweeping = asyncio.create_task(Upkeep(shop).run())
         waiting = asyncio.create_task(ending.wait())

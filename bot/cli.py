@@ -27,6 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as wrong:
         print(f"shipmate: {wrong}", file=sys.stderr)
         return 2
+    except (app.CannotStart, OSError) as trouble:  # or a port that is taken, a folder that cannot be written
+        print(f"shipmate: {trouble}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return code
@@ -116,6 +119,7 @@ def _web(_args: argparse.Namespace, env: Mapping[str, str]) -> int:
 def _worker(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     settings = JobSettings.from_env(env)
     log.configure(settings.secrets())
+    asyncio.run(app.record_answers(settings))
     worker.run(args.queue, settings, count=args.count)
     return 0
 

@@ -16,7 +16,7 @@ from jobs.inbox import session_id
 from jobs.session import Session, Status
 
 LOOK_SECONDS = 0.05
-THREAD_SECONDS = 20.0
+THREAD_SECONDS, UNFINISHED_SECONDS = 20.0, 1.0  # until the thread shows what happened; less if it goes on happening
 TIMINGS = {
     "received_to_durable_ms": "durable",
     "received_to_box_ms": "box",
@@ -96,16 +96,23 @@ class _Play:
             async with asyncio.timeout(self._story.timeout):
                 await self._to_the_end(sid, thread)
         except TimeoutError:
-            problem = f"not done after {self._story.timeout:.0f} s; the logs are in {self._stack.state / 'logs'}"
+            problem = f"not done after {self._story.timeout:.0f} s"
         async with self._stack.workshop() as shop:
             session = await shop.store.load(sid)
             stamps = await shop.store.stamps(sid)
         if session is None:
-            return StoryOutcome(False, problem or "no session was opened", {"session": sid, "thread": []})
-        report = await self._report(session, stamps, thread)
+            return self._outcome(problem or "no session was opened", {"session": sid, "thread": []})
+        patience = UNFINISHED_SECONDS if problem else THREAD_SECONDS
+        report = await self._report(session, stamps, await self._thread(session, thread, patience))
         if not problem and report["pull_request"] is None:
             problem = "no pull request was opened"
-        return StoryOutcome(not problem and session.status is Status.IDLE, problem, report)
+        if not problem and session.status is not Status.IDLE:
+            problem = f"the session is {session.status}"
+        return self._outcome(problem, report)
+
+    def _outcome(self, problem: str, report: dict[str, Any]) -> StoryOutcome:
+        where = f"; the logs are in {self._stack.state / 'logs'}" if problem else ""
+        return StoryOutcome(not problem, problem + where, report)
 
     async def _meet(self) -> None:
         found = await self._workspace.bootstrap()
@@ -144,7 +151,7 @@ class _Play:
                 return session
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _report(self, session: Session, stamps: dict[str, float], thread: str) -> dict[str, Any]:
+    async def _report(self, session: Session, stamps: dict[str, float], thread: list[dict[str, str]]) -> dict[str, Any]:
         received = stamps.get("received", session.opened_at)
         timings = {
             name: round((stamps[stamp] - received) * 1000, 1) if stamp in stamps else None
@@ -153,15 +160,15 @@ class _Play:
         return {
             "session": session.id,
             "status": str(session.status),
-            "thread": await self._thread(session, thread),
+            "thread": thread,
             "pull_request": await self._pull_request(session),
             "timings": timings,
         }
 
-    async def _thread(self, session: Session, thread: str) -> list[dict[str, str]]:
+    async def _thread(self, session: Session, thread: str, patience: float) -> list[dict[str, str]]:
         """What a person reads in the thread, once everything that happened is shown there."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(THREAD_SECONDS), self._stack.workshop() as shop:
+            async with asyncio.timeout(patience), self._stack.workshop() as shop:
                 while session.id in await shop.store.unshown():
                     await asyncio.sleep(LOOK_SECONDS)
         token = self._people[self._story.say_as.lower()]["token"]

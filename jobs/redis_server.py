@@ -83,7 +83,7 @@ def plan(settings: JobSettings) -> Plan:
 async def answering(url: str, seconds: float) -> None:
     """Wait until the server at this URL answers; raises `TimeoutError`, saying what it said last."""
     store = await Store.open(url, archive=Path(os.devnull))
-    trouble: Exception | None = None
+    trouble = "nothing was said"
     until = time.monotonic() + seconds
     try:
         while time.monotonic() < until:
@@ -91,11 +91,11 @@ async def answering(url: str, seconds: float) -> None:
                 async with asyncio.timeout_at(asyncio.get_running_loop().time() + until - time.monotonic()):
                     return await store.ping()
             except Exception as error:
-                trouble = error
+                trouble = str(error) or trouble
             await asyncio.sleep(LOOK_SECONDS)
     finally:
         await store.close()
-    raise TimeoutError(f"no Redis-compatible server answered in {seconds:g} s: {str(trouble or '') or 'no answer'}")
+    raise TimeoutError(f"no Redis-compatible server answered in {seconds:g} s: {trouble.rstrip('.')}.")
 
 
 def _choose(folder: Path, search_path: str) -> Engine:

@@ -88,5 +88,5 @@ async def test_killing_a_box_in_mid_turn_delivers_the_prompt_once_more_and_says_
 
 def kill_box(office: Office, box: str | None) -> None:
     """End a box at once, as the kernel might: with its first process go all others."""
-    said = BoxFolder(office.stack.settings.jobs.boxes_dir / "boxes" / str(box)).said()
+    said = BoxFolder(office.stack.settings.jobs.boxes_dir / "box" / str(box)).said()
     os.kill(said["child-pid"], signal.SIGKILL)
