@@ -15,14 +15,14 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TextIO
 
+from sandbox.runner.visible import LINE_ENDS, UNSEEN
+
 HIDDEN = "[secret]"
 SHORTEST_SECRET = 4
 LEVEL_OF = {"aiohttp.access": logging.WARNING, "slack_bolt": logging.WARNING, "slack_sdk": logging.WARNING}
 _ABOUT: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("about", default=())
 # What could turn or steer the screen of whoever reads the log, or could not be written at all. JSON hides the rest.
-_UNSEEN = re.compile(
-    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\U000e0000-\U000e007f]"
-)
+_UNSEEN = re.compile(f"[{UNSEEN}{LINE_ENDS}\u200c\u200d]")
 # What looks like a credential is hidden too, for some are minted while we run.
 _LOOKS_SECRET = re.compile(
     r"(?<=[Bb]earer )[\w.~+/=-]{8,}|(?<=[Bb]asic )[\w+/=]{8,}"

@@ -10,6 +10,7 @@ from typing import Any
 from jobs import events as e
 from jobs.events import Author, Event, Prompt
 from jobs.session import Rules, Session
+from sandbox.runner.visible import visible
 
 Line = dict[str, Any]
 BEAT: Line = {"kind": "beat"}
@@ -59,7 +60,7 @@ def line_of(event: Event, session: Session, rules: Rules) -> Line | None:
 def _text(prompt: Prompt) -> str:
     if not prompt.attachments:
         return prompt.text
-    names = ", ".join(file.name for file in prompt.attachments)
+    names = ", ".join(" ".join(visible(file.name).split()) for file in prompt.attachments)
     note = f"(Files came with this message: {names}. They are not in the box yet, so they cannot be opened here.)"
     return f"{prompt.text}\n\n{note}".strip()
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from bot.slack.calls import Budgets, Calls, SlackError
 from bot.slack.config import SlackConfig
 from jobs.events import Author
+from sandbox.runner.visible import visible
 
 log = logging.getLogger(__name__)
 PERSON_SECONDS = 3_600.0
@@ -107,12 +108,12 @@ class Directory:
         names = (said.get("real_name"), found.get("real_name"), said.get("display_name"), found.get("name"), user)
         name = next(clean for raw in names if isinstance(raw, str) and (clean := _clean(raw)))
         email = said.get("email")
-        good = isinstance(email, str) and len(email) < 255 and _EMAIL.fullmatch(email)
+        good = isinstance(email, str) and len(email) < 255 and email.isprintable() and _EMAIL.fullmatch(visible(email))
         home = found.get("team_id")
         return Person(
             id=user,
             name=name,
-            email=str(email) if good else self._no_reply(user),
+            email=visible(str(email)) if good else self._no_reply(user),
             outside=bool(found.get("is_stranger")) or (isinstance(home, str) and home not in ("", team)),
             is_bot=bool(found.get("is_bot")),
         )
@@ -120,4 +121,4 @@ class Directory:
 
 def _clean(name: str) -> str:
     """A name as it may stand in `Name <email>` of a commit."""
-    return " ".join(re.sub(r"[<>\x00-\x1f\x7f]", " ", name).split())[:100]
+    return " ".join(re.sub(r"[<>\x00-\x1f\x7f]", " ", visible(name)).split())[:100]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from bot.cards import ThreadView
 from bot.slack.calls import Budgets, Calls, Later, SlackError, Unsure
 from bot.slack.config import SlackConfig
-from bot.slack.text import is_user
+from bot.slack.text import is_user, plain_label
 from jobs.events import Place
 from jobs.session import Status
 
@@ -87,13 +87,13 @@ class StatusLine:
         return await self._plain(view, place, status)
 
     async def _native(self, view: ThreadView, place: Place, status: str) -> None:
-        title = " ".join((view.session.title or (view.cards[0].text if view.cards else "")).split())
+        title = view.session.title or (view.cards[0].text if view.cards else "")
         await self._calls.call(
             "agents.sessions.setStatus",
             channel_id=place.channel,
             thread_ts=place.thread,
             status=status,
-            title=title[:TITLE_CHARS] or None,
+            title=plain_label(title, TITLE_CHARS) if title.strip() else None,
             initiator_user_id=view.session.opened_by.id if is_user(view.session.opened_by.id) else None,
         )
 

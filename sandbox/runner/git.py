@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sandbox.runner import commands
 from sandbox.runner.processes import Children
+from sandbox.runner.visible import visible
 
 NAME_CHARS, EMAIL_CHARS = 100, 254
 QUICK_SECONDS, NETWORK_SECONDS = 120.0, 900.0
@@ -52,7 +53,7 @@ class Person(NamedTuple):
 
 
 def _clean(text: str) -> str:
-    return "".join(char for char in text if char.isprintable() and char not in "<>").strip(" .,:;\"'\\")
+    return "".join(char for char in visible(text) if char.isprintable() and char not in "<>").strip(" .,:;\"'\\")
 
 
 class Git:
