@@ -4,6 +4,7 @@
 part in the session; files that the forge would run with its own secrets stay as they are.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from bot.gateway.pktline import NOTHING, Command
 
 WORKFLOWS = ".github/workflows"
 SHOWN = 3
+_IN_BRACKETS = re.compile(r"<([^<>]*)>")
 
 NOT_FORWARD = "not a fast-forward: the branch may only move forward; fetch it and merge first"
 NOT_A_COMMIT = "a branch may only be at a commit"
@@ -27,11 +29,12 @@ USUAL = Limits()
 
 
 class NewCommit(NamedTuple):
-    """A commit that the forge has not. E-mail addresses as they stand in it."""
+    """A commit that the forge has not. E-mail addresses as they stand in it; co-authors as `Name <address>`."""
 
     sha: str
     author: str
     committer: str
+    co_authors: tuple[str, ...] = ()
 
 
 class NewObject(NamedTuple):
@@ -56,12 +59,15 @@ def of_commands(commands: Sequence[Command], branch: str) -> dict[str, str]:
 
 
 def of_people(commits: Iterable[NewCommit], emails: Collection[str]) -> str | None:
-    """Every new commit is written and committed by people of the session."""
+    """Every new commit is written and committed by people of the session, and credits nobody else."""
     known = {email.lower() for email in emails}
     for commit in commits:
         for role, email in (("author", commit.author), ("committer", commit.committer)):
             if email.lower() not in known:
                 return f"the {role} of {commit.sha[:10]}, <{email[:100]}>, does not take part in this session"
+        for named in commit.co_authors:
+            if not {email.strip().lower() for email in _IN_BRACKETS.findall(named) or [named]} <= known:
+                return f"the co-author of {commit.sha[:10]}, {named[:100]}, does not take part in this session"
     return None
 
 

@@ -5,6 +5,7 @@ in the mirror, which stays as it was. Whatever becomes of the push, the folder g
 """
 
 import contextlib
+import re
 import shutil
 import tempfile
 import time
@@ -19,6 +20,7 @@ from bot.gateway.upstream import essence
 INDEX_SECONDS, LOOK_SECONDS, SEND_SECONDS = 600.0, 120.0, 300.0
 ABANDONED_SECONDS = 7_200.0
 SOURCES_MOST = 100
+CO_AUTHOR = re.compile(r"^co-authored-by:[ \t]*(.*?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 
 
 class Rejected(Exception):
@@ -56,12 +58,15 @@ class Quarantine:
 
     async def commits(self, tip: str) -> list[NewCommit]:
         """The commits of `tip` that the forge has not."""
-        form = "--format=%H%x00%ae%x00%ce"
+        form = "--format=tformat:%H%x00%ae%x00%ce%x00%B"
         said = await self._said(
-            "log", form, "--encoding=none", "--no-mailmap", "--no-show-signature", tip, "--not", "--all"
+            "log", "-z", form, "--encoding=none", "--no-mailmap", "--no-show-signature", tip, "--not", "--all"
         )
-        rows = (line.split("\0") for line in said.split("\n") if line)
-        return [NewCommit(sha, author, committer) for sha, author, committer in rows]
+        fields = said.split("\0")[:-1]
+        rows = zip(*(fields[at::4] for at in range(4)), strict=True)
+        return [
+            NewCommit(sha, author, committer, tuple(CO_AUTHOR.findall(text))) for sha, author, committer, text in rows
+        ]
 
     async def objects(self, tip: str) -> list[NewObject]:
         """All that `tip` brings and the forge has not. Raises Rejected if anything is missing."""

@@ -45,6 +45,23 @@ def test_commits_are_by_people_of_the_session(author: str, committer: str, role:
 
 
 @pytest.mark.parametrize(
+    ("named", "fits"),
+    [
+        ("Grace <Grace@x.example>", True),
+        ("Eve <eve@x.example>", False),
+        ("Ada <ada@x.example> <eve@x.example>", False),
+        ("Eve <eve@x.example> <ada@x.example>", False),
+        ("ada@x.example", True),
+        ("", False),
+    ],
+)
+def test_commits_credit_nobody_who_takes_no_part(named: str, fits: bool) -> None:
+    commit = NewCommit(A, "ada@x.example", "ada@x.example", ("Grace <grace@x.example>", named))
+    why = push_rules.of_people([commit], {"ada@x.example", "grace@x.example"})
+    assert why == (None if fits else f"the co-author of aaaaaaaaaa, {named}, does not take part in this session")
+
+
+@pytest.mark.parametrize(
     ("tip", "grown_from", "changed"),
     [
         ({}, [{}], ""),
