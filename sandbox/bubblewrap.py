@@ -20,6 +20,8 @@ GATEWAY, OURS, RUNNER, AGENTS, PYTHON = (
 )
 PATH = "/usr/local/bin:/usr/bin:/bin"
 SCRATCH_BYTES, RUN_BYTES = 2 << 30, 1 << 20
+# The box's root and /dev are file systems in memory, without a size: nothing may be added to them.
+SHUT = "--remount-ro /dev --remount-ro /"
 ROOT_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 ETC = ("passwd", "group", "hosts", "nsswitch.conf")  # ours
 ETC_OF_HOST = ("ld.so.cache", "alternatives")
@@ -75,7 +77,8 @@ def argv(plan: Plan) -> list[str]:
     words += ["--setenv", "PATH", PATH]
     if plan.python_source is not None:
         words += ["--setenv", "LD_LIBRARY_PATH", f"{PYTHON}/lib"]
-    words += [*plan.system, *_etc(plan), *_kernel(), *_ours(plan), *_work(plan), *_descriptors(plan.descriptors)]
+    words += [*plan.system, *_etc(plan), *_kernel(), *_ours(plan), *_work(plan), *SHUT.split()]
+    words += _descriptors(plan.descriptors)
     words += ["--", *prlimit(plan.limits, plan.hard_limits), *runner(plan)]
     return words if plan.mounts_overlays else [*_mount_first(plan), *words]
 
@@ -105,7 +108,9 @@ def _etc(plan: Plan) -> list[str]:
 
 def _kernel() -> list[str]:
     words = ["--proc", "/proc", "--dev", "/dev", "--size", str(RUN_BYTES), "--tmpfs", "/run"]
-    return [*words, "--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", "/tmp"]
+    for scratch in ("/dev/shm", "/tmp"):
+        words += ["--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", scratch]
+    return words
 
 
 def _ours(plan: Plan) -> list[str]:
