@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import json
+import socket
 from typing import Any
 
 from sandbox.provider import ExecResult, Permanent
 
 LINE_BYTES = 1 << 16
+ASK_SECONDS = 1.0
 PATIENCE = 15.0  # beyond the command's own time: the runner may be starting, and a busy host is slow
 
 
@@ -21,6 +23,14 @@ async def run(address: str, argv: tuple[str, ...], stdin: bytes, timeout: float,
         return await asyncio.wait_for(_run(address, argv, stdin, timeout, limit), timeout + PATIENCE)
     except (TimeoutError, OSError, EOFError, ValueError, KeyError) as failed:
         raise NoAnswer(repr(failed)) from failed
+
+
+def ask_to_end(address: str) -> None:
+    """Tell the runner to end; one that is just starting reads it when it listens. Raises OSError if it is gone."""
+    with socket.socket(socket.AF_UNIX) as wire:
+        wire.settimeout(ASK_SECONDS)
+        wire.connect(address)
+        wire.sendall(b'{"op":"end"}\n')
 
 
 async def _run(address: str, argv: tuple[str, ...], stdin: bytes, timeout: float, limit: int) -> ExecResult:

@@ -185,6 +185,8 @@ class FolderProvider(ABC):
         if grace > 0:
             with self._process(folder) as process:
                 if process is not None:
+                    with contextlib.suppress(OSError), folder.control() as address:
+                        control.ask_to_end(address)
                     process.ask_to_end(grace)
         self._kill(folder)
 

@@ -63,13 +63,9 @@ class Pid1:
         return bool(poll.poll(seconds * 1000))
 
     def ask_to_end(self, seconds: float) -> None:
-        """Tell it to end, once it listens (the kernel drops what a first process does not), and wait for it."""
-        end = time.monotonic() + seconds
-        while not _catches(self.pid, signal.SIGTERM) and time.monotonic() < end:
-            if self.gone(LOOK_SECONDS):
-                return
+        """Wait for it to end. It was told through its control socket; a runner of before that heeds the signal."""
         self._send(signal.SIGTERM)
-        self.gone(max(0.0, end - time.monotonic()))
+        self.gone(seconds)
 
     def kill(self) -> None:
         """End it, and with it the whole box."""
@@ -132,16 +128,6 @@ def send(pids: Iterable[int], number: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
-
-
-def _catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler for this signal."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return True
-    caught = next(line for line in lines if line.startswith("SigCgt:"))
-    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 def with_home(home: Path) -> list[int]:

@@ -8,6 +8,7 @@ for speed: nobody may look into this process before the agent exists, and the ag
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from typing import NamedTuple
@@ -45,6 +46,7 @@ def harden() -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's handler would let the box's own processes interrupt us
 
 
 def read_greeting() -> Greeting:

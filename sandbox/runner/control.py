@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.runner import commands
@@ -19,10 +19,10 @@ STDIN_BYTES = 256 << 20
 
 
 class Control:
-    """Answers `exec` and `ping`."""
+    """Answers `exec`, `ping` and `end`. `end` is called when the host wants the runner to end."""
 
-    def __init__(self, children: Children, repo: str, env: Mapping[str, str]) -> None:
-        self._children, self._repo, self._env = children, repo, env
+    def __init__(self, children: Children, repo: str, env: Mapping[str, str], end: Callable[[], None]) -> None:
+        self._children, self._repo, self._env, self._end = children, repo, env, end
 
     async def serve(self, fd: int) -> asyncio.AbstractServer:
         """Begin to serve the listening socket `fd`."""
@@ -44,6 +44,9 @@ class Control:
     async def _obey(self, request: dict[str, Any], reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes]:
         if request["op"] == "ping":
             return {"ok": True, "runner": "1"}, b""
+        if request["op"] == "end":
+            self._end()
+            return {"ok": True}, b""
         if request["op"] != "exec":
             raise ValueError(f"unknown op {request['op']!r}")
         size = int(request.get("stdin_bytes") or 0)

@@ -53,11 +53,12 @@ async def live(box: Box) -> int:
     """Live until it is time to end; the exit code."""
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, ending.set)
+    if os.getpid() != 1:  # the first process of a box has no handler, so that nobody in the box can end it
+        loop.add_signal_handler(signal.SIGTERM, ending.set)
     loop.add_signal_handler(signal.SIGCHLD, box.children.reap)
     box.children.reap()
     if box.control is not None:
-        await Control(box.children, box.places.repo, box.env).serve(box.control)
+        await Control(box.children, box.places.repo, box.env, ending.set).serve(box.control)
     dialer = Dialer(box.greeting.gateway, box.greeting.token) if box.greeting.gateway else None
     await Forwarder(dialer).serve(box.listening)
     git = Git(
