@@ -246,6 +246,8 @@ def _tick(s: Session, _c: commands.Tick, now: float, rules: Rules) -> tuple[Even
     if s.at_rest and s.status is not S.CLOSED and now - s.since > rules.close_seconds:
         reason = "nothing was asked for a long time"
         return (*_withdraw_all(s, reason, now), e.SessionClosed(at=now, reason=reason))
+    if s.status is S.CLOSED and now - s.since > rules.keep_seconds and (s.snapshot or s.lost_box):
+        return (e.SnapshotForgotten(at=now),)
     return ()
 
 

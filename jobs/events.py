@@ -368,6 +368,12 @@ class SessionClosed(Fact):
     reason: str
 
 
+class SnapshotForgotten(Fact):
+    """The session has been closed for so long that what its box left is let go: a new prompt begins from the branch."""
+
+    kind: Literal["snapshot_forgotten"] = "snapshot_forgotten"
+
+
 Event = Annotated[
     SessionOpened
     | RepositoryAsked
@@ -401,7 +407,8 @@ Event = Annotated[
     | PullRequestClosed
     | PullRequestReviewed
     | Noted
-    | SessionClosed,
+    | SessionClosed
+    | SnapshotForgotten,
     Field(discriminator="kind"),
 ]
 

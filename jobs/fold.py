@@ -208,4 +208,5 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.PullRequestPublished: _published,
     e.PullRequestClosed: _closed,
     e.Noted: _noted,
+    e.SnapshotForgotten: lambda s, v: {"snapshot": None, "lost_box": None, "conversation": None},
 }  # fmt: skip

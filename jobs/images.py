@@ -58,11 +58,8 @@ async def _build(shop: Workshop, repository: str, box: str) -> Image | None:
     snapshot = await shop.provider.last_state(box, SnapshotKind.BASE)
     if snapshot is None:
         return None
-    before = await shop.store.image(repository)
     image = Image(repository=repository, snapshot=snapshot.id, built_at=shop.clock(), bytes=snapshot.bytes)
     await shop.store.save_image(image)
-    if before is not None and before.snapshot != image.snapshot:
-        await shop.provider.forget_snapshot(before.snapshot)
     log.info("image of %s: %s, %d bytes", repository, snapshot.id, snapshot.bytes)
     return image
 

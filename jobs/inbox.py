@@ -66,7 +66,14 @@ class Inbox:
                     return after
                 try:
                     expected = session.seq if session is not None else 0
-                    await self._store.append(sid, events, after, expected=expected, stamps=_stamps(events, now))
+                    await self._store.append(
+                        sid,
+                        events,
+                        after,
+                        expected=expected,
+                        stamps=_stamps(events, now),
+                        unnamed=_unnamed(session, after),
+                    )
                 except Conflict:
                     continue
                 await self._hint(after, now)
@@ -152,6 +159,11 @@ def _fresh(frames: Sequence[AnyFrame], acked: int) -> tuple[AnyFrame, ...]:
 def _entry(frame: Words | ToolCall) -> Entry:
     body = frame.model_dump(mode="json", exclude={"n", "at", "turn", "kind"})
     return Entry("", frame.at, frame.turn, frame.kind, body)
+
+
+def _unnamed(before: Session | None, after: Session) -> str | None:
+    """The snapshot that a session named and names no more. It may be let go."""
+    return before.snapshot if before is not None and before.snapshot != after.snapshot else None
 
 
 def _stamps(events: Sequence[Event], now: float) -> dict[str, float]:

@@ -91,14 +91,6 @@ async def _record(shop: Workshop, session: Session, finished: FinishStart) -> No
         await shop.provider.discard(finished.box)
         return
     await shop.store.stamp(session.id, "box", shop.clock())
-    if finished.start == "snapshot":
-        await _forget(shop, session.snapshot, finished.base)
-
-
-async def _forget(shop: Workshop, snapshot: str | None, newer: str | None) -> None:
-    """Let go of a session's snapshot that a newer one took the place of."""
-    if snapshot is not None and newer is not None and newer != snapshot:
-        await shop.provider.forget_snapshot(snapshot)
 
 
 def _delay(trouble: Exception, usual: float) -> float | None:
@@ -188,7 +180,6 @@ async def park_box(shop: Workshop, sid: str) -> None:
         return
     await shop.store.revoke(box)
     await shop.inbox.handle(sid, FinishPark(generation, left))
-    await _forget(shop, before.snapshot, left)
     await shop.provider.discard(box)
 
 

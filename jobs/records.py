@@ -63,6 +63,13 @@ class Grant(NamedTuple):
     branch: str
 
 
+class Unnamed(NamedTuple):
+    """A snapshot that is named no more by its owner: a session's id, or a repository for an image."""
+
+    owner: str
+    snapshot: str
+
+
 class Image(NamedTuple):
     """The newest image of a repository; `bytes` is what it takes."""
 

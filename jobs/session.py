@@ -77,7 +77,8 @@ TRANSITIONS: Mapping[Status, Mapping[type[Fact], Status]] = {
     | {e.BoxParked: S.ASLEEP},
     S.FAILED: _stays(S.FAILED, _LINK, _QUEUE, [e.AgentReady])
     | {e.PromptReceived: S.WAITING, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP, e.SessionClosed: S.CLOSED},
-    S.CLOSED: {e.PromptReceived: S.WAITING, e.RepositoryAsked: S.ASKING, e.RepositoryChosen: S.ASLEEP},
+    S.CLOSED: _stays(S.CLOSED, [e.SnapshotForgotten])
+    | {e.PromptReceived: S.WAITING, e.RepositoryAsked: S.ASKING, e.RepositoryChosen: S.ASLEEP},
 }
 """What may happen, and where it leads. One exception, in `_settled`: what is queued, and whether a failed box is still
 there, decides between WAITING, ASLEEP and FAILED. The forge's events may come at any time and change no status."""
@@ -185,6 +186,7 @@ class Rules(Frozen):
     park_seconds: float = 120.0  # likewise for putting a box to sleep
     publish_seconds: float = 120.0  # likewise for a pull request
     close_seconds: float = 30 * 86400.0  # asleep for so long: closed and archived
+    keep_seconds: float = 60 * 86400.0  # closed for so long: its box's files and the agent's memory of it are let go
     max_failures: int = 4  # starts in a row, before a person is told that it cannot be done
 
 

@@ -22,12 +22,14 @@ from jobs import archive as files
 from jobs import store_scripts as scripts
 from jobs.archive import Archived
 from jobs.events import Event, event_from_json
-from jobs.records import Conflict, Entry, Fence, Grant, Heard, Image, Link, Looked, StaleLink
+from jobs.records import Conflict, Entry, Fence, Grant, Heard, Image, Link, Looked, StaleLink, Unnamed
 from jobs.session import Session, Status
-from jobs.store_scripts import ACTIVE, BELL, CLOSED, PREFIX, SLEEPING, UNSHOWN, key, keys
+from jobs.store_counts import Counts
+from jobs.store_leftovers import Leftovers
+from jobs.store_scripts import ACTIVE, BELL, CLOSED, KEPT, PREFIX, SLEEPING, TOTALS, UNNAMED, UNSHOWN, key, keys
 
 __all__ = [
-    "Conflict", "Entry", "Fence", "Grant", "Heard", "Image", "Link", "Looked", "StaleLink", "Store",
+    "Conflict", "Entry", "Fence", "Grant", "Heard", "Image", "Link", "Looked", "StaleLink", "Store", "Unnamed",
 ]  # fmt: skip
 
 GRANTS, IMAGES = f"{PREFIX}grants", f"{PREFIX}images"
@@ -44,6 +46,8 @@ class Store:
         self._lease, self._release = client.register_script(scripts.LEASE), client.register_script(scripts.RELEASE)
         self._spend, self._revoke = client.register_script(scripts.SPEND), client.register_script(scripts.REVOKE)
         self._drop, self._bring = client.register_script(scripts.DROP), client.register_script(scripts.BRING_BACK)
+        self._stamp, self._save_image = (client.register_script(s) for s in (scripts.STAMP, scripts.SAVE_IMAGE))
+        self.leftovers, self.counts = Leftovers(client), Counts(client)
 
     @classmethod
     async def open(cls, url: str, *, archive: Path) -> "Store":
@@ -113,15 +117,19 @@ class Store:
         heard: Heard | None = None,
         transcript: Sequence[Entry] = (),
         stamps: Mapping[str, float] | None = None,
+        unnamed: str | None = None,
     ) -> None:
         """Add to the log, whose last number is `expected`, and to the transcript; all or nothing.
 
-        `folded` is the session with the events applied. Raises `Conflict` if somebody else wrote first, and `StaleLink`
-        if there is a newer generation or epoch than the fence's.
+        `folded` is the session with the events applied; `unnamed`: a snapshot that it names no more. Raises `Conflict`
+        if somebody else wrote first, and `StaleLink` if there is a newer generation or epoch than the fence's.
         """
         writer = secrets.token_hex(8)
-        args = scripts.append_args(sid, writer, events, folded, expected, fence, heard, transcript, stamps or {})
-        said = await self._append(keys=[*keys(sid), ACTIVE, SLEEPING, CLOSED, UNSHOWN], args=args)
+        args = scripts.append_args(
+            sid, writer, events, folded, expected, fence, heard, transcript, stamps or {}, unnamed
+        )
+        indexes = (ACTIVE, SLEEPING, CLOSED, UNSHOWN, UNNAMED, TOTALS)
+        said = await self._append(keys=[*keys(sid), *indexes], args=args)
         if said.startswith("stale"):
             raise StaleLink(said)
         if said == "missing":
@@ -162,6 +170,10 @@ class Store:
     async def shown(self, sid: str, seq: int) -> None:
         """Everything up to this number is shown; if the log ends there, the session is not `unshown` any more."""
         await self._shown(keys=[key(sid, "log"), UNSHOWN], args=[sid, seq])
+
+    async def said(self, sid: str, at: float) -> None:
+        """What the log had at that time is said, or was not worth saying yet; `unshown` it may still be."""
+        await self._do("ZADD", UNSHOWN, "XX", at, sid)
 
     async def begin_epoch(self, sid: str, generation: int) -> int:
         """A new epoch for the link of this generation: older ones are stale from here on."""
@@ -213,7 +225,7 @@ class Store:
 
     async def stamp(self, sid: str, name: str, at: float) -> None:
         """Note when something happened for the first time."""
-        await self._do("HSETNX", key(sid, "stamps"), name, at)
+        await self._stamp(keys=[key(sid, "stamps"), TOTALS], args=[name, at])
 
     async def stamps(self, sid: str) -> dict[str, float]:
         """When things happened for the first time."""
@@ -245,25 +257,27 @@ class Store:
         return None if kept is None else Image(*json.loads(kept))
 
     async def save_image(self, image: Image) -> None:
-        """This is the newest image of its repository now."""
-        await self._do("HSET", IMAGES, image.repository, json.dumps(image))
+        """This is the newest image of its repository now; the one before it is named no more."""
+        args: list[str | float] = [image.repository, json.dumps(image), image.snapshot, image.built_at]
+        await self._save_image(keys=[IMAGES, UNNAMED], args=args)
 
     async def archive(self, sid: str) -> bool:
         """Move a closed session to its file; False: it is not closed, or somebody wrote meanwhile."""
-        log, folded, transcript, *hashes = keys(sid)
+        log, beside, transcript, *hashes = keys(sid)
         async with self._redis.pipeline(transaction=True) as whole:
             whole.lrange(log, 0, -1)
-            whole.get(folded)
+            whole.get(beside)
             whole.xrange(transcript)
             for one in hashes:
                 whole.hgetall(one)
             events, session, rows, link, stamps, posts = await whole.execute()
-        if session is None or Session.model_validate_json(session).status is not Status.CLOSED:
+        if session is None or (folded := Session.model_validate_json(session)).status is not Status.CLOSED:
             return False
+        left = folded.since if folded.snapshot or folded.lost_box else ""
         said = tuple((id_, row["at"], row["turn"], row["kind"], row["body"]) for id_, row in rows)
         kept = Archived(session=session, events=events, transcript=said, link=link, stamps=stamps, posts=posts)
         await asyncio.to_thread(files.write, self._folder, sid, kept)
-        return bool(await self._drop(keys=[*keys(sid), CLOSED, UNSHOWN], args=[sid, len(events)]))
+        return bool(await self._drop(keys=[*keys(sid), CLOSED, UNSHOWN, KEPT], args=[sid, len(events), left]))
 
     async def _brought_back(self, sid: str) -> bool:
         """See to it that a session that has a file is here; whether it has one."""

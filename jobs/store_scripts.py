@@ -5,18 +5,22 @@ written by the scripts of single ones, so the record is one server, not a cluste
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.archive import Archived
-from jobs.events import Event, event_to_json
+from jobs.events import Event, TurnEnded, event_to_json
 from jobs.records import Entry, Fence, Heard
 from jobs.session import Session, Status
 
 PREFIX = "shipmate:"
 ACTIVE, SLEEPING, CLOSED, UNSHOWN, BELL = (PREFIX + n for n in ("active", "sleeping", "closed", "unshown", "bell"))
+UNNAMED, KEPT, TOTALS = (PREFIX + n for n in ("unnamed", "kept", "totals"))
 PARTS = ("log", "session", "transcript", "link", "stamps", "posts")
 TRANSCRIPT_ENTRIES, TRANSCRIPT_BYTES = 10_000, 16 << 20
+# Seconds after a prompt was received, as the totals have them: each stage is counted at the first that it fits below
+STAGE_BOUNDS = ("0.1", "0.25", "0.5", "1", "2.5", "5", "10", "30", "60", "120", "300", "600", "1800", "7200")
 
 
 def key(sid: str, part: str) -> str:
@@ -39,6 +43,7 @@ def append_args(
     heard: Heard | None,
     transcript: Sequence[Entry],
     stamps: Mapping[str, float],
+    unnamed: str | None,
 ) -> list[Any]:
     """The arguments of `APPEND`. `writer` is a name of this append alone: repeated after a lost answer, it is known."""
     numbered = (event.model_copy(update={"seq": expected + n}) for n, event in enumerate(events, 1))
@@ -48,10 +53,21 @@ def append_args(
         *(("", "") if fence is None else fence),
         *(("", "", "") if heard is None else heard),
         *(TRANSCRIPT_ENTRIES, TRANSCRIPT_BYTES, BELL),
+        *(events[0].at if events else 0, unnamed or ""),
         *_counted([(event_to_json(event),) for event in numbered]),
         *_counted([(e.at, e.turn, e.kind, json.dumps(e.body, ensure_ascii=False)) for e in transcript]),
         *_counted(list(stamps.items())),
+        *_counted(list(_totals(events, heard).items())),
     ]
+
+
+def _totals(events: Sequence[Event], heard: Heard | None) -> Counter[str]:
+    """What an append adds to the totals of all sessions."""
+    totals = Counter(f"event:{event.kind}" for event in events)
+    totals.update(f"turn:{event.outcome}" for event in events if isinstance(event, TurnEnded))
+    if heard is not None:
+        totals["frames"] += heard.upto - heard.after
+    return totals
 
 
 def bring_back_args(sid: str, now: float, kept: Archived) -> list[Any]:
@@ -76,15 +92,44 @@ def _rest(session: Session) -> str:
     return "closed" if session.status is Status.CLOSED else "sleeping"
 
 
-# KEYS: a session's, then active, sleeping, closed, unshown
+STAMP_FUNCTION = (
+    f"local bounds = {{{', '.join(repr(bound) for bound in STAGE_BOUNDS)}}}"
+    + """
+local function stamp(stamps, totals, name, at)
+  if redis.call('HSETNX', stamps, name, at) == 0 or name == 'received' then return end
+  local received = redis.call('HGET', stamps, 'received')
+  if not received then return end
+  local took, bucket = math.max(0, tonumber(at) - tonumber(received)), 'more'
+  for _, bound in ipairs(bounds) do
+    if took <= tonumber(bound) then bucket = bound break end
+  end
+  redis.call('HINCRBY', totals, 'stage:' .. name .. ':' .. bucket, 1)
+  redis.call('HINCRBYFLOAT', totals, 'stage:' .. name .. ':seconds', string.format('%.6f', took))
+end
+"""
+)
+
+# KEYS: stamps, totals. ARGV: name, at
+STAMP = (
+    STAMP_FUNCTION
+    + """
+stamp(KEYS[1], KEYS[2], ARGV[1], ARGV[2])
+return 1
+"""
+)
+
+# KEYS: a session's, then active, sleeping, closed, unshown, unnamed, totals
 # ARGV: sid, writer, expected, folded, rest (active, sleeping or closed), since, generation, fence generation or "",
-#       fence epoch, heard generation or "", heard after, heard upto, most entries, most bytes, bell,
-#       then counted lists: events, transcript (at, turn, kind, body), stamps (name, at)
-APPEND = """
+#       fence epoch, heard generation or "", heard after, heard upto, most entries, most bytes, bell, at,
+#       the snapshot that the session does not name any more or "",
+#       then counted lists: events, transcript (at, turn, kind, body), stamps (name, at), totals (name, by how much)
+APPEND = (
+    STAMP_FUNCTION
+    + """
 local log, session, transcript, link, stamps = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local sid, writer, expected = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local length = redis.call('LLEN', log)
-local at = 16
+local at = 18
 local function list(width)
   local first = at + 1
   at = first + tonumber(ARGV[at]) * width
@@ -93,6 +138,7 @@ end
 local events_first, events_last = list(1)
 local words_first, words_last = list(4)
 local stamps_first, stamps_last = list(2)
+local totals_first, totals_last = list(2)
 local grows = events_last >= events_first
 
 if grows and redis.call('HGET', link, 'writer') == writer then return 'ok' end
@@ -120,7 +166,8 @@ if grows then
   if ARGV[5] == 'active' then redis.call('SADD', KEYS[7], sid) end
   if ARGV[5] == 'sleeping' then redis.call('ZADD', KEYS[8], ARGV[6], sid) end
   if ARGV[5] == 'closed' then redis.call('ZADD', KEYS[9], ARGV[6], sid) end
-  redis.call('ZADD', KEYS[10], length + events_last - events_first + 1, sid)
+  redis.call('ZADD', KEYS[10], 'NX', ARGV[16], sid)
+  if ARGV[17] ~= '' then redis.call('ZADD', KEYS[11], ARGV[16], sid .. ' ' .. ARGV[17]) end
 end
 
 local bytes = 0
@@ -139,10 +186,12 @@ if bytes > 0 then
   end
   redis.call('HSET', link, 'bytes', total)
 end
-for i = stamps_first, stamps_last, 2 do redis.call('HSETNX', stamps, ARGV[i], ARGV[i + 1]) end
+for i = stamps_first, stamps_last, 2 do stamp(stamps, KEYS[12], ARGV[i], ARGV[i + 1]) end
+for i = totals_first, totals_last, 2 do redis.call('HINCRBY', KEYS[12], ARGV[i], ARGV[i + 1]) end
 if grows then redis.call('PUBLISH', ARGV[15], sid) end
 return 'ok'
 """
+)
 
 # KEYS: log, unshown. ARGV: sid, the number up to which everything is shown
 SHOWN = """
@@ -189,13 +238,23 @@ redis.call('DEL', KEYS[1])
 return 1
 """
 
-# Takes a session out after it was written to a file, unless it grew. KEYS: a session's, then closed, unshown
-# ARGV: sid, how many events the file has
+# KEYS: images, unnamed. ARGV: repository, image as JSON, its snapshot, its time
+SAVE_IMAGE = """
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+local snapshot = before and cjson.decode(before)[2]
+if snapshot and snapshot ~= ARGV[3] then redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1] .. ' ' .. snapshot) end
+return 1
+"""
+
+# Takes a session out after it was written to a file, unless it grew. KEYS: a session's, then closed, unshown, kept
+# ARGV: sid, how many events the file has, since when it is closed if its box left something, else ""
 DROP = """
 if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[2]) then return 0 end
 if not redis.call('ZSCORE', KEYS[7], ARGV[1]) then return 0 end
 redis.call('ZREM', KEYS[7], ARGV[1])
 redis.call('ZREM', KEYS[8], ARGV[1])
+if ARGV[3] ~= '' then redis.call('ZADD', KEYS[9], ARGV[3], ARGV[1]) end
 for i = 1, 6 do redis.call('DEL', KEYS[i]) end
 return 1
 """

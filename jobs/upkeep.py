@@ -2,7 +2,7 @@
 
 `shipmate upkeep` runs it. Nothing is remembered here: if this process dies, the next one (or another copy, which waits
 for the lease) sees the same log and the same boxes. It also tells sessions of boxes that died, ends boxes that no
-session knows, and keeps RQ's own books clean.
+session knows, lets go of snapshots that nobody names any more, and keeps RQ's own books clean.
 """
 
 import asyncio
@@ -23,9 +23,11 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS = 2.0
 LEASE_SECONDS = 10.0
 CLEAN_SECONDS = 10.0
+UNKNOWN = "unknown"
 ORPHAN_SECONDS = 60.0
 ARCHIVE_SECONDS = 86_400.0  # after it was closed: late edits and retries still find the session in memory
 IMAGE_RETRY_SECONDS = 60
+UNNAMED_SECONDS = 86_400.0  # so long a snapshot stays that nobody names: a backup of the record may still name it
 
 
 class Upkeep:
@@ -61,6 +63,7 @@ class Upkeep:
             self._cleaned = self._shop.clock()
             await self._shop.queue.clean()
             await self._put_away()
+            await self._let_go()
 
     async def _boxes(self) -> dict[str, BoxInfo] | None:
         """Every box by name; None if the provider cannot say, for then nothing must be concluded."""
@@ -93,8 +96,18 @@ class Upkeep:
         for box in boxes:
             if await self._is_orphan(box):
                 log.warning("box %s belongs to nobody; it is ended", box.name)
-                await self._shop.store.revoke(box.name)
-                await self._shop.provider.discard(box.name)
+                with _forgiven(f"box {box.name} could not be ended; the next sweep tries again"):
+                    await self._end_orphan(box)
+
+    async def _end_orphan(self, box: BoxInfo) -> None:
+        """Forget the box, and the snapshot that was made of it but never named, by a worker that died in between."""
+        await self._shop.store.revoke(box.name)
+        await self._shop.provider.terminate(box.name, 0.0)
+        left = await self._shop.provider.last_state(box.name)
+        await self._shop.provider.discard(box.name)
+        owner = box.labels.get("session") or box.labels["image"]
+        if left is not None and await self._named(owner) not in (UNKNOWN, left.id):
+            await self._shop.provider.forget_snapshot(left.id)
 
     async def _is_orphan(self, box: BoxInfo) -> bool:
         age = self._shop.clock() - box.born
@@ -117,6 +130,27 @@ class Upkeep:
             with about(session=sid), _forgiven("it could not be moved to the archive"):
                 if await store.archive(sid):
                     log.info("it is in the archive now")
+
+    async def _let_go(self) -> None:
+        """Let go of snapshots that were named once and are not any more, and of what long closed sessions left."""
+        leftovers, now = self._shop.store.leftovers, self._shop.clock()
+        for sid in await leftovers.kept(now - self._shop.settings.rules.keep_seconds):
+            with about(session=sid), _forgiven("what its box left could not be let go"):
+                await self._shop.inbox.handle(sid, Tick())
+                await leftovers.keep_no_more(sid)
+        for one in await leftovers.unnamed(now - UNNAMED_SECONDS):
+            with _forgiven(f"snapshot {one.snapshot} of {one.owner} could not be let go"):
+                if await self._named(one.owner) != one.snapshot:
+                    await self._shop.provider.forget_snapshot(one.snapshot)
+                await leftovers.let_go(one)
+
+    async def _named(self, owner: str) -> str | None:
+        """The snapshot that a session, or the image of a repository, names now. `UNKNOWN`: there is no such session."""
+        if "/" in owner:
+            image = await self._shop.store.image(owner)
+            return image.snapshot if image is not None else None
+        session = await self._shop.store.load(owner)
+        return session.snapshot if session is not None else UNKNOWN
 
     async def _ask_for_images(self) -> None:
         slot = int(self._shop.clock()) // IMAGE_RETRY_SECONDS

@@ -14,7 +14,7 @@ from jobs.commands import Choice
 from jobs.events import PromptWithdrawn
 from jobs.images import build_image
 from jobs.operations import start_box
-from jobs.records import Image
+from jobs.records import Image, Unnamed
 from jobs.session import Status
 from jobs.store import Store
 from sandbox.provider import Permanent
@@ -77,10 +77,8 @@ async def test_a_newer_image_takes_the_place_of_the_older(at: Bench) -> None:
     assert isinstance(first, Image)
     assert isinstance(second, Image)
     assert first.snapshot != second.snapshot
-    await at.shop.store.save_image(first)
-    await at.ask()
-    await start_box(at.shop, at.sid)
-    assert (await at.session()).start == "cold", "what the first was is let go"
+    assert await at.shop.store.image(ROCKET) == second
+    assert await at.shop.store.leftovers.unnamed(at.clock() + 1) == [Unnamed(ROCKET, first.snapshot)]
 
 
 async def test_while_the_forge_is_down_there_is_no_image_and_nothing_is_left(at: Bench, forge: PlaygroundForge) -> None:

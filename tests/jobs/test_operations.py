@@ -9,10 +9,10 @@ from jobs import commands as c
 from jobs.events import BoxStarted, Noted, ParkFailed, PromptWithdrawn, StartAbandoned, StartFailed
 from jobs.inbox import hash_token
 from jobs.operations import greeting, park_box, start_box
-from jobs.records import Grant, Image
+from jobs.records import Grant, Image, Unnamed
 from jobs.session import Status
 from jobs.store import Store
-from sandbox.provider import BoxSpec, BoxState, Permanent, Temporary, Unreachable
+from sandbox.provider import BoxState, Permanent, Temporary, Unreachable
 from tests.jobs.shop import ROCKET, Bench, bench
 
 S = Status
@@ -148,7 +148,7 @@ async def test_parked_and_woken_a_box_has_what_it_had(at: Bench) -> None:
     assert await read(at, f"{at.sid}-2") == "one\n"
 
 
-async def test_each_sleep_keeps_only_the_newest_snapshot(at: Bench) -> None:
+async def test_each_sleep_names_the_newest_snapshot_and_only_that(at: Bench) -> None:
     for generation, words in ((1, "one"), (2, "two")):
         await at.ask()
         await start_box(at.shop, at.sid)
@@ -160,9 +160,9 @@ async def test_each_sleep_keeps_only_the_newest_snapshot(at: Bench) -> None:
     first, second = [event.base for event in await at.events() if isinstance(event, BoxStarted) and event.base]
     await at.do(c.Attach(3, 1))
     await park_box(at.shop, at.sid)
-    for gone in (first, second):
-        with pytest.raises(Permanent, match="no snapshot"):
-            await at.shop.provider.create(BoxSpec(name="probe", greeting=b"{}\n", base=gone))
+    unnamed = await at.shop.store.leftovers.unnamed(at.clock() + 1)
+    assert unnamed == [Unnamed(at.sid, str(first)), Unnamed(at.sid, str(second))]
+    assert (await at.session()).snapshot not in (None, first, second)
 
 
 async def test_a_token_ends_with_its_box(at: Bench) -> None:

@@ -1,0 +1,48 @@
+"""The part of the record that counts: totals that only grow, and how many sessions are how. Bounded, whatever there is.
+
+`jobs/store.py` has one; `jobs/census.py` reads it for `shipmate doctor` and the metrics.
+"""
+
+from typing import Any
+
+import redis.asyncio as redis
+
+from jobs.session import Session
+from jobs.store_scripts import ACTIVE, CLOSED, SLEEPING, TOTALS, UNNAMED, UNSHOWN, key
+
+LOOKED_AT = 1000  # sessions under way that are looked into; more are only counted
+
+
+class Counts:
+    """What can be counted."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    async def totals(self) -> dict[str, float]:
+        """What happened since the record began: `event:KIND`, `turn:OUTCOME`, `frames`, `stage:NAME:BOUND`."""
+        flat: Any = await self._do("HGETALL", TOTALS)
+        return {name: float(value) for name, value in dict(flat).items()}
+
+    async def sizes(self) -> dict[str, int]:
+        """How many sessions are active, sleeping, closed and unshown, and how many snapshots nobody names."""
+        async with self._redis.pipeline(transaction=True) as all_at_once:
+            all_at_once.scard(ACTIVE)
+            for index in (SLEEPING, CLOSED, UNSHOWN, UNNAMED):
+                all_at_once.zcard(index)
+            found = await all_at_once.execute()
+        return dict(zip(("active", "sleeping", "closed", "unshown", "unnamed"), found, strict=True))
+
+    async def under_way(self) -> list[Session]:
+        """The sessions where something is going on or due; any `LOOKED_AT` of them if there are more."""
+        sids = await self._do("SRANDMEMBER", ACTIVE, LOOKED_AT)
+        kept = await self._do("MGET", *(key(sid, "session") for sid in sids)) if sids else []
+        return [Session.model_validate_json(text) for text in kept if text is not None]
+
+    async def unshown_since(self) -> float | None:
+        """Since when the thread that waits longest waits for its words."""
+        oldest = await self._do("ZRANGE", UNSHOWN, 0, 0, "WITHSCORES")
+        return float(oldest[1]) if oldest else None
+
+    async def _do(self, *command: Any) -> Any:
+        return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
