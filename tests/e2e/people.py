@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import aiohttp
+import redis
 
 from bot.stack import Stack
 from jobs.events import Event, TurnEnded
@@ -30,7 +31,7 @@ SECONDS = 30.0
 LOOK_SECONDS = 0.05
 DEV, SECRET, PARTNERS, DIRECT = "C0DEV", "G0SECRET", "C0PARTNERS", "D0ADA"
 REPOSITORY = "acme/rocket"
-OUT_OF_REACH = (OSError, aiohttp.ClientError)
+OUT_OF_REACH = (OSError, aiohttp.ClientError, redis.RedisError)
 
 
 async def until(look: Callable[[], Awaitable[T]], true_of: Callable[[T], Any], seconds: float = SECONDS) -> T:
