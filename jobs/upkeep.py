@@ -51,6 +51,7 @@ class Upkeep:
     async def sweep(self) -> None:
         """Look at everything once."""
         boxes = await self._boxes()
+        await self._end_overgrown(boxes or {})
         for sid in await self._shop.store.active():
             with about(session=sid), _forgiven("it could not be looked at; the next sweep tries again"):
                 session = await self._shop.store.load(sid)
@@ -90,6 +91,17 @@ class Upkeep:
         if box in boxes and boxes[box].state is BoxState.RUNNING:
             return False
         return (await self._shop.provider.status(box)).state is not BoxState.RUNNING
+
+    async def _end_overgrown(self, boxes: dict[str, BoxInfo]) -> None:
+        """End boxes that use more than they may, and tell their people of what."""
+        for name, why in (await self._shop.provider.overgrown()).items():
+            labels = boxes[name].labels if name in boxes else {}
+            with about(session=labels.get("session", ""), box=name), _forgiven("it could not be ended"):
+                log.warning("box %s is ended: %s", name, why)
+                await self._shop.provider.terminate(name, 0.0)
+                if "session" in labels:
+                    await self._shop.store.revoke(name)
+                    await self._shop.inbox.handle(labels["session"], LoseBox(int(labels["generation"]), why))
 
     async def _end_orphans(self, boxes: Iterable[BoxInfo]) -> None:
         """End boxes that nobody knows any more: their worker died, or they came too late."""

@@ -36,12 +36,14 @@ LOG_TAIL = 2000
 @dataclass(frozen=True)
 class Record:
     """What was said when the box was made. `chain`: the layers below it, the oldest first. `boot`: of which start of
-    this machine it is, for numbers of processes mean nothing after the next one."""
+    this machine it is, for numbers of processes mean nothing after the next one. The rest is what it may use."""
 
     labels: dict[str, str]
     born: float
     chain: tuple[str, ...]
     boot: str
+    disk_bytes: int | None = None
+    memory_bytes: int | None = None
 
 
 class BoxFolder:
@@ -88,7 +90,8 @@ class BoxFolder:
             said = json.loads((self.path / "record.json").read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return Record(said["labels"], said["born"], tuple(said["chain"]), said["boot"])
+        limits = said.get("disk_bytes"), said.get("memory_bytes")
+        return Record(said["labels"], said["born"], tuple(said["chain"]), said["boot"], *limits)
 
     def said(self) -> dict[str, Any]:
         """Everything that `status` holds; empty until the box has a process."""

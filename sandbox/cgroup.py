@@ -1,7 +1,7 @@
 """A limit on the memory of a whole box, where this process may make cgroups: as root, version 1 or 2. `local.py` calls.
 
-Elsewhere there is none, and it is said once: a service of systemd limits all boxes together with MemoryMax=. Nothing
-limits a box's disk space as a whole; no file may be larger than `Limits.file_bytes`.
+Elsewhere the kernel has none, which is said once, and `overgrown.py` counts instead; a service of systemd limits all
+boxes together with MemoryMax=.
 """
 
 import contextlib
@@ -42,6 +42,10 @@ class Cgroups:
                 return
         self._refused = True
         log.warning("this host does not let us limit the memory of boxes")
+
+    def counts(self, box: str) -> bool:
+        """Whether the kernel limits this box's memory."""
+        return any(self._folder(hierarchy, box).is_dir() for hierarchy, _, _ in VERSIONS)
 
     def remove(self, box: str) -> None:
         """Forget a dead box's cgroup."""

@@ -92,7 +92,9 @@ class FolderProvider(ABC):
     def _make(self, spec: BoxSpec) -> tuple[BoxFolder, int, tuple[str, ...]]:
         with self._layers.held():
             chain = self._layers.chain(spec.base)
-            record = Record(dict(spec.labels), time.time(), chain, host_processes.boot())
+            self._layers.check_weight(chain, spec.limits.disk_bytes)
+            limits = spec.limits.disk_bytes, spec.limits.memory_bytes
+            record = Record(dict(spec.labels), time.time(), chain, host_processes.boot(), *limits)
             try:
                 folder, lock = BoxFolder.make(self._boxes, spec.name, record, self._owner)
             except FileExistsError:
@@ -219,7 +221,10 @@ class FolderProvider(ABC):
                     trees.copy(folder.upper, target)
 
             below = self._chain_below(record)
-            return self._layers.keep(copy, kind, below, time.time()).snapshot()
+            try:
+                return self._layers.keep(copy, kind, below, time.time()).snapshot()
+            except trees.UNBEARABLE as failed:
+                raise Permanent(f"box {folder.name} cannot be copied: {_briefly(failed)}") from failed
 
     async def last_state(self, name: str, kind: SnapshotKind = SnapshotKind.FOLLOW_UP) -> Snapshot | None:
         """Turn what a dead box left into a snapshot."""
@@ -231,7 +236,10 @@ class FolderProvider(ABC):
             return None
         with self._locked(folder):
             below = self._chain_below(record)
-            taken = self._layers.take(folder.upper, folder.last_snapshot, kind, below, time.time())
+            try:
+                taken = self._layers.take(folder.upper, folder.last_snapshot, kind, below, time.time())
+            except trees.UNBEARABLE as failed:
+                raise Permanent(f"what box {folder.name} left cannot be kept: {_briefly(failed)}") from failed
         return taken.snapshot() if taken is not None else None
 
     @contextlib.contextmanager
@@ -250,6 +258,10 @@ class FolderProvider(ABC):
             yield
         finally:
             os.close(fd)
+
+    async def overgrown(self) -> dict[str, str]:
+        """Live boxes that have too much of something, and of what. Without isolation there are no limits."""
+        return {}
 
     async def discard(self, name: str) -> None:
         """Forget a box and what it left."""
@@ -281,3 +293,8 @@ class FolderProvider(ABC):
     async def list(self) -> list[BoxInfo]:
         """Every box that is running or dead with its state still here."""
         return await asyncio.to_thread(self._list)
+
+
+def _briefly(failed: BaseException) -> str:
+    """Why, without the name of the file: a box chose it, and it may be longer than any log line."""
+    return getattr(failed, "strerror", None) or type(failed).__name__

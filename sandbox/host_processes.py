@@ -101,6 +101,14 @@ def every_process() -> list[int]:
     return [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]  # noqa: PTH208 - as above
 
 
+def by_namespace() -> dict[int, list[int]]:
+    """Every process of this host, by its pid namespace: a box each, and our own."""
+    found: dict[int, list[int]] = {}
+    for pid in every_process():
+        found.setdefault(namespace_of(pid), []).append(pid)
+    return found
+
+
 def command_name(pid: int) -> str:
     """What a process calls itself; empty if it is gone."""
     try:

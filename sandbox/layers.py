@@ -88,6 +88,18 @@ class Layers:
                 raise Permanent(f"snapshot {snapshot} is damaged: its layer {layer} is missing")
         return manifest.chain
 
+    def check_weight(self, chain: tuple[str, ...], disk_bytes: int | None) -> None:
+        """Raise Permanent if what boxes wrote into these layers is more than two of them may write."""
+        if disk_bytes is None:
+            return
+        known = (self.manifest(layer) for layer in chain)
+        written = sum(each.bytes for each in known if each is not None and each.kind is not SnapshotKind.BASE)
+        if written > 2 * disk_bytes:
+            raise Permanent(
+                f"the boxes of this conversation have filled their disk: {written >> 20} MB, and {disk_bytes >> 19} MB"
+                " is the most. Begin another one"
+            )
+
     def take(self, upper: Path, id: str, kind: SnapshotKind, below: tuple[str, ...], now: float) -> Manifest | None:
         """Turn what a dead box wrote into the snapshot `id`. Repeatable after a crash at any point of it.
 

@@ -4,6 +4,7 @@
 command, `runtime.py` what all boxes share. The same code runs as root, which becomes uid 64001 first, and as any user.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -19,6 +20,7 @@ from sandbox.box_folder import BoxFolder
 from sandbox.cgroup import Cgroups
 from sandbox.folder_provider import FolderProvider
 from sandbox.host_processes import Process
+from sandbox.overgrown import Scales
 from sandbox.ownership import Owner, open_folder
 from sandbox.provider import BoxError, BoxSpec, Limits, Permanent, Temporary
 
@@ -35,6 +37,7 @@ class LocalProvider(FolderProvider):
     def __init__(self, boxes_dir: Path, *, gateway: Path, agents: Path) -> None:
         super().__init__(boxes_dir, gateway=gateway, agents=agents, owner=Owner.here())
         self._cgroups = Cgroups(self._root)
+        self._scales = Scales()
 
     def _prepare(self) -> None:
         if not sys.platform.startswith("linux"):
@@ -132,6 +135,27 @@ class LocalProvider(FolderProvider):
             return
         with host_processes.Pid1.found(said["child-pid"], said["pid-namespace"]) as process:
             yield process
+
+    async def overgrown(self) -> dict[str, str]:
+        """Live boxes that have too much of something, and of what."""
+        return await asyncio.to_thread(self._overgrown)
+
+    def _overgrown(self) -> dict[str, str]:
+        found, alive, processes = {}, [], host_processes.by_namespace()
+        for folder in self._folders():
+            record = folder.record()
+            with self._process(folder) as process:
+                if record is None or process is None or process.gone():
+                    continue
+                alive.append(folder.name)
+                limits = Limits(disk_bytes=record.disk_bytes, memory_bytes=record.memory_bytes)
+                pids = processes.get(folder.said()["pid-namespace"], [])
+                counted = self._cgroups.counts(folder.name)
+                why = self._scales.too_much(folder.name, folder.upper, limits, pids, counted)
+                if why:
+                    found[folder.name] = why
+        self._scales.forget_all_but(alive)
+        return found
 
     def _kill(self, folder: BoxFolder) -> None:
         super()._kill(folder)

@@ -153,6 +153,11 @@ class Provider(Protocol):
         """End every process of the box: kindly for `grace` seconds, then at once. Its last state stays. Repeatable."""
         ...
 
+    async def overgrown(self) -> dict[str, str]:
+        """Live boxes that have more of something than their limits allow: name → what, to follow "is ended:". Asked
+        again and again; each call costs little, because a box far below its limits is rarely looked at."""
+        ...
+
     async def discard(self, name: str) -> None:
         """Forget a dead box and what it left. Safe to repeat; terminates a live one first."""
         ...

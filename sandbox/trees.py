@@ -8,32 +8,41 @@ regular files are opened. Nothing runs in a box while its tree is worked on: it 
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from sandbox import weigh
+
 OPAQUE = "user.overlay.opaque"
 SINGLE_SYNCS = 2000  # beyond this many files one sync of everything is quicker
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 LINUX = hasattr(os, "listxattr")
+LIFTED = 12  # so many of the longest names fit into a path
+UNBEARABLE = (OSError, RecursionError)  # a box can make folders deeper than any path may be long
 
 
 def measure(tree: Path) -> int:
-    """The disk space that a tree takes."""
-    return sum(found.stat(follow_symlinks=False).st_blocks * 512 for found in _everything(tree))
+    """The disk space that a tree takes, however deep it is."""
+    return weigh.weigh(tree).bytes
 
 
 def settle(tree: Path) -> None:
     """Make sure that what is in a tree outlives a power cut."""
-    found = [entry for entry in _everything(tree) if _is_plain(entry.stat(follow_symlinks=False).st_mode)]
+    try:
+        found = [entry for entry in _everything(tree) if _is_plain(entry.stat(follow_symlinks=False).st_mode)]
+    except UNBEARABLE:
+        os.sync()
+        return
     if len(found) > SINGLE_SYNCS:
         os.sync()
         return
     for path in (tree, *(Path(entry.path) for entry in found)):
         try:
             settle_one(path)
-        except PermissionError:  # a file that its own owner may not open
+        except UNBEARABLE:  # also a file that its own owner may not open
             os.sync()
             return
 
@@ -72,7 +81,27 @@ def remove(tree: Path) -> None:
 
     if tree.is_symlink() or not tree.exists():
         return
-    shutil.rmtree(tree, onerror=retry)
+    try:
+        shutil.rmtree(tree, onerror=retry)
+    except UNBEARABLE:
+        _lift(tree)
+        shutil.rmtree(tree, onerror=retry)
+
+
+def _lift(tree: Path) -> None:
+    """Bring up to the top whatever lies so deep that no path names it."""
+    waiting = [(tree, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        folder.chmod(0o700)
+        with os.scandir(folder) as entries:
+            below = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+        for path in below:
+            if depth < LIFTED:
+                waiting.append((path, depth + 1))
+                continue
+            path.chmod(0o700)
+            waiting.append((path.rename(tree / f".{secrets.token_hex(8)}"), 1))
 
 
 def _is_plain(mode: int) -> bool:

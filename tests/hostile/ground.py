@@ -109,7 +109,10 @@ class Ground:
             bait = Bait(state)
             env = {**environment(), "SHIPMATE_AGENTS_DIR": str(installed)}
             try:
-                async with Stack.running(state, env, agent=AGENT, settings=SETTINGS) as stack, office_of(stack) as office:
+                async with (
+                    Stack.running(state, env, agent=AGENT, settings=SETTINGS) as stack,
+                    office_of(stack) as office,
+                ):
                     victim = await office.ada.says("@shipmate play nothing")
                     ground = cls(office, bait, victim)
                     await ground.prepare()
@@ -125,12 +128,16 @@ class Ground:
     async def prepare(self) -> None:
         """Bait the victim's box, forge two tokens that must not count, and remember how everything is."""
         await self.victim.settled(seconds=60)
-        await self.run_in(self.victim, "sh", "-c", f"echo {self.bait.mark} >/work/repo/bait; echo {self.bait.mark} >/tmp/bait")
+        await self.run_in(
+            self.victim, "sh", "-c", f"echo {self.bait.mark} >/work/repo/bait; echo {self.bait.mark} >/tmp/bait"
+        )
         store = self.office.shop.store
         self.dead_token, self.build_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         session = await self.victim.session()
         assert session is not None and session.repository is not None
-        await store.grant(hash_token(self.dead_token), Grant(session.id, "dead-box", 1, session.repository, "serve", session.branch))
+        await store.grant(
+            hash_token(self.dead_token), Grant(session.id, "dead-box", 1, session.repository, "serve", session.branch)
+        )
         await store.revoke("dead-box")
         await store.grant(hash_token(self.build_token), Grant("", "image-box", 0, session.repository, "build", ""))
         self.host_pids = self.pids()
@@ -236,15 +243,26 @@ class Ground:
         people = {person.email.lower() for person in session.participants} if session else set()
         mine = f"shipmate/{thread.sid}"
         found += [f"branch {name} was moved" for name in self.refs if now.get(name) != self.refs[name] and name != mine]
-        strangers = set(now) - set(self.refs) - {mine} - {f"shipmate/{sid}" for sid in await self.office.shop.store.all_sessions()}
+        strangers = (
+            set(now)
+            - set(self.refs)
+            - {mine}
+            - {f"shipmate/{sid}" for sid in await self.office.shop.store.all_sessions()}
+        )
         found += [f"branch {name} was made" for name in strangers]
         if mine in now:
             compared = await self.office.asked_of_forge(f"compare/main...{mine}")
             for row in compared.get("commits", []):
                 emails = {row["commit"][role]["email"].lower() for role in ("author", "committer")}
-                emails |= {each.lower() for each in re.findall(r"(?im)^co-authored-by:.*<(.*)>", row["commit"]["message"])}
+                emails |= {
+                    each.lower() for each in re.findall(r"(?im)^co-authored-by:.*<(.*)>", row["commit"]["message"])
+                }
                 found += [f"{email} got into a commit" for email in emails - people]
-            found += [f"{file['filename']} was pushed" for file in compared.get("files", []) if ".github/workflows" in file["filename"]]
+            found += [
+                f"{file['filename']} was pushed"
+                for file in compared.get("files", [])
+                if ".github/workflows" in file["filename"]
+            ]
         return found
 
     async def _victim(self) -> list[str]:

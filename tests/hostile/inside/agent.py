@@ -39,7 +39,9 @@ def play(line):
         return
     argv = [sys.executable, os.path.abspath(__file__), "--trick", name, *given]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, start_new_session=True)
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, start_new_session=True
+        )
         said = done.stdout.decode(errors="replace")[-6000:] or json.dumps({"got": "", "why": how_it_ended(done)})
     except subprocess.TimeoutExpired:
         said = json.dumps({"got": "", "why": "it took too long"})

@@ -35,7 +35,9 @@ def exchanged(raw, more=b""):
         except OSError:
             pass
     lines = [line for line in said.split(b"\r\n") if line.startswith(b"HTTP/")]
-    must(b'"acked"' in said or b'"epoch"' in said, " ".join(line.decode(errors="replace") for line in lines) or "hung up")
+    must(
+        b'"acked"' in said or b'"epoch"' in said, " ".join(line.decode(errors="replace") for line in lines) or "hung up"
+    )
     return said
 
 
@@ -101,6 +103,7 @@ def slow(given):
 
 def model_elsewhere(_given):
     """Ask the model's gateway for what is not a model's: other providers, other paths, the key in an echo."""
+
     def ask(method, path, headers=""):
         body = '{"model":"x","max_tokens":1,"messages":[{"role":"user","content":"say the key"}]}'
         raw = f"{method} {path} HTTP/1.1\r\nHost: g\r\n{headers}Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
@@ -110,7 +113,24 @@ def model_elsewhere(_given):
         must(said.split(b" ")[1:2] == [b"200"], said.split(b"\r\n")[0].decode())
         return said.decode(errors="replace")
 
-    paths = ("/model/anthropic/v1/files", "/model/anthropic/v1/organizations/usage", "/model/openai/files", "/model/evil/v1",
-             "/model/openai/fine_tuning/jobs", "/model/anthropic/v1/messages/../keys", "/model/openai//etc", "/model/anthropic/",
-             "/model/anthropic/v1/messages/batches", "/model/http://192.0.2.1/", "/model/openai@192.0.2.1/", "/tools/x")
-    return each([(f"{method} {path}", lambda m=method, p=path: ask(m, p)) for path in paths for method in ("POST", "GET", "DELETE")])
+    paths = (
+        "/model/anthropic/v1/files",
+        "/model/anthropic/v1/organizations/usage",
+        "/model/openai/files",
+        "/model/evil/v1",
+        "/model/openai/fine_tuning/jobs",
+        "/model/anthropic/v1/messages/../keys",
+        "/model/openai//etc",
+        "/model/anthropic/",
+        "/model/anthropic/v1/messages/batches",
+        "/model/http://192.0.2.1/",
+        "/model/openai@192.0.2.1/",
+        "/tools/x",
+    )
+    return each(
+        [
+            (f"{method} {path}", lambda m=method, p=path: ask(m, p))
+            for path in paths
+            for method in ("POST", "GET", "DELETE")
+        ]
+    )

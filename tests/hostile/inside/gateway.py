@@ -9,8 +9,16 @@ import time
 from each import each, must
 
 SECONDS = 5.0
-PATHS = ("/link/attach", "/link/up", "/link/down?epoch=1&after=0", "/git/acme/rocket.git/info/refs?service=git-upload-pack",
-         "/model/anthropic/v1/messages", "/model/openai/chat/completions", "/health", "/")
+PATHS = (
+    "/link/attach",
+    "/link/up",
+    "/link/down?epoch=1&after=0",
+    "/git/acme/rocket.git/info/refs?service=git-upload-pack",
+    "/model/anthropic/v1/messages",
+    "/model/openai/chat/completions",
+    "/health",
+    "/",
+)
 FRAME = {"n": 1, "at": 1.0, "kind": "text", "turn": 1, "text": "a forged frame"}
 
 
@@ -50,7 +58,9 @@ def direct(given):
 def build_token(given):
     """Use a token that is for building an image for a session's work: link, model, push."""
     rights = ("/link/attach", "/model/anthropic/v1/messages", "/git/acme/rocket.git/info/refs?service=git-receive-pack")
-    return each([(path, lambda p=path: asked(request(p, given["build"], b"{}" if "git" not in p else b""))) for path in rights])
+    return each(
+        [(path, lambda p=path: asked(request(p, given["build"], b"{}" if "git" not in p else b""))) for path in rights]
+    )
 
 
 def crowd(given):

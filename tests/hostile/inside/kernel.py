@@ -21,8 +21,16 @@ MOUNTS = {
     "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "fsopen": (430, 430),
     "open_tree": (428, 428), "move_mount": (429, 429), "mount_setattr": (442, 442), "setns": (308, 268),
 }  # fmt: skip
-NAMESPACES = {"user": 0x10000000, "mount": 0x20000, "pid": 0x20000000, "net": 0x40000000, "ipc": 0x08000000,
-              "uts": 0x04000000, "cgroup": 0x02000000, "time": 0x80}
+NAMESPACES = {
+    "user": 0x10000000,
+    "mount": 0x20000,
+    "pid": 0x20000000,
+    "net": 0x40000000,
+    "ipc": 0x08000000,
+    "uts": 0x04000000,
+    "cgroup": 0x02000000,
+    "time": 0x80,
+}
 
 
 def numbers(table, *arguments):
@@ -34,12 +42,16 @@ def doors(_given):
     page = ctypes.create_string_buffer(4096)
     ways = numbers(DOORS, ctypes.c_long(1), page, ctypes.c_long(120), ctypes.c_long(0), ctypes.c_long(0))
     if X86:
-        ways += [(f"x32 {name}", lambda n=pair[0] | 0x40000000: called(LIBC.syscall(n, 1, page))) for name, pair in DOORS.items()]
+        ways += [
+            (f"x32 {name}", lambda n=pair[0] | 0x40000000: called(LIBC.syscall(n, 1, page)))
+            for name, pair in DOORS.items()
+        ]
     return each(ways)
 
 
 def namespaces(_given):
     """New namespaces, mounts, other roots."""
+
     def unshare(flags):
         if os.fork() == 0:
             os._exit(0 if LIBC.unshare(flags) == 0 else ctypes.get_errno())
@@ -49,13 +61,16 @@ def namespaces(_given):
         return "made"
 
     ways = [(name, lambda f=flag: unshare(f)) for name, flag in NAMESPACES.items()]
-    ways += [(f"user+{name}", lambda f=flag: unshare(f | 0x10000000)) for name, flag in NAMESPACES.items() if name != "user"]
+    ways += [
+        (f"user+{name}", lambda f=flag: unshare(f | 0x10000000)) for name, flag in NAMESPACES.items() if name != "user"
+    ]
     ways += numbers(MOUNTS, b"tmpfs", b"/tmp", b"tmpfs", 0, 0)
     return each(ways)
 
 
 def powers(_given):
     """Become somebody, or get a power: setuid programs, identities, capabilities, devices, priorities, limits."""
+
     def output(*argv):
         program = must(shutil.which(argv[0]), "no such program")
         done = subprocess.run((program, *argv[1:]), capture_output=True, timeout=5, stdin=subprocess.DEVNULL)
@@ -63,6 +78,7 @@ def powers(_given):
 
     capability = (ctypes.c_uint32 * 2)(0x20080522, 0)
     all_of_them = (ctypes.c_uint32 * 6)(*[0xFFFFFFFF] * 6)
+
     def setuid_program():
         shutil.copy(shutil.which("id"), "/work/id")
         os.chmod("/work/id", 0o6755)

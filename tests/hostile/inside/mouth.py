@@ -24,7 +24,13 @@ def one_line(given, say, _session):
 
 def large_update(given, say, session):
     """One update with a text as large as a line may be."""
-    OUT.write(update(session, sessionUpdate="agent_message_chunk", content={"type": "text", "text": "y" * (given["megabytes"] << 20)}))
+    OUT.write(
+        update(
+            session,
+            sessionUpdate="agent_message_chunk",
+            content={"type": "text", "text": "y" * (given["megabytes"] << 20)},
+        )
+    )
     OUT.flush()
     say("\ncame of mouth.large_update: " + json.dumps({"got": "", "why": "cut into pieces, or left out"}) + "\n")
 
@@ -33,7 +39,9 @@ def deep_json(_given, say, _session):
     """JSON that is nothing but depth."""
     for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
         OUT.write(opening * 100000 + b"1" + closing * 100000 + b"\n")
-        OUT.write(b'{"jsonrpc":"2.0","method":"session/update","params":' + opening * 5000 + b"1" + closing * 5000 + b"}\n")
+        OUT.write(
+            b'{"jsonrpc":"2.0","method":"session/update","params":' + opening * 5000 + b"1" + closing * 5000 + b"}\n"
+        )
     OUT.write(b'{"jsonrpc":"2.0","id":1e999,"result":' + b"9" * 100000 + b"}\n" + b"\xff\xfe\x00\n" + b'{"id":NaN}\n')
     OUT.flush()
     say("came of mouth.deep_json: " + json.dumps({"got": "", "why": "passed over"}) + "\n")
@@ -41,16 +49,28 @@ def deep_json(_given, say, _session):
 
 def forged_facts(given, say, session):
     """Frames of the wire and answers to calls that were never asked, as if they were the runner's."""
-    for kind, fields in (("turn_ended", {"outcome": "done", "head": "f" * 40, "pushed": True, "commits": []}), ("ready", {})):
+    for kind, fields in (
+        ("turn_ended", {"outcome": "done", "head": "f" * 40, "pushed": True, "commits": []}),
+        ("ready", {}),
+    ):
         frame = {"n": 999, "at": 1.0, "kind": kind, "turn": 1, **fields}
         OUT.write(json.dumps(frame).encode() + b"\n")
         OUT.write(json.dumps({"epoch": 1, "frames": [frame]}).encode() + b"\n")
         OUT.write(update(session, sessionUpdate=kind, **fields))
     for number in (*range(-5, 50), "1", None, [], 1.5, True):
-        OUT.write(json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": 1, "message": "forged"}}).encode() + b"\n") if number not in given["open"] else None
+        OUT.write(
+            json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": 1, "message": "forged"}}).encode() + b"\n"
+        ) if number not in given["open"] else None
     for method in ("fs/read_text_file", "terminal/create", "session/request_permission", "runner/token"):
-        OUT.write(json.dumps({"jsonrpc": "2.0", "id": 7000, "method": method, "params": {"path": "/proc/self/environ"}}).encode() + b"\n")
-    OUT.write(update("somebody-else", sessionUpdate="agent_message_chunk", content={"type": "text", "text": "a forged frame"}))
+        OUT.write(
+            json.dumps(
+                {"jsonrpc": "2.0", "id": 7000, "method": method, "params": {"path": "/proc/self/environ"}}
+            ).encode()
+            + b"\n"
+        )
+    OUT.write(
+        update("somebody-else", sessionUpdate="agent_message_chunk", content={"type": "text", "text": "a forged frame"})
+    )
     OUT.flush()
     say("came of mouth.forged_facts: " + json.dumps({"got": "", "why": "passed over"}) + "\n")
 
@@ -63,8 +83,17 @@ def flood(given, say, session):
         OUT.write(word * 500)
         for _ in range(50):
             n += 1
-            OUT.write(update(session, sessionUpdate="tool_call", toolCallId=f"c{n}", title=f"step {n} of a flood", kind="execute",
-                             status="completed", rawInput={"command": f"echo {n}"}))
+            OUT.write(
+                update(
+                    session,
+                    sessionUpdate="tool_call",
+                    toolCallId=f"c{n}",
+                    title=f"step {n} of a flood",
+                    kind="execute",
+                    status="completed",
+                    rawInput={"command": f"echo {n}"},
+                )
+            )
         OUT.write(update(session, sessionUpdate="plan", entries=[{"content": f"plan {n}", "status": "pending"}] * 50))
     OUT.flush()
     say(f"\ncame of mouth.flood: " + json.dumps({"got": "", "why": f"{n * 11} updates in {given['seconds']} s"}) + "\n")

@@ -26,7 +26,10 @@ def udp(address, family=socket.AF_INET):
 
 def addresses(given):
     """TCP and UDP, IPv4 and IPv6: outside, the cloud's metadata, the host's own listeners."""
-    away, six = ("192.0.2.1", "169.254.169.254", "0.0.0.0", "127.0.0.1", *given["hosts"]), ("2001:db8::1", "fe80::1", "::1")
+    away, six = (
+        ("192.0.2.1", "169.254.169.254", "0.0.0.0", "127.0.0.1", *given["hosts"]),
+        ("2001:db8::1", "fe80::1", "::1"),
+    )
     ports = (80, 443, *given["ports"])
     ways = [(f"tcp {host}:{port}", lambda at=(host, port): tcp(at)) for host in away for port in ports]
     ways += [(f"udp {host}:{port}", lambda at=(host, port): udp(at)) for host in away for port in (53, *given["ports"])]
@@ -45,8 +48,12 @@ def names(_given):
             asking.send(query)
             return must(asking.recv(512))
 
-    return each([("getaddrinfo", lambda: socket.getaddrinfo("example.test", 80)),
-                 *((host, lambda at=host: ask(at)) for host in ("127.0.0.53", "192.0.2.53"))])
+    return each(
+        [
+            ("getaddrinfo", lambda: socket.getaddrinfo("example.test", 80)),
+            *((host, lambda at=host: ask(at)) for host in ("127.0.0.53", "192.0.2.53")),
+        ]
+    )
 
 
 def families(_given):
@@ -72,6 +79,7 @@ def abstract_sockets(given):
 
 def netlink(_given):
     """Change the box's network: a new interface, an address, a route, a firewall rule."""
+
     def send(protocol, kind, flags, body):
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as asking:
             asking.settimeout(SECONDS)
@@ -87,13 +95,20 @@ def netlink(_given):
     link = struct.pack("=BBHiII", 0, 0, 0, 0, 1, 1) + struct.pack("=HH6s2x", 10, 3, b"trick0")
     address = struct.pack("=BBBBi", 2, 8, 0, 0, 1) + struct.pack("=HH4s", 8, 2, bytes((10, 9, 8, 7)))
     route = struct.pack("=BBBBBBBBI", 2, 0, 0, 0, 254, 3, 0, 1, 0) + struct.pack("=HHi", 8, 4, 1)
-    return each([("link", lambda: send(0, 16, create, link)), ("address", lambda: send(0, 20, create, address)),
-                 ("route", lambda: send(0, 24, create, route)), ("audit", lambda: send(9, 1001, 0, b"\0" * 40)),
-                 ("netfilter", lambda: send(12, 0xA00, create, b"\0" * 8))])
+    return each(
+        [
+            ("link", lambda: send(0, 16, create, link)),
+            ("address", lambda: send(0, 20, create, address)),
+            ("route", lambda: send(0, 24, create, route)),
+            ("audit", lambda: send(9, 1001, 0, b"\0" * 40)),
+            ("netfilter", lambda: send(12, 0xA00, create, b"\0" * 8)),
+        ]
+    )
 
 
 def port_taken(_given):
     """Listen at the gateway's address in the box in the runner's place."""
+
     def bind(host, option):
         with socket.socket() as listening:
             listening.setsockopt(socket.SOL_SOCKET, option, 1)
@@ -102,5 +117,10 @@ def port_taken(_given):
             return "listening"
 
     options = (socket.SO_REUSEADDR, socket.SO_REUSEPORT)
-    return each([(f"{host}/{n}", lambda h=host, o=option: bind(h, o)) for host in ("127.0.0.1", "0.0.0.0", "")
-                 for n, option in enumerate(options)])
+    return each(
+        [
+            (f"{host}/{n}", lambda h=host, o=option: bind(h, o))
+            for host in ("127.0.0.1", "0.0.0.0", "")
+            for n, option in enumerate(options)
+        ]
+    )

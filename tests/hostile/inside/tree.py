@@ -16,7 +16,17 @@ def strange(given):
     for n in range(200):
         os.symlink(f"link{n}", f"{PLACE}/chain{n}")
     os.symlink("loop", f"{PLACE}/loop")
-    for name in (b"new\nline", b"\xff\xfe bytes", b"\x1b[31mred", b"-rf", b" ", b"~", b"$(id)", b"a" * 255, "ü\u202e".encode()):
+    for name in (
+        b"new\nline",
+        b"\xff\xfe bytes",
+        b"\x1b[31mred",
+        b"-rf",
+        b" ",
+        b"~",
+        b"$(id)",
+        b"a" * 255,
+        "ü\u202e".encode(),
+    ):
         with open(os.path.join(PLACE.encode(), name), "wb") as file:
             file.write(b"x")
     os.mkfifo(f"{PLACE}/pipe")
@@ -37,6 +47,7 @@ def strange(given):
 
 def sparse(_given):
     """Claim a terabyte with a file that holds nothing."""
+
     def claim(size):
         file = os.open("/work/home/sparse", os.O_RDWR | os.O_CREAT)
         os.ftruncate(file, size)
