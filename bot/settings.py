@@ -6,13 +6,12 @@ and the README's table are made from the same places.
 
 import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from jobs.settings import JobSettings
+from jobs.settings import JobSettings, Reader, secret, web_url, word
 
 VARIABLES = {
     "host": "SHIPMATE_HOST",
@@ -74,25 +73,34 @@ class BotSettings(BaseModel):
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "BotSettings":
         """Read the settings; raise with a line for each that cannot be used."""
-        given: dict[str, object] = {field: env[name] for field, name in VARIABLES.items() if env.get(name)}
-        wrong = [line for field, value in given.items() if (line := _wrong(field, str(value)))]
+        read = Reader(env)
+        given = {field: read(name, _parser(field), None) for field, name in VARIABLES.items()}
         bots = tuple(bot.strip() for bot in env.get("SHIPMATE_ALLOWED_BOTS", "").split(",") if bot.strip())
         try:
             jobs = JobSettings.from_env(env)
         except ValueError as more:
-            raise SettingsError("\n".join([*wrong, str(more)])) from None
-        if wrong:
-            raise SettingsError("\n".join(wrong))
-        return cls.model_validate({"jobs": jobs, "allowed_bots": bots, **given})
+            raise SettingsError("\n".join([*read.wrong, str(more)])) from None
+        if read.wrong:
+            raise SettingsError("\n".join(read.wrong))
+        told = {field: value for field, value in given.items() if value is not None}
+        return cls.model_validate({"jobs": jobs, "allowed_bots": bots, **told})
 
 
-def _wrong(field: str, text: str) -> str:
-    """What is wrong with a setting, as a line; empty if nothing is."""
-    if field == "port" and not (text.isdecimal() and 0 < int(text) < 65536):
-        return f"{VARIABLES[field]} must be a number, such as 8080; it is {text!r}"
-    if field.endswith("_url") and (not text.startswith(("http://", "https://")) or not urlsplit(text).hostname):
-        return f"{VARIABLES[field]} must be an address that begins with https://; it is {text!r}"
-    return ""
+def _parser(field: str) -> Callable[[str], object]:
+    """How the text of this field's variable is read; it raises `ValueError`, saying what is wrong."""
+    by_name: dict[str, Callable[[str], object]] = {
+        "port": _port,
+        "host": word,
+        "slack_api_url": lambda text: web_url(text) + "/",
+        "github_webhook_secret": SecretStr,
+    }
+    return by_name.get(field, web_url if field.endswith("_url") else secret)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 65_536):
+        raise ValueError(f"must be a number, such as 8080; it is {text!r}")
+    return int(text)
 
 
 def view_secret(data_dir: Path) -> str:
