@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -63,16 +63,17 @@ class JobSettings(BaseModel):
     def secrets(self) -> tuple[str, ...]:
         """Every secret here, so that the log can leave them out."""
         hidden = [s.get_secret_value() for s in (self.github_token, self.github_app_private_key) if s is not None]
-        password = urlsplit(self.redis_url).password or ""
-        return tuple(s for s in (*hidden, password, unquote(password)) if s)
+        redis = urlsplit(self.redis_url)
+        passwords = [redis.password or "", *parse_qs(redis.query).get("password", ())]
+        return tuple(s for s in (*hidden, *passwords, *map(unquote, passwords)) if s)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], uid: int | None = None) -> "JobSettings":
         """Read the settings; raise with a line for each that cannot be used. `uid`: whose process it is to be."""
-        read = _Reader(env)
+        read = Reader(env)
         none: tuple[Repository, ...] = ()
-        data_dir = Path(env.get("SHIPMATE_DATA_DIR") or ".shipmate").resolve()
-        folders = _folders(data_dir, env, os.geteuid() if uid is None else uid)
+        data_dir = read("SHIPMATE_DATA_DIR", _folder, Path(".shipmate").resolve())
+        folders = _folders(data_dir, env, os.geteuid() if uid is None else uid, read)
         app_id = read("GITHUB_APP_ID", _whole, None)
         key = read("GITHUB_APP_PRIVATE_KEY", _private_key, None)
         if (app_id is None) != (key is None) and not read.wrong:
@@ -83,13 +84,13 @@ class JobSettings(BaseModel):
             "redis_url": read("REDIS_URL", _redis_url, "redis://127.0.0.1:6379/0"),
             "unisolated": read("SHIPMATE_UNISOLATED", _yes_or_no, False),
             "repositories": read("SHIPMATE_REPOSITORIES", _repositories, none),
-            "github_url": read("GITHUB_URL", _web_url, "https://github.com"),
-            "github_api_url": read("GITHUB_API_URL", _web_url, "https://api.github.com"),
-            "github_token": read("GITHUB_TOKEN", SecretStr, None),
+            "github_url": read("GITHUB_URL", web_url, "https://github.com"),
+            "github_api_url": read("GITHUB_API_URL", web_url, "https://api.github.com"),
+            "github_token": read("GITHUB_TOKEN", secret, None),
             "github_app_id": app_id,
             "github_app_private_key": key,
-            "agent": env.get("SHIPMATE_AGENT") or "rehearsal",
-            "model": env.get("SHIPMATE_MODEL", ""),
+            "agent": read("SHIPMATE_AGENT", word, "rehearsal"),
+            "model": read("SHIPMATE_MODEL", word, ""),
             "rules": _rules(read),
             "limits": _limits(read),
         }
@@ -98,14 +99,15 @@ class JobSettings(BaseModel):
         return cls.model_validate(values)
 
 
-class _Reader:
-    """Reads one variable at a time and collects a line for each that is wrong."""
+class Reader:
+    """For `from_env`: reads one variable at a time and collects a line for each that is wrong."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self.wrong: list[str] = []
 
     def __call__(self, variable: str, parse: Callable[[str], T], default: T) -> T:
+        """The variable's value; `default` if it is not given, or wrong."""
         text = self._env.get(variable, "").strip()
         if not text:
             return default
@@ -116,7 +118,7 @@ class _Reader:
             return default
 
 
-def _rules(read: _Reader) -> Rules:
+def _rules(read: Reader) -> Rules:
     usual = Rules()
     given: dict[str, float] = {}
     for field in Rules.model_fields:
@@ -125,7 +127,7 @@ def _rules(read: _Reader) -> Rules:
     return Rules.model_validate(given)
 
 
-def _limits(read: _Reader) -> Limits:
+def _limits(read: Reader) -> Limits:
     usual = Limits()
     return Limits(
         processes=read("SHIPMATE_BOX_PROCESSES", _attempts, usual.processes),
@@ -134,7 +136,7 @@ def _limits(read: _Reader) -> Limits:
     )
 
 
-def _folders(data_dir: Path, env: Mapping[str, str], uid: int) -> dict[str, Path]:
+def _folders(data_dir: Path, env: Mapping[str, str], uid: int, read: Reader) -> dict[str, Path]:
     """Where boxes, sockets and agents are. For root they must be within reach of the user that boxes run as."""
     tag = hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]
     reachable = uid != 0 or _searchable_by_others(data_dir)
@@ -145,8 +147,16 @@ def _folders(data_dir: Path, env: Mapping[str, str], uid: int) -> dict[str, Path
         "gateway_dir": gateway if reachable and fits else Path(f"/tmp/shipmate-{uid}-{tag}"),
         "agents_dir": SYSTEM / "agents" if uid == 0 else _user_data(env, uid, data_dir) / "shipmate" / "agents",
     }
-    chosen = {name: env.get(f"SHIPMATE_{name.upper()}") for name in usual}
-    return {name: Path(given).resolve() if (given := chosen[name]) else usual[name] for name in usual}
+    return {name: read(f"SHIPMATE_{name.upper()}", _folder, folder) for name, folder in usual.items()}
+
+
+def _folder(text: str) -> Path:
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("must be the name of a folder, in UTF-8")
+    try:
+        return Path(text).resolve()
+    except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle
+        raise ValueError(f"names a folder that cannot be ({type(error).__name__})") from None
 
 
 def _searchable_by_others(folder: Path) -> bool:
@@ -200,16 +210,47 @@ def _yes_or_no(text: str) -> bool:
     return known[text.lower()]
 
 
-def _web_url(text: str) -> str:
+def word(text: str) -> str:
+    """A name without spaces and without what nobody sees."""
+    if not text.isprintable() or " " in text:
+        raise ValueError(f"must be one word; it is {text!r}")
+    return text
+
+
+def secret(text: str) -> SecretStr:
+    """Something that fits into a header. What is wrong with it is not repeated."""
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("must be one word of plain letters, digits and signs; copy it again")
+    return SecretStr(text)
+
+
+def web_url(text: str) -> str:
     """The address without a slash at its end."""
-    if not text.startswith(("http://", "https://")) or not urlsplit(text).hostname:
+    try:
+        parts = urlsplit(text)
+        well = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isprintable()
+    except ValueError:
+        well = False
+    if not well or " " in text:
         raise ValueError(f"must be an address that begins with https://; it is {text!r}")
     return text.rstrip("/")
 
 
+def _can_be_dialled(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        number = parts.path.strip("/")
+        return text.isprintable() and parts.port != 0 and (parts.scheme == "unix" or number.isdecimal() or not number)
+    except ValueError:
+        return False
+
+
 def _redis_url(text: str) -> str:
+    """As it is. It may hold a password, so what is wrong with it is not repeated."""
     if not text.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must begin with redis://, rediss:// or unix://")  # may hold a password: not repeated
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    if not _can_be_dialled(text):
+        raise ValueError("must be redis://[:PASSWORD@]HOST[:PORT][/NUMBER]; in a password, / is written as %2F")
     return text
 
 
@@ -219,7 +260,10 @@ def _repositories(text: str) -> tuple[Repository, ...]:
         match = _REPOSITORY.fullmatch(item)
         if match is None:
             raise ValueError(f"must be owner/name[@branch],...; {item!r} is not")
-        found.append(Repository(match[1], match[2] or "main"))
+        branch = match[2] or "main"
+        if match[1].endswith(("/.", "/..")) or branch.startswith(("-", "/", ".")) or ".." in branch:
+            raise ValueError(f"must be owner/name[@branch],...; {item!r} cannot be one")
+        found.append(Repository(match[1], branch))
     if len({repository.name for repository in found}) != len(found):
         raise ValueError("names a repository twice")
     return tuple(found)
@@ -230,7 +274,7 @@ def _private_key(text: str) -> SecretStr:
     if text.startswith("@"):
         try:
             text = Path(text[1:]).expanduser().read_text()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(f"names a file that cannot be read ({type(error).__name__})") from None
     pem = text.replace("\\n", "\n").strip()
     if not pem.startswith("-----BEGIN ") or "PRIVATE KEY-----" not in pem:

@@ -21,7 +21,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.calls import Calls, SlackError, Unsure
+from bot.slack.calls import Calls, Counted, SlackError, Unsure
 from bot.slack.config import SlackConfig
 from bot.slack.desk import CLIENT, Desk, Door, Facts, Repositories
 from bot.slack.listeners import listen
@@ -65,6 +65,7 @@ class SlackClient:
         repositories: Repositories,
         links: ViewLinks,
         clock: Callable[[], float] = time.time,
+        counted: Counted = lambda _method, _answer: None,
     ) -> None:
         self._config = config
         self._web = AsyncWebClient(
@@ -74,7 +75,7 @@ class SlackClient:
             retry_handlers=[],  # a post must not be repeated unseen
         )
         workspace = hashlib.sha256(config.bot_token.encode()).hexdigest()[:12]
-        calls = Calls(self._web, store, clock, workspace)
+        calls = Calls(self._web, store, clock, workspace, counted)
         self._calls = calls
         self._people = Directory(calls, store, config)
         self._me: Me | None = None
@@ -116,8 +117,8 @@ class SlackClient:
 
     @property
     def routes(self) -> list[web.RouteDef]:
-        """Where Slack delivers over signed HTTP; none in Socket Mode."""
-        if self._config.socket_mode:
+        """Where Slack delivers over signed HTTP; none in Socket Mode, and none without a secret to check it by."""
+        if self._config.socket_mode or not self._config.signing_secret:
             return []
         return [web.post("/slack/events", self._receive), web.post("/slack/actions", self._receive)]
 
@@ -150,10 +151,9 @@ class SlackClient:
 
     async def close(self) -> None:
         """End; whatever is not said yet is said by the next start."""
-        if self._running is not None:
+        while self._running is not None and not self._running.done():
             self._running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._running
+            await asyncio.wait({self._running}, timeout=RETRY_SECONDS)
         if self._web.session is not None:
             await self._web.session.close()
 
