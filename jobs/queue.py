@@ -25,14 +25,14 @@ FORGET_FAILED_SECONDS = 15  # so long a job that failed on its own keeps the sam
 
 @dataclass(frozen=True)
 class QueueRow:
-    """One queue. `limit`: seconds that a job of it may take; what it calls gives up by itself well before."""
+    """One queue. `limit`: seconds that a job of it may take: it says that it failed before it is taken for lost."""
 
     name: str
     limit: int
 
 
 QUEUES: Mapping[str, QueueRow] = {
-    row.name: row for row in (QueueRow("boxes", 120), QueueRow("images", 660), QueueRow("publish", 120))
+    row.name: row for row in (QueueRow("boxes", 55), QueueRow("images", 660), QueueRow("publish", 55))
 }
 _JOBS = {
     "start": ("boxes", "jobs.operations.start"),
@@ -68,6 +68,13 @@ class Queue:
     async def depth(self) -> dict[str, int]:
         """How many jobs wait in each queue."""
         return {name: await asyncio.to_thread(len, queue) for name, queue in self._queues.items()}
+
+    async def workers(self) -> dict[str, int]:
+        """How many workers of each queue are alive."""
+        return {name: await asyncio.to_thread(self._alive, name) for name in self._queues}
+
+    def _alive(self, name: str) -> int:
+        return len(rq.Worker.all(queue=self._queues[name], serializer=JSONSerializer))
 
     async def close(self) -> None:
         """Let go of the connections."""

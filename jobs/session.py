@@ -180,18 +180,21 @@ class Rules(Frozen):
     idle_seconds: float = 900.0  # a box that waits so long for a prompt is put to sleep
     turn_seconds: float = 1800.0  # the most that one turn may take
     stop_seconds: float = 20.0  # to stop, before its box is stopped; the runner's own limit is 15
-    start_seconds: float = 120.0  # a worker that has not said how a start went by then is given up
+    start_seconds: float = 60.0  # a worker that has not said how a start went by then is given up
     sync_seconds: float = 300.0  # a runner that cannot bring its repository in step for so long gives up
     connect_seconds: float = 420.0  # from the box's start to a ready agent, a first clone included
-    park_seconds: float = 120.0  # likewise for putting a box to sleep
-    publish_seconds: float = 120.0  # likewise for a pull request
+    park_seconds: float = 60.0  # likewise for putting a box to sleep
+    publish_seconds: float = 60.0  # likewise for a pull request
     close_seconds: float = 30 * 86400.0  # asleep for so long: closed and archived
     keep_seconds: float = 60 * 86400.0  # closed for so long: its box's files and the agent's memory of it are let go
     max_failures: int = 4  # starts in a row, before a person is told that it cannot be done
 
 
+ASKED_AGAIN_SECONDS = 20.0  # after that a hint is taken for lost; then it takes twice as long each time
+
+
 class Operation(NamedTuple):
-    """Work for a worker. `attempt` makes a second try another job; the pair of both is the job's identity."""
+    """Work for a worker. `attempt` makes a second try another job; all three are the job's identity."""
 
     kind: Literal["start", "park", "publish"]
     generation: int
@@ -205,13 +208,24 @@ def wants(session: Session, now: float, rules: Rules) -> tuple[Operation, ...]:
 
 
 def _wants_box(s: Session, now: float, rules: Rules) -> Operation | None:
-    if s.status is S.WAITING and now >= s.retry_at and s.failures < rules.max_failures:
-        return Operation("start", s.generation, s.failures)
+    waited = now - max(s.since, s.retry_at)
+    if s.status is S.WAITING and waited >= 0 and s.failures < rules.max_failures:
+        return Operation("start", s.generation, s.failures + _lost_hints(waited))
     if s.status is S.BOOTING and start_is_lost(s, now, rules) and s.failures + 1 < rules.max_failures:
-        return Operation("start", s.generation, s.failures)
-    if s.box is not None and now - s.since >= _patience(s, rules) and now >= s.retry_at:
-        return Operation("park", s.generation, int(s.retry_at or s.since))
+        return Operation("start", s.generation, s.failures + _lost_hints(waited - rules.start_seconds))
+    overdue = now - max(s.since + _patience(s, rules), s.retry_at)
+    if s.box is not None and overdue >= 0:
+        return Operation("park", s.generation, int(s.retry_at or s.since) + _lost_hints(overdue))
     return None
+
+
+def _lost_hints(waited: float) -> int:
+    """How many hints must have been lost when something has been due for so long and nobody has begun.
+
+    A worker that is killed after it took a job and before it began keeps the queue from taking the same one for more
+    than a minute; so it becomes another job. That there may be two of them costs nothing: one is refused.
+    """
+    return int(math.log2(1 + max(0.0, waited) / ASKED_AGAIN_SECONDS))
 
 
 def start_is_lost(s: Session, now: float, rules: Rules) -> bool:
@@ -235,7 +249,8 @@ def _patience(s: Session, rules: Rules) -> float:
 def _wants_publish(s: Session, now: float, rules: Rules) -> Operation | None:
     if not s.publishable or now < (s.publish_retry_at or 0.0) or publish_is_under_way(s, now, rules):
         return None
-    return Operation("publish", s.turns, s.publish_failures)
+    due = s.publish_began if s.publish_began is not None else max(s.since, s.publish_retry_at or 0.0)
+    return Operation("publish", s.turns, s.publish_failures + _lost_hints(now - due))
 
 
 def publish_is_under_way(s: Session, now: float, rules: Rules) -> bool:

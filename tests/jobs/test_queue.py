@@ -33,9 +33,9 @@ def jobs_in(client: redis.Redis, name: str) -> list[Job]:
 @pytest.mark.parametrize(
     ("kind", "queue_name", "function", "limit"),
     [
-        ("start", "boxes", "jobs.operations.start", 120),
-        ("park", "boxes", "jobs.operations.park", 120),
-        ("publish", "publish", "jobs.publish.publish", 120),
+        ("start", "boxes", "jobs.operations.start", 55),
+        ("park", "boxes", "jobs.operations.park", 55),
+        ("publish", "publish", "jobs.publish.publish", 55),
     ],
 )
 async def test_an_operation_goes_to_its_queue_with_the_id_alone(

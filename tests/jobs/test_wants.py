@@ -1,5 +1,7 @@
 """What is due, and when: for each status the way out of it, so that no session stays in one for ever."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from jobs import commands as c
 from jobs.decide import decide
 from jobs.fold import fold
+from jobs.queue import QUEUES
 from jobs.session import Operation, Rules, Session, Status, wants
 from tests.jobs import test_commands as given_a
 from tests.logs import Log, any_log, done
@@ -174,12 +177,38 @@ def test_publishing_is_due_again_after_its_delay_or_when_its_worker_is_silent_bu
     log = given_a.publishing()
     session = session_of(log)
     assert wants(session, log.now + 109, RULES) == ()
-    assert wants(session, log.now + 110, RULES) == (Operation("publish", 1, 0),)
+    [again] = wants(session, log.now + 110, RULES)
+    assert again.kind == "publish" and again != Operation("publish", 1, 0), "the silent one's job is in the way"
     log.do(c.FailPublish(given_a.PUSHED, "down", 30.0))
     assert wants(session_of(log), log.now + 29, RULES) == ()
     assert wants(session_of(log), log.now + 30, RULES) == (Operation("publish", 1, 1),)
     refused = given_a.unpublishable()
     assert wants(session_of(refused), refused.now + 500, RULES) == ()
+
+
+@pytest.mark.parametrize(
+    ("log", "kind"),
+    [(given_a.waiting, "start"), (done, "park"), (given_a.idle, "publish")],
+    ids=["start", "park", "publish"],
+)
+def test_what_is_due_and_not_begun_is_asked_for_as_another_job_ever_more_rarely(
+    log: Callable[[], Log], kind: str
+) -> None:
+    session = session_of(log())
+    began = session.since + (RULES.idle_seconds if kind == "park" else 0)
+
+    def job(seconds: float) -> Operation:
+        return next(o for o in wants(session, began + seconds, RULES) if o.kind == kind)
+
+    assert [len({job(s) for s in range(start, end)}) for start, end in ((0, 20), (20, 60), (60, 140))] == [1, 1, 1]
+    assert len({job(s) for s in (0, 20, 60, 140)}) == 4
+    assert len({job(s) for s in range(86_400)}) <= 14
+
+
+def test_a_worker_says_that_it_failed_before_it_is_taken_for_lost() -> None:
+    rules = Rules()
+    assert QUEUES["boxes"].limit < min(rules.start_seconds, rules.park_seconds)
+    assert QUEUES["publish"].limit < rules.publish_seconds
 
 
 def test_a_session_with_work_to_publish_is_not_at_rest_until_a_person_must_act() -> None:
