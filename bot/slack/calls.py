@@ -19,6 +19,9 @@ from bot.slack.meanings import Me
 log = logging.getLogger(__name__)
 
 
+Counted = Callable[[str, str], None]  # a method, and what was answered: ok, 429, unsure, or Slack's own word
+
+
 class Budgets(Protocol):
     """What the record does for us here."""
 
@@ -86,8 +89,10 @@ class Unsure(SlackError):
 class Calls:
     """The Web API of one workspace, as our bot."""
 
-    def __init__(self, client: AsyncWebClient, budgets: Budgets, clock: Callable[[], float], app: str) -> None:
-        self._client, self._budgets, self._clock, self._app = client, budgets, clock, app
+    def __init__(
+        self, client: AsyncWebClient, budgets: Budgets, clock: Callable[[], float], app: str, counted: Counted
+    ) -> None:
+        self._client, self._budgets, self._clock, self._app, self._counted = client, budgets, clock, app, counted
         self._paused: dict[str, float] = {}
 
     async def who_am_i(self) -> Me:
@@ -112,6 +117,15 @@ class Calls:
 
     async def send(self, method: str, **args: Any) -> Mapping[str, Any]:
         """As `call`, for somebody who has made room already."""
+        try:
+            answer = await self._sent(method, args)
+        except SlackError as failed:
+            self._counted(method, _answer(failed))
+            raise
+        self._counted(method, "ok")
+        return answer
+
+    async def _sent(self, method: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         kind = METHODS[method]
         sent = {name: value for name, value in args.items() if value is not None}
         try:
@@ -167,6 +181,13 @@ class Calls:
 
     def _pause_key(self, method: str) -> str:
         return f"slack:{self._app}:pause:{method}"
+
+
+def _answer(failed: SlackError) -> str:
+    """What Slack's answer is counted as."""
+    if isinstance(failed, Later):
+        return "429"
+    return "unsure" if isinstance(failed, Unsure) else failed.error[:40]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

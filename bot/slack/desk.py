@@ -145,18 +145,16 @@ class Desk:
     async def _submit(self, post: Post, me: Me, session: Session | None) -> tuple[Courtesy, ...]:
         """A message has come: it counts with the text that it has by now, unless it is gone."""
         received = self._clock()
-        if _knows(session, post.prompt_id):
-            return ()
-        newer, gone = await self._by_now(post)
-        if gone:
-            return ()
-        owed = await self._accept(replace(post, text=newer or post.text), me, session, received)
-        latest, gone = await self._by_now(post)  # what came while it was accepted found nothing to change
+        owed: tuple[Courtesy, ...] = ()
+        if not _knows(session, post.prompt_id):
+            text, gone = await self._by_now(post)
+            if gone:
+                return ()
+            owed = await self._accept(replace(post, text=text or post.text), me, session, received)
+        text, gone = await self._by_now(post)  # what came while it was accepted found nothing to change
         if gone:
             return owed + await self._withdraw(post.team, post.channel, post.thread, post.prompt_id)
-        if latest is not None and latest != newer:
-            return owed + await self._change(replace(post, text=latest), aside=False)
-        return owed
+        return owed + (await self._change(replace(post, text=text), aside=False) if text is not None else ())
 
     async def _by_now(self, post: Post) -> tuple[str | None, bool]:
         """The newer text of this message that was kept, and whether it was deleted."""
@@ -181,8 +179,9 @@ class Desk:
         return owed
 
     async def _stamp(self, sid: str, received: float) -> None:
-        stamp, durable = self._facts.stamp, self._clock()
-        await asyncio.gather(stamp(sid, "received", received), stamp(sid, "durable", durable))
+        durable = self._clock()
+        await self._facts.stamp(sid, "received", received)  # first: the others are counted from it
+        await self._facts.stamp(sid, "durable", durable)
 
     async def _place(self, post: Post, me: Me, session: Session | None) -> Place:
         if session is not None:
@@ -195,11 +194,11 @@ class Desk:
     async def _edited(self, edited: meanings.Edited, me: Me) -> tuple[Courtesy, ...]:
         post, sid = edited.post, _session_of(edited.post)
         session = await self._facts.load(sid)
-        if not _knows(session, post.prompt_id):
-            if edited.mentions_us and post.text:
-                return await self._submit(post, me, session)
-            await self._early.keep_edit(post)
-        return await self._change(post, edited.aside)
+        await self._early.keep_edit(post, edited.at)
+        owed: tuple[Courtesy, ...] = ()
+        if edited.mentions_us and post.text and not _knows(session, post.prompt_id):
+            owed = await self._submit(post, me, session)
+        return owed + await self._change(post, edited.aside)
 
     async def _change(self, post: Post, aside: bool) -> tuple[Courtesy, ...]:
         """Give the newer text to the session that has this prompt, if there is one by now."""
@@ -213,9 +212,7 @@ class Desk:
         return await self._handle(sid, command, post.channel, post.thread, post.user)
 
     async def _deleted(self, gone: meanings.Deleted) -> tuple[Courtesy, ...]:
-        session = await self._facts.load(session_id(gone.team, gone.channel, gone.thread))
-        if not _knows(session, gone.prompt_id):
-            await self._early.keep_deletion(gone.prompt_id, gone.ts)
+        await self._early.keep_deletion(gone.prompt_id, gone.ts)
         return await self._withdraw(gone.team, gone.channel, gone.thread, gone.prompt_id)
 
     async def _withdraw(self, team: str, channel: str, thread: str, prompt_id: str) -> tuple[Courtesy, ...]:

@@ -14,6 +14,7 @@ from jobs.events import Attachment
 
 EARLY_SECONDS = 600.0
 SLOTS = 3  # replies that are kept for one thread
+EDITS = 10  # and edits of one message
 
 
 class _Reply(BaseModel):
@@ -26,6 +27,15 @@ class _Reply(BaseModel):
     bot: str
     text: str
     files: tuple[Attachment, ...]
+
+
+class _Edit(BaseModel):
+    """An edit of a message that perhaps we do not know yet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: str
+    text: str
 
 
 class Early:
@@ -61,19 +71,29 @@ class Early:
                 found.append(post)
         return sorted(found, key=lambda post: post.ts)
 
-    async def keep_edit(self, post: Post) -> None:
-        """Keep the newer text of a message that has not come yet."""
-        if self._recent(post.ts):
-            await self._facts.remember(f"slack:edited:{post.prompt_id}", post.text, EARLY_SECONDS)
+    async def keep_edit(self, post: Post, at: str) -> None:
+        """Keep the text that a message has from this ts on, in case that the message itself is still on its way."""
+        if not self._recent(post.ts):
+            return
+        edit = _Edit(at=at, text=post.text).model_dump_json()
+        for slot in range(EDITS):
+            if await self._facts.remember(_edit(post.prompt_id, slot), edit, EARLY_SECONDS):
+                return
 
     async def keep_deletion(self, prompt_id: str, ts: str) -> None:
-        """Keep that a message is gone which has not come yet."""
+        """Keep that a message is gone, in the same case."""
         if self._recent(ts):
             await self._facts.remember(f"slack:deleted:{prompt_id}", "1", EARLY_SECONDS)
 
     async def newer_text(self, prompt_id: str) -> str | None:
         """The text that this message has by now, if it was edited before it came."""
-        return await self._facts.recall(f"slack:edited:{prompt_id}")
+        edits: list[_Edit] = []
+        for slot in range(EDITS):
+            kept = await self._facts.recall(_edit(prompt_id, slot))
+            if kept is None:
+                break
+            edits.append(_Edit.model_validate_json(kept))
+        return max(edits, key=lambda edit: edit.at).text if edits else None
 
     async def gone(self, prompt_id: str) -> bool:
         """Whether this message was deleted before it came."""
@@ -88,3 +108,7 @@ class Early:
 
 def _slot(sid: str, slot: int) -> str:
     return f"slack:early:{sid}:{slot}"
+
+
+def _edit(prompt_id: str, slot: int) -> str:
+    return f"slack:edited:{prompt_id}:{slot}"

@@ -143,7 +143,8 @@ def _changed(event: Mapping[str, Any], me: Me, allowed_bots: frozenset[str]) -> 
     said = after | {"channel_type": event.get("channel_type")}
     post = _post(said, me, channel, ts, thread, user or bot, bot)
     mentions_us = me.user in t.mentions(raw)
-    return Edited(post, mentions_us, not mentions_us and post.text.lower().startswith(ASIDES))
+    aside = not mentions_us and post.text.lower().startswith(ASIDES)
+    return Edited(post, mentions_us, _text(event, "event_ts") or _text(event, "ts"), aside)
 
 
 def _deleted(event: Mapping[str, Any], me: Me) -> Meaning:

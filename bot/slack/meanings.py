@@ -60,10 +60,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Edited:
-    """The text of a message is another one now; `post.text` is the new one. `aside`: it is not for us any more."""
+    """The text of a message is another one now, `post.text`. `at`: the ts of the edit; `aside`: not for us any more."""
 
     post: Post
     mentions_us: bool
+    at: str = ""
     aside: bool = False
 
 

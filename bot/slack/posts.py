@@ -17,7 +17,8 @@ from bot.slack.blocks import Message, Where
 
 class Posted(BaseModel):
     """One message of ours. `wanted`: certainly not there; `posting`: a post is under way, or was when somebody died;
-    `gone`: it cannot be edited any more. `mark` says how far the card was when last shown, `at` when that was."""
+    `gone`: it cannot be edited any more. `mark` says how far the card was when last shown, `at` when that was; of a
+    post that nobody has an answer to, when it began."""
 
     model_config = ConfigDict(frozen=True)
 

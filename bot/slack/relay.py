@@ -62,6 +62,7 @@ class Relay:
             with _forgiven("bells are not heard just now; the sweep looks meanwhile"):
                 async for sid in self._record.bells():
                     self._wake(sid, group)
+            _end_if_cancelled()
             await asyncio.sleep(self._config.sweep_seconds)
 
     async def _sweep(self, group: asyncio.TaskGroup) -> None:
@@ -72,6 +73,7 @@ class Relay:
                     self._wake(sid, group)
                 for sid in self._threads.keys() - unshown - self._rung.keys():
                     del self._threads[sid]
+            _end_if_cancelled()
             await asyncio.sleep(self._config.sweep_seconds)
 
     def _wake(self, sid: str, group: asyncio.TaskGroup) -> None:
@@ -87,6 +89,7 @@ class Relay:
             while True:
                 rung.clear()
                 again = await self._catch_up(sid)
+                _end_if_cancelled()
                 if again is None and not rung.is_set():
                     return
                 with contextlib.suppress(TimeoutError):
@@ -108,6 +111,13 @@ class Relay:
             log.exception("%s: its thread could not be brought up to date; trying again", sid)
             del self._threads[sid]  # fold again from the start, should the fold be at fault
             return TROUBLE_SECONDS
+
+
+def _end_if_cancelled() -> None:
+    """The record's client waits with `asyncio.wait_for`, which in Python 3.11 may lose the cancellation of its task."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @contextlib.contextmanager

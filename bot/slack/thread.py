@@ -41,6 +41,9 @@ class Record(Budgets, Memory, Protocol):
     async def shown(self, sid: str, seq: int) -> None:
         """Everything up to this number is shown: nobody needs to look again before something new happens."""
 
+    async def said(self, sid: str, at: float) -> None:
+        """Slack took everything that was worth saying at that time; what is left comes with the next edits."""
+
 
 class PlaceGone(Exception):
     """Nothing can be said in this thread any more."""
@@ -125,7 +128,10 @@ class Thread:
             return None
         waits.append(await self._show_status(view, memory.get(STATUS), self._writer.posted > posted))
         waits.append(next_settling(view.endings, self._clock(), self._config.settle_seconds))
-        return min((seconds for seconds in waits if seconds is not None), default=None)
+        again = min((seconds for seconds in waits if seconds is not None), default=None)
+        if again is not None and not self._refusals:
+            await self._record.said(self._sid, self._clock())
+        return again
 
     async def _post_and_edit(self, view: ThreadView, memory: Mapping[str, str]) -> list[float | None]:
         now, config = self._clock(), self._config

@@ -76,20 +76,22 @@ class Writer:
         await self._lease.hold()
         if one.posted is not None and one.posted.state == "posted":
             return await self._edit(place, one.draft, one.posted, urgent=one.urgent)
-        await self._post(place, one.draft, maybe_there=one.posted is not None and one.posted.state == "posting")
+        await self._post(place, one.draft, one.posted if one.posted and one.posted.state == "posting" else None)
         return self._config.elapsed_seconds if one.draft.ticking else None
 
     # -- posting ---------------------------------------------------------------------------------------------------
 
-    async def _post(self, place: Place, draft: Draft, maybe_there: bool) -> None:
-        if maybe_there and (ts := await self._find(place, draft.id)) is not None:
+    async def _post(self, place: Place, draft: Draft, begun: Posted | None) -> None:
+        if begun is not None and (ts := await self._find(place, draft.id)) is not None:
             await self._save(draft.id, Posted(state="posted", ts=ts))
             await self._edit(place, draft, Posted(state="posted", ts=ts), urgent=True)
             return
+        if begun is not None and 0 <= (passed := self._clock() - begun.at) < self._config.arrive_seconds:
+            raise Later("chat.postMessage", self._config.arrive_seconds - passed)
         metadata = {"event_type": EVENT_TYPE, "event_payload": {"card": draft.id, "session": self._sid}}
         await self._calls.make_room("chat.postMessage", place.channel, PATIENCE_SECONDS)
         await self._lease.hold()
-        await self._save(draft.id, Posted(state="posting"))
+        await self._save(draft.id, Posted(state="posting", at=self._clock()))
         try:
             answer = await self._send(
                 "chat.postMessage",
@@ -101,6 +103,7 @@ class Writer:
                 unfurl_media=False,
             )
         except Unsure:
+            await self._save(draft.id, Posted(state="posting"))  # Slack is done with it: it is there now, or never
             raise
         except SlackError:
             await self._save(draft.id, Posted(state="wanted"))
