@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 import re
 import socket
+import sys
 
 from sandbox.runner import http1
 from sandbox.runner.dial import Dialer, Wire
+from sandbox.runner.within import within
 
 ALLOWED = ("/git/", "/model/", "/tools/")
 TRICKS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:[/?]|$)|//|\\|%2f|%5c|#", re.IGNORECASE)
@@ -20,6 +22,10 @@ NOT_FORWARDED = {
     "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer",
     "transfer-encoding", "content-length", "upgrade", "expect", "host", "authorization", "x-api-key", "user-agent",
 }  # fmt: skip
+METHOD, TARGET = re.compile(r"[A-Z]{1,20}"), re.compile(r"[!-~]+")
+CLIENTS, FORWARDED = 256, 48  # at a time: connections of the agent's side, and requests under way at the gateway
+HEAD_SECONDS, QUEUE_SECONDS = 60.0, 60.0
+SAID_MOST = 200  # refusals that are written down: a box must not fill the host's disk with them
 HOP_BY_HOP = {"connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "content-length"}
 
 
@@ -28,6 +34,9 @@ class Forwarder:
 
     def __init__(self, dialer: Dialer | None) -> None:
         self._dialer = dialer
+        self._clients = 0
+        self._said = 0
+        self._room = asyncio.Semaphore(FORWARDED)
 
     async def serve(self, listening: socket.socket) -> asyncio.AbstractServer:
         """Begin to serve."""
@@ -35,27 +44,52 @@ class Forwarder:
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Requests of one connection, one after the other."""
+        self._clients += 1
         try:
+            if self._clients > CLIENTS:
+                self._refused("a connection: there are too many")
+                return
             while await self._request(reader, writer):
                 pass
         except http1.BadHttp as bad:
+            self._refused(str(bad))
             with contextlib.suppress(OSError):
                 await _answer(writer, bad.status, str(bad), close=True)
-        except (OSError, asyncio.CancelledError):
+        except (OSError, asyncio.TimeoutError, asyncio.CancelledError):
             pass
         finally:
+            self._clients -= 1
             writer.close()
+
+    def _refused(self, what: str) -> None:
+        """Write down what was refused, in the box's own log on the host."""
+        self._said += 1
+        if self._said <= SAID_MOST:
+            print(f"runner: refused {what[:200]!r}", file=sys.stderr, flush=True)
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request and its answer; whether another may follow on this connection."""
-        head = await http1.read_head(reader)
+        head = await within(HEAD_SECONDS, http1.read_head(reader))
         if head is None:
             return False
         method, target, _ = head.start
         length = head.length or 0
+        if not METHOD.fullmatch(method) or not TARGET.fullmatch(target):
+            raise http1.BadHttp("a request line that is none")
         if not target.startswith(ALLOWED) or TRICKS.search(target.partition("?")[0]):
+            self._refused(f"{method} {target}")
             await _answer(writer, 404, "Only /git/, /model/ and /tools/ are here.", close=True)
             return False
+        await within(QUEUE_SECONDS, self._room.acquire())
+        try:
+            return await self._forward(reader, writer, head, length)
+        finally:
+            self._room.release()
+
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: http1.Head, length: int
+    ) -> bool:
+        method, target, _ = head.start
         try:
             wire = await self._open()
         except OSError:

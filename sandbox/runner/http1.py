@@ -6,11 +6,14 @@ By hand, because `http.client` blocks and costs 30 ms of imports. `link.py` asks
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 HEAD_BYTES = 64 << 10
 PIECE = 64 << 10
+DIGITS = 18  # of a length
+SIZE, NAME = re.compile(rb"[0-9a-fA-F]{1,15}"), re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CHUNKED, UNTIL_CLOSE = -1, -2  # lengths of bodies that do not say theirs
 
 
@@ -47,7 +50,7 @@ class Head(NamedTuple):
             if coding != "chunked" or length:
                 raise BadHttp("a transfer coding that is not understood")
             return CHUNKED
-        if length and not (length.isascii() and length.isdigit()):
+        if length and not (length.isascii() and length.isdigit() and len(length) < DIGITS):
             raise BadHttp("a content length that is no number")
         return int(length) if length else None
 
@@ -76,7 +79,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
 
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
-    if not colon or not name or name != name.strip() or "\n" in line or "\r" in line or "\0" in line:
+    if not colon or not NAME.fullmatch(name) or "\n" in line or "\r" in line or "\0" in line:
         raise BadHttp("a header that is none")
     return name, value.strip()
 
@@ -122,11 +125,10 @@ async def _counted(reader: asyncio.StreamReader, left: int) -> AsyncIterator[byt
 
 
 async def _chunk_size(reader: asyncio.StreamReader) -> int:
-    line = await _line(reader)
-    try:
-        return int(line.split(b";")[0].strip(), 16)
-    except ValueError:
-        raise BadHttp("a chunk without a size") from None
+    size = (await _line(reader)).split(b";")[0].strip()
+    if not SIZE.fullmatch(size):
+        raise BadHttp("a chunk without a size")
+    return int(size, 16)
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:
