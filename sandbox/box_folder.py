@@ -180,6 +180,16 @@ def _lock(path: Path, flags: int) -> int | None:
     return fd
 
 
+def named_by_namespace(boxes_dir: Path, namespace: int) -> str:
+    """The box that has this pid namespace; empty if there is none."""
+    wanted = re.compile(rf'"pid-namespace": {namespace}\b')
+    for path in (boxes_dir / "box").glob("*/status") if namespace else ():
+        with contextlib.suppress(OSError):
+            if wanted.search(path.read_text()):
+                return path.parent.name
+    return ""
+
+
 def checked_name(name: str) -> str:
     """The name, if it is one; raises Permanent."""
     if not NAME.fullmatch(name):

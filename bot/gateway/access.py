@@ -37,10 +37,12 @@ class Refusal(Exception):
 
 
 class Access:
-    """`granted` looks up the hash of a token."""
+    """`granted` looks up the hash of a token; `behind` names the box at the other end of a connection, if it can."""
 
-    def __init__(self, granted: Callable[[str], Awaitable[Grant | None]]) -> None:
-        self._granted = granted
+    def __init__(
+        self, granted: Callable[[str], Awaitable[Grant | None]], behind: Callable[[web.Request], str] = lambda _: ""
+    ) -> None:
+        self._granted, self._behind = granted, behind
 
     async def grant_of(self, request: web.Request) -> Grant | None:
         """What this request's token stands for at this moment; None once it was revoked."""
@@ -54,7 +56,9 @@ class Access:
         """The middleware."""
         grant = await self.grant_of(request)
         if grant is None:
-            log.warning("refused %s %s: no box has this token", request.method, request.path[:200])
+            box = self._behind(request) or "unknown"
+            with about(box=box):
+                log.warning("refused %s %s to box %s: no box has this token", request.method, request.path[:200], box)
             return Refusal(401, "unknown token").answer()
         with about(session=grant.session, box=grant.box):
             try:
@@ -63,5 +67,6 @@ class Access:
                 request[GRANT] = grant
                 return await handler(request)
             except Refusal as refusal:
-                log.warning("refused %s %s to box %s: %s", request.method, request.path[:200], grant.box, refusal)
+                box = self._behind(request) or grant.box
+                log.warning("refused %s %s to box %s: %s", request.method, request.path[:200], box, refusal)
                 return refusal.answer()

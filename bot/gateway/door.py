@@ -1,0 +1,104 @@
+"""Lets boxes in at the gateway's socket: each only so many connections at a time, told apart by the kernel.
+
+A token says whose a request is, but a box can connect without one, and half a request never shows any. So each
+connection belongs to the pid namespace of the process that made it, which is one box's. `server.py` opens the door;
+`access.py` asks it who a stranger is.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+import time
+from asyncio.trsock import TransportSocket
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from jobs.log import about
+from sandbox import host_processes
+from sandbox.box_folder import named_by_namespace
+
+log = logging.getLogger(__name__)
+CONNECTIONS_MOST = 64  # of one box: its link needs two, its runner forwards fewer than the rest at a time
+CREDENTIALS = struct.Struct("3i")
+SAID_EVERY_SECONDS = 10.0
+BUSY_SECONDS = 0.5
+
+
+class Door:
+    """Accepts at `listening` and hands each connection to a protocol of `make`. `boxes_dir`: where boxes have names."""
+
+    def __init__(self, listening: socket.socket, make: Callable[[], asyncio.Protocol], boxes_dir: Path) -> None:
+        self._listening, self._make, self._boxes_dir = listening, make, boxes_dir
+        self._open: defaultdict[int, list[asyncio.Transport]] = defaultdict(list)
+        self._said: dict[int, float] = {}
+        self._ours = host_processes.namespace_of(os.getpid())
+        self._accepting: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Begin to let in."""
+        self._listening.setblocking(False)
+        self._accepting = asyncio.create_task(self._accept())
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+        self._listening.close()
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(self._listening)
+            except OSError as busy:
+                log.warning("no connection can be taken just now: %s", busy)
+                await asyncio.sleep(BUSY_SECONDS)
+                continue
+            namespace = namespace_behind(connection)
+            if not self._has_room(namespace):
+                connection.close()
+                self._say(namespace)
+                continue
+            transport, _ = await loop.connect_accepted_socket(self._make, connection)
+            self._open[namespace].append(transport)
+
+    def _has_room(self, namespace: int) -> bool:
+        """Whether one more may come. Processes of no box, which run without isolation, are not told apart."""
+        if namespace == self._ours:
+            return True
+        alive = [transport for transport in self._open[namespace] if not transport.is_closing()]
+        if alive:
+            self._open[namespace] = alive
+        else:
+            del self._open[namespace]
+        return len(alive) < CONNECTIONS_MOST
+
+    def _say(self, namespace: int) -> None:
+        """A box that does not stop is told of now and then only: it must not fill the log either."""
+        now = time.monotonic()
+        self._said = {known: at for known, at in self._said.items() if now - at < SAID_EVERY_SECONDS}
+        if namespace not in self._said:
+            self._said[namespace] = now
+            box = named_by_namespace(self._boxes_dir, namespace)
+            with about(box=box):
+                log.warning("refused more than %d connections at a time of box %s", CONNECTIONS_MOST, box or "unknown")
+
+
+def box_behind(request: web.Request, boxes_dir: Path) -> str:
+    """The box whose process made this connection; empty if it cannot be told."""
+    connection = request.transport.get_extra_info("socket") if request.transport is not None else None
+    return named_by_namespace(boxes_dir, namespace_behind(connection)) if connection is not None else ""
+
+
+def namespace_behind(connection: socket.socket | TransportSocket) -> int:
+    """The pid namespace of the process at the other end; 0 if it is gone, or where the kernel does not tell."""
+    if not hasattr(socket, "SO_PEERCRED") or connection.family != socket.AF_UNIX:
+        return 0
+    said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    pid, _, _ = CREDENTIALS.unpack(said)
+    return host_processes.namespace_of(pid)
