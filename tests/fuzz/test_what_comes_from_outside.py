@@ -1,0 +1,135 @@
+"""Whatever Slack, the forge or somebody in their name sends: understood or passed over, never as of another place."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.github import understand as understand_webhook
+from bot.github import when
+from bot.slack import intake
+from bot.slack import text as t
+from bot.slack.intake import Me
+from bot.slack.meanings import Ignored, Meaning
+from jobs import repos
+from jobs.settings import Repository
+from tests.fuzz.anything import json_values, like, quickly, words
+
+ME = Me(team="T1", user="U0BOT", bot="B0BOT")
+MESSAGE = {
+    "type": "message", "subtype": "file_share", "user": "U01ADA", "ts": "2.000001", "thread_ts": "1.000001",
+    "text": "<@U0BOT> stop", "channel": "C1", "channel_type": "channel", "bot_id": "B9", "team": "T1",
+    "user_team": "T9", "files": [{"name": "a", "size": 1, "mimetype": "b", "url_private": "c"}],
+    "message": {"user": "U01ADA", "ts": "2.000001", "text": "<@U0BOT> go", "subtype": "tombstone"},
+    "previous_message": {"user": "U01ADA", "ts": "2.000001", "text": "x"}, "deleted_ts": "2.000001", "event_ts": "3.0",
+}  # fmt: skip
+EVENT = {"type": "event_callback", "team_id": "T1", "event": MESSAGE}
+PRESS = {
+    "type": "block_actions", "team": {"id": "T1"}, "user": {"id": "U01ADA", "team_id": "T1"}, "channel": {"id": "C1"},
+    "message": {"ts": "2.000001", "thread_ts": "1.000001"}, "container": {"thread_ts": "1.000001", "channel_id": "C1"},
+    "actions": [{"action_id": "stop", "value": "T1:C1:1.000001"}],
+}  # fmt: skip
+KINDS = st.sampled_from(["message", "app_mention", "agent_session_stopped"])
+SUBTYPES = st.sampled_from(["message_changed", "message_deleted", "file_share", "thread_broadcast", None])
+
+
+def told_places(meaning: Meaning) -> set[tuple[str, str]]:
+    """The team and channel that a meaning is about."""
+    where = getattr(meaning, "post", meaning)
+    return set() if isinstance(meaning, Ignored) else {(where.team, where.channel)}
+
+
+@given(like(EVENT), KINDS, SUBTYPES)
+@quickly
+def test_an_event_of_any_shape_is_understood_as_of_its_own_place(body: Any, kind: str, subtype: str | None) -> None:
+    if isinstance(body, dict) and isinstance(body.get("event"), dict):
+        body = body | {"event": body["event"] | {"type": kind, "subtype": subtype}}
+    meaning = intake.understand(body if isinstance(body, dict) else {"event": body}, ME)
+    for team, channel in told_places(meaning):
+        assert team == "T1"
+        assert channel == body["event"]["channel"] and isinstance(channel, str) and channel
+        assert body.get("team_id") in ("T1", "") or not isinstance(body.get("team_id"), str)
+
+
+@given(like(PRESS))
+@quickly
+def test_a_press_of_any_shape_is_understood_as_of_its_own_place(body: Any) -> None:
+    meaning = intake.understand((body if isinstance(body, dict) else {}) | {"type": "block_actions"}, ME)
+    for team, channel in told_places(meaning):
+        assert team == "T1"
+        named = [part.get(name) for part, name in ((body.get("channel"), "id"), (body.get("container"), "channel_id"))
+                 if isinstance(part, dict)]  # fmt: skip
+        assert channel in named
+
+
+PULL = {
+    "action": "closed",
+    "pull_request": {
+        "number": 7, "merged": True, "updated_at": "2026-01-01T00:00:00Z",
+        "head": {"ref": "shipmate/s1", "repo": {"full_name": "acme/rocket"}},
+    },
+    "review": {"state": "approved", "submitted_at": "2026-01-01T00:00:00Z"},
+    "repository": {"full_name": "acme/rocket"}, "sender": {"login": "grace"},
+}  # fmt: skip
+
+
+@given(st.sampled_from(["pull_request", "pull_request_review", "push"]) | words, like(PULL))
+@quickly
+def test_a_webhook_of_any_shape_is_about_a_pull_request_of_ours_or_about_nothing(event: str, payload: Any) -> None:
+    payload = payload if isinstance(payload, dict) else {"pull_request": payload}
+    float(when(payload))
+    found = understand_webhook(event, payload)
+    if found is not None:
+        sid, repository, command = found
+        assert payload["pull_request"]["head"]["ref"] == f"shipmate/{sid}" and "/" not in sid and "." not in sid
+        assert repository == payload["repository"]["full_name"] == payload["pull_request"]["head"]["repo"]["full_name"]
+        json.dumps(command.__dict__, ensure_ascii=False).encode()  # it can be kept
+
+
+ENABLED = (Repository("acme/rocket"), Repository("acme/site", "trunk"), Repository("other/rocket.js"))
+PIECES = st.sampled_from(
+    [
+        "acme/",
+        "rocket",
+        "acme/site",
+        "https://github.com/",
+        "git@github.com:",
+        "http://[",
+        "//",
+        "..",
+        "@",
+        ":99999",
+        " ",
+    ]
+)
+
+
+@given(st.lists(PIECES | words, max_size=8).map("".join), st.lists(st.sampled_from(ENABLED), unique=True))
+@quickly
+def test_a_text_means_an_enabled_repository_or_a_question(text: str, enabled: list[Repository]) -> None:
+    choice = repos.choose(text, enabled)
+    if choice.repository is None:
+        assert choice.reason
+        assert set(choice.options) <= {each.name for each in enabled}
+    else:
+        assert Repository(choice.repository, choice.base_branch) in enabled
+
+
+TOKENS = st.sampled_from(
+    ["<@U0BOT>", "<@", "<!here>", "<https://a|b>", "&lt;", "&amp;", "|", ">", "```", "U0BOT", "\n"]
+)
+
+
+@given(st.lists(TOKENS | words, max_size=8).map("".join))
+@quickly
+def test_words_go_to_slack_and_back_as_they_were_and_ours_alone_are_read(said: str) -> None:
+    assert t.plain(t.escape(said)) == said
+    read = t.plain(t.without_mention(said, "U0BOT"))
+    assert len(read) <= 2 * len(said)
+
+
+@given(json_values)
+@quickly
+def test_any_json_at_all_is_no_event_of_ours(body: Any) -> None:
+    assert isinstance(intake.understand(body if isinstance(body, dict) else {"event": body}, ME), Ignored)
