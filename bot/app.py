@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,16 @@ from aiohttp import web
 from bot.ahead import Door, FetchAhead
 from bot.gateway.server import Gateway
 from bot.github import GitHubEvents
+from bot.metrics import Metrics, MetricsPage
 from bot.playground import server as playground
 from bot.settings import BotSettings, view_secret
 from bot.slack.app import SlackClient, SlackRefused
+from bot.slack.calls import Counted
 from bot.slack.config import SlackConfig
 from bot.slack.desk import Repositories
 from bot.web.links import ViewLinks
 from bot.web.pages import ViewPages
-from jobs import redis_server, repos
+from jobs import census, redis_server, repos
 from jobs.events import Place
 from jobs.settings import JobSettings
 from jobs.upkeep import Upkeep
@@ -52,12 +54,14 @@ async def run_web(settings: BotSettings) -> None:
     """The web process: Slack, pages, webhooks and the gateway, until it is told to end."""
     await record_answers(settings.jobs)
     async with told_to_end() as ending, workshop(settings.jobs) as shop, AsyncExitStack() as opened:
-        gateway = Gateway(settings, shop.store, shop.inbox, shop.forge, shop.clock)
+        metrics = Metrics()
+        gateway = Gateway(settings, shop.store, shop.inbox, shop.forge, shop.clock, metrics)
         await gateway.start()
         opened.push_async_callback(gateway.close)
         links = ViewLinks(view_secret(settings.jobs.data_dir), settings.url, shop.clock)
-        slack = slack_client(settings, shop, FetchAhead(shop.inbox, gateway.expect), links)
-        await _listen(settings, shop, links, slack, opened)
+        slack = slack_client(settings, shop, FetchAhead(shop.inbox, gateway.expect), links, metrics.slack_called)
+        routes = [*web_routes(settings, shop, links, slack), *metrics_routes(settings, shop, metrics)]
+        await _listen(settings, routes, opened)
         if slack is not None:
             try:
                 await slack.start()
@@ -68,16 +72,32 @@ async def run_web(settings: BotSettings) -> None:
         await ending.wait()
 
 
-async def _listen(
-    settings: BotSettings, shop: Workshop, links: ViewLinks, slack: SlackClient | None, opened: AsyncExitStack
-) -> None:
-    app = web.Application()
-    app.add_routes(ViewPages(shop.store, links, slack.may_view if slack else _only_public).routes)
-    app.add_routes([web.get("/health", partial(health, shop, slack))])
+def web_routes(
+    settings: BotSettings, shop: Workshop, links: ViewLinks, slack: SlackClient | None
+) -> list[web.RouteDef]:
+    """What people, Slack and the forge reach."""
+    pages = ViewPages(shop.store, links, slack.may_view if slack else _only_public)
+    routes = [*pages.routes, web.get("/health", partial(health, shop, slack))]
     if slack is not None:
-        app.add_routes(slack.routes)
+        routes += slack.routes
     if settings.github_webhook_secret is not None:
-        app.add_routes(GitHubEvents(settings.github_webhook_secret.get_secret_value(), shop.inbox, shop.store).routes)
+        secret = settings.github_webhook_secret.get_secret_value()
+        routes += GitHubEvents(secret, shop.inbox, shop.store).routes
+    return routes
+
+
+def metrics_routes(settings: BotSettings, shop: Workshop, metrics: Metrics) -> list[web.RouteDef]:
+    """What Prometheus reaches: with its token, or without one if nobody but this machine can reach us."""
+    token = settings.metrics_token.get_secret_value() if settings.metrics_token is not None else None
+    if token is None and not settings.only_here:
+        log.info("metrics are off: SHIPMATE_METRICS_TOKEN is not set, and others than this machine can reach us")
+        return []
+    return MetricsPage(metrics, partial(census.take, shop), token).routes
+
+
+async def _listen(settings: BotSettings, routes: Sequence[web.AbstractRouteDef], opened: AsyncExitStack) -> None:
+    app = web.Application()
+    app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     opened.push_async_callback(runner.cleanup)
@@ -97,7 +117,9 @@ async def health(shop: Workshop, slack: SlackClient | None, _request: web.Reques
     return web.json_response({"ok": not missing, "missing": missing}, status=503 if missing else 200)
 
 
-def slack_client(settings: BotSettings, shop: Workshop, door: Door, links: ViewLinks) -> SlackClient | None:
+def slack_client(
+    settings: BotSettings, shop: Workshop, door: Door, links: ViewLinks, counted: Counted
+) -> SlackClient | None:
     """The Slack client that the settings mean; None turns Slack off."""
     if settings.slack_bot_token is None:
         log.warning("SLACK_BOT_TOKEN is not set: Slack is off")
@@ -113,6 +135,7 @@ def slack_client(settings: BotSettings, shop: Workshop, door: Door, links: ViewL
         ),
         links=links,
         clock=shop.clock,
+        counted=counted,
     )
 
 

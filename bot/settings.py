@@ -8,6 +8,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -17,6 +18,7 @@ VARIABLES = {
     "host": "SHIPMATE_HOST",
     "port": "SHIPMATE_PORT",
     "public_url": "SHIPMATE_PUBLIC_URL",
+    "metrics_token": "SHIPMATE_METRICS_TOKEN",
     "slack_bot_token": "SLACK_BOT_TOKEN",
     "slack_app_token": "SLACK_APP_TOKEN",
     "slack_signing_secret": "SLACK_SIGNING_SECRET",
@@ -42,6 +44,7 @@ class BotSettings(BaseModel):
     host: str = "127.0.0.1"  # SHIPMATE_HOST: where the web process listens
     port: int = 8080  # SHIPMATE_PORT: its port
     public_url: str = ""  # SHIPMATE_PUBLIC_URL: how people reach it; default http://HOST:PORT
+    metrics_token: SecretStr | None = None  # SHIPMATE_METRICS_TOKEN: for /metrics, open without it on loopback alone
     slack_bot_token: SecretStr | None = None  # SLACK_BOT_TOKEN: xoxb-…; without it Slack is off
     slack_app_token: SecretStr | None = None  # SLACK_APP_TOKEN: xapp-…: Socket Mode; without it signed HTTP
     slack_signing_secret: SecretStr | None = None  # SLACK_SIGNING_SECRET: for signed HTTP
@@ -58,9 +61,15 @@ class BotSettings(BaseModel):
         """The address that links in Slack and on the forge begin with; no slash at its end."""
         return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
 
+    @property
+    def only_here(self) -> bool:
+        """Whether nobody but this machine can reach the web process: neither directly nor through a proxy."""
+        return _is_loopback(self.host) and _is_loopback(urlsplit(self.url).hostname or "")
+
     def secrets(self) -> tuple[str, ...]:
         """Every secret here and in the jobs' settings, so that the log can leave them out."""
         mine = (
+            self.metrics_token,
             self.slack_bot_token,
             self.slack_app_token,
             self.slack_signing_secret,
@@ -101,6 +110,10 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 65_536):
         raise ValueError(f"must be a number, such as 8080; it is {text!r}")
     return int(text)
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def view_secret(data_dir: Path) -> str:

@@ -48,20 +48,24 @@ Handler = Callable[[web.Request, Grant], Awaitable[web.StreamResponse]]
 
 
 class GitGateway:
-    """`token` mints the credential for a repository, `people` tells who takes part in a session."""
+    """`token` mints the credential for a repository, `people` tells who takes part in a session.
+
+    `refused` is told the rule of every push that was refused.
+    """
 
     def __init__(
         self,
         settings: JobSettings,
         token: Callable[[str], Awaitable[str]],
         people: People,
+        refused: Callable[[str], None],
         limits: Limits = USUAL,
     ) -> None:
         folder = settings.data_dir / "git"
         self._git = HostGit(folder, settings.search_path)
         upstream = Upstream(settings.github_url, token)
         self._mirrors = Mirrors(folder / "mirrors", self._git, upstream)
-        self._receiver = Receiver(self._git, self._mirrors, upstream, folder / "quarantine", people, limits)
+        self._receiver = Receiver(self._git, self._mirrors, upstream, folder / "quarantine", people, refused, limits)
         # A pack up to twice too large is still heard to its end, and then refused in words.
         self._most_bytes = 2 * limits.pack
         self._busy: Counter[str] = Counter()

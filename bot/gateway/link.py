@@ -15,6 +15,7 @@ from bot.gateway.bells import Bells
 from bot.gateway.link_down import REPLACED
 from bot.gateway.link_stream import Stream
 from bot.gateway.link_up import ATTACH_BYTES, UP_BYTES, body_of, frames_of, number
+from bot.gateway.pace import Pace
 from jobs.commands import NotYet, Refused
 from jobs.inbox import Inbox
 from jobs.records import Grant, StaleLink
@@ -40,6 +41,7 @@ class Link:
     def __init__(self, record: Record, inbox: Inbox, access: Access, bells: Bells, rules: Rules) -> None:
         self._record, self._inbox, self._access, self._bells, self._rules = record, inbox, access, bells, rules
         self._streams: dict[str, Stream] = {}
+        self._pace = Pace()
         self._closed = False
 
     @property
@@ -50,6 +52,11 @@ class Link:
             web.get("/link/down", self._down, allow_head=False),
             web.post("/link/up", self._up),
         ]
+
+    @property
+    def attached(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
 
     def close(self) -> None:
         """End every stream and begin no other."""
@@ -117,6 +124,7 @@ class Link:
         grant = request[GRANT]
         body = await body_of(request, UP_BYTES)
         epoch, frames = number(body, "epoch"), frames_of(body)
+        await self._pace.keep(grant.box, len(frames), request.content_length or 0)
         try:
             acked = await self._inbox.hear(grant, epoch, frames)
         except Refused as refused:

@@ -5,7 +5,9 @@ ends here. Bodies are passed on piece by piece and never kept. The first request
 """
 
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import NamedTuple
 
 import aiohttp
@@ -16,6 +18,7 @@ from yarl import URL
 
 from bot.gateway.access import GRANT
 from bot.gateway.model_wire import PROVIDERS, Provider, ToolsSeen, downward, upward
+from bot.metrics import Metrics
 from jobs.records import Grant
 
 log = logging.getLogger(__name__)
@@ -44,8 +47,8 @@ class Refused(Exception):
 class ModelProxy:
     """`upstreams`: by provider. `report` is called at once, and must not wait, when a box asks with tools on offer."""
 
-    def __init__(self, upstreams: dict[str, Upstream], report: Callable[[Grant], None]) -> None:
-        self._upstreams = upstreams
+    def __init__(self, upstreams: dict[str, Upstream], report: Callable[[Grant], None], metrics: Metrics) -> None:
+        self._upstreams, self._metrics = upstreams, metrics
         self._report = report
         self._http: aiohttp.ClientSession | None = None
 
@@ -81,6 +84,7 @@ class ModelProxy:
             return await self._pass_on(request, provider, url, headers)
         except Refused as refused:
             log.warning("refused %s to box %s: %s", path, request[GRANT].box, refused)
+            self._metrics.model_answered(name, f"refused {refused.status}")
             return web.json_response(provider.error(refused.status, str(refused)), status=refused.status)
 
     async def _pass_on(
@@ -88,12 +92,15 @@ class ModelProxy:
     ) -> web.StreamResponse:
         assert self._http is not None, "start() comes first"
         body = _Body(request, self._report) if request.body_exists else None
+        name, began = request.match_info["provider"], time.monotonic()
         try:
             asked = self._http.request(request.method, url, headers=headers, data=body, allow_redirects=False)
             async with asked as said:
                 if 300 <= said.status < 400:
                     raise Refused(502, f"{provider.title} answered with a redirect: check {provider.url_setting}.")
-                return await _stream_back(request, said)
+                self._metrics.model_answered(name, str(said.status))
+                begins = partial(self._begins, name, began)
+                return await _stream_back(request, said, begins)
         except TimeoutError:
             raise Refused(504, f"{provider.title} did not answer in time. Try again.") from None
         except aiohttp.ClientError as failed:
@@ -102,6 +109,9 @@ class ModelProxy:
             log.warning("%s cannot be reached: %r", provider.title, failed)
             hint = f"{provider.title} cannot be reached from the Shipmate server just now. Try again, or check"
             raise Refused(502, f"{hint} {provider.url_setting}.") from None
+
+    def _begins(self, name: str, began: float) -> None:
+        self._metrics.model_began(name, time.monotonic() - began)
 
 
 class _Body:
@@ -145,14 +155,24 @@ def _headers(request: web.Request, provider: Provider, key: SecretStr | None) ->
     return headers
 
 
-async def _stream_back(request: web.Request, said: aiohttp.ClientResponse) -> web.StreamResponse:
-    """The provider's answer, piece by piece as it comes. If it is cut, ours is cut as well: the agent must see it."""
+async def _stream_back(
+    request: web.Request, said: aiohttp.ClientResponse, begins: Callable[[], None]
+) -> web.StreamResponse:
+    """The provider's answer, piece by piece as it comes. If it is cut, ours is cut as well: the agent must see it.
+
+    `begins` is called when its first piece came.
+    """
     answer = web.StreamResponse(status=said.status, headers=CIMultiDict(downward(said.headers.items())))
     if said.content_length is not None:
         answer.content_length = said.content_length
     await answer.prepare(request)
     try:
-        async for piece in said.content.iter_any():
+        pieces = said.content.iter_any()
+        async for piece in pieces:
+            begins()
+            await answer.write(piece)
+            break
+        async for piece in pieces:
             await answer.write(piece)
         await answer.write_eof()
     except (TimeoutError, aiohttp.ClientError, ConnectionError) as cut:

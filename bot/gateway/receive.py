@@ -32,32 +32,50 @@ WORDS_MOST = 20
 
 
 class Outcome(NamedTuple):
-    """What became of a push: for each ref why it was refused, None if it was done; lines for the person who pushes."""
+    """What became of a push: for each ref why it was refused, None if it was done; lines for the person who pushes.
+
+    `rule`: the name of what refused it, for counting; empty if it was done.
+    """
 
     refused: Mapping[str, str | None]
+    rule: str = ""
     unpacked: str = "ok"
     words: Sequence[str] = ()
 
 
 class Receiver:
-    """Takes pushes. `people` tells who takes part in a session; `folder` is for quarantines."""
+    """Takes pushes. `people` tells who takes part in a session, `refused` is told the rule of each refusal; `folder` is
+    for quarantines."""
 
     def __init__(
-        self, git: HostGit, mirrors: Mirrors, upstream: Upstream, folder: Path, people: People, limits: Limits
+        self,
+        git: HostGit,
+        mirrors: Mirrors,
+        upstream: Upstream,
+        folder: Path,
+        people: People,
+        refused: Callable[[str], None],
+        limits: Limits,
     ) -> None:
         self._git, self._mirrors, self._upstream, self._folder, self._people = git, mirrors, upstream, folder, people
-        self._limits = limits
+        self._refused, self._limits = refused, limits
         self._room = asyncio.Semaphore(PUSHES_MOST)
         self._one_of_a_box: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         sweep(folder)
 
     async def receive(self, grant: Grant, asked: Asked, pack: AsyncIterator[bytes]) -> Outcome:
         """Do what a push asks for, or say why not. Raises Declined only for a body that cannot be read."""
+        outcome = await self._received(grant, asked, pack)
+        if outcome.rule:
+            self._refused(outcome.rule)
+        return outcome
+
+    async def _received(self, grant: Grant, asked: Asked, pack: AsyncIterator[bytes]) -> Outcome:
         refused = push_rules.of_commands(asked.commands, grant.branch)
         if refused:
             async for _ in pack:
                 pass  # a client that is still sending would not hear the answer
-            return Outcome(refused)
+            return Outcome(refused, "branch")
         command = asked.commands[0]
         async with self._one_of_a_box.setdefault(grant.box, asyncio.Lock()), self._room:
             try:
@@ -65,7 +83,7 @@ class Receiver:
             except Declined as declined:
                 async for _ in pack:
                     pass
-                return Outcome({command.ref: declined.sentence})
+                return Outcome({command.ref: declined.sentence}, "forge")
             with quarantine(self._git, mirror, self._folder) as kept:
                 outcome = await self._pushed(grant, command, mirror, kept, pack)
         why = outcome.refused[command.ref]
@@ -78,35 +96,37 @@ class Receiver:
         try:
             await kept.take(pack, self._limits.pack)
         except Rejected as rejected:
-            return Outcome({command.ref: str(rejected)}, unpacked=str(rejected))
+            return Outcome({command.ref: str(rejected)}, "pack", unpacked=str(rejected))
         except TimeoutError:
-            return Outcome({command.ref: "it took too long to come in"}, unpacked="it took too long to come in")
+            why = "it took too long to come in"
+            return Outcome({command.ref: why}, "time", unpacked=why)
         try:
-            why = await self._judged(grant, command, mirror, kept)
-            return Outcome({command.ref: why}) if why else await self._sent(grant, command, kept)
+            rule, why = await self._judged(grant, command, mirror, kept)
+            return Outcome({command.ref: why}, rule) if rule else await self._sent(grant, command, kept)
         except Rejected as rejected:
-            return Outcome({command.ref: str(rejected)})
+            return Outcome({command.ref: str(rejected)}, "pack")
         except Declined as declined:
-            return Outcome({command.ref: declined.sentence})
+            return Outcome({command.ref: declined.sentence}, "forge")
         except TimeoutError:
-            return Outcome({command.ref: "it took too long; try again"})
+            return Outcome({command.ref: "it took too long; try again"}, "time")
 
-    async def _judged(self, grant: Grant, command: Command, mirror: Path, kept: Quarantine) -> str | None:
-        """Why the push is refused; None if it is not."""
+    async def _judged(self, grant: Grant, command: Command, mirror: Path, kept: Quarantine) -> tuple[str, str]:
+        """The first rule that the push breaks, and how; both empty if there is none."""
         new = command.new
         if not await kept.is_commit(new):
-            return push_rules.NOT_A_COMMIT
+            return "commit", push_rules.NOT_A_COMMIT
         objects = await kept.objects(new)
         now = (await self._mirrors.refs(mirror)).get(command.ref)
         if now is not None and not await kept.is_forward(now, new):
-            return push_rules.NOT_FORWARD
+            return "forward", push_rules.NOT_FORWARD
         people = await self._people(grant.session)
         grown_from = [await kept.workflows(source) for source in await kept.grown_from(new)]
-        return (
-            push_rules.of_people(await kept.commits(new), {person.email for person in people})
-            or push_rules.of_workflows(await kept.workflows(new), grown_from)
-            or push_rules.of_size(objects, self._limits.file)
-        )
+        rules = {
+            "people": push_rules.of_people(await kept.commits(new), {person.email for person in people}),
+            "workflows": push_rules.of_workflows(await kept.workflows(new), grown_from),
+            "size": push_rules.of_size(objects, self._limits.file),
+        }
+        return next(((rule, why) for rule, why in rules.items() if why), ("", ""))
 
     async def _sent(self, grant: Grant, command: Command, kept: Quarantine) -> Outcome:
         """Hand it to the forge, with a token minted now, and tell what the forge says."""
@@ -117,7 +137,7 @@ class Receiver:
         finally:
             self._mirrors.outdate(grant.repository)
         why = _why(ran, grant.repository) if ran.code else None
-        return Outcome({command.ref: why}, words=told(ran.words)[:WORDS_MOST])
+        return Outcome({command.ref: why}, "forge" if why else "", words=told(ran.words)[:WORDS_MOST])
 
 
 def _why(ran: Ran, repository: str) -> str:

@@ -13,12 +13,13 @@ from pathlib import Path
 from aiohttp import web
 
 from bot.gateway import sockets
-from bot.gateway.access import Access
+from bot.gateway.access import Access, Handler
 from bot.gateway.aside import Aside
 from bot.gateway.bells import Bells
 from bot.gateway.git import GitGateway
 from bot.gateway.link import Link
 from bot.gateway.model import ModelProxy, Upstream
+from bot.metrics import Metrics
 from bot.settings import BotSettings
 from jobs.commands import SeeModelRequest
 from jobs.events import Author
@@ -29,23 +30,31 @@ from jobs.store import Store
 
 log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 2.0
+KINDS = ("link/attach", "link/down", "link/up", "git", "model")
 
 
 class Gateway:
     """What boxes reach. `start` and `close` are called once each."""
 
     def __init__(
-        self, settings: BotSettings, store: Store, inbox: Inbox, forge: Forge, clock: Callable[[], float]
+        self,
+        settings: BotSettings,
+        store: Store,
+        inbox: Inbox,
+        forge: Forge,
+        clock: Callable[[], float],
+        metrics: Metrics,
     ) -> None:
         self._folder = settings.jobs.gateway_dir
-        self._store, self._inbox = store, inbox
+        self._store, self._inbox, self._metrics = store, inbox, metrics
         self._aside = Aside()
         self._bells = Bells(store.bells)
         access = Access(store.granted)
         self._link = Link(store, inbox, access, self._bells, settings.jobs.rules)
-        self._model = ModelProxy(_upstreams(settings), self._asked_model)
-        self._git = GitGateway(settings.jobs, forge.token, self._participants)
-        self._app = web.Application(middlewares=[access.check])
+        self._model = ModelProxy(_upstreams(settings), self._asked_model, metrics)
+        self._git = GitGateway(settings.jobs, forge.token, self._participants, metrics.push_refused)
+        metrics.watch_links(lambda: self._link.attached)
+        self._app = web.Application(middlewares=[self._count, access.check])
         self._app.add_routes([*self._link.routes, *self._model.routes, *self._git.routes])
         self._runner = web.AppRunner(
             self._app,
@@ -79,6 +88,23 @@ class Gateway:
     def expect(self, repository: str) -> None:
         """Begin to fetch a repository that a box will ask for in a moment."""
         self._aside.do("fetch ahead", self._git.fetch_ahead(repository))
+
+    @web.middleware
+    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        kind = next((kind for kind in KINDS if request.path.startswith(f"/{kind}")), "other")
+        status = "hung up"
+        try:
+            answer = await handler(request)
+            status = str(answer.status)
+        except web.HTTPException as other:
+            status = str(other.status)
+            raise
+        except Exception:
+            status = "500"
+            raise
+        finally:
+            self._metrics.gateway_answered(kind, status)
+        return answer
 
     async def _participants(self, sid: str) -> Sequence[Author]:
         session = await self._store.load(sid)

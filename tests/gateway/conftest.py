@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from bot.gateway.server import Gateway
+from bot.metrics import Metrics
 from bot.settings import BotSettings
 from jobs import commands as c
 from jobs.events import Event, Prompt
@@ -44,6 +45,7 @@ class Site:
     def __init__(self, store: Store, folder: Path, more: Mapping[str, str] | None = None) -> None:
         self.store, self.folder = store, folder
         self.inbox = Inbox(store, self._hint, RULES)
+        self.metrics = Metrics()
         self.environment = {"SHIPMATE_DATA_DIR": str(folder / "data"), **(more or {})}
 
     async def _hint(self, sid: str, operation: Operation) -> None:
@@ -54,7 +56,9 @@ class Site:
         """A gateway of its own; yields the path of its socket."""
         environment = self.environment | more | {"SHIPMATE_GATEWAY_DIR": str(self.folder / name)}
         settings = BotSettings.from_env(environment)
-        gateway = Gateway(settings, self.store, self.inbox, Forge("http://127.0.0.1:9", "none"), lambda: 1_000.0)
+        gateway = Gateway(
+            settings, self.store, self.inbox, Forge("http://127.0.0.1:9", "none"), lambda: 1_000.0, self.metrics
+        )
         await gateway.start()
         try:
             (path,) = (self.folder / name).glob("web-*.sock")

@@ -94,6 +94,7 @@ class World:
     people: list[Author] = field(default_factory=lambda: [ADA, GRACE])
     runners: list[web.AppRunner] = field(default_factory=list)
     forge_heard: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
 
     @property
     def data(self) -> Path:
@@ -121,7 +122,7 @@ class World:
             return await handler(request)
 
         app = web.Application(middlewares=[granted])
-        app.add_routes(GitGateway(settings, self._token, self._people, limits).routes)
+        app.add_routes(GitGateway(settings, self._token, self._people, self.refusals.append, limits).routes)
         return await self.listening(app, auto_decompress=False, handler_cancellation=True)
 
     async def listening(self, app: web.Application, **options: bool) -> str:

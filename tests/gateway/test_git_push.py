@@ -54,6 +54,7 @@ async def test_a_stranger_is_neither_author_nor_committer(world: World, box: Box
     assert f"! [remote rejected] HEAD -> {BRANCH} (the {role.lower()} of " in said
     assert "<eve@elsewhere.example>, does not take part in this session)" in said
     assert BRANCH not in await world.branches()
+    assert world.refusals == ["people"]
 
 
 async def test_the_work_of_a_stranger_that_the_forge_has_already_may_be_merged(world: World, box: Box) -> None:
@@ -97,6 +98,7 @@ async def test_a_session_moves_its_own_branch_and_nothing_else(
     said = await box.push(work, *refspecs, fails=True)
     assert f"({why})" in said
     assert await world.branches() == before
+    assert world.refusals == ["branch"]
 
 
 async def test_history_is_never_rewritten(world: World, box: Box) -> None:
@@ -108,6 +110,7 @@ async def test_history_is_never_rewritten(world: World, box: Box) -> None:
     said = await box.push(work, f"+HEAD:{OURS}", fails=True)
     assert "(not a fast-forward: the branch may only move forward; fetch it and merge first)" in said
     assert (await world.branches())[BRANCH] == head
+    assert world.refusals == ["forward"]
 
 
 async def test_workflows_stay_as_they_are_and_a_later_commit_can_put_it_right(world: World, box: Box) -> None:
@@ -119,6 +122,7 @@ async def test_workflows_stay_as_they_are_and_a_later_commit_can_put_it_right(wo
     head = await box.commit(work, {"a.txt": "without\n"})
     await box.push(work)
     assert (await world.branches())[BRANCH] == head
+    assert world.refusals == ["workflows"]
 
 
 @pytest.mark.parametrize("change", ["edit", "delete", "rename", "folder"])
@@ -142,6 +146,7 @@ async def test_a_file_that_is_too_large_is_named(world: World, box: Box) -> None
     await box.commit(work, {"data/huge.bin": bytes(51 << 20)})
     said = await box.push(work, fails=True)
     assert "(files above 50 MB are not pushed: data/huge.bin (51 MB))" in said
+    assert world.refusals == ["size"]
 
 
 async def test_the_same_commit_again_is_a_success(world: World, box: Box) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.gateway.conftest import Site, one_box
+from tests.gateway.conftest import Site, boxes, one_box
 
 
 async def test_a_closed_gateway_leaves_no_socket(site: Site) -> None:
@@ -46,3 +46,38 @@ async def test_what_is_not_there_is_not_found(site: Site) -> None:
     async with site.gateway() as socket, one_box(socket) as box:
         for path in ("/link/elsewhere", "/model/google/v1/x", "/tools/x", "/"):
             assert (await box.post(path, {})).status == 404
+
+
+async def test_every_request_of_a_box_is_counted_and_every_open_stream(site: Site) -> None:
+    await site.box()
+    async with site.gateway() as socket, boxes(socket, "t-1", "unknown") as (box, stranger):
+        await stranger.attach()
+        await box.attach(wire=0)
+        await box.get_ready()
+        await box.post("/elsewhere", {})
+        await box.post("/model/openai/nothing", {})
+        async with box.down() as down:
+            await down.next()
+            assert counted(site)["shipmate_links_attached"] == 1
+    said = counted(site)
+    assert said["shipmate_links_attached"] == 0
+    assert {name: count for name, count in said.items() if name.startswith("shipmate_gateway_requests_total")} == {
+        'shipmate_gateway_requests_total{kind="link/attach",status="401"}': 1,
+        'shipmate_gateway_requests_total{kind="link/attach",status="426"}': 1,
+        'shipmate_gateway_requests_total{kind="link/attach",status="200"}': 1,
+        'shipmate_gateway_requests_total{kind="link/up",status="200"}': 1,
+        'shipmate_gateway_requests_total{kind="other",status="404"}': 1,
+        'shipmate_gateway_requests_total{kind="model",status="404"}': 1,
+        said_of_down(said): 1,
+    }
+
+
+def counted(site: Site) -> dict[str, float]:
+    lines = [line for line in site.metrics.text(None).decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def said_of_down(said: dict[str, float]) -> str:
+    """A stream that its runner left ends as it was answered, or as hung up."""
+    (name,) = [name for name in said if 'kind="link/down"' in name and "requests_total" in name]
+    return name

@@ -1,0 +1,198 @@
+"""What Prometheus is told: counters of this process, and facts of the record, read when it asks. GET /metrics.
+
+`bot/app.py` makes one `Metrics` for each web process and hands its counters to whoever counts. Several web processes
+are scraped one by one: what only one process knows is summed by the reader; what the record knows is the same in all.
+"""
+
+import asyncio
+import hmac
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from jobs.census import Census
+from jobs.store_scripts import STAGE_BOUNDS
+
+log = logging.getLogger(__name__)
+CENSUS_SECONDS = 5.0
+FIRST_BYTE_BOUNDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+STAGES = ("durable", "box", "link", "prompt", "model_request", "first_words", "pull_request")
+
+
+class Metrics:
+    """The counters of one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._slack = self._counter("slack_calls", "Calls of Slack's Web API", "method", "answer")
+        self._requests = self._counter("gateway_requests", "Requests of boxes", "kind", "status")
+        self._refusals = self._counter("pushes_refused", "Pushes of boxes that were refused, by rule", "rule")
+        self._models = self._counter("model_requests", "Requests of agents to a model", "provider", "status")
+        self._first_byte = Histogram(
+            "shipmate_model_first_byte_seconds",
+            "From an agent's request to the first byte of the model's answer",
+            ["provider"],
+            buckets=FIRST_BYTE_BOUNDS,
+            registry=self._registry,
+        )
+        self._links = Gauge("shipmate_links_attached", "Boxes whose stream is open here", registry=self._registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"shipmate_{name}", text, labels, registry=self._registry)
+
+    def slack_called(self, method: str, answer: str) -> None:
+        """Slack answered a call, or did not. `answer`: ok, 429, unsure, or Slack's own word."""
+        self._slack.labels(method, answer).inc()
+
+    def gateway_answered(self, kind: str, status: str) -> None:
+        """A request of a box was answered."""
+        self._requests.labels(kind, status).inc()
+
+    def push_refused(self, rule: str) -> None:
+        """A push was refused by this rule."""
+        self._refusals.labels(rule).inc()
+
+    def model_answered(self, provider: str, status: str) -> None:
+        """A model's provider answered, or we did in its place."""
+        self._models.labels(provider, status).inc()
+
+    def model_began(self, provider: str, seconds: float) -> None:
+        """The first byte of an answer came."""
+        self._first_byte.labels(provider).observe(seconds)
+
+    def watch_links(self, count: Callable[[], int]) -> None:
+        """From now on `count` says how many streams are open."""
+        self._links.set_function(count)
+
+    def text(self, census: Census | None) -> bytes:
+        """Everything, as Prometheus reads it. Without a census: what this process knows by itself."""
+        facts = CollectorRegistry()
+        facts.register(_Facts(census))
+        return generate_latest(self._registry) + generate_latest(facts)
+
+
+class MetricsPage:
+    """GET /metrics. `token` None: whoever can reach it may read it."""
+
+    def __init__(self, metrics: Metrics, census: Callable[[], Awaitable[Census]], token: str | None) -> None:
+        self._metrics, self._census, self._token = metrics, census, token
+        self._under_way = asyncio.Lock()
+
+    @property
+    def routes(self) -> list[web.RouteDef]:
+        """Its address."""
+        return [web.get("/metrics", self._show)]
+
+    async def _show(self, request: web.Request) -> web.Response:
+        if self._token is not None and not _bears(request, self._token):
+            return web.Response(status=401, text="a bearer token is needed (SHIPMATE_METRICS_TOKEN)\n")
+        census = None
+        try:
+            async with asyncio.timeout(CENSUS_SECONDS), self._under_way:
+                census = await self._census()
+        except Exception as trouble:  # whatever it is, a gauge says that the record could not be read
+            log.warning("the record cannot be counted: %s", trouble or type(trouble).__name__)
+        return web.Response(body=self._metrics.text(census), headers={"Content-Type": TEXT})
+
+
+def _bears(request: web.Request, token: str) -> bool:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+
+
+class _Facts:
+    """One census, as the library collects it."""
+
+    def __init__(self, census: Census | None) -> None:
+        self._census = census
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family."""
+        yield _gauge("record_up", "1: the record could be read", int(self._census is not None))
+        if self._census is None:
+            return
+        yield from _of_sessions(self._census)
+        yield from _of_totals(self._census.totals)
+        yield from _of_places(self._census)
+
+
+def _of_sessions(census: Census) -> Iterator[Metric]:
+    yield _gauges("sessions", "Sessions by status", "status", census.sessions)
+    yield _gauge("prompts_waiting", "Prompts that wait for a box or their turn", census.waiting)
+    yield _gauge("oldest_prompt_seconds", "How long the oldest of them has waited", census.waiting_seconds)
+    yield _gauge("threads_unshown", "Threads that do not show all of their log yet", census.unshown)
+    yield _gauge("relay_lag_seconds", "How long the one that waits longest has waited for words", census.lag_seconds)
+
+
+def _of_totals(totals: Mapping[str, float]) -> Iterator[Metric]:
+    yield _counters("events", "Facts in the logs, by kind", "kind", _under(totals, "event:"))
+    yield _counters("turns", "Turns that ended, by outcome", "outcome", _under(totals, "turn:"))
+    yield CounterMetricFamily("shipmate_frames_stored", "Frames of runners stored", value=totals.get("frames", 0))
+    yield _stages(_under(totals, "stage:"))
+
+
+def _of_places(census: Census) -> Iterator[Metric]:
+    if census.boxes is not None:
+        boxes = {**census.boxes, "without_session": len(census.strays)}
+        yield _gauges("boxes", "Boxes of this machine by state", "state", boxes)
+    yield _gauges("queue_jobs", "Jobs that wait for a worker", "queue", census.queues)
+    yield _gauges("workers", "Workers alive", "queue", census.workers)
+    yield _gauge("snapshots_unnamed", "Snapshots that wait to be let go", census.unnamed)
+    server = census.server
+    yield _gauge("redis_memory_bytes", "Memory that Redis uses", server.used)
+    yield _gauge("redis_memory_limit_bytes", "Memory that Redis may use; 0: no limit", server.limit)
+    yield _gauge("redis_keeps", "1: Redis writes its append-only file", int(server.keeps))
+    yield _gauge("redis_written", "1: its last write there went well", int(server.written))
+    yield _gauges("disk_free_bytes", "Free bytes of a folder's disk", "folder", _part(census, "free"))
+    yield _gauges("disk_bytes", "All bytes of a folder's disk", "folder", _part(census, "size"))
+
+
+def _part(census: Census, field: str) -> dict[str, int]:
+    return {name: getattr(disk, field) for name, disk in census.disks.items()}
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"shipmate_{name}", text, value=value)
+
+
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(f"shipmate_{name}", text, labels=[label])
+    for value, count in sorted(values.items()):
+        family.add_metric([value], count)
+    return family
+
+
+def _counters(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(f"shipmate_{name}", text, labels=[label])
+    for value, count in sorted(values.items()):
+        family.add_metric([value], count)
+    return family
+
+
+def _under(totals: Mapping[str, float], prefix: str) -> dict[str, float]:
+    return {name.removeprefix(prefix): value for name, value in totals.items() if name.startswith(prefix)}
+
+
+def _stages(totals: Mapping[str, float]) -> Metric:
+    """Histograms of the seconds from a session's first prompt to each stage; the totals count each bucket alone."""
+    family = HistogramMetricFamily(
+        "shipmate_stage_seconds", "From a session's first prompt, received, to a stage", labels=["stage"]
+    )
+    alone: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for name, value in totals.items():
+        stage, _, bound = name.rpartition(":")
+        alone[stage][bound] = value
+    for stage in STAGES:
+        counts, below = alone[stage], 0.0
+        buckets = []
+        for bound in (*STAGE_BOUNDS, "more"):
+            below += counts.get(bound, 0.0)
+            buckets.append(("+Inf" if bound == "more" else bound, below))
+        family.add_metric([stage], buckets, sum_value=counts.get("seconds", 0.0))
+    return family

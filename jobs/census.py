@@ -1,0 +1,123 @@
+"""What runs now, counted: for `shipmate doctor` and the metrics (`bot/metrics.py`).
+
+A census changes nothing, reads a bounded part of the record, and costs some milliseconds.
+"""
+
+import asyncio
+import contextlib
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from jobs.session import Session, Status
+from jobs.wiring import Workshop
+from sandbox.provider import BoxError, BoxInfo, BoxState
+
+STARTING_SECONDS = 60.0  # a box younger than this may not be on record yet
+AT_REST = "at_rest"  # asleep, failed or asking, without a box
+
+
+class Server(NamedTuple):
+    """The Redis-compatible server. `limit` 0: none was set."""
+
+    used: int
+    limit: int
+    keeps: bool  # everything is written to its append-only file
+    written: bool  # and the last write went well
+
+
+class Disk(NamedTuple):
+    """The disk that a folder is on."""
+
+    free: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Census:
+    """One count. Times are seconds; `boxes` is None if the provider could not say."""
+
+    sessions: Mapping[str, int]
+    waiting: int
+    waiting_seconds: float
+    unshown: int
+    lag_seconds: float
+    unnamed: int
+    totals: Mapping[str, float]
+    boxes: Mapping[str, int] | None
+    strays: tuple[str, ...]
+    queues: Mapping[str, int]
+    workers: Mapping[str, int]
+    server: Server
+    disks: Mapping[str, Disk] = field(default_factory=dict)
+
+
+async def take(shop: Workshop) -> Census:
+    """Count. Raises `OSError` or an error of Redis if the record cannot be read."""
+    counts, now = shop.store.counts, shop.clock()
+    totals, sizes, since = await counts.totals(), await counts.sizes(), await counts.unshown_since()
+    under_way, info = await counts.under_way(), await shop.store.info()
+    boxes = await _boxes(shop)
+    prompts = [prompt for session in under_way if session.status is not Status.ASKING for prompt in session.queue]
+    return Census(
+        sessions=Counter(session.status.value for session in under_way)
+        | {AT_REST: sizes["sleeping"], Status.CLOSED.value: sizes["closed"]},
+        waiting=len(prompts),
+        waiting_seconds=max((now - p.received_at for p in prompts if p.received_at), default=0.0),
+        unshown=sizes["unshown"],
+        lag_seconds=max(0.0, now - since) if since is not None else 0.0,
+        unnamed=sizes["unnamed"],
+        totals=totals,
+        boxes=None if boxes is None else _states(boxes),
+        strays=() if boxes is None else _strays(boxes, under_way, now),
+        queues=await shop.queue.depth(),
+        workers=await shop.queue.workers(),
+        server=_server(info),
+        disks=await asyncio.to_thread(_disks, shop),
+    )
+
+
+async def _boxes(shop: Workshop) -> list[BoxInfo] | None:
+    with contextlib.suppress(BoxError):
+        return await shop.provider.list()
+    return None
+
+
+def _states(boxes: list[BoxInfo]) -> dict[str, int]:
+    count = Counter(box.state.value for box in boxes)
+    return {state.value: count[state.value] for state in (BoxState.RUNNING, BoxState.DEAD)}
+
+
+def _strays(boxes: list[BoxInfo], under_way: list[Session], now: float) -> tuple[str, ...]:
+    """Boxes that run for no session: the upkeep ends them, unless it does not run."""
+    known = {name for session in under_way for name in (session.box, session.lost_box)}
+    return tuple(
+        box.name
+        for box in boxes
+        if box.state is BoxState.RUNNING
+        and "session" in box.labels
+        and box.name not in known
+        and now - box.born > STARTING_SECONDS
+    )
+
+
+def _server(info: Mapping[str, str]) -> Server:
+    return Server(
+        used=int(info.get("used_memory", 0)),
+        limit=int(info.get("maxmemory", 0)),
+        keeps=info.get("aof_enabled", "1") == "1",
+        written=info.get("aof_last_write_status", "ok") == "ok",
+    )
+
+
+def _disks(shop: Workshop) -> dict[str, Disk]:
+    """Of the folders that grow; one that is to be made counts by where it will be."""
+    found = {}
+    for name, folder in (("data", shop.settings.data_dir), ("boxes", shop.settings.boxes_dir)):
+        place = next(each for each in (folder, *folder.parents) if each.exists())
+        usage = shutil.disk_usage(Path(place))
+        found[name] = Disk(usage.free, usage.total)
+    return found

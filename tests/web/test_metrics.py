@@ -1,0 +1,253 @@
+"""What Prometheus is told: that it can read it, that it is true, and that nobody else reads it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot import app
+from bot.metrics import STAGES, Metrics, MetricsPage
+from bot.settings import BotSettings
+from jobs import census
+from jobs import commands as c
+from jobs.census import Census, Disk, Server
+from jobs.operations import start_box
+from jobs.records import Heard
+from jobs.store import Store
+from jobs.store_scripts import STAGE_BOUNDS
+from tests.jobs.logged import put
+from tests.jobs.servers import Forgetful
+from tests.jobs.shop import ROCKET, Bench, bench
+from tests.logs import SID, Log, any_log, done
+
+A_CENSUS = Census(
+    sessions={"working": 2, "at_rest": 5}, waiting=3, waiting_seconds=7.5, unshown=1, lag_seconds=4.0, unnamed=6,
+    totals={"event:turn_ended": 9.0, "turn:done": 8.0, "turn:failed": 1.0, "frames": 77.0}, boxes={"running": 2},
+    strays=("s1-1",), queues={"boxes": 4}, workers={"boxes": 2}, server=Server(100, 0, True, False),
+    disks={"boxes": Disk(5, 9)},
+)  # fmt: skip
+
+
+def told(text: bytes) -> dict[str, float]:
+    """Every sample by its name and labels."""
+    found = {}
+    for family in text_string_to_metric_families(text.decode()):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}"] = sample.value
+    return found
+
+
+def test_what_was_counted_is_told_by_name_and_label() -> None:
+    metrics = Metrics()
+    metrics.slack_called("chat.update", "429")
+    metrics.gateway_answered("link/up", "200")
+    metrics.push_refused("people")
+    metrics.model_answered("anthropic", "529")
+    metrics.model_began("anthropic", 0.3)
+    metrics.watch_links(lambda: 4)
+    said = told(metrics.text(A_CENSUS))
+    expected = {
+        "shipmate_slack_calls_total{answer=429,method=chat.update}": 1,
+        "shipmate_gateway_requests_total{kind=link/up,status=200}": 1,
+        "shipmate_pushes_refused_total{rule=people}": 1,
+        "shipmate_model_requests_total{provider=anthropic,status=529}": 1,
+        "shipmate_model_first_byte_seconds_bucket{le=0.5,provider=anthropic}": 1,
+        "shipmate_links_attached{}": 4,
+        "shipmate_record_up{}": 1,
+        "shipmate_sessions{status=working}": 2,
+        "shipmate_prompts_waiting{}": 3,
+        "shipmate_oldest_prompt_seconds{}": 7.5,
+        "shipmate_relay_lag_seconds{}": 4,
+        "shipmate_turns_total{outcome=done}": 8,
+        "shipmate_events_total{kind=turn_ended}": 9,
+        "shipmate_frames_stored_total{}": 77,
+        "shipmate_boxes{state=without_session}": 1,
+        "shipmate_queue_jobs{queue=boxes}": 4,
+        "shipmate_workers{queue=boxes}": 2,
+        "shipmate_redis_written{}": 0,
+        "shipmate_disk_free_bytes{folder=boxes}": 5,
+    }
+    assert {name: said.get(name) for name in expected} == expected
+
+
+def test_two_processes_count_for_themselves() -> None:
+    one, other = Metrics(), Metrics()
+    one.push_refused("size")
+    assert "shipmate_pushes_refused_total{rule=size}" not in told(other.text(None))
+
+
+def test_without_the_record_that_is_what_is_told() -> None:
+    said = told(Metrics().text(None))
+    assert said["shipmate_record_up{}"] == 0
+    assert not any(name.startswith("shipmate_sessions") for name in said)
+
+
+async def test_a_record_is_counted_once_whatever_is_sent_twice(redis_url: str, store: Store, archive: Path) -> None:
+    way = Forgetful(redis_url)
+    async with way.listening() as url:
+        writer = await Store.open(url, archive=archive)
+        await put(writer, Log().ask())
+        way.lose_next = True
+        log = Log().ask().boot()
+        await writer.begin_epoch(SID, 1)
+        await put(writer, log, heard=Heard(1, 0, 3))
+        await writer.close()
+    totals = await store.counts.totals()
+    assert way.lost == 1
+    assert (totals["event:box_started"], totals["event:prompt_received"], totals["frames"]) == (1, 1, 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_totals_are_the_sum_of_the_logs(store: Store, seed: int) -> None:
+    log = Log()
+    for event in any_log(seed):
+        log.events.append(event)
+        await put(store, log)
+    totals = await store.counts.totals()
+    counted = {name: value for name, value in totals.items() if name.startswith("event:")}
+    assert counted == {
+        f"event:{kind}": sum(event.kind == kind for event in log.events) for kind in {e.kind for e in log.events}
+    }
+    assert sum(value for name, value in totals.items() if name.startswith("turn:")) == counted.get(
+        "event:turn_ended", 0
+    )
+
+
+async def test_stages_are_counted_from_the_first_prompt_and_once_each(store: Store) -> None:
+    await store.stamp(SID, "received", 100.0)
+    for at in (100.3, 150.0):
+        await store.stamp(SID, "prompt", at)
+    await put(store, done(), stamps={"link": 99.0, "pull_request": 1e9})
+    await store.stamp("sother", "prompt", 5.0)  # it has no beginning
+    text = Metrics().text(await census_of(store))
+    said = told(text)
+    stage = "shipmate_stage_seconds"
+    assert said[f"{stage}_bucket{{le=0.25,stage=prompt}}"] == 0
+    assert said[f"{stage}_bucket{{le=0.5,stage=prompt}}"] == 1
+    assert said[f"{stage}_count{{stage=prompt}}"] == 1
+    assert said[f"{stage}_sum{{stage=prompt}}"] == pytest.approx(0.3)
+    assert said[f"{stage}_bucket{{le=0.1,stage=link}}"] == 1, "a clock that was stepped back"
+    assert said[f"{stage}_bucket{{le={STAGE_BOUNDS[-1]},stage=pull_request}}"] == 0
+    assert said[f"{stage}_count{{stage=pull_request}}"] == 1
+    assert {f"{stage}_count{{stage={each}}}" for each in STAGES} <= said.keys()
+
+
+async def census_of(store: Store) -> Census:
+    sizes = await store.counts.sizes()
+    return Census({}, 0, 0, sizes["unshown"], 0, sizes["unnamed"], await store.counts.totals(), {}, (), {}, {},
+                  Server(0, 0, True, True))  # fmt: skip
+
+
+async def test_words_wait_from_the_first_event_until_slack_has_taken_what_there_is(store: Store) -> None:
+    assert await store.counts.unshown_since() is None
+    log = Log().ask()
+    await put(store, log)
+    first = log.events[0].at
+    await put(store, log.boot())
+    assert await store.counts.unshown_since() == first, "more to say does not make it newer"
+    await store.said(SID, first + 60)
+    assert await store.counts.unshown_since() == first + 60
+    await store.shown(SID, len(log.events))
+    await store.said(SID, first + 90)
+    assert await store.counts.unshown_since() is None
+    assert await store.unshown() == []
+
+
+@pytest.fixture
+async def at(store: Store, redis_url: str) -> AsyncIterator[Bench]:
+    async with bench(store, redis_url) as opened:
+        yield opened
+
+
+async def test_a_census_says_what_is_there(at: Bench) -> None:
+    empty = await census.take(at.shop)
+    assert (empty.waiting, empty.lag_seconds, empty.boxes, empty.strays) == (0, 0.0, {"running": 0, "dead": 0}, ())
+    await at.ask()
+    await at.ask()
+    at.clock.ahead = 30
+    found = await census.take(at.shop)
+    assert (found.sessions["waiting"], found.waiting, found.unshown) == (1, 2, 1)
+    assert 29 < found.waiting_seconds < 40 and 29 < found.lag_seconds < 40
+    assert (found.queues["boxes"], found.workers["boxes"]) == (1, 0)
+    assert found.server.used > 0 and found.server.keeps and found.disks["boxes"].size > 0
+    await start_box(at.shop, at.sid)
+    found = await census.take(at.shop)
+    assert (found.boxes, found.strays) == ({"running": 1, "dead": 0}, ())
+    assert found.sessions["connecting"] == 1
+    assert found.totals["event:box_started"] == 1
+    box = f"{at.sid}-1"
+    await at.do(c.LoseBox(1, "it was thought dead"))
+    await at.do(c.BeginStart(1))
+    await at.do(c.FinishStart(2, "elsewhere", "cold", None, False))
+    at.clock.ahead = 200
+    assert (await census.take(at.shop)).strays == (box,)
+
+
+@asynccontextmanager
+async def page(shop: Bench, token: str | None) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+    served = web.Application()
+
+    async def look() -> Census:
+        return await census.take(shop.shop)
+
+    served.add_routes(MetricsPage(Metrics(), look, token).routes)
+    runner = web.AppRunner(served)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession() as http:
+        yield http, f"http://127.0.0.1:{runner.addresses[0][1]}/metrics"
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("token", "said", "status"),
+    [
+        (None, None, 200), ("right", None, 401), ("right", "Bearer wrong", 401), ("right", "Basic right", 401),
+        ("right", "Bearer ", 401), ("right", "Bearer right", 200), ("ünusual", "Bearer right", 401),
+    ],
+)  # fmt: skip
+async def test_who_has_no_token_reads_nothing(at: Bench, token: str | None, said: str | None, status: int) -> None:
+    async with page(at, token) as (http, url):
+        headers = {"Authorization": said} if said is not None else {}
+        async with http.get(url, headers=headers) as answer:
+            assert answer.status == status
+            assert ("shipmate_sessions" in await answer.text()) is (status == 200)
+
+
+async def test_many_readers_at_once_are_answered(at: Bench) -> None:
+    async with page(at, None) as (http, url):
+        began = time.monotonic()
+        answers = await asyncio.gather(*(http.get(url) for _ in range(10)))
+        assert {answer.status for answer in answers} == {200}
+        assert time.monotonic() - began < 5
+        for answer in answers:
+            answer.release()
+
+
+@pytest.mark.parametrize(
+    ("told", "open_to"),
+    [
+        ({}, "all"),
+        ({"SHIPMATE_HOST": "localhost"}, "all"),
+        ({"SHIPMATE_HOST": "::1", "SHIPMATE_PUBLIC_URL": "http://127.0.0.1:8080"}, "all"),
+        ({"SHIPMATE_HOST": "0.0.0.0"}, "none"),
+        ({"SHIPMATE_HOST": "10.0.0.7"}, "none"),
+        ({"SHIPMATE_PUBLIC_URL": "https://shipmate.acme.test"}, "none"),
+        ({"SHIPMATE_HOST": "0.0.0.0", "SHIPMATE_METRICS_TOKEN": "t"}, "token"),
+        ({"SHIPMATE_METRICS_TOKEN": "t"}, "token"),
+    ],
+)
+def test_metrics_are_open_only_where_nobody_else_can_reach_them(
+    at: Bench, tmp_path: Path, told: dict[str, str], open_to: str
+) -> None:
+    settings = BotSettings.from_env({"SHIPMATE_DATA_DIR": str(tmp_path), "SHIPMATE_REPOSITORIES": ROCKET} | told)
+    routes = app.metrics_routes(settings, at.shop, Metrics())
+    assert len(routes) == (0 if open_to == "none" else 1)
+    assert ("t" in settings.secrets()) is (open_to == "token")
