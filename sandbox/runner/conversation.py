@@ -87,6 +87,10 @@ class Conversation:
         if self._agent is not None:
             self._agent.cancel()
 
+    def end_what_was_left(self) -> None:
+        """End what earlier turns left running outside of the agent."""
+        self._children.kill_strays()
+
     async def end(self) -> None:
         """End the agent kindly."""
         if self._agent is not None:

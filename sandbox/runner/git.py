@@ -60,7 +60,7 @@ class Git:
     """The repository in the box. `remote` is its address at the runner."""
 
     def __init__(self, children: Children, repo: str, home: str, env: Mapping[str, str], remote: str) -> None:
-        self._children, self.repo, self._home, self._env, self.remote = children, repo, home, env, remote
+        self._children, self.repo, self.home, self._env, self.remote = children, repo, home, env, remote
 
     async def __call__(
         self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = QUICK_SECONDS
@@ -97,7 +97,7 @@ class Git:
 
     def know(self, author: Person) -> None:
         """Let every commit in this box be by this person, whatever the agent's environment says of nobody."""
-        folder = os.path.join(self._home, ".config/git")
+        folder = os.path.join(self.home, ".config/git")
         quoted = {key: value.replace("\\", "").replace('"', "") for key, value in author._asdict().items()}
         said = f'[user]\n\tname = "{quoted["name"]}"\n\temail = "{quoted["email"]}"\n[init]\n\tdefaultBranch = main\n'
         with contextlib.suppress(OSError):  # the agent may do with its home what it likes; commits are put right later
@@ -145,5 +145,15 @@ def _essence(said: str) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
+    """Put a file in the place of whatever is there: what the agent left may be a pipe without a reader, or a link."""
+    fresh = f"{path}.{os.getpid()}"
+    replace_with_nothing(fresh)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
         file.write(text)
+    os.replace(fresh, path)
+
+
+def replace_with_nothing(path: str) -> None:
+    """Remove what is there, if anything is. Nothing is followed."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import stat
 
-from sandbox.runner.git import NETWORK_SECONDS, Git
+from sandbox.runner.git import NETWORK_SECONDS, Git, replace_with_nothing
 
 # What a killed git may have left. Nothing else runs yet, so nobody holds them.
 LOCKS = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "refs/shipmate/done.lock")
+PLAIN = ("HEAD", "config")  # without these it is no repository
 MARK = "shipmate-checkout"  # there while files are being moved: after a kill in the middle they are moved again
 
 
@@ -21,6 +24,8 @@ async def sync(git: Git, base: str, branch: str) -> str:
     Returns the sha of HEAD. Raises GitFailed.
     """
     folder = os.path.join(git.repo, ".git")
+    if not _is_whole(folder):
+        _put_aside(folder, os.path.join(git.home, "broken-git"))
     if os.path.isdir(folder):
         _break_locks(folder, branch)
     else:
@@ -29,6 +34,27 @@ async def sync(git: Git, base: str, branch: str) -> str:
     await fetch(git, base, branch)
     await _check_out(git, folder, base, branch)
     return await git.head()
+
+
+def _is_whole(folder: str) -> bool:
+    """Whether git can be asked about it at all. The agent may have made links, or pipes that are waited at for ever."""
+    try:
+        return stat.S_ISDIR(os.lstat(folder).st_mode) and all(
+            stat.S_ISREG(os.lstat(os.path.join(folder, name)).st_mode) for name in PLAIN
+        )
+    except OSError:
+        return False
+
+
+def _put_aside(folder: str, aside: str) -> None:
+    """Begin anew beside what is left of a repository; the files of the tree stay where they are."""
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.islink(aside) or not os.path.isdir(aside):
+            os.unlink(aside)
+        else:
+            shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(folder, aside)
 
 
 async def fetch(git: Git, base: str, branch: str) -> None:
@@ -64,9 +90,9 @@ async def _check_out(git: Git, folder: str, base: str, branch: str) -> None:
     start, theirs = known[f"refs/remotes/origin/{base}"], known.get(f"refs/remotes/origin/{branch}")
     ours = known.get(f"refs/heads/{branch}") if branch else None
     mark = os.path.join(folder, MARK)
-    broken = os.path.exists(mark)
-    with open(mark, "w"):
-        pass
+    broken = os.path.lexists(mark)
+    replace_with_nothing(mark)
+    os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     if ours is None:
         await _switch(git, branch or base, theirs or start, "" if broken else known.get(current, ""))
     else:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,13 +14,14 @@ from typing import Any, NamedTuple
 from sandbox.runner import history
 from sandbox.runner.conversation import Conversation
 from sandbox.runner.delivery import Work, deliver
-from sandbox.runner.git import Git
+from sandbox.runner.git import Git, GitFailed, Person
 from sandbox.runner.jsonrpc import AgentError, AgentGone
 from sandbox.runner.toolcalls import record
 from sandbox.runner.translate import Translator
 from sandbox.runner.turn import Turn
 
 COALESCE_SECONDS = 0.1
+LEFT = "Keep what was written after the turn had ended"
 ERROR_CHARS = 1900
 # Why an agent ended its turn -> how it went, and what to say about it. https://agentclientprotocol.com/protocol/prompt-turn
 REASONS: dict[str, tuple[str, str | None]] = {
@@ -45,9 +47,11 @@ class Turns:
 
     def __init__(self, conversation: Conversation, git: Git, base: str, branch: str, say: Callable[..., None]) -> None:
         self._conversation, self._git, self._base, self._branch, self._say = conversation, git, base, branch, say
+        self._last: Person | None = None  # whose the last turn of this box was
 
     async def run(self, turn: Turn) -> None:
         """The whole turn."""
+        await self._part_from_the_last(turn.author)
         self._git.know(turn.author)
         await history.begin(self._git)
         ending = await self._work(turn)
@@ -65,6 +69,16 @@ class Turns:
             pushed=delivered.pushed,
             usage=ending.usage,
         )
+
+    async def _part_from_the_last(self, author: Person) -> None:
+        """Nobody's turn holds what another person's left behind: that ends, and what it wrote since is still his."""
+        last, self._last = self._last, author
+        if last is None or last.email == author.email:
+            return
+        self._conversation.end_what_was_left()
+        with contextlib.suppress(GitFailed):
+            await self._git.commit_leftovers(last, LEFT)
+            await history.finish(self._git)
 
     async def _work(self, turn: Turn) -> Ending:
         """The agent's part: ask, listen, and end it when it should end."""

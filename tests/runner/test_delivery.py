@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.runner.boxes import BRANCH, RunningBox, git
-from tests.runner.gateway import GRACE, StandIn
+from tests.runner.gateway import GRACE, StandIn, until
 
 WHO = {f"GIT_{role}_{what}": "Eve" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
@@ -139,3 +139,16 @@ async def test_people_are_written_as_git_takes_them(box: RunningBox, gateway: St
     ended = await turn(gateway, 1, "fix the failing test", author=odd)
     assert (ended["pushed"], ended["error"]) == (True, None)
     assert git(bare, "log", "-1", "--format=%an|%ae", BRANCH) == 'b"Zoë" \\ de la Cruz|zoex@acme.example'
+
+
+async def test_what_was_left_running_ends_with_another_persons_turn_and_what_it_wrote_is_not_theirs(
+    box: RunningBox, gateway: StandIn, bare: Path
+):
+    await box.start()
+    await turn(gateway, 1)
+    left = "setsid sh -c 'while :; do echo x >>left.txt; sleep 0.02; done' >/dev/null 2>&1 </dev/null &"
+    await box.exec("sh", "-c", left)
+    await until(lambda: (box.repo / "left.txt").exists())
+    second = await turn(gateway, 2, author=GRACE)
+    assert second["commits"] == []
+    assert git(bare, "log", "-1", "--format=%an", BRANCH, "--", "left.txt") == "Ada Lovelace"
