@@ -1,7 +1,7 @@
-"""A limit on the memory of a whole box, where this process may make cgroups: as root, version 1 or 2. `local.py` calls.
+"""A limit on the memory of a whole box, and one share of the processor for it, where this process may make cgroups.
 
-Elsewhere the kernel has none, which is said once, and `overgrown.py` counts instead; a service of systemd limits all
-boxes together with MemoryMax=.
+As root it may, version 1 or 2. Elsewhere the kernel limits nothing, which is said once, and `overgrown.py` counts
+instead; a service of systemd limits all boxes together with MemoryMax=. `local.py` calls.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 ROOT = Path("/sys/fs/cgroup")
 EMPTY_SECONDS = 1.0
+PROCESSOR = "cpu"  # the hierarchy of version 1
 # hierarchy: the file that limits memory, and the one for swap (version 1 counts both together)
 VERSIONS = (("memory", "memory.limit_in_bytes", ""), ("", "memory.max", "memory.swap.max"))
 
@@ -34,6 +35,7 @@ class Cgroups:
 
     def add(self, box: str, pid: int, memory_bytes: int | None) -> None:
         """Put a box's first process under a limit before it has started another."""
+        self._share_processor(box, pid)
         if memory_bytes is None or self._refused:
             return
         for hierarchy, limit, swap in VERSIONS:
@@ -43,13 +45,21 @@ class Cgroups:
         self._refused = True
         log.warning("this host does not let us limit the memory of boxes")
 
+    def _share_processor(self, box: str, pid: int) -> None:
+        """Let a box, however many processes it has, count as one to the scheduler. In version 2 it always does."""
+        folder = self._folder(PROCESSOR, box)
+        if (self._root / PROCESSOR / "cpu.shares").exists():
+            with contextlib.suppress(OSError):
+                folder.mkdir(exist_ok=True)
+                (folder / "cgroup.procs").write_text(str(pid))
+
     def counts(self, box: str) -> bool:
         """Whether the kernel limits this box's memory."""
         return any(self._folder(hierarchy, box).is_dir() for hierarchy, _, _ in VERSIONS)
 
     def remove(self, box: str) -> None:
         """Forget a dead box's cgroup."""
-        for hierarchy, _, _ in VERSIONS:
+        for hierarchy in (PROCESSOR, *(hierarchy for hierarchy, _, _ in VERSIONS)):
             _removed(self._folder(hierarchy, box))
 
     def _folder(self, hierarchy: str, box: str) -> Path:
