@@ -1,0 +1,45 @@
+"""How fast one box may fill the record: beyond its pace, the answer to its frames waits, and with it the box.
+
+A runner sends one batch at a time and puts together what comes meanwhile, so a slow answer costs a box that says little
+nothing, and one that says far too much loses words (its outbox is bounded) instead of slowing others down.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+FRAMES_PER_SECOND, FRAMES_AT_ONCE = 100.0, 600.0
+BYTES_PER_SECOND, BYTES_AT_ONCE = 1e6, 4e6
+LONGEST_SECONDS = 2.0  # a runner dials again after five without an answer
+KEPT_MOST = 10_000
+
+
+@dataclass
+class _Account:
+    """What a box has left, at a time."""
+
+    frames: float
+    bytes: float
+    at: float
+
+
+class Pace:
+    """Keeps an account for each box that spoke in this process."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, _Account] = {}
+
+    async def keep(self, box: str, frames: int, size: int) -> None:
+        """Wait as long as this box must, for so many frames in so many bytes."""
+        await asyncio.sleep(self.delay(box, frames, size, time.monotonic()))
+
+    def delay(self, box: str, frames: int, size: int, now: float) -> float:
+        """Seconds to wait; 0 for a box at an ordinary pace."""
+        if len(self._accounts) > KEPT_MOST:
+            self._accounts.clear()
+        account = self._accounts.setdefault(box, _Account(FRAMES_AT_ONCE, BYTES_AT_ONCE, now))
+        passed, account.at = now - account.at, now
+        account.frames = min(FRAMES_AT_ONCE, account.frames + passed * FRAMES_PER_SECOND) - frames
+        account.bytes = min(BYTES_AT_ONCE, account.bytes + passed * BYTES_PER_SECOND) - size
+        owed = max(-account.frames / FRAMES_PER_SECOND, -account.bytes / BYTES_PER_SECOND, 0.0)
+        return min(owed, LONGEST_SECONDS)
