@@ -6,7 +6,6 @@ processes serve the same boxes, and a new one takes over from an old one without
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from bot.gateway import sockets
 from bot.gateway.access import Access, Handler
 from bot.gateway.aside import Aside
 from bot.gateway.bells import Bells
+from bot.gateway.door import Door, box_behind
 from bot.gateway.git import GitGateway
 from bot.gateway.link import Link
 from bot.gateway.model import ModelProxy, Upstream
@@ -45,11 +45,11 @@ class Gateway:
         clock: Callable[[], float],
         metrics: Metrics,
     ) -> None:
-        self._folder = settings.jobs.gateway_dir
+        self._folder, self._boxes_dir = settings.jobs.gateway_dir, settings.jobs.boxes_dir
         self._store, self._inbox, self._metrics = store, inbox, metrics
         self._aside = Aside()
         self._bells = Bells(store.bells)
-        access = Access(store.granted)
+        access = Access(store.granted, lambda request: box_behind(request, self._boxes_dir))
         self._link = Link(store, inbox, access, self._bells, settings.jobs.rules)
         self._model = ModelProxy(_upstreams(settings), self._asked_model, metrics)
         self._git = GitGateway(settings.jobs, forge.token, self._participants, metrics.push_refused)
@@ -63,7 +63,8 @@ class Gateway:
             handler_cancellation=True,  # an agent that hangs up ends its request at the model, too
             shutdown_timeout=SHUTDOWN_SECONDS,
         )
-        self._listening: tuple[socket.socket, Path] | None = None
+        self._door: Door | None = None
+        self._path: Path | None = None
 
     async def start(self) -> None:
         """Listen. Raises OSError, or UnsafeFolder, if the folder of sockets cannot be used."""
@@ -71,14 +72,17 @@ class Gateway:
         await self._model.start()
         await self._runner.setup()
         self._bells.start()
-        self._listening = sockets.listen(self._folder)
-        await web.SockSite(self._runner, self._listening[0]).start()
-        log.info("boxes reach the gateway at %s", self._listening[1])
+        listening, self._path = sockets.listen(self._folder)
+        assert self._runner.server is not None, "it is set up"
+        self._door = Door(listening, self._runner.server, self._boxes_dir)
+        self._door.open()
+        log.info("boxes reach the gateway at %s", self._path)
 
     async def close(self) -> None:
         """Stop to listen and end every stream; runners dial another process, or wait for the next one."""
-        if self._listening is not None:
-            self._listening[1].unlink(missing_ok=True)
+        if self._door is not None and self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._door.close()
         self._link.close()
         await self._runner.cleanup()
         await self._bells.close()
