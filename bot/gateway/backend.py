@@ -9,8 +9,8 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,17 +93,23 @@ class HostGit:
         limited: bool = False,
         words: int = asyncio.subprocess.DEVNULL,
         holding: Sequence[int] = (),
+        secret: str = "",
     ) -> AsyncIterator[asyncio.subprocess.Process]:
-        """A git process; when this ends, so has all that it started. `holding`: descriptors that it keeps open."""
+        """A git process; when this ends, so has all that it started. `holding`: descriptors that it keeps open.
+
+        `secret`: configuration for this process alone, which is in no argument, environment or file.
+        """
         argv = [self._program, *args]
         if limited:
             limits = LIMITS.format(memory=MEMORY_BYTES >> 10, file=FILE_BYTES >> 9, cpu=CPU_SECONDS)
             argv = ["/bin/sh", "-c", limits, "sh", *argv]
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=pipe, stdout=pipe, stderr=words, cwd=self._home, env={**self._env, **(env or {})},
-            start_new_session=True, pass_fds=tuple(holding),
-        )  # fmt: skip
+        with _kept_in_memory(CONFIG + secret if secret else "") as told:
+            more = {"GIT_CONFIG_GLOBAL": f"/dev/fd/{told[0]}"} if told else {}
+            process = await asyncio.create_subprocess_exec(
+                *argv, stdin=pipe, stdout=pipe, stderr=words, cwd=self._home, env={**self._env, **(env or {}), **more},
+                start_new_session=True, pass_fds=(*holding, *told),
+            )  # fmt: skip
         try:
             yield process
         finally:
@@ -117,11 +123,13 @@ class HostGit:
         seconds: float = SECONDS,
         limited: bool = False,
         holding: Sequence[int] = (),
+        secret: str = "",
     ) -> Ran:
         """Run git to its end. Raises TimeoutError after `seconds`, and whatever `stdin` raises."""
+        words = asyncio.subprocess.PIPE
         async with (
             asyncio.timeout(seconds),
-            self.child(*args, env=env, limited=limited, words=asyncio.subprocess.PIPE, holding=holding) as process,
+            self.child(*args, env=env, limited=limited, words=words, holding=holding, secret=secret) as process,
         ):
             assert process.stdout and process.stderr, "both are pipes"
             feeding = asyncio.create_task(feed(process, stdin))
@@ -133,6 +141,20 @@ class HostGit:
                 for task in (feeding, out, said):
                     task.cancel()
             return Ran(await process.wait(), out.result(), said.result().decode("utf-8", "replace"))
+
+
+@contextmanager
+def _kept_in_memory(text: str) -> Iterator[tuple[int, ...]]:
+    """A file without a name that has this text, for a child to inherit; none for no text."""
+    if not text:
+        yield ()
+        return
+    descriptor = os.memfd_create("gitconfig")
+    try:
+        os.write(descriptor, text.encode())
+        yield (descriptor,)
+    finally:
+        os.close(descriptor)
 
 
 async def feed(process: asyncio.subprocess.Process, stdin: bytes | AsyncIterator[bytes]) -> None:

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from bot.gateway.backend import HostGit, Ran, TooMuch
@@ -73,36 +73,34 @@ class Mirrors:
 
     async def _bring_up_to_date(self, repository: str, address: str, mirror: Path, lock: int) -> None:
         began = self._clock()
-        env = await self._upstream.credential(repository)
+        secret = await self._upstream.credential(repository)
         if mirror.is_dir():
-            await self._fetch(repository, address, mirror, env, lock, UPDATE_SECONDS)
+            await self._fetch(repository, address, mirror, secret, lock, UPDATE_SECONDS)
             if not await self._has_head(mirror):
-                await self._point_head(address, mirror, env)
+                await self._point_head(address, mirror, secret)
             await self._tend(mirror, lock)
         else:
-            await self._begin(repository, address, mirror, env, lock)
+            await self._begin(repository, address, mirror, secret, lock)
         (mirror / MARK).touch()
         os.utime(mirror / MARK, (began, began))
 
-    async def _begin(self, repository: str, address: str, mirror: Path, env: Mapping[str, str], lock: int) -> None:
+    async def _begin(self, repository: str, address: str, mirror: Path, secret: str, lock: int) -> None:
         """A mirror appears whole or not at all."""
         coming = mirror.with_suffix(".coming")
         shutil.rmtree(coming, ignore_errors=True)
         try:
             await self._git.run("init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(coming))
-            await self._fetch(repository, address, coming, env, lock, FIRST_SECONDS)
-            await self._point_head(address, coming, env)
+            await self._fetch(repository, address, coming, secret, lock, FIRST_SECONDS)
+            await self._point_head(address, coming, secret)
             coming.rename(mirror)
         finally:
             shutil.rmtree(coming, ignore_errors=True)
 
-    async def _fetch(
-        self, repository: str, address: str, mirror: Path, env: Mapping[str, str], lock: int, seconds: float
-    ) -> None:
+    async def _fetch(self, repository: str, address: str, mirror: Path, secret: str, lock: int, seconds: float) -> None:
         async def fetched() -> Ran:
             return await self._git.run(
                 "--git-dir", str(mirror), "fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head",
-                "--no-recurse-submodules", address, *REFSPECS, env=env, seconds=seconds, holding=(lock,),
+                "--no-recurse-submodules", address, *REFSPECS, secret=secret, seconds=seconds, holding=(lock,),
             )  # fmt: skip
 
         ran = await fetched()
@@ -117,9 +115,9 @@ class Mirrors:
         ran = await self._git.run("--git-dir", str(mirror), "rev-parse", "--quiet", "--verify", "HEAD")
         return ran.code == 0
 
-    async def _point_head(self, address: str, mirror: Path, env: Mapping[str, str]) -> None:
+    async def _point_head(self, address: str, mirror: Path, secret: str) -> None:
         """Let HEAD name the forge's default branch, for those who clone without naming one."""
-        ran = await self._git.run("ls-remote", "--symref", address, "HEAD", env=env, seconds=ASK_SECONDS)
+        ran = await self._git.run("ls-remote", "--symref", address, "HEAD", secret=secret, seconds=ASK_SECONDS)
         target = ran.out.decode("utf-8", "replace").partition("\n")[0].partition("\t")[0].removeprefix("ref: ")
         if target.startswith("refs/heads/"):
             await self._git.run("--git-dir", str(mirror), "symbolic-ref", "HEAD", target)

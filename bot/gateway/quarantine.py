@@ -97,12 +97,12 @@ class Quarantine:
             raise Rejected(f"the push joins more than {SOURCES_MOST} lines of history")
         return sources
 
-    async def send(self, address: str, sha: str, ref: str, env: dict[str, str]) -> Ran:
+    async def send(self, address: str, sha: str, ref: str, secret: str) -> Ran:
         """Push to the forge."""
         refspec = f"{sha}:{ref}"
         return await self._git.run(
             "push", "--porcelain", "--no-recurse-submodules", "--no-signed", address, refspec,
-            env={**self._env, **env}, seconds=SEND_SECONDS,
+            env=self._env, seconds=SEND_SECONDS, secret=secret,
         )  # fmt: skip
 
     async def _look(self, *args: str, stdin: bytes = b"") -> Ran:

@@ -131,9 +131,9 @@ class Receiver:
     async def _sent(self, grant: Grant, command: Command, kept: Quarantine) -> Outcome:
         """Hand it to the forge, with a token minted now, and tell what the forge says."""
         address = self._upstream.address(grant.repository)
-        env = await self._upstream.credential(grant.repository)
+        secret = await self._upstream.credential(grant.repository)
         try:
-            ran = await kept.send(address, command.new, command.ref, env)
+            ran = await kept.send(address, command.new, command.ref, secret)
         finally:
             self._mirrors.outdate(grant.repository)
         why = _why(ran, grant.repository) if ran.code else None

@@ -1,7 +1,7 @@
 """The forge as the gateway's git sees it: where a repository is, the credential of the moment, what a failure means.
 
-`mirrors.py` fetches with it and `receive.py` pushes. The credential goes to git through its environment, bound to the
-forge's address; it is never in argv or in a file.
+`mirrors.py` fetches with it and `receive.py` pushes. The credential is configuration of one git process, bound to the
+forge's address; it is never in argv, in an environment or in a file.
 """
 
 import base64
@@ -55,8 +55,8 @@ class Upstream:
             raise Declined(404, "There can be no repository of this name.")
         return f"{self._url}/{repository}.git"
 
-    async def credential(self, repository: str) -> dict[str, str]:
-        """The environment that lets one git process in. Raises Declined when there is no credential to be had."""
+    async def credential(self, repository: str) -> str:
+        """The `secret` that lets one git process in. Raises Declined when there is no credential to be had."""
         try:
             token = await self._token(repository)
         except ForgeDown as down:
@@ -64,13 +64,10 @@ class Upstream:
         except ForgeRefused as refused:
             raise Declined(403, f"The forge gives us no credential for {repository}: {refused}") from refused
         if not token:
-            return {}
+            return ""
         basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-        return {
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": f"http.{self._url}/.extraHeader",
-            "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
-        }
+        address = self._url.replace("\\", "\\\\").replace('"', '\\"')
+        return f'[http "{address}/"]\n\textraHeader = Authorization: Basic {basic}\n'
 
 
 def meaning(words: str, repository: str) -> Declined:
