@@ -17,7 +17,7 @@ from pathlib import Path
 
 import aiohttp
 
-from bot.settings import BotSettings
+from bot.settings import VARIABLES, BotSettings
 from bot.supervisor import Program, Supervisor
 from jobs import redis_server
 from jobs.operations import park_box
@@ -30,6 +30,7 @@ READY_SECONDS = 60.0
 LOOK_SECONDS = 0.03
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
 MODEL_KEYS = ("OPENAI_", "ANTHROPIC_", "SHIPMATE_MODEL")
+FORGE_KEYS = ("GITHUB_TOKEN", "GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY")
 WORKERS = {"boxes": 2, "images": 1, "publish": 1}
 
 
@@ -70,7 +71,7 @@ class Stack:
         """
         _refuse_what_cannot_run(env, agent)
         logs = state / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
+        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _alone_in(state):
             _refuse_taken(page_port)
             supervisor = Supervisor(logs)
@@ -81,8 +82,8 @@ class Stack:
                 await supervisor.end()
 
     def program(self, name: str, *argv: str) -> Program:
-        """A production process of this stack: `shipmate ARGV` in the stack's environment."""
-        return shipmate(name, argv, self.env)
+        """A production process of this stack: `shipmate ARGV`, told what it needs of the stack's environment."""
+        return shipmate(name, argv, needed(argv, self.env))
 
     async def add_web(self, name: str) -> str:
         """One more web process, on a port of its own; its address. Returns when it can take a prompt."""
@@ -114,6 +115,14 @@ class Stack:
             await boxes.discard(box.name)
         for folder in (self.settings.jobs.boxes_dir, self.settings.jobs.gateway_dir):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def needed(argv: tuple[str, ...], env: Mapping[str, str]) -> dict[str, str]:
+    """The environment without secrets that this command has no use for: only the web process speaks with people and
+    models, only it and the workers that publish speak with the forge."""
+    spared = () if argv[0] == "web" else tuple(VARIABLES.values())
+    spared += () if argv[0] == "web" or "publish" in argv else FORGE_KEYS
+    return {name: value for name, value in env.items() if name not in spared}
 
 
 def shipmate(name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> Program:
@@ -163,10 +172,10 @@ async def _start(
     base = {name: env[name] for name in PASSED_ON if name in env} | {"HOME": str(state), "PYTHONUNBUFFERED": "1"}
     keys = await _start_playground(supervisor, state, base, page_port, web_port)
     production = base | _production(keys, state, env, agent, web_port) | dict(otherwise)
-    settings = BotSettings.from_env(production)
-    plan = redis_server.plan(settings.jobs)
-    supervisor.add(Program("redis", plan.argv, base))
-    production["REDIS_URL"] = plan.url
+    if "REDIS_URL" not in otherwise:
+        plan = redis_server.plan(BotSettings.from_env(production).jobs)
+        supervisor.add(Program("redis", plan.argv, base))
+        production["REDIS_URL"] = plan.url
     settings = BotSettings.from_env(production)
     stack = Stack(
         state=state,
@@ -177,7 +186,7 @@ async def _start(
         supervisor=supervisor,
         settings=settings,
     )
-    await redis_server.answering(plan.url, READY_SECONDS)
+    await redis_server.answering(production["REDIS_URL"], READY_SECONDS)
     supervisor.add(stack.program("web", "web"))
     for queue, count in WORKERS.items():
         supervisor.add(stack.program(queue, "worker", "--queue", queue, "--count", str(count)))
