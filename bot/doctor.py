@@ -8,7 +8,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import aiohttp
@@ -16,31 +16,21 @@ from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import doctor_running
+from bot.findings import Finding
+from bot.gateway import sockets
 from bot.settings import BotSettings
 from bot.slack.calls import METHODS
+from jobs import census
 from jobs.github import ForgeDown, ForgeRefused
 from jobs.store import Store
-from jobs.wiring import forge
+from jobs.wiring import forge, workshop
 from sandbox import agents, probe
 
 DONE, FAILED = 0, 1
 CHECK_SECONDS = 15.0
 LEAST_REDIS = (6, 2)
 EVENT_SCOPES = ("app_mentions:read",)  # beside those of the methods that we call
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line. `mend` says what to do; empty if all is well."""
-
-    what: str
-    said: str
-    mend: str = ""
-
-    @property
-    def well(self) -> bool:
-        """Whether nothing has to be done."""
-        return not self.mend
 
 
 def run(env: Mapping[str, str], *, as_json: bool) -> int:
@@ -66,6 +56,7 @@ async def examine(settings: BotSettings) -> list[Finding]:
     checks: dict[str, Callable[[BotSettings], Awaitable[list[Finding]]]] = {
         "redis": _redis, "slack": _slack, "github": _github, "webhooks": _webhooks,
         "isolation": _isolation, "agent": _agent, "model": _model, "folders": _folders, "git": _git,
+        "running": _running,
     }  # fmt: skip
     found = await asyncio.gather(*(_bounded(name, check(settings)) for name, check in checks.items()))
     return [one for some in found for one in some]
@@ -102,6 +93,21 @@ async def _redis(settings: BotSettings) -> list[Finding]:
     if info.get("aof_enabled", "1") != "1":
         found.append(Finding("redis log", "its append-only file is off: a crash loses work", "set appendonly to yes"))
     return found
+
+
+async def _running(settings: BotSettings) -> list[Finding]:
+    """What runs just now; nothing if the record cannot be read, for that is said already."""
+    async with workshop(settings.jobs) as shop:
+        try:
+            await shop.store.ping()
+        except OSError:
+            return []
+        return doctor_running.findings(await census.take(shop), await asyncio.to_thread(_gateways, settings))
+
+
+def _gateways(settings: BotSettings) -> int:
+    """How many web processes of this machine listen for boxes."""
+    return sum(sockets.answers(path) for path in settings.jobs.gateway_dir.glob(sockets.PATTERN))
 
 
 def _without_password(url: str) -> str:

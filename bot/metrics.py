@@ -124,7 +124,7 @@ class _Facts:
 
 def _of_sessions(census: Census) -> Iterator[Metric]:
     yield _gauges("sessions", "Sessions by status", "status", census.sessions)
-    yield _gauge("prompts_waiting", "Prompts that wait for a box or their turn", census.waiting)
+    yield _gauge("prompts_waiting", "Prompts that wait in sessions where no turn runs", census.waiting)
     yield _gauge("oldest_prompt_seconds", "How long the oldest of them has waited", census.waiting_seconds)
     yield _gauge("threads_unshown", "Threads that do not show all of their log yet", census.unshown)
     yield _gauge("relay_lag_seconds", "How long the one that waits longest has waited for words", census.lag_seconds)
@@ -143,6 +143,7 @@ def _of_places(census: Census) -> Iterator[Metric]:
         yield _gauges("boxes", "Boxes of this machine by state", "state", boxes)
     yield _gauges("queue_jobs", "Jobs that wait for a worker", "queue", census.queues)
     yield _gauges("workers", "Workers alive", "queue", census.workers)
+    yield _gauge("upkeep", "1: an upkeep is at work", int(census.upkeep))
     yield _gauge("snapshots_unnamed", "Snapshots that wait to be let go", census.unnamed)
     server = census.server
     yield _gauge("redis_memory_bytes", "Memory that Redis uses", server.used)

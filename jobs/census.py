@@ -38,7 +38,10 @@ class Disk(NamedTuple):
 
 @dataclass(frozen=True)
 class Census:
-    """One count. Times are seconds; `boxes` is None if the provider could not say."""
+    """One count. Times are seconds; `boxes` is None if the provider could not say.
+
+    `waiting`: prompts in sessions without a turn; those that wait for a turn to end are not missed by anybody.
+    """
 
     sessions: Mapping[str, int]
     waiting: int
@@ -51,6 +54,7 @@ class Census:
     strays: tuple[str, ...]
     queues: Mapping[str, int]
     workers: Mapping[str, int]
+    upkeep: bool
     server: Server
     disks: Mapping[str, Disk] = field(default_factory=dict)
 
@@ -61,7 +65,8 @@ async def take(shop: Workshop) -> Census:
     totals, sizes, since = await counts.totals(), await counts.sizes(), await counts.unshown_since()
     under_way, info = await counts.under_way(), await shop.store.info()
     boxes = await _boxes(shop)
-    prompts = [prompt for session in under_way if session.status is not Status.ASKING for prompt in session.queue]
+    waiting = [s for s in under_way if s.turn is None and s.status is not Status.ASKING]
+    prompts = [prompt for session in waiting for prompt in session.queue]
     return Census(
         sessions=Counter(session.status.value for session in under_way)
         | {AT_REST: sizes["sleeping"], Status.CLOSED.value: sizes["closed"]},
@@ -75,6 +80,7 @@ async def take(shop: Workshop) -> Census:
         strays=() if boxes is None else _strays(boxes, under_way, now),
         queues=await shop.queue.depth(),
         workers=await shop.queue.workers(),
+        upkeep=await counts.leased("upkeep"),
         server=_server(info),
         disks=await asyncio.to_thread(_disks, shop),
     )

@@ -8,7 +8,7 @@ from typing import Any
 import redis.asyncio as redis
 
 from jobs.session import Session
-from jobs.store_scripts import ACTIVE, CLOSED, SLEEPING, TOTALS, UNNAMED, UNSHOWN, key
+from jobs.store_scripts import ACTIVE, CLOSED, PREFIX, SLEEPING, TOTALS, UNNAMED, UNSHOWN, key
 
 LOOKED_AT = 1000  # sessions under way that are looked into; more are only counted
 
@@ -43,6 +43,10 @@ class Counts:
         """Since when the thread that waits longest waits for its words."""
         oldest = await self._do("ZRANGE", UNSHOWN, 0, 0, "WITHSCORES")
         return float(oldest[1]) if oldest else None
+
+    async def leased(self, name: str) -> bool:
+        """Whether somebody holds this lease."""
+        return bool(await self._do("EXISTS", f"{PREFIX}lease:{name}"))
 
     async def _do(self, *command: Any) -> Any:
         return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]

@@ -29,7 +29,7 @@ from tests.logs import SID, Log, any_log, done
 A_CENSUS = Census(
     sessions={"working": 2, "at_rest": 5}, waiting=3, waiting_seconds=7.5, unshown=1, lag_seconds=4.0, unnamed=6,
     totals={"event:turn_ended": 9.0, "turn:done": 8.0, "turn:failed": 1.0, "frames": 77.0}, boxes={"running": 2},
-    strays=("s1-1",), queues={"boxes": 4}, workers={"boxes": 2}, server=Server(100, 0, True, False),
+    strays=("s1-1",), queues={"boxes": 4}, workers={"boxes": 2}, upkeep=True, server=Server(100, 0, True, False),
     disks={"boxes": Disk(5, 9)},
 )  # fmt: skip
 
@@ -141,7 +141,7 @@ async def test_stages_are_counted_from_the_first_prompt_and_once_each(store: Sto
 
 async def census_of(store: Store) -> Census:
     sizes = await store.counts.sizes()
-    return Census({}, 0, 0, sizes["unshown"], 0, sizes["unnamed"], await store.counts.totals(), {}, (), {}, {},
+    return Census({}, 0, 0, sizes["unshown"], 0, sizes["unnamed"], await store.counts.totals(), {}, (), {}, {}, False,
                   Server(0, 0, True, True))  # fmt: skip
 
 

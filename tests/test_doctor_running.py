@@ -1,0 +1,61 @@
+"""What the doctor says of that which runs: in order, or what to do."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from bot.doctor_running import GIB, findings
+from bot.findings import Finding
+from jobs.census import Census, Disk, Server
+
+WELL = Census(
+    sessions={"working": 2, "idle": 1, "at_rest": 5, "closed": 7}, waiting=0, waiting_seconds=0.0, unshown=0,
+    lag_seconds=0.0, unnamed=0, totals={}, boxes={"running": 3, "dead": 0}, strays=(),
+    queues={"boxes": 0, "images": 0, "publish": 0}, workers={"boxes": 2, "images": 1, "publish": 1}, upkeep=True,
+    server=Server(10 << 20, 1 << 30, True, True),
+    disks={"data": Disk(50 * GIB, 99 * GIB), "boxes": Disk(50 * GIB, 99 * GIB)},
+)  # fmt: skip
+NOTHING = dataclasses.replace(WELL, sessions={}, boxes={}, workers={}, upkeep=False)
+
+
+def found(census: Census, gateways: int = 1) -> dict[str, Finding]:
+    return {one.what: one for one in findings(census, gateways)}
+
+
+@pytest.mark.parametrize(("census", "gateways"), [(WELL, 1), (NOTHING, 0)])
+def test_what_runs_well_and_what_was_never_started_is_in_order(census: Census, gateways: int) -> None:
+    assert [one for one in findings(census, gateways) if not one.well] == []
+
+
+def test_it_says_how_much_there_is() -> None:
+    lines = found(dataclasses.replace(WELL, waiting=2, waiting_seconds=30.0, unshown=4, lag_seconds=3.0))
+    assert lines["sessions"].said == "1 idle, 2 working; 5 at rest, 7 closed; 2 prompts wait, the oldest for 30 s"
+    assert lines["links"].said == "3 boxes connected, 0 connecting; 1 web processes answer them"
+    assert lines["boxes"].said == "3 running, 0 without a session"
+    assert lines["queue boxes"].said == "0 jobs wait, 2 workers alive"
+    assert lines["threads"].said == "4 threads are being written, the one behind most by 3 s"
+    assert lines["memory of Redis"].said == "10 MB of 1.0 GB"
+    assert lines["disk of boxes"].said == "50.0 GB free of 99.0 GB"
+
+
+WRONG: list[tuple[dict[str, Any], int, str, str]] = [
+    ({"waiting": 1, "waiting_seconds": 600.0}, 1, "sessions", "worker of `boxes`"),
+    ({}, 0, "links", "start `shipmate web`"),
+    ({"boxes": None}, 1, "boxes", "isolation"),
+    ({"strays": ("s1-1",)}, 1, "boxes", "start `shipmate upkeep`"),
+    ({"upkeep": False}, 1, "upkeep", "start `shipmate upkeep`"),
+    ({"queues": {"publish": 1}, "workers": {}}, 1, "queue publish", "start `shipmate worker --queue publish`"),
+    ({"unshown": 1, "lag_seconds": 121.0}, 1, "threads", "no work is lost"),
+    ({"server": Server(900, 1000, True, True)}, 1, "memory of Redis", "raise maxmemory"),
+    ({"server": Server(1, 0, True, False)}, 1, "writes of Redis", "free space on its disk"),
+    ({"disks": {"boxes": Disk(GIB, 10 * GIB)}}, 1, "disk of boxes", "SHIPMATE_KEEP_SECONDS"),
+    ({"disks": {"data": Disk(4 * GIB, 100 * GIB)}}, 1, "disk of data", "docs/running.md"),
+]
+
+
+@pytest.mark.parametrize(("otherwise", "gateways", "what", "mend"), WRONG)
+def test_what_is_off_is_said_with_what_to_do(otherwise: dict[str, Any], gateways: int, what: str, mend: str) -> None:
+    lines = found(dataclasses.replace(WELL, **otherwise), gateways)
+    assert [one.what for one in lines.values() if not one.well] == [what]
+    assert mend in lines[what].mend
