@@ -83,7 +83,11 @@ class Later(SlackError):
 
 
 class Unsure(SlackError):
-    """No answer, or a broken one: it may or may not have been done."""
+    """No answer, or a broken one: it may or may not have been done. `under_way`: Slack may be at it still."""
+
+    def __init__(self, method: str, error: str, under_way: bool = False) -> None:
+        super().__init__(method, error)
+        self.under_way = under_way
 
 
 class Calls:
@@ -134,7 +138,8 @@ class Calls:
         except SlackApiError as refused:
             raise await self._reason(method, refused) from None
         except (TimeoutError, aiohttp.ClientError, SlackClientError, OSError) as broken:
-            raise Unsure(method, f"no answer ({type(broken).__name__})") from broken
+            sent_at_all = not isinstance(broken, aiohttp.ClientConnectorError)
+            raise Unsure(method, f"no answer ({type(broken).__name__})", under_way=sent_at_all) from broken
         return answer.data if isinstance(answer.data, dict) else {}
 
     async def make_room(self, method: str, channel: str, patience: float, progress: bool = False) -> None:

@@ -81,13 +81,14 @@ class Writer:
 
     # -- posting ---------------------------------------------------------------------------------------------------
 
-    async def _post(self, place: Place, draft: Draft, begun: Posted | None) -> None:
-        if begun is not None and (ts := await self._find(place, draft.id)) is not None:
-            await self._save(draft.id, Posted(state="posted", ts=ts))
-            await self._edit(place, draft, Posted(state="posted", ts=ts), urgent=True)
-            return
-        if begun is not None and 0 <= (passed := self._clock() - begun.at) < self._config.arrive_seconds:
-            raise Later("chat.postMessage", self._config.arrive_seconds - passed)
+    async def _post(self, place: Place, draft: Draft, before: Posted | None) -> None:
+        if before is not None and before.state == "posting":
+            if (ts := await self._find(place, draft.id)) is not None:
+                await self._save(draft.id, Posted(state="posted", ts=ts))
+                await self._edit(place, draft, Posted(state="posted", ts=ts), urgent=True)
+                return
+            if (left := before.at - self._clock()) > 0:
+                raise Later("chat.postMessage", min(left, self._config.unsure_seconds))
         metadata = {"event_type": EVENT_TYPE, "event_payload": {"card": draft.id, "session": self._sid}}
         await self._calls.make_room("chat.postMessage", place.channel, PATIENCE_SECONDS)
         await self._lease.hold()
