@@ -98,8 +98,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared_office() -> AsyncIterator[Office]:
-    """The stack that most tests share."""
-    async with open_office() as found:
+    """The stack that most tests share. A worker that was killed is soon taken for lost."""
+    async with open_office(SHIPMATE_START_SECONDS="10") as found:
         yield found
 
 
