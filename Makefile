@@ -64,5 +64,8 @@ lock: setup
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-find-links --no-emit-index-url --extra dev pyproject.toml -o requirements.lock
 
+# Boxes and sockets may lie outside: where the boxes' user can reach them, and where paths are short.
 clean:
+	@[ ! -d .shipmate ] || [ ! -x .venv/bin/python ] || .venv/bin/python -c 'import shutil; from jobs.settings import JobSettings; \
+		s = JobSettings.from_env({}); [shutil.rmtree(each, True) for each in (s.boxes_dir.parent, s.gateway_dir)]' || :
 	rm -rf .venv .shipmate build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
