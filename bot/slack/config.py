@@ -25,7 +25,7 @@ class SlackConfig:
     call_seconds: float = 10.0  # for one call of the Web API
     sweep_seconds: float = 1.0  # for bells that were missed
     unsure_seconds: float = 2.0  # after a call that had no clear answer
-    arrive_seconds: float = 5.0  # for a post to appear whose caller died before he was answered
+    arrive_seconds: float = 5.0  # for a post to appear whose caller died or gave up before there was an answer
     socket_seconds: float = 5.0  # between two looks at whether the socket is still open
     edit_seconds: float = 2.0  # between two edits of a running card that are not urgent
     elapsed_seconds: float = 15.0  # between two edits that only say how long it takes

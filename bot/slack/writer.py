@@ -87,8 +87,8 @@ class Writer:
                 await self._save(draft.id, Posted(state="posted", ts=ts))
                 await self._edit(place, draft, Posted(state="posted", ts=ts), urgent=True)
                 return
-            if (left := before.at - self._clock()) > 0:
-                raise Later("chat.postMessage", min(left, self._config.unsure_seconds))
+            if 0 <= (passed := self._clock() - before.at) < self._config.arrive_seconds:
+                raise Later("chat.postMessage", self._config.arrive_seconds - passed)
         metadata = {"event_type": EVENT_TYPE, "event_payload": {"card": draft.id, "session": self._sid}}
         await self._calls.make_room("chat.postMessage", place.channel, PATIENCE_SECONDS)
         await self._lease.hold()
@@ -103,8 +103,9 @@ class Writer:
                 unfurl_links=False,
                 unfurl_media=False,
             )
-        except Unsure:
-            await self._save(draft.id, Posted(state="posting"))  # Slack is done with it: it is there now, or never
+        except Unsure as unsure:
+            # what is not under way any more is there now, or never
+            await self._save(draft.id, Posted(state="posting", at=self._clock() if unsure.under_way else 0.0))
             raise
         except SlackError:
             await self._save(draft.id, Posted(state="wanted"))

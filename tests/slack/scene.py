@@ -297,6 +297,7 @@ async def staged(folder: Path, store: Store, inbox: Inbox, **options: Any) -> As
             call_seconds=2.0,
             sweep_seconds=0.05,
             unsure_seconds=0.05,
+            arrive_seconds=1.0,
             socket_seconds=0.5,
             edit_seconds=0.05,
             settle_seconds=0.4,
