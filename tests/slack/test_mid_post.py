@@ -15,13 +15,13 @@ async def posting(scene: Scene, ts: str) -> bool:
 
 async def test_a_post_that_slack_had_before_its_caller_died_is_awaited_and_not_made_again(scene: Scene) -> None:
     async with scene.listening():
-        await scene.served.faults(slow=1.0, methods=["chat.postMessage"])
+        await scene.served.faults(slow=2.0, methods=["chat.postMessage"])
         ts = await scene.posts()
         await until(lambda: posting(scene, ts), bool)
         later = asyncio.create_task(scene.served.bot.chat_postMessage(channel=PARTNERS, text="I come after it"))
     assert await scene.ours(ts) == [], "it is still on its way"
     await scene.served.faults(slow=0, methods=[])
-    async with scene.listening(arrive_seconds=2.0):
+    async with scene.listening(arrive_seconds=4.0):
         await scene.card(ts)
         await scene.says("stop", ts)
         await scene.all_shown()
