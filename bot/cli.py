@@ -8,14 +8,18 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bot import agents_command, app, demo, doctor
-from bot.settings import BotSettings
+from bot.settings import VARIABLES, BotSettings
 from jobs import log, worker
 from jobs.settings import JobSettings
 
+SECRETS = (
+    *(name for name in VARIABLES.values() if name.endswith(("_TOKEN", "_SECRET", "_KEY"))),
+    *("GITHUB_TOKEN", "GITHUB_APP_PRIVATE_KEY", "REDIS_URL"),
+)
 QUEUES = ("boxes", "images", "publish")
 
 
@@ -109,16 +113,23 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _keep_to_ourselves(secrets: Sequence[str]) -> None:
+    """No line of the log has these, and no child of this process inherits what they came in."""
+    log.configure(secrets)
+    for name in SECRETS:
+        os.environ.pop(name, None)
+
+
 def _web(_args: argparse.Namespace, env: Mapping[str, str]) -> int:
     settings = BotSettings.from_env(env)
-    log.configure(settings.secrets())
+    _keep_to_ourselves(settings.secrets())
     asyncio.run(app.run_web(settings))
     return 0
 
 
 def _worker(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     settings = JobSettings.from_env(env)
-    log.configure(settings.secrets())
+    _keep_to_ourselves(settings.secrets())
     asyncio.run(app.record_answers(settings))
     worker.run(args.queue, settings, count=args.count)
     return 0
@@ -126,7 +137,7 @@ def _worker(args: argparse.Namespace, env: Mapping[str, str]) -> int:
 
 def _upkeep(_args: argparse.Namespace, env: Mapping[str, str]) -> int:
     settings = JobSettings.from_env(env)
-    log.configure(settings.secrets())
+    _keep_to_ourselves(settings.secrets())
     asyncio.run(app.run_upkeep(settings))
     return 0
 
