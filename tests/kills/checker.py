@@ -16,7 +16,7 @@ from jobs.events import Event
 from jobs.fold import fold
 from jobs.records import Entry
 from sandbox.provider import BoxState
-from tests.e2e.people import REPOSITORY, Thread, until
+from tests.e2e.people import Thread, until
 
 BOX_SECONDS = 20.0
 ENTRIES = 100_000
@@ -103,7 +103,9 @@ def _check_turns(log: list[Event], faults: Faults) -> None:
     once = (e.TurnStarted, e.TurnEnded, e.TaskRestated, e.PromptDelivered)
     told = [f"{v.kind} of turn {v.turn}" for v in log if isinstance(v, once)]
     told += [f"prompt {v.prompt.id}" for v in log if isinstance(v, e.PromptReceived)]
-    told += [f"step {v.title!r} of turn {v.turn}" for v in log if isinstance(v, e.StepStarted) and "test" not in v.title]
+    told += [
+        f"step {v.title!r} of turn {v.turn}" for v in log if isinstance(v, e.StepStarted) and "test" not in v.title
+    ]
     faults.events_doubled += _doubled(told)
 
 
@@ -161,7 +163,9 @@ async def _check_forge(thread: Thread, log: list[Event], faults: Faults) -> None
         line = prompts[delivered.prompt_id].text.partition(" saying ")[2]
         times = patch.splitlines().count(f"+{line}")
         if line and times != 1:
-            (faults.commits_doubled if times else faults.commits_lost).append(f"the line {line!r} is there {times} times")
+            (faults.commits_doubled if times else faults.commits_lost).append(
+                f"the line {line!r} is there {times} times"
+            )
 
 
 async def _branch(thread: Thread) -> dict[str, str]:
@@ -177,7 +181,9 @@ async def _check_boxes(thread: Thread, faults: Faults) -> None:
     async def seen() -> tuple[list[str], str | None]:
         session = await thread.session()
         boxes = await thread.office.shop.provider.list()
-        running = [box.name for box in boxes if box.labels.get("session") == thread.sid and box.state is BoxState.RUNNING]
+        running = [
+            box.name for box in boxes if box.labels.get("session") == thread.sid and box.state is BoxState.RUNNING
+        ]
         return running, session.box if session is not None else None
 
     try:

@@ -23,6 +23,7 @@ from tests.kills.site import WEBS, Site, agent_of, frozen, runner_of
 
 SECONDS = 60.0
 TRIES = 12
+ASK_SECONDS = 6.0
 CALM_LOOKS = 4
 Reach = Callable[[Site, str], AbstractAsyncContextManager[Thread]]
 
@@ -98,15 +99,27 @@ async def _in_tool(site: Site, word: str) -> AsyncIterator[Thread]:
 @asynccontextmanager
 async def _asking(site: Site, word: str) -> AsyncIterator[Thread]:
     """The agent has asked whether it may write, and its runner, which stands still, has not heard it."""
-    thread = await site.office.ada.says(f"@shipmate fix the failing test, {word}")
-    await _logged(thread, lambda event: event.kind == "step_started" and event.title.startswith("Read "))
-    session = await thread.session()
-    assert session is not None
-    runner, agent = runner_of(site.box(session.box)), agent_of(site.box(session.box))
-    assert runner is not None and agent is not None
-    with frozen([runner]):
-        await until(lambda: _unread(agent), bool, SECONDS)
-        yield thread
+    for attempt in range(TRIES):
+        thread = await site.office.ada.says(f"@shipmate fix the failing test, {word}.{attempt}")
+        await _logged(thread, lambda event: event.kind == "step_started" and event.title.startswith("Read "))
+        session = await thread.session()
+        assert session is not None
+        runner, agent = runner_of(site.box(session.box)), agent_of(site.box(session.box))
+        assert runner is not None and agent is not None
+        with frozen([runner]):
+            if await _asks(agent):
+                yield thread
+                return
+        await thread.settled(seconds=SECONDS)
+    raise AssertionError(f"no agent was caught while it asked, in {TRIES} tries")
+
+
+async def _asks(agent: int) -> bool:
+    """Whether the agent waits for an answer of its runner; False: it had no more to ask when that stood still."""
+    try:
+        return await until(lambda: _unread(agent), bool, ASK_SECONDS) > 0
+    except AssertionError:
+        return False
 
 
 async def _unread(agent: int) -> int:

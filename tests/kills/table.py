@@ -8,7 +8,8 @@ from pathlib import Path
 from tests.kills.rows import Row
 
 COUNTS = ("events_lost", "events_doubled", "posts_lost", "posts_doubled", "commits_lost")
-HEAD = f"{'victim':18} {'moment':17} {'cells':>5} {'twice':>5} {'lost':>5} {'doubled':>7} {'unended':>7} {'median s':>8} {'worst s':>7}"
+WORDS = ("cells", "twice", "lost", "doubled", "unended", "median s", "worst s")
+HEAD = f"{'victim':18} {'moment':17} " + " ".join(f"{word:>8}" for word in WORDS)
 
 
 def line_of(row: Row) -> str:
@@ -30,10 +31,9 @@ def _line(victim: str, moment: str, rows: Sequence[Row]) -> str:
     again = sum(row.delivered > 1 for row in rows)
     unended = sum(not row.turn_ended for row in rows)
     seconds = sorted(row.seconds_to_recover for row in rows)
-    return (
-        f"{victim:18} {moment:17} {len(rows):5} {again:5} {lost:5} {doubled:7} {unended:7}"
-        f" {seconds[len(seconds) // 2]:8.2f} {seconds[-1]:7.2f}"
-    )
+    counts = (len(rows), again, lost, doubled, unended)
+    numbers = [*(f"{count:8}" for count in counts), f"{seconds[len(seconds) // 2]:8.2f}", f"{seconds[-1]:8.2f}"]
+    return " ".join([f"{victim:18} {moment:17}", *numbers])
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
