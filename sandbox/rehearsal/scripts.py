@@ -151,6 +151,9 @@ def add_a_line(asked: Asked) -> Script:
     yield Plan(steps, 0)
     before = yield Read(README)
     text = before.text if before.ok else ""
+    if line in text.splitlines():
+        yield Say(f"Done: {README} has the line “{line}” already, so I did not add it again.")
+        return
     gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
     written = yield Write(README, f"{text}{gap}{line}\n")
     if not written.ok:
