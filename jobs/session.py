@@ -190,7 +190,7 @@ class Rules(Frozen):
     max_failures: int = 4  # starts in a row, before a person is told that it cannot be done
 
 
-ASKED_AGAIN_SECONDS = 20.0  # after that a hint is taken for lost; then it takes twice as long each time
+ASKED_AGAIN_SECONDS = 10.0  # after that a hint is taken for lost; then it takes twice as long each time
 
 
 class Operation(NamedTuple):

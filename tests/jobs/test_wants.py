@@ -200,9 +200,9 @@ def test_what_is_due_and_not_begun_is_asked_for_as_another_job_ever_more_rarely(
     def job(seconds: float) -> Operation:
         return next(o for o in wants(session, began + seconds, RULES) if o.kind == kind)
 
-    assert [len({job(s) for s in range(start, end)}) for start, end in ((0, 20), (20, 60), (60, 140))] == [1, 1, 1]
-    assert len({job(s) for s in (0, 20, 60, 140)}) == 4
-    assert len({job(s) for s in range(86_400)}) <= 14
+    assert [len({job(s) for s in range(start, end)}) for start, end in ((0, 10), (10, 30), (30, 70))] == [1, 1, 1]
+    assert len({job(s) for s in (0, 10, 30, 70)}) == 4
+    assert len({job(s) for s in range(86_400)}) <= 15
 
 
 def test_a_worker_says_that_it_failed_before_it_is_taken_for_lost() -> None:
