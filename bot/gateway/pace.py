@@ -8,8 +8,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-FRAMES_PER_SECOND, FRAMES_AT_ONCE = 100.0, 600.0
-BYTES_PER_SECOND, BYTES_AT_ONCE = 1e6, 4e6
+FRAMES_PER_SECOND, FRAMES_AT_ONCE = 200.0, 2000.0
+BYTES_PER_SECOND, BYTES_AT_ONCE = 2e6, 16e6
 LONGEST_SECONDS = 2.0  # a runner dials again after five without an answer
 KEPT_MOST = 10_000
 

@@ -10,11 +10,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.runner.allowance import Allowance
 from sandbox.runner.toolcalls import ToolCall, record, text_of
 
 WORDS_CHARS = 16_000
 RESTATED_CHARS, SUMMARY_CHARS, ENTRY_CHARS = 300, 2000, 300
 PLAN_ENTRIES = 50
+FRAMES, CHARS = (1500, 60), (4 << 20, 64 << 10)  # at once, and in each second
+CALLS_MOST = 20_000
+LEFT_OUT = "the agent says more than can be shown, so words and steps are left out"
 OUTPUT_SECONDS = 1.0
 KINDS = {"agent_message_chunk": "text", "agent_thought_chunk": "thought"}
 USAGE = (
@@ -38,9 +42,12 @@ class Translator:
         self._opening: str | None = ""  # what the agent said first, until it was restated
         self._message: object = None
         self._last = self._said = ""
+        self._ended = False  # whether the last text ended its line
         self._calls: dict[str, ToolCall] = {}
         self._changed: dict[str, float] = {}  # tool calls that wait to be said -> not before
         self._plan: list[dict[str, str]] = []
+        self._frames, self._chars = Allowance(*FRAMES, clock), Allowance(*CHARS, clock)
+        self._left_out = False
         self.usage: dict[str, Any] = {}
 
     @property
@@ -87,7 +94,12 @@ class Translator:
             self._say_call(self._calls[number])
 
     def _say(self, kind: str, **fields: Any) -> None:
-        self._emit(kind, turn=self._turn, **fields)
+        """Make a frame, unless the agent says far more than anybody reads; that something is left out is said once."""
+        if self._frames.take(1) and self._chars.take(len(fields.get("text", ""))):
+            self._emit(kind, turn=self._turn, **fields)
+        elif not self._left_out:
+            self._left_out = True
+            self._emit("dropped", reason=LEFT_OUT)
 
     def _spoke(self, kind: str, update: dict[str, Any]) -> None:
         text = text_of(update.get("content"))
@@ -98,6 +110,7 @@ class Translator:
             self._kind = kind
         if kind == "text":
             text = self._join(text, update.get("messageId"))
+            self._ended = text.endswith("\n")
         self._words += text
         if len(self._words) >= WORDS_CHARS:
             self._say_words()
@@ -107,10 +120,11 @@ class Translator:
     def _join(self, text: str, message: object) -> str:
         """Keep the agent's words by message, and put a blank line between two messages."""
         if message != self._message and self._message is not None and self._last.strip():
-            text = text if self._last.endswith("\n") else "\n\n" + text
+            text = text if self._ended else "\n\n" + text
             self._said, self._last = self._last, ""
         self._message = message
-        self._last += text
+        if len(self._last) < 2 * SUMMARY_CHARS:  # no more of it is ever told
+            self._last += text[: 2 * SUMMARY_CHARS]
         if self._opening is not None:
             self._opening += text
             self._restate()
@@ -133,6 +147,8 @@ class Translator:
 
     def _worked(self, update: dict[str, Any]) -> None:
         number = str(update.get("toolCallId") or "")[:200]
+        if number not in self._calls and len(self._calls) >= CALLS_MOST:
+            return
         call = self._calls.setdefault(number, ToolCall(number, self._repo))
         what = call.merge(update)
         if call.keeps_plan:
