@@ -1,10 +1,13 @@
 """Plays tricks on a ground and judges them: what came of each, who refused it, and what was logged. `__main__` prints it."""
 
 import asyncio
+import contextlib
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jobs.events import BoxLost, TurnEnded
@@ -15,7 +18,7 @@ from tests.hostile.ground import Ground
 from tests.hostile.tricks import Trick
 
 TURN_SECONDS = 150.0
-MEMORY_BYTES = 2 << 30  # how much less memory the host may have while a trick is played
+MEMORY_BYTES = 1 << 30  # how much our processes and the box may have more while a trick is played
 NEIGHBOUR_SECONDS = 20.0
 
 
@@ -53,12 +56,12 @@ async def play(ground: Ground, tricks: Sequence[Trick]) -> AsyncIterator[Row]:
 
 async def _one(ground: Ground, thread: Thread, trick: Trick) -> Row:
     box, loop = await ground.box(thread), asyncio.get_running_loop()
-    before, began = len(ground.log_lines(box)), loop.time()
+    before, began = Counter(ground.log_lines(box)), loop.time()
     session = await thread.session()
     assert session is not None
     heard = len(session.seen)
     given = json.dumps(await ground.filled(trick.given, thread)).encode().hex()
-    watching = asyncio.create_task(_least_memory())
+    watching = asyncio.create_task(_most_memory(ground, box))
     await ground.office.ada.replies(thread, f"play {trick.name} {given}")
     faults: list[str] = []
     try:
@@ -69,16 +72,17 @@ async def _one(ground: Ground, thread: Thread, trick: Trick) -> Row:
         faults.append("the turn did not end")
     took = loop.time() - began
     watching.cancel()
-    lost = (await asyncio.gather(watching, return_exceptions=True))[0]
-    if isinstance(lost, int) and lost > MEMORY_BYTES:
-        faults.append(f"{lost >> 20} MB of the host's memory went")
+    if (most := (await asyncio.gather(watching))[0]) > MEMORY_BYTES:
+        faults.append(f"{most >> 20} MB of the host's memory went")
+    if not trick.alone and await ground.box(thread) != box:
+        faults.append("its own box was lost")
     found = (await ground.outcomes(thread)).get(trick.name.partition(".")[2] and trick.name, {})
     if found.get("got") and not trick.bears:
         faults.append(f"got {found['got'][:300]}")
     faults += await ground.faults(thread)
     faults += await _unsaid(thread, trick)
-    lines = ground.log_lines(box)[before:]
-    logged = sum(1 for line in lines if trick.log and re.search(trick.log, line))
+    lines = Counter(ground.log_lines(box)) - before
+    logged = sum(count for line, count in lines.items() if trick.log and re.search(trick.log, line))
     return Row(trick, await _came(thread, found), tuple(faults), logged, took)
 
 
@@ -129,20 +133,31 @@ async def _away(ground: Ground, thread: Thread) -> None:
         await ground.office.shop.provider.terminate(session.box, grace=0)
 
 
-async def _least_memory() -> int:
-    """How much the host's memory shrank at most, watched until cancelled."""
-    first = least = _available()
+async def _most_memory(ground: Ground, box: str) -> int:
+    """How much our processes and this box grew at most, watched until cancelled."""
+    first = most = _memory(ground, box)
     try:
         while True:
             await asyncio.sleep(0.2)
-            least = min(least, _available())
+            most = max(most, _memory(ground, box))
     except asyncio.CancelledError:
-        return first - least
+        return most - first
 
 
-def _available() -> int:
-    with open("/proc/meminfo") as file:
-        return next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable"))
+def _memory(ground: Ground, box: str) -> int:
+    used = sum(rss(pid) for pid in ground.pids().values() if pid)
+    for path in Path("/sys/fs/cgroup").glob(f"**/shipmate-*-{box}/memory.*"):
+        if path.name in ("memory.usage_in_bytes", "memory.current"):
+            with contextlib.suppress(OSError):
+                used += int(path.read_text())
+    return used
+
+
+def rss(pid: int) -> int:
+    """The memory of a process."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+    return 0
 
 
 __all__ = ["Any", "Row", "play", "until"]
