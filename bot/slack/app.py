@@ -123,6 +123,9 @@ class SlackClient:
         return [web.post("/slack/events", self._receive), web.post("/slack/actions", self._receive)]
 
     async def _receive(self, request: web.Request) -> web.Response:
+        at, signature = (request.headers.get(f"X-Slack-{name}", "") for name in ("Request-Timestamp", "Signature"))
+        if not (at.isdecimal() and len(at) < 12 and signature.isascii()):  # Bolt would stumble over it
+            return web.Response(status=401, text="This is not signed by Slack.\n")
         return await to_aiohttp_response(await self.app.async_dispatch(await to_bolt_request(request)))
 
     async def may_view(self, place: Place, viewer: str) -> bool:
