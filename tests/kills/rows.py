@@ -16,7 +16,8 @@ SETTLE_SECONDS = 150.0
 @dataclass(frozen=True)
 class Row:
     """What came of one kill. `delivered`: how often a prompt was delivered at most; `seconds_to_recover`: from when a
-    control process was up again, or from the kill of what is not started again, to the next thing that happened."""
+    control process was up again, or from the kill of what is not started again, to the next thing that happened;
+    `seconds_silent`: from the kill to it."""
 
     victim: str
     moment: str
@@ -28,6 +29,7 @@ class Row:
     commits_lost: int
     turn_ended: bool
     seconds_to_recover: float
+    seconds_silent: float = 0.0
     outcomes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -47,8 +49,9 @@ async def play(site: Site, victim: Victim, moment: Moment, word: str) -> Row | N
     began = await _back(site, victim, killed)
     asked = [said for said in await thread.messages() if said.who not in ("shipmate", "Slack")]
     await thread.settled(prompts=len(asked), seconds=SETTLE_SECONDS)
-    seconds = max(0.0, await _next_sign(thread, killed, victim.boxed) - began)
-    return await _judged(thread, before, Row(victim.name, moment.name, 0, 0, 0, 0, 0, 0, False, seconds))
+    sign = await _next_sign(thread, killed, victim.boxed)
+    seconds = (round(max(0.0, sign - began), 2), round(sign - killed, 2))
+    return await _judged(thread, before, victim, moment, seconds)
 
 
 async def _back(site: Site, victim: Victim, killed: float) -> float:
@@ -69,13 +72,13 @@ async def _next_sign(thread: Thread, killed: float, boxed: bool) -> float:
     return min(at for at in signs if at > killed)
 
 
-async def _judged(thread: Thread, before: Before, row: Row) -> Row:
+async def _judged(thread: Thread, before: Before, victim: Victim, moment: Moment, seconds: tuple[float, float]) -> Row:
     faults = await check(thread, before)
     log = await thread.log()
     deliveries = [event.prompt_id for event in log if isinstance(event, e.PromptDelivered)]
     return Row(
-        victim=row.victim,
-        moment=row.moment,
+        victim=victim.name,
+        moment=moment.name,
         delivered=max(deliveries.count(prompt) for prompt in deliveries),
         events_lost=len(faults.events_lost),
         events_doubled=len(faults.events_doubled),
@@ -83,7 +86,8 @@ async def _judged(thread: Thread, before: Before, row: Row) -> Row:
         posts_doubled=len(faults.posts_doubled),
         commits_lost=len(faults.commits_lost),
         turn_ended=not faults.unended,
-        seconds_to_recover=round(row.seconds_to_recover, 2),
+        seconds_to_recover=seconds[0],
+        seconds_silent=seconds[1],
         outcomes=[event.outcome for event in log if isinstance(event, e.TurnEnded)],
         faults=faults.all(),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.kills.rows import Row
 
 COUNTS = ("events_lost", "events_doubled", "posts_lost", "posts_doubled", "commits_lost")
-WORDS = ("cells", "twice", "lost", "doubled", "unended", "median s", "worst s")
+WORDS = ("cells", "twice", "lost", "doubled", "unended", "median s", "worst s", "silent s")
 HEAD = f"{'victim':18} {'moment':17} " + " ".join(f"{word:>8}" for word in WORDS)
 
 
@@ -33,6 +33,7 @@ def _line(victim: str, moment: str, rows: Sequence[Row]) -> str:
     seconds = sorted(row.seconds_to_recover for row in rows)
     counts = (len(rows), again, lost, doubled, unended)
     numbers = [*(f"{count:8}" for count in counts), f"{seconds[len(seconds) // 2]:8.2f}", f"{seconds[-1]:8.2f}"]
+    numbers.append(f"{max(row.seconds_silent for row in rows):8.2f}")
     return " ".join([f"{victim:18} {moment:17}", *numbers])
 
 
