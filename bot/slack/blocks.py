@@ -163,6 +163,7 @@ OPENINGS: dict[Outcome, str] = {
     "interrupted": "This was interrupted.",
 }
 NEXT_STEP = "Reply here and I try again."
+GO_ON = "Reply here and I go on."
 
 
 def _result(ending: Ending) -> str:
@@ -180,7 +181,8 @@ def _result(ending: Ending) -> str:
             return "The commits could not be pushed; they are kept and the next turn pushes them. " + NEXT_STEP
     if ending.outcome in ("done", "stopped"):
         again = f" {t.link(ending.url, label)} is as it was." if ending.url else ""
-        return ("No commits, so nothing new to show." if again else "No commits, so no pull request.") + again
+        nothing = ("No commits, so nothing new to show." if again else "No commits, so no pull request.") + again
+        return f"{nothing} {GO_ON}" if ending.outcome == "stopped" else nothing
     return NEXT_STEP
 
 
@@ -209,9 +211,9 @@ def question_message(question: Question) -> Message:
         said = f"Repository: *{t.one_line(question.answer)}*{by}"
         return Message(said, (_section(said),))
     if not question.options:
-        said = f"{t.quiet(question.reason, 1_000)} No repository is enabled: set SHIPMATE_REPOSITORIES and ask again."
+        said = f"{t.quiet(question.reason, 1_000)} Whoever runs me can set it; reply here when that is done."
         return Message(said, (_section(said),))
-    said = f"{t.quiet(question.reason, 1_000)} Which repository is it? Press a button, or reply with `owner/name`."
+    said = f"{t.quiet(question.reason, 1_000)} Press a button, or reply with `owner/name`."
     options = [name for name in question.options if len(name) <= NAME][:BUTTONS]
     buttons = [_button(t.plain_label(name), f"{CHOOSE}:{n}", name) for n, name in enumerate(options)]
     return Message(said, (_section(said), {"type": "actions", "elements": buttons}))

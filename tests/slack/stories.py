@@ -48,6 +48,7 @@ def everything(log: Log) -> str:
 STORIES = {
     "waiting": Log().ask().ask(2, GRACE, "and the docs").do(c.EditPrompt("T1:C1:1.000002", "and the README")),
     "asking": Log().ask(repository=None),
+    "stopped": working().do(c.Stop(GRACE)).end(outcome="stopped", commits=0),
     "chosen": Log().ask(repository=None).do(c.ChooseRepository("acme/site", "main", GRACE)),
     "working": working(),
     "not_isolated": Log().ask().boot(isolated=False).ready().work(),
