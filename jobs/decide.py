@@ -119,7 +119,11 @@ def _begin_start(s: Session, c: commands.BeginStart, now: float, rules: Rules) -
 def _finish_start(s: Session, c: commands.FinishStart, now: float, _: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.status is not S.BOOTING:
         raise Refused(f"generation {c.generation} is not wanted any more")
-    return (e.BoxStarted(at=now, generation=c.generation, box=c.box, start=c.start, base=c.base, isolated=c.isolated),)
+    started = e.BoxStarted(at=now, generation=c.generation, box=c.box, start=c.start, base=c.base, isolated=c.isolated)
+    if s.snapshot is None or c.start == "snapshot":
+        return (started,)
+    note = "What the last box had left is not there any more. I begin from the branch, which has all that was pushed."
+    return (started, e.Noted(at=now, text=note))
 
 
 def _fail_start(s: Session, c: commands.FailStart, now: float, rules: Rules) -> tuple[Event, ...]:

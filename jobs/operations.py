@@ -17,7 +17,7 @@ from jobs.inbox import hash_token
 from jobs.session import Session
 from jobs.store import Grant
 from jobs.wiring import Workshop, workshop
-from sandbox.provider import BoxError, BoxSpec, Gone, Permanent, Temporary
+from sandbox.provider import BoxError, BoxSpec, Gone, Missing, Permanent, Temporary
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
@@ -70,16 +70,25 @@ async def start_box(shop: Workshop, sid: str) -> None:
 async def _make(shop: Workshop, session: Session, box: str) -> Origin:
     """A new box, from the best that there is."""
     origin = await _origin(shop, session)
-    try:
-        await shop.provider.create(await _spec(shop, session, box, origin))
-    except Permanent as trouble:
-        if origin.kind != "image" or session.repository is None:
-            raise
+    while True:
+        try:
+            await shop.provider.create(await _spec(shop, session, box, origin))
+        except Permanent as trouble:
+            origin = await _next_best(shop, session, origin, trouble)
+        else:
+            return origin
+
+
+async def _next_best(shop: Workshop, session: Session, origin: Origin, trouble: Permanent) -> Origin:
+    """What a box grows from instead; raises the trouble if nothing else can help."""
+    if origin.kind == "snapshot" and isinstance(trouble, Missing):
+        log.warning("%s, so the session begins from its branch", trouble)
+        return await _fresh(shop, session)
+    if origin.kind == "image" and session.repository is not None:
         log.warning("the image of %s cannot be used, so another one is built: %s", session.repository, trouble)
         await shop.queue.enqueue_build(session.repository, int(shop.clock()))
-        origin = Origin("cold", None)
-        await shop.provider.create(await _spec(shop, session, box, origin))
-    return origin
+        return Origin("cold", None)
+    raise trouble
 
 
 async def _record(shop: Workshop, session: Session, finished: FinishStart) -> None:
@@ -112,6 +121,11 @@ async def _origin(shop: Workshop, session: Session) -> Origin:
             return Origin("snapshot", left.id)
     if session.snapshot is not None:
         return Origin("snapshot", session.snapshot)
+    return await _fresh(shop, session)
+
+
+async def _fresh(shop: Workshop, session: Session) -> Origin:
+    """The newest image, else nothing."""
     assert session.repository is not None, "a session that waits for a box has a repository"
     image = await shop.store.image(session.repository)
     return Origin("image", image.snapshot) if image is not None else Origin("cold", None)

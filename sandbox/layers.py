@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sandbox import trees
 from sandbox.ownership import Owner, open_folder
-from sandbox.provider import Permanent, Snapshot, SnapshotKind
+from sandbox.provider import Missing, Permanent, Snapshot, SnapshotKind
 
 MOST_LAYERS = 32
 MOUNT_OPTIONS_BYTES = 3500  # the kernel takes one page of them, the upper side included
@@ -77,15 +77,15 @@ class Layers:
         return Manifest(said["id"], SnapshotKind(said["kind"]), said["bytes"], said["taken"], tuple(said["chain"]))
 
     def chain(self, snapshot: str | None) -> tuple[str, ...]:
-        """The layers to stack for a box that grows from this snapshot; raises Permanent if one is missing."""
+        """The layers to stack for a box that grows from this snapshot; raises Missing if one is not there."""
         if snapshot is None:
             return ()
         manifest = self.manifest(snapshot)
         if manifest is None:
-            raise Permanent(f"there is no snapshot {snapshot}")
+            raise Missing(f"there is no snapshot {snapshot}")
         for layer in manifest.chain:
             if not self.tree(layer).is_dir():
-                raise Permanent(f"snapshot {snapshot} is damaged: its layer {layer} is missing")
+                raise Missing(f"snapshot {snapshot} is damaged: its layer {layer} is missing")
         return manifest.chain
 
     def check_weight(self, chain: tuple[str, ...], disk_bytes: int | None) -> None:

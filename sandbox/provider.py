@@ -23,6 +23,10 @@ class Permanent(BoxError):
     """Trying again cannot help: isolation refused, a layer is missing, the request is wrong."""
 
 
+class Missing(Permanent):
+    """The snapshot, or a layer of it, is not here any more."""
+
+
 class Temporary(BoxError):
     """Try again after `delay` seconds: the place is busy, throttled or restarting."""
 

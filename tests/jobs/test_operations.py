@@ -12,7 +12,7 @@ from jobs.operations import greeting, park_box, start_box
 from jobs.records import Grant, Image, Unnamed
 from jobs.session import Status
 from jobs.store import Store
-from sandbox.provider import BoxState, Permanent, Temporary, Unreachable
+from sandbox.provider import BoxSpec, BoxState, Permanent, Temporary, Unreachable
 from tests.jobs.shop import ROCKET, Bench, bench
 
 S = Status
@@ -163,6 +163,29 @@ async def test_each_sleep_names_the_newest_snapshot_and_only_that(at: Bench) -> 
     unnamed = await at.shop.store.leftovers.unnamed(at.clock() + 1)
     assert unnamed == [Unnamed(at.sid, str(first)), Unnamed(at.sid, str(second))]
     assert (await at.session()).snapshot not in (None, first, second)
+
+
+@pytest.mark.parametrize("image", [False, True])
+async def test_where_what_a_box_left_is_gone_its_session_begins_from_the_branch_and_says_so(
+    at: Bench, image: bool
+) -> None:
+    await started(at)
+    await park_box(at.shop, at.sid)
+    snapshot = (await at.session()).snapshot
+    assert snapshot is not None
+    if image:
+        other = "other-1"
+        await at.shop.provider.create(BoxSpec(name=other, greeting=b"{}\n"))
+        await at.shop.provider.terminate(other)
+        left = await at.shop.provider.last_state(other)
+        assert left is not None
+        await at.shop.store.save_image(Image(ROCKET, left.id, 1.0, 1))
+    await at.shop.provider.forget_snapshot(snapshot)  # as after a restore on another machine
+    await start_box(at.shop, at.sid)
+    session = await at.session()
+    assert (session.status, session.start) == (S.CONNECTING, "image" if image else "cold")
+    (note,) = [event.text for event in await at.events() if isinstance(event, Noted)]
+    assert "I begin from the branch" in note
 
 
 async def test_a_token_ends_with_its_box(at: Bench) -> None:
