@@ -32,13 +32,14 @@ def has(folder: Path, sid: str) -> bool:
 
 def write(folder: Path, sid: str, archived: Archived) -> None:
     """Write it so that a crash at any moment leaves the old file or the new one."""
+    target = _file(folder, sid)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = folder / f".{sid}.{os.getpid()}"
     with fresh.open("wb") as file:
         file.write(gzip.compress(archived.model_dump_json().encode()))
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(_file(folder, sid))
+    fresh.replace(target)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -52,4 +53,6 @@ def read(folder: Path, sid: str) -> Archived:
 
 
 def _file(folder: Path, sid: str) -> Path:
+    if not _PLAIN.fullmatch(sid):
+        raise ValueError(f"{sid!r} is no id of a session")
     return folder / f"{sid}.json.gz"

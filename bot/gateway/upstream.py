@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bot.gateway.declined import Declined
 from jobs.github import ForgeDown, ForgeRefused
 
-_REPOSITORY = re.compile(r"(?!\.)[\w.-]{1,100}/(?!\.)[\w.-]{1,100}", re.ASCII)
+_REPOSITORY = re.compile(r"(?!\.)[\w.-]{1,100}/(?!\.{1,2}$)[\w.-]{1,100}", re.ASCII)
 
 
 class _Meaning(NamedTuple):
