@@ -14,6 +14,7 @@ from sandbox.runner.git import NETWORK_SECONDS, Git, GitFailed, Person, identity
 from sandbox.runner.sync import fetch, point_at_remote
 
 PAUSES = (0.3, 1.0, None)  # after each of the three tries
+AWAY_SECONDS, AWAY_PAUSE = 90.0, 0.5  # a gateway that is started again is waited for, and costs none of them
 PUSHED = "refs/shipmate/pushed"  # what we pushed last: if the forge has exactly that, nobody else has pushed since
 SUBJECT_CHARS = 72
 
@@ -76,15 +77,18 @@ async def _push(git: Git, work: Work) -> bool:
     if upstream == head or not await _has_own(git):
         return bool(head) and upstream == head
     await point_at_remote(git)
-    for pause in PAUSES:
+    loop, pauses = asyncio.get_running_loop(), iter(PAUSES)
+    patience = loop.time() + AWAY_SECONDS
+    while True:
         try:
             await git("push", "--quiet", "origin", f"HEAD:refs/heads/{work.branch}", timeout=NETWORK_SECONDS)
             break
-        except GitFailed:
+        except GitFailed as failed:
+            pause = AWAY_PAUSE if failed.away and loop.time() < patience else next(pauses)
             if pause is None:
                 raise
-            await asyncio.sleep(pause)
-            await _catch_up(git, work)
+        await asyncio.sleep(pause)
+        await _catch_up(git, work)
     await git.asks("update-ref", PUSHED, "HEAD")
     return True
 

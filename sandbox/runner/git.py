@@ -23,14 +23,24 @@ OURS = (
 )  # fmt: skip
 IGNORED = "__pycache__/\n*.py[co]\n.DS_Store\nnode_modules/\n.venv/\n"
 FINAL = ("couldn't find remote ref", "returned error: 403", "returned error: 404", "not found", "Permission denied")
+# 502 is the runner's own word for a gateway that is away; the others are how git says that it hung up in the middle.
+AWAY = (
+    "error: 502",
+    "HTTP 502",
+    "hung up unexpectedly",
+    "unexpected disconnect",
+    "early EOF",
+    "Empty reply from server",
+)
 
 
 class GitFailed(Exception):
-    """git said no. The message is a sentence with its words; `final`: trying again will not help."""
+    """git said no. The message is a sentence with its words; `final`: trying again will not help; `away`: the gateway
+    was not there, so nobody has judged anything."""
 
-    def __init__(self, said: str, final: bool = False) -> None:
+    def __init__(self, said: str, final: bool = False, away: bool = False) -> None:
         super().__init__(said)
-        self.final = final
+        self.final, self.away = final, away
 
 
 class Person(NamedTuple):
@@ -73,7 +83,8 @@ class Git:
         if run.code:
             said = run.stderr.decode("utf-8", "replace")
             how = f"git {args[0]} took longer than {timeout:.0f} seconds" if run.timed_out else _essence(said)
-            raise GitFailed(how or f"git {args[0]} ended with {run.code}", any(words in said for words in FINAL))
+            final, away = (any(words in said for words in known) for known in (FINAL, AWAY))
+            raise GitFailed(how or f"git {args[0]} ended with {run.code}", final, away)
         return run.stdout.decode("utf-8", "replace")
 
     async def asks(self, *args: str) -> str:

@@ -23,6 +23,14 @@ async def test_a_push_that_fails_twice_is_tried_a_third_time(box: RunningBox, ga
     assert git(bare, "rev-parse", BRANCH) == ended["head"]
 
 
+async def test_a_gateway_that_is_started_again_is_waited_for(box: RunningBox, gateway: StandIn, bare: Path):
+    gateway.git_refusals += [("push", 502)] * 5
+    await box.start()
+    ended = await turn(gateway, 1, "fix the failing test")
+    assert (ended["pushed"], ended["error"]) == (True, None)
+    assert git(bare, "rev-parse", BRANCH) == ended["head"] and not gateway.git_refusals
+
+
 async def test_what_three_pushes_could_not_the_next_turns_push_does(box: RunningBox, gateway: StandIn, bare: Path):
     gateway.git_refusals += [("push", 503)] * 3
     await box.start()
