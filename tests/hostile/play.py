@@ -146,10 +146,9 @@ async def _most_memory(ground: Ground, box: str) -> int:
 
 def _memory(ground: Ground, box: str) -> int:
     used = sum(rss(pid) for pid in ground.pids().values() if pid)
-    for path in Path("/sys/fs/cgroup").glob(f"**/shipmate-*-{box}/memory.*"):
-        if path.name in ("memory.usage_in_bytes", "memory.current"):
-            with contextlib.suppress(OSError):
-                used += int(path.read_text())
+    for at in ("memory/shipmate-*-{}/memory.usage_in_bytes", "shipmate-*-{}/memory.current"):
+        with contextlib.suppress(OSError):
+            used += sum(int(path.read_text()) for path in Path("/sys/fs/cgroup").glob(at.format(box)))
     return used
 
 

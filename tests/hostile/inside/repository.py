@@ -280,7 +280,8 @@ def repository_gone(_given):
     import shutil
 
     shutil.rmtree("/work/home/elsewhere", ignore_errors=True)
-    os.rename(f"{REPO}/.git", "/work/home/elsewhere")
+    shutil.copytree(f"{REPO}/.git", "/work/home/elsewhere", symlinks=True)
+    shutil.rmtree(f"{REPO}/.git")
     os.symlink("/work/home/elsewhere", f"{REPO}/.git")
     os.rename(f"{REPO}/.git/config", f"{REPO}/.git/kept")
     os.mkfifo(f"{REPO}/.git/config")
