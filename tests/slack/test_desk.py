@@ -334,7 +334,8 @@ async def test_the_button_of_a_card_stops_its_prompt_and_no_other(office: Scene)
     ts = await office.says()
     reply = await office.says("and the docs", ts)
     card = await office.card(reply, ts)
-    assert [await office.presses("stop", card), await office.presses("stop", card)] == [(200, {"ok": True})] * 2
+    assert (await office.presses("stop", card))[0] == 200
+    await press_again(office, card, "stop", card.card)
     assert await office.queue(ts) == [WORDS]
     withdrawn = [e for e in await office.store.events(office.sid(ts)) if isinstance(e, PromptWithdrawn)]
     assert len(withdrawn) == 1
@@ -344,8 +345,8 @@ async def test_the_repository_is_asked_for_and_chosen_once(office: Scene) -> Non
     ts = await office.says(f"{MENTION} fix the tests")
     question = await office.shown(ts, "Which repository")
     assert question.buttons == ("choose_repository:0", "choose_repository:1")
-    for _ in range(2):
-        assert (await office.presses("choose_repository:1", question, by=GRACE))[0] == 200
+    assert (await office.presses("choose_repository:1", question, by=GRACE))[0] == 200
+    await press_again(office, question, "choose_repository:1", "acme/site")
     session = await office.session(ts)
     assert session is not None and (session.repository, session.base_branch) == ("acme/site", "trunk")
     answered = await office.shown(ts, "Repository: *acme/site*, chosen by Grace Hopper")
@@ -375,6 +376,12 @@ def forged(said: Any, action: str, value: str, user: dict[str, str], channel: st
         "actions": [{"action_id": action, "block_id": "b", "type": "button", "value": value, "action_ts": "1.0"}],
     }
     return Delivery(id="Ia0FORGED", type="interactive", payload=payload)
+
+
+async def press_again(office: Scene, said: Any, action: str, value: str) -> None:
+    """As somebody does whose screen is behind."""
+    button = forged(said, action, value, user={"id": GRACE, "team_id": people.TEAM})
+    assert await office.served.workspace.deliveries.ask(button) is not None
 
 
 FORGED = {
