@@ -163,6 +163,10 @@ class Person:
     async def edits(self, thread: Thread, ts: str, words: str) -> None:
         await self.call("chat.update", channel=thread.channel, ts=ts, text=self.office.typed(words))
 
+    async def ends_what_runs(self, thread: Thread) -> None:
+        """Press Stop on the card of the message that opened the thread; what waits goes on."""
+        await self.presses(thread, await thread.card(), "stop")
+
     async def deletes(self, thread: Thread, ts: str) -> None:
         await self.call("chat.delete", channel=thread.channel, ts=ts)
 
@@ -173,6 +177,8 @@ class Person:
         await self.office.post("playground/press", {"token": self.token, **wish})
 
     async def presses_slacks_own_stop(self, thread: Thread) -> None:
+        """Press the button that Slack shows for as long as the thread's agent says that it is at work."""
+        await until(self.office.agents_at_work, lambda threads: thread.ts in threads)
         wish = {"token": self.token, "channel": thread.channel, "thread_ts": thread.ts}
         await self.office.post("playground/stop", wish)
 
@@ -237,6 +243,12 @@ class Office:
     @property
     def other_bot(self) -> Person:
         return self.people["U0ROBBIE"]
+
+    async def agents_at_work(self) -> list[str]:
+        """The threads with an agent at work, as Slack knows it."""
+        async with self.http.get(self.stack.page_url + "playground/bootstrap") as answer:
+            sessions = (await answer.json())["sessions"]
+        return [session["thread_ts"] for session in sessions if session["status"] == "processing"]
 
     def typed(self, words: str) -> str:
         """What a person's client sends for these words: escaped, with the mention that was completed."""

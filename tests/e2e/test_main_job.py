@@ -42,25 +42,28 @@ async def test_a_card_restates_the_task_and_the_ending_names_the_person_with_the
 
 
 async def test_a_follow_up_while_running_waits_its_turn_visibly(office: Office) -> None:
-    thread = await office.ada.says("@shipmate count slowly to 2")
+    thread = await office.ada.says("@shipmate count slowly to 200")
     await thread.at_work()
     first = await office.grace.replies(thread, "add a line to the README saying one")
     second = await office.ada.replies(thread, "add a line to the README saying two")
     await thread.hears("Waiting its turn (1 ahead)", "saying one")
     await thread.hears("Waiting its turn (2 ahead)", "saying two")
+    await office.ada.ends_what_runs(thread)
     await thread.settled(prompts=3)
     turns = [event.prompt_id for event in await thread.log() if event.kind == "prompt_delivered"]
     assert [turn.rpartition(":")[2] for turn in turns] == [thread.ts, first, second]
 
 
 async def test_a_waiting_message_can_be_edited_and_deleted(office: Office) -> None:
-    thread = await office.ada.says("@shipmate count slowly to 2")
+    thread = await office.ada.says("@shipmate count slowly to 200")
     await thread.at_work()
     edited = await office.grace.replies(thread, "add a line to the README saying before")
     deleted = await office.grace.replies(thread, "add a line to the README saying never")
     await thread.until(lambda s: len(s.queue) == 2)
     await office.grace.edits(thread, edited, "add a line to the README saying after")
     await office.grace.deletes(thread, deleted)
+    await thread.until(lambda s: [prompt.text[-5:] for prompt in s.queue] == ["after"])
+    await office.ada.ends_what_runs(thread)
     session = await thread.settled(prompts=3)
     assert session.pull_request is not None and session.turns == 2
     patch = await office.patch(session.pull_request.number)
@@ -70,12 +73,13 @@ async def test_a_waiting_message_can_be_edited_and_deleted(office: Office) -> No
 
 
 async def test_an_edit_of_what_is_being_done_already_is_answered(office: Office) -> None:
-    thread = await office.ada.says("@shipmate count slowly to 2")
+    thread = await office.ada.says("@shipmate count slowly to 200")
     await thread.at_work()
-    await office.ada.edits(thread, thread.ts, "@shipmate count slowly to 9")
+    await office.ada.edits(thread, thread.ts, "@shipmate count slowly to 300")
     await thread.hears("I had already begun with the message that was just edited")
     await office.ada.deletes(thread, thread.ts)
     await thread.hears("The message I am working on was deleted")
+    await office.ada.ends_what_runs(thread)
     await thread.settled()
 
 

@@ -9,7 +9,7 @@ from jobs.session import Status
 from tests.e2e.people import Office, Thread, held_still
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-PROMPTLY = 8.0
+PROMPTLY = 20.0  # an agent that counts for 200 seconds did not end by itself
 
 
 async def press_stop(office: Office, thread: Thread) -> None:
@@ -64,12 +64,14 @@ async def test_a_stop_before_the_box_is_there_drops_the_prompt(office: Office) -
 
 
 async def test_a_stop_of_one_waiting_prompt_leaves_the_others(office: Office) -> None:
-    thread = await office.ada.says("@shipmate count slowly to 2")
+    thread = await office.ada.says("@shipmate count slowly to 200")
     await thread.at_work()
     dropped = await office.grace.replies(thread, "add a line to the README saying dropped")
     kept = await office.grace.replies(thread, "add a line to the README saying kept")
     await thread.until(lambda s: len(s.queue) == 2)
     await office.ada.presses(thread, await thread.card(dropped), "stop")
+    await thread.until(lambda s: len(s.queue) == 1)
+    await office.ada.ends_what_runs(thread)
     session = await thread.settled(prompts=3)
     assert session.pull_request is not None
     patch = await office.patch(session.pull_request.number)

@@ -8,10 +8,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_push_to_a_forge_that_is_down_is_told_and_the_next_turn_pushes_it(office: Office) -> None:
-    thread = await office.ada.says("@shipmate count slowly to 1")
+    thread = await office.ada.says("@shipmate count slowly to 200")
     await thread.at_work()
-    await office.ada.replies(thread, "add a line to the README saying kept in the box")
     await office.forge(down=True)
+    await office.ada.replies(thread, "add a line to the README saying kept in the box")
+    await thread.until(lambda s: s.queue)
+    await office.ada.ends_what_runs(thread)
     await thread.settled(prompts=2)
     said = await thread.hears("The commits could not be pushed; they are kept and the next turn pushes them.")
     assert "forge" in said.words.lower()
