@@ -129,7 +129,7 @@ class Service:
             box.children, box.start_agent, box.places.repo, self._synced, box.greeting.conversation
         )
         said = box.greeting
-        self._turns = Turns(self._conversation, git, said.base_branch, said.branch, self._outbox.say)
+        self._turns = Turns(self._conversation, git, said.base_branch, said.branch, self._outbox.say, self._restart)
         self._prompts: asyncio.Queue[Turn] = asyncio.Queue()
         self._turn: Turn | None = None  # delivered and not ended
         self._useless = ""

@@ -29,7 +29,7 @@ class Turn:
         self.seconds = float(event.get("seconds") or longest)
         self.cancel_seconds = cancel_seconds
         self._others = [_harmless(str(line)) for line in event.get("others") or []]
-        self._again = bool(event.get("again"))
+        self.again = bool(event.get("again"))  # somebody has been at it before and was interrupted
         self._stopped_at = 0.0
         self.stopped = asyncio.Event()
 
@@ -63,7 +63,7 @@ class Turn:
             f"The repository is {repo}, on its own branch {branch}. Work only there. When you end, your changes are "
             "saved and published for you under that person's name; publish nothing yourself.",
         ]
-        if self._again:
+        if self.again:
             told.append(
                 "You were interrupted in the middle of this request. Part of it may be done: look before you go on."
             )

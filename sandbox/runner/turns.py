@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from sandbox.runner import history
@@ -43,10 +43,20 @@ class Ending(NamedTuple):
 
 
 class Turns:
-    """Runs turns in one conversation and one repository. `say` makes frames."""
+    """Runs turns in one conversation and one repository. `say` makes frames; `restart` starts an agent that ended."""
 
-    def __init__(self, conversation: Conversation, git: Git, base: str, branch: str, say: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        git: Git,
+        base: str,
+        branch: str,
+        say: Callable[..., None],
+        restart: Callable[[], Awaitable[None]],
+    ) -> None:
         self._conversation, self._git, self._base, self._branch, self._say = conversation, git, base, branch, say
+        self._restart = restart
+        self._started = 0
         self._last: Person | None = None  # whose the last turn of this box was
 
     async def run(self, turn: Turn) -> None:
@@ -83,19 +93,32 @@ class Turns:
     async def _work(self, turn: Turn) -> Ending:
         """The agent's part: ask, listen, and end it when it should end."""
         listening = Listening(turn.number, self._git.repo, self._say)
-        self._conversation.on_update = listening.translator.update
         try:
-            outcome, error = await self._ask(turn, listening.translator)
+            outcome, error = await self._ask_again_if_it_ends(turn, listening.translator)
         finally:
-            self._conversation.on_update = None
             listening.end()
         return Ending(outcome, error, listening.translator.summary, listening.translator.usage)
 
+    async def _ask_again_if_it_ends(self, turn: Turn, translator: Translator) -> tuple[str, str | None]:
+        """An agent that ends in the middle is started again and told that it was interrupted: once, as with a box."""
+        while True:
+            try:
+                return await self._ask(turn, translator)
+            except AgentGone as gone:
+                why = f"The agent ended in the middle of its work ({gone}). It is started again; reply to go on."
+            if turn.again or turn.stopped.is_set():
+                return "failed", why
+            turn.again = True
+            await self._restart()
+            if not self._conversation.alive:
+                return "failed", why
+
     async def _ask(self, turn: Turn, translator: Translator) -> tuple[str, str | None]:
+        self._conversation.on_update = translator.update
         asked = asyncio.ensure_future(self._prompt(turn, translator))
         stopped = asyncio.ensure_future(turn.stopped.wait())
         await asyncio.sleep(0)  # the prompt is written now
-        self._say("turn_started", turn=turn.number, at=time.time())
+        self._say_started(turn)
         try:
             await asyncio.wait({asked, stopped}, timeout=turn.seconds, return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
@@ -104,7 +127,13 @@ class Turns:
             await self._end(asked, turn.cancel_seconds)
         finally:
             stopped.cancel()
+            self._conversation.on_update = None  # what it repeats of earlier turns when it is started again is no news
         return outcome, f"The turn took longer than {_span(turn.seconds)}." if outcome == "timed_out" else None
+
+    def _say_started(self, turn: Turn) -> None:
+        if self._started != turn.number:
+            self._started = turn.number
+            self._say("turn_started", turn=turn.number, at=time.time())
 
     async def _prompt(self, turn: Turn, translator: Translator) -> str:
         """Why the agent ended its turn, in ACP's words."""
@@ -126,12 +155,11 @@ def _span(seconds: float) -> str:
 
 
 def _outcome(asked: asyncio.Future[str]) -> tuple[str, str | None]:
+    """How it went. Raises AgentGone."""
     try:
         return REASONS.get(asked.result(), ("done", None))
     except AgentError as failed:
         return "failed", f"The agent reported an error: {failed}"
-    except AgentGone as gone:
-        return "failed", f"The agent ended in the middle of its work ({gone}). It is started again; reply to go on."
 
 
 class Listening:

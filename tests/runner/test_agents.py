@@ -8,7 +8,7 @@ from tests.runner.boxes import BRANCH, REHEARSAL, RunningBox, command_of, descen
 from tests.runner.gateway import ADA, GRACE, StandIn, until
 
 
-async def test_a_crash_ends_the_turn_and_the_conversation_goes_on(box: RunningBox, gateway: StandIn):
+async def test_a_second_crash_ends_the_turn_and_the_conversation_goes_on(box: RunningBox, gateway: StandIn):
     await box.start()
     await gateway.prompt("crash now", 1)
     ended = await gateway.frame("turn_ended", turn=1)
@@ -19,6 +19,30 @@ async def test_a_crash_ends_the_turn_and_the_conversation_goes_on(box: RunningBo
     assert again["resumed"] is True
     await gateway.prompt("what was done?", 2)
     assert "“crash now”" in (await gateway.frame("turn_ended", turn=2))["summary"]
+
+
+async def test_an_agent_that_is_killed_in_mid_turn_is_asked_once_more(box: RunningBox, gateway: StandIn):
+    await box.start()
+    await gateway.prompt("what was done? First run a slow command for 1 seconds")
+    await gateway.frame("step")
+    assert box.process is not None
+    for pid in descendants(box.process.pid):
+        kill(pid)
+    ended = await gateway.frame("turn_ended", turn=1)
+    assert (ended["outcome"], ended["error"]) == ("done", None)
+    assert [len(gateway.of(kind)) for kind in ("turn_started", "ready", "turn_ended")] == [1, 2, 1]
+    assert gateway.of("phase", phase="agent_restarting")
+    assert gateway.text().count("I will wait in a command.") == 2
+
+
+async def test_a_prompt_whose_agent_died_in_that_moment_is_asked_all_the_same(box: RunningBox, gateway: StandIn):
+    await box.start()
+    await gateway.frame("ready")
+    assert box.process is not None
+    for pid in descendants(box.process.pid):
+        kill(pid)
+    await gateway.prompt("what is this?")
+    assert (await gateway.frame("turn_ended"))["outcome"] == "done"
 
 
 async def test_an_agent_that_dies_between_turns_is_started_again(box: RunningBox, gateway: StandIn):
