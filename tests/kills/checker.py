@@ -89,7 +89,8 @@ def _check_kept(before: Before, log: list[Event], transcript: list[Entry], fault
 
 
 def _check_turns(log: list[Event], faults: Faults) -> None:
-    """Each prompt is done once, or was interrupted and then done; nothing of a turn is told twice."""
+    """Each prompt is done once, or was interrupted and then done; nothing of a turn is told twice, unless its agent was
+    started again in it and so began anew."""
     ended = {event.turn: event for event in log if isinstance(event, e.TurnEnded)}
     withdrawn = {event.prompt_id for event in log if isinstance(event, e.PromptWithdrawn)}
     for prompt in (event.prompt for event in log if isinstance(event, e.PromptReceived)):
@@ -109,6 +110,19 @@ def _check_turns(log: list[Event], faults: Faults) -> None:
     faults.events_doubled += _doubled(told)
 
 
+def _begun_anew(log: list[Event]) -> set[int]:
+    """The turns in which the agent ended, was started again and was given the prompt once more."""
+    found, turn = set[int](), 0
+    for event in log:
+        if isinstance(event, e.PromptDelivered):
+            turn = event.turn
+        elif isinstance(event, e.TurnEnded):
+            turn = 0
+        elif isinstance(event, e.PhaseReached) and event.phase == "agent_restarting":
+            found.add(turn)
+    return found
+
+
 def _check_words(log: list[Event], transcript: list[Entry], faults: Faults) -> None:
     """Where the agent counts, every number comes once, and all of them if the turn was ended by it."""
     done = {event.turn for event in log if isinstance(event, e.TurnEnded) and event.outcome == "done"}
@@ -116,6 +130,8 @@ def _check_words(log: list[Event], transcript: list[Entry], faults: Faults) -> N
         words = "".join(str(x.body.get("text", "")) for x in transcript if x.kind == "text" and x.turn == turn)
         if "I will count" not in words:
             continue
+        if turn in _begun_anew(log):
+            words = words.rpartition("I will count")[2]
         numbers = [int(number) for number in COUNTED.findall(words)]
         faults.events_doubled += _doubled(f"word {number} of turn {turn}" for number in numbers)
         missing = set(range(1, max(numbers, default=0) + 1)) - set(numbers)
