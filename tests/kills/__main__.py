@@ -28,7 +28,7 @@ def main() -> int:
         (victim, moment)
         for victim in VICTIMS
         for moment in MOMENTS
-        if args.victim in (None, victim.name) and args.moment in (None, moment.name)
+        if victim.name in (args.victim or [victim.name]) and moment.name in (args.moment or [moment.name])
     ] * args.rounds
     random.Random(args.seed).shuffle(cells)
     rows, failed = asyncio.run(_play_all(cells))
@@ -39,8 +39,8 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
-    parser.add_argument("--victim", choices=[victim.name for victim in VICTIMS])
-    parser.add_argument("--moment", choices=[moment.name for moment in MOMENTS])
+    parser.add_argument("--victim", action="append", choices=[victim.name for victim in VICTIMS])
+    parser.add_argument("--moment", action="append", choices=[moment.name for moment in MOMENTS])
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of the order of the cells")
     parser.add_argument("--rounds", type=int, default=1, help="how often each cell is played (default 1)")
     return parser
