@@ -1,22 +1,25 @@
 """What Prometheus is told: that it can read it, that it is true, and that nobody else reads it."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import get_args
 
 import aiohttp
 import pytest
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot import app
+from bot import app, cli
 from bot.metrics import STAGES, Metrics, MetricsPage
 from bot.settings import BotSettings
 from jobs import census
 from jobs import commands as c
 from jobs.census import Census, Disk, Server
+from jobs.events import Event
 from jobs.operations import start_box
 from jobs.records import Heard
 from jobs.store import Store
@@ -251,3 +254,32 @@ def test_metrics_are_open_only_where_nobody_else_can_reach_them(
     routes = app.metrics_routes(settings, at.shop, Metrics())
     assert len(routes) == (0 if open_to == "none" else 1)
     assert ("t" in settings.secrets()) is (open_to == "token")
+
+
+def families() -> set[str]:
+    """The names of all samples that there can be."""
+    found = set()
+    for family in text_string_to_metric_families(Metrics().text(A_CENSUS).decode()):
+        suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
+        found |= {family.name + suffix for suffix in suffixes}
+    return found
+
+
+def test_the_page_about_running_names_only_what_there_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
+    named = set(re.findall(r"shipmate_[a-z_]+", page))
+    assert len(named) > 15
+    assert named - families() == set()
+    stages = set(re.findall(r'stage="(\w+)"', page))
+    assert stages and stages <= set(STAGES)
+    kinds = set(re.findall(r'kind="(\w+)"', page))
+    assert kinds and kinds <= {kind.model_fields["kind"].default for kind in get_args(get_args(Event)[0])}
+
+
+def test_the_units_start_commands_that_there_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
+    commands = re.findall(r"ExecStart=\S+/shipmate (.*)", page)
+    assert len(commands) == 2
+    for queue in ("boxes", "images", "publish"):
+        for command in commands:
+            assert cli.parser().parse_args(command.replace("%i", queue).split())
