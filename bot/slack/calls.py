@@ -61,6 +61,7 @@ METHODS: Mapping[str, Method] = {
     "users.info": Method("GET", ("users:read", "users:read.email"), calls=15),
     "auth.test": Method(calls=20),
 }
+PAUSE_LOOK_SECONDS = 0.02
 PROGRESS = Method(calls=4)  # what edits of running cards may take of chat.update's budget
 TOO_FAST = ("ratelimited", "rate_limited")
 MAYBE = ("internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org")
@@ -160,7 +161,10 @@ class Calls:
     async def _seconds_to_wait(self, method: str, key: str, size: Method) -> float:
         paused = await self._budgets.recall(self._pause_key(method))
         until = max(float(paused or 0.0), self._paused.get(method, 0.0))
-        if (left := until - self._clock()) > 0:
+        left = until - self._clock()
+        if paused is not None:  # it ends by the record's clock, and only then can there be another one
+            return max(left, PAUSE_LOOK_SECONDS)
+        if left > 0:
             return left
         return await self._budgets.spend(key, size.calls, size.seconds)
 

@@ -58,8 +58,8 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
     if view.question is not None:
         found.append(_still("question", view.question.at, blocks.question_message(view.question)))
     for ending in view.endings:
-        at = ending.settled if ending.settled is not None else ending.ended + settle_seconds
-        if at <= now:
+        if not _awaits_pull_request(ending, now, settle_seconds):
+            at = ending.settled if ending.settled is not None else ending.ended + settle_seconds
             found.append(_still(ending.id, at, blocks.ending_message(ending)))
     found += [_still(notice.id, notice.at, blocks.notice_message(notice)) for notice in view.notices]
     return sorted(found, key=lambda draft: draft.at)  # stable: a card comes before the question about it
@@ -67,8 +67,13 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
 
 def next_settling(endings: tuple[Ending, ...], now: float, settle_seconds: float) -> float | None:
     """In how many seconds an ending will be told without its pull request; None if none waits for one."""
-    waits = [e.ended + settle_seconds - now for e in endings if e.settled is None and e.ended + settle_seconds > now]
-    return min(waits, default=None)
+    waiting = [ending for ending in endings if _awaits_pull_request(ending, now, settle_seconds)]
+    return min((ending.ended + settle_seconds - now for ending in waiting), default=None)
+
+
+def _awaits_pull_request(ending: Ending, now: float, settle_seconds: float) -> bool:
+    """Whether it is too early to tell it. One from the future (the clock was put back, or is late here) is told."""
+    return ending.settled is None and 0 <= now - ending.ended < settle_seconds
 
 
 def _where(view: ThreadView, card: Card, view_url: Callable[[float], str]) -> Where:
@@ -106,7 +111,12 @@ def due(draft: Draft, posted: Posted | None, now: float, edit_seconds: float, el
     if posted.digest == draft.digest:
         if not draft.ticking:
             return None
-        return Due(draft, posted, urgent=False, seconds=max(0.0, posted.at + elapsed_seconds - now))
+        return Due(draft, posted, urgent=False, seconds=_left(posted.at, elapsed_seconds, now))
     if posted.mark != draft.mark:
         return Due(draft, posted, urgent=True)
-    return Due(draft, posted, urgent=False, seconds=max(0.0, posted.at + edit_seconds - now))
+    return Due(draft, posted, urgent=False, seconds=_left(posted.at, edit_seconds, now))
+
+
+def _left(since: float, seconds: float, now: float) -> float:
+    """What is left of these seconds; never more than all, should the clock have been put back meanwhile."""
+    return min(seconds, max(0.0, since + seconds - now))

@@ -77,16 +77,16 @@ class Thread:
         self._writer = Writer(sid, self._lease, record, calls, config, clock)
         self._view: ThreadView | None = None
         self._refusals: dict[str, _Refusal] = {}
-        self._rest: tuple[int, float] = (0, 0.0)  # up to which event all is done, until when
+        self._rest: tuple[int, float, float] = (0, 0.0, 0.0)  # up to which event all is done, since when, how long
 
     async def catch_up(self, team: str) -> float | None:
         """Write what is due; in how many seconds to look again, None: only when something new happens."""
         view = await self._read()
         if view is None or (view.session.place.client, view.session.place.team) != ("slack", team):
             return None
-        done, until = self._rest
-        if done == view.session.seq and (left := until - self._clock()) > 0:
-            return left
+        done, since, seconds = self._rest
+        if done == view.session.seq and 0 <= (passed := self._clock() - since) < seconds:
+            return seconds - passed
         try:
             await self._lease.hold()
             return await self._write_all()
@@ -107,7 +107,7 @@ class Thread:
         if again is None:
             await self._record.shown(self._sid, view.session.seq)
         else:
-            self._rest = (view.session.seq, self._clock() + again)
+            self._rest = (view.session.seq, self._clock(), again)
         return again
 
     async def _write(self, view: ThreadView) -> float | None:
