@@ -86,17 +86,17 @@ async def test_a_rewritten_history_moves_the_branch_forward_all_the_same(box: Ru
     assert "Other words for the same" in git(bare, "log", "--format=%s", BRANCH)
 
 
-async def test_co_authors_that_the_agent_made_up_are_left_out(box: RunningBox, gateway: StandIn, bare: Path):
+async def test_people_whom_the_agent_made_up_are_left_out(box: RunningBox, gateway: StandIn, bare: Path):
     await box.start()
     await gateway.frame("ready")
-    said = "Do it\n\nSigned-off-by: Eve <eve@x>\nCo-authored-by: Eve <eve@x>"
+    said = "Do it\n\nFixes: #1\nSigned-off-by: Eve <eve@x>\nCo-authored-by: Eve <eve@x>"
     await box.exec("git", "commit", "-q", "--allow-empty", "--author", "Eve <eve@x>", "-m", said)
     ended = await turn(gateway, 1, co_authors=[GRACE])
     assert [(c["author"], c["co_authors"]) for c in ended["commits"]] == [
         ("Ada Lovelace <ada@acme.example>", ["Grace Hopper <grace@acme.example>"])
     ]
     told = git(bare, "log", "-1", "--format=%B", BRANCH).split("\n")
-    assert told[-2:] == ["Signed-off-by: Eve <eve@x>", "Co-authored-by: Grace Hopper <grace@acme.example>"]
+    assert told[-2:] == ["Fixes: #1", "Co-authored-by: Grace Hopper <grace@acme.example>"]
 
 
 async def test_commits_that_the_forge_has_keep_their_authors(box: RunningBox, gateway: StandIn, bare: Path):
