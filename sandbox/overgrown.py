@@ -45,7 +45,7 @@ class Scales:
     def too_much(self, box: str, upper: Path, limits: Limits, pids: list[int], counted: bool) -> str:
         """What a live box has too much of, in words that end a sentence; empty if nothing. `counted`: the kernel
         limits its memory."""
-        began = time.monotonic()
+        began, worked = time.monotonic(), time.thread_time()
         look = self._looks.setdefault(box, _Look())
         nameless = _nameless(pids)
         if not counted and limits.memory_bytes is not None:
@@ -60,7 +60,7 @@ class Scales:
             return f"it has written more than {limits.disk_bytes >> 20} MB to its disk"
         if weight.entries > ENTRIES_MOST:
             return f"it has made more than {ENTRIES_MOST} files on its disk"
-        took, room = time.monotonic() - began, limits.disk_bytes - size
+        took, room = time.thread_time() - worked, limits.disk_bytes - size
         look.due = began + max(took * SHARE, min(max(room / FASTEST_BYTES, SOONEST), LATEST))
         return ""
 

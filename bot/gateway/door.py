@@ -36,7 +36,7 @@ class Door:
         self._listening, self._make, self._boxes_dir = listening, make, boxes_dir
         self._open: defaultdict[int, list[asyncio.Transport]] = defaultdict(list)
         self._said: dict[int, float] = {}
-        self._ours = host_processes.namespace_of(os.getpid())
+        self.of_no_box = host_processes.namespace_of(os.getpid())
         self._accepting: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -69,7 +69,7 @@ class Door:
 
     def _has_room(self, namespace: int) -> bool:
         """Whether one more may come. Processes of no box, which run without isolation, are not told apart."""
-        if namespace == self._ours:
+        if namespace == self.of_no_box:
             return True
         alive = [transport for transport in self._open[namespace] if not transport.is_closing()]
         if alive:

@@ -52,6 +52,7 @@ async def deliver(git: Git, work: Work, within: Within) -> Delivered:
     """Commit, put right, push. Never raises: what went wrong is told in `error`. `within` bounds each half in time."""
     pushed, error = False, None
     commits: list[dict[str, Any]] = []
+    git.know(work.author)  # whatever became of it in the turn
     try:
         commits = await within(_settle(git, work))
         pushed = await within(_push(git, work))

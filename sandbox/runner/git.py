@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -22,6 +23,11 @@ OURS = (
     "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false", "-c", "protocol.version=2",
 )  # fmt: skip
 IGNORED = "__pycache__/\n*.py[co]\n.DS_Store\nnode_modules/\n.venv/\n"
+READ_BY_GIT = (
+    ".gitconfig", ".config/git/config", ".config/git/ignore", ".config/git/attributes", ".git/config", ".git/HEAD",
+    ".git/index", ".git/info/exclude", ".git/info/attributes", ".gitattributes", ".gitignore", ".gitmodules",
+    ".mailmap",
+)  # fmt: skip
 FINAL = ("couldn't find remote ref", "returned error: 403", "returned error: 404", "not found", "Permission denied")
 # 502 is the runner's own word for a gateway that is away; the others are how git says that it hung up in the middle.
 AWAY = (
@@ -108,6 +114,9 @@ class Git:
 
     def know(self, author: Person) -> None:
         """Let every commit in this box be by this person, whatever the agent's environment says of nobody."""
+        for name in READ_BY_GIT:
+            _unblock(os.path.join(self.home, name))
+            _unblock(os.path.join(self.repo, name))
         folder = os.path.join(self.home, ".config/git")
         quoted = {key: value.replace("\\", "").replace('"', "") for key, value in author._asdict().items()}
         said = f'[user]\n\tname = "{quoted["name"]}"\n\temail = "{quoted["email"]}"\n[init]\n\tdefaultBranch = main\n'
@@ -162,6 +171,13 @@ def _write(path: str, text: str) -> None:
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(fresh, path)
+
+
+def _unblock(path: str) -> None:
+    """Remove what git would wait for ever to read. A tree has more such places: each git command has a time limit."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISDIR(mode):
+            os.unlink(path)
 
 
 def replace_with_nothing(path: str) -> None:

@@ -235,3 +235,17 @@ async def test_a_fault_in_a_sweep_is_survived(at: Bench, caplog: pytest.LogCaptu
         await forget_jobs(at)
         at.fails("list", None)
         await until_asked(at)
+
+
+async def test_a_box_that_uses_too_much_is_ended_and_its_people_are_told_of_what(at: Bench) -> None:
+    box = await connected(at)
+    why = "it has written more than 8 MB to its disk"
+
+    async def overgrown() -> dict[str, str]:
+        return {box: why, "another-1": "it is nobody's"}
+
+    vars(at.provider)["overgrown"] = overgrown
+    await Upkeep(at.shop).sweep()
+    assert await at.state(box) is BoxState.DEAD
+    assert [event.reason for event in await at.events() if isinstance(event, BoxLost)] == [why]
+    assert (await at.session()).lost_box == box, "what it left is gone on from"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.runner.boxes import BRANCH, RunningBox, git
-from tests.runner.gateway import GRACE, StandIn, until
+from tests.runner.gateway import GRACE, StandIn
 
 WHO = {f"GIT_{role}_{what}": "Eve" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
@@ -155,8 +155,7 @@ async def test_what_was_left_running_ends_with_another_persons_turn_and_what_it_
     await box.start()
     await turn(gateway, 1)
     left = "setsid sh -c 'while :; do echo x >>left.txt; sleep 0.02; done' >/dev/null 2>&1 </dev/null &"
-    await box.exec("sh", "-c", left)
-    await until(lambda: (box.repo / "left.txt").exists())
+    await box.exec("sh", "-c", f"{left} while [ ! -e left.txt ]; do sleep 0.01; done")
     second = await turn(gateway, 2, author=GRACE)
     assert second["commits"] == []
     assert git(bare, "log", "-1", "--format=%an", BRANCH, "--", "left.txt") == "Ada Lovelace"

@@ -1,0 +1,82 @@
+"""The pace of a box's frames, and how many connections it may have."""
+
+import asyncio
+import logging
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bot.gateway import door
+from bot.gateway.door import Door
+from bot.gateway.pace import BYTES_AT_ONCE, FRAMES_AT_ONCE, FRAMES_PER_SECOND, LONGEST_SECONDS, Pace
+from sandbox.box_folder import named_by_namespace
+from tests.gateway.conftest import Site, one_box
+
+
+def test_a_box_at_an_ordinary_pace_never_waits() -> None:
+    pace = Pace()
+    assert {pace.delay("b", 20, 20_000, now=n / 10) for n in range(1000)} == {0.0}
+
+
+@pytest.mark.parametrize(("frames", "size"), [(256, 0), (1, 1 << 20)])
+def test_a_box_that_says_far_too_much_waits_and_no_other_does(frames: int, size: int) -> None:
+    pace = Pace()
+    enough = int(max(FRAMES_AT_ONCE / 256, BYTES_AT_ONCE / (1 << 20))) + 5
+    delays = [pace.delay("b", frames, size, now=0.0) for _ in range(enough)]
+    assert delays[0] == 0.0 and 0.0 < delays[-1] <= LONGEST_SECONDS
+    assert pace.delay("other", frames, size, now=0.0) == 0.0
+    assert pace.delay("b", 1, 1, now=3600.0) == 0.0
+
+
+def test_the_wait_is_as_long_as_the_debt() -> None:
+    pace = Pace()
+    pace.delay("b", int(FRAMES_AT_ONCE), 0, now=0.0)
+    assert pace.delay("b", int(FRAMES_PER_SECOND), 0, now=0.0) == pytest.approx(1.0)
+
+
+def test_a_box_is_known_by_its_namespace(tmp_path: Path) -> None:
+    for name, namespace in (("one", 4026531), ("two", 40265310)):
+        (tmp_path / "box" / name).mkdir(parents=True)
+        (tmp_path / "box" / name / "status").write_text(f'{{ "child-pid": 7, "pid-namespace": {namespace} }}\n')
+    assert [named_by_namespace(tmp_path, n) for n in (4026531, 40265310, 402653, 0)] == ["one", "two", "", ""]
+
+
+class Held(asyncio.Protocol):
+    """Says nothing."""
+
+
+async def test_connections_beyond_the_most_of_a_box_are_closed_at_once(
+    short_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    boxes = short_folder / "boxes"
+    (boxes / "box/noisy").mkdir(parents=True)
+    namespace = Path("/proc/self/ns/pid").stat().st_ino
+    (boxes / "box/noisy/status").write_text(f'{{ "pid-namespace": {namespace} }}')
+    monkeypatch.setattr(door, "CONNECTIONS_MOST", 3)
+    with ExitStack() as opened:
+        listening = opened.enter_context(socket.socket(socket.AF_UNIX))
+        listening.bind(str(short_folder / "door.sock"))
+        listening.listen()
+        opening = Door(listening, Held, boxes)
+        opening.of_no_box = -1  # as if this process were in a box
+        opening.open()
+        clients = [await asyncio.open_unix_connection(str(short_folder / "door.sock")) for _ in range(5)]
+        async with asyncio.timeout(5):
+            assert [await reader.read() for reader, _ in clients[3:]] == [b"", b""]
+        clients[0][1].close()
+        await asyncio.sleep(0)
+        opening.close()
+        for _, writer in clients:
+            writer.close()
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+        "refused more than 3 connections at a time of box noisy"
+    ]
+
+
+async def test_processes_of_no_box_are_not_counted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "CONNECTIONS_MOST", 1)
+    await site.box()
+    async with site.gateway() as path, one_box(path) as first, one_box(path) as second:
+        assert [(await box.attach()).status for box in (first, second)] == [200, 200]
