@@ -190,6 +190,7 @@ class Rules(Frozen):
     max_failures: int = 4  # starts in a row, before a person is told that it cannot be done
 
 
+SKEW_SECONDS = 60.0  # what began later than so far ahead of now was noted before the clock was put back
 ASKED_AGAIN_SECONDS = 10.0  # after that a hint is taken for lost; then it takes twice as long each time
 
 
@@ -208,13 +209,14 @@ def wants(session: Session, now: float, rules: Rules) -> tuple[Operation, ...]:
 
 
 def _wants_box(s: Session, now: float, rules: Rules) -> Operation | None:
+    put_back = s.since > now + SKEW_SECONDS
     waited = now - max(s.since, s.retry_at)
-    if s.status is S.WAITING and waited >= 0 and s.failures < rules.max_failures:
+    if s.status is S.WAITING and (waited >= 0 or put_back) and s.failures < rules.max_failures:
         return Operation("start", s.generation, s.failures + _lost_hints(waited))
     if s.status is S.BOOTING and start_is_lost(s, now, rules) and s.failures + 1 < rules.max_failures:
         return Operation("start", s.generation, s.failures + _lost_hints(waited - rules.start_seconds))
     overdue = now - max(s.since + _patience(s, rules), s.retry_at)
-    if s.box is not None and overdue >= 0:
+    if s.box is not None and (overdue >= 0 or (put_back and s.status is S.PARKING)):
         return Operation("park", s.generation, int(s.retry_at or s.since) + _lost_hints(overdue))
     return None
 
@@ -230,7 +232,7 @@ def _lost_hints(waited: float) -> int:
 
 def start_is_lost(s: Session, now: float, rules: Rules) -> bool:
     """Whether the worker that began this start has been silent for too long."""
-    return s.status is S.BOOTING and now - s.since > rules.start_seconds
+    return s.status is S.BOOTING and not -SKEW_SECONDS <= now - s.since <= rules.start_seconds
 
 
 def _patience(s: Session, rules: Rules) -> float:
@@ -247,7 +249,8 @@ def _patience(s: Session, rules: Rules) -> float:
 
 
 def _wants_publish(s: Session, now: float, rules: Rules) -> Operation | None:
-    if not s.publishable or now < (s.publish_retry_at or 0.0) or publish_is_under_way(s, now, rules):
+    early = now < (s.publish_retry_at or 0.0) and s.since <= now + SKEW_SECONDS
+    if not s.publishable or early or publish_is_under_way(s, now, rules):
         return None
     due = s.publish_began if s.publish_began is not None else max(s.since, s.publish_retry_at or 0.0)
     return Operation("publish", s.turns, s.publish_failures + _lost_hints(now - due))
@@ -255,4 +258,4 @@ def _wants_publish(s: Session, now: float, rules: Rules) -> Operation | None:
 
 def publish_is_under_way(s: Session, now: float, rules: Rules) -> bool:
     """Whether a worker is at the pull request, and has not been silent for too long."""
-    return s.publish_began is not None and now - s.publish_began < rules.publish_seconds
+    return s.publish_began is not None and -SKEW_SECONDS <= now - s.publish_began < rules.publish_seconds
