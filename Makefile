@@ -5,7 +5,7 @@ PORT ?= 8765
 AGENT ?= rehearsal
 UNISOLATED ?= $(SHIPMATE_UNISOLATED)
 
-.PHONY: setup needs probe browser demo test check bench golden lock clean
+.PHONY: setup needs probe browser demo test check bench golden kills soak lock clean
 
 setup: needs .venv/.ready
 
@@ -58,6 +58,15 @@ bench: setup
 
 golden: setup
 	.venv/bin/python -m tests.golden
+
+# kill -9 to everything at every moment, about half an hour; VICTIM="whole box" and MOMENT=mid-text choose, kills.json has the rows.
+kills: setup
+	.venv/bin/python -m tests.kills $(if $(VICTIM),--victim "$(VICTIM)") $(if $(MOMENT),--moment "$(MOMENT)") \
+		$(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+# Random kills over five sessions, 200 rounds or ROUNDS of them.
+soak: setup
+	.venv/bin/python -m tests.kills.soak $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lock: setup
 	.venv/bin/pip install --quiet uv
