@@ -5,7 +5,7 @@ PORT ?= 8765
 AGENT ?= rehearsal
 UNISOLATED ?= $(SHIPMATE_UNISOLATED)
 
-.PHONY: setup needs probe browser demo test check bench golden kills soak lock clean
+.PHONY: setup needs probe browser demo test check bench hostile golden kills soak lock clean
 
 setup: needs .venv/.ready
 
@@ -55,6 +55,9 @@ check: setup
 
 bench: setup
 	.venv/bin/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+
+hostile: setup
+	.venv/bin/python -m tests.hostile $(if $(ONLY),--only $(ONLY))
 
 golden: setup
 	.venv/bin/python -m tests.golden

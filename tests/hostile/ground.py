@@ -175,7 +175,10 @@ class Ground:
             "dead_tokens": [self.dead_token], "build_token": self.build_token,
             "branch": f"shipmate/{thread.sid}", "other_branch": f"shipmate/{self.victim.sid}", "open_calls": [1, 2, 3, 4],
         }  # fmt: skip
-        return {key: known[value[1:-1]] if isinstance(value, str) else value for key, value in given.items()}
+        return {
+            key: known[value[1:-1]] if str(value).startswith("{") and isinstance(value, str) else value
+            for key, value in given.items()
+        }
 
     async def said(self, thread: Thread) -> str:
         """All words of a session's agents."""

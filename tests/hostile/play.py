@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jobs.events import BoxLost, TurnEnded
+from jobs.operations import park_box
 from jobs.session import Session, Status
 from sandbox.provider import BoxState
-from tests.e2e.people import Thread, until
+from tests.e2e.people import Thread
 from tests.hostile.ground import Ground
 from tests.hostile.tricks import Trick
 
@@ -65,7 +65,7 @@ async def _one(ground: Ground, thread: Thread, trick: Trick) -> Row:
     await ground.office.ada.replies(thread, f"play {trick.name} {given}")
     faults: list[str] = []
     try:
-        session = await _over(thread, heard + 1)
+        session = await over(thread, heard + 1)
         if trick.restored:
             session = await _waked(ground, thread, heard + 2)
     except AssertionError:
@@ -86,7 +86,7 @@ async def _one(ground: Ground, thread: Thread, trick: Trick) -> Row:
     return Row(trick, await _came(thread, found), tuple(faults), logged, took)
 
 
-async def _over(thread: Thread, heard: int) -> Session:
+async def over(thread: Thread, heard: int) -> Session:
     """Until the turn ended, however it did, and nothing waits."""
     rest = (Status.IDLE, Status.ASLEEP, Status.FAILED)
     return await thread.until(
@@ -97,15 +97,13 @@ async def _over(thread: Thread, heard: int) -> Session:
 async def _waked(ground: Ground, thread: Thread, heard: int) -> Session:
     """Another person speaks: first in the same box, then after it was put to sleep."""
     await ground.office.grace.replies(thread, "play nothing")
-    await _over(thread, heard)
+    await over(thread, heard)
     box = await ground.box(thread)
-    from jobs.operations import park_box
-
     await park_box(ground.office.shop, thread.sid)
     await thread.until(lambda s: s.status is Status.ASLEEP, 60)
     assert (await ground.office.shop.provider.status(box)).state is not BoxState.RUNNING
     await ground.office.grace.replies(thread, "play nothing")
-    return await _over(thread, heard + 1)
+    return await over(thread, heard + 1)
 
 
 async def _unsaid(thread: Thread, trick: Trick) -> list[str]:
@@ -157,6 +155,3 @@ def rss(pid: int) -> int:
     with contextlib.suppress(OSError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
     return 0
-
-
-__all__ = ["Any", "Row", "play", "until"]

@@ -137,16 +137,3 @@ def pages(_given):
     if lib.mlock(__import__("ctypes").c_void_p(address), 256 << 20) == 0:
         return "256 MB locked"
     raise Nothing("not locked")
-
-
-def noise(given):
-    """Busy on every processor, writing, asking the gateway and filling its own disk's cache."""
-    end = time.monotonic() + given["seconds"]
-    for _ in range(given["processes"]):
-        if os.fork() == 0:
-            while time.monotonic() < end:
-                sum(range(100000))
-            os._exit(0)
-    while time.monotonic() < end:
-        time.sleep(0.05)
-    raise Nothing("it made noise")

@@ -1,6 +1,7 @@
 """Tricks of the agent's own mouth, its standard output: lines, frames and facts that its runner has to bear."""
 
 import json
+import os
 import sys
 import time
 
@@ -96,7 +97,18 @@ def flood(given, say, session):
             )
         OUT.write(update(session, sessionUpdate="plan", entries=[{"content": f"plan {n}", "status": "pending"}] * 50))
     OUT.flush()
-    say(f"\ncame of mouth.flood: " + json.dumps({"got": "", "why": f"{n * 11} updates in {given['seconds']} s"}) + "\n")
+    say("\ncame of mouth.flood: " + json.dumps({"got": "", "why": f"{n * 11} updates in {given['seconds']} s"}) + "\n")
+
+
+def noise(given, say, session):
+    """Every processor busy in many processes, and a flood beside it."""
+    end = time.monotonic() + given["seconds"]
+    for _ in range(given["processes"]):
+        if os.fork() == 0:
+            while time.monotonic() < end:
+                sum(range(100000))
+            os._exit(0)
+    flood(given, say, session)
 
 
 def steady(given, say, _session):
