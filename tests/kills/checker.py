@@ -104,13 +104,14 @@ def _check_turns(log: list[Event], faults: Faults) -> None:
     once = (e.TurnStarted, e.TurnEnded, e.TaskRestated, e.PromptDelivered)
     told = [f"{v.kind} of turn {v.turn}" for v in log if isinstance(v, once)]
     told += [f"prompt {v.prompt.id}" for v in log if isinstance(v, e.PromptReceived)]
-    told += [
-        f"step {v.title!r} of turn {v.turn}" for v in log if isinstance(v, e.StepStarted) and "test" not in v.title
-    ]
+    anew = begun_anew(log)
+    for step in (event for event in log if isinstance(event, e.StepStarted)):
+        if step.turn not in anew and "test" not in step.title:  # the tests are run before and after a change
+            told.append(f"step {step.title!r} of turn {step.turn}")
     faults.events_doubled += _doubled(told)
 
 
-def _begun_anew(log: list[Event]) -> set[int]:
+def begun_anew(log: list[Event]) -> set[int]:
     """The turns in which the agent ended, was started again and was given the prompt once more."""
     found, turn = set[int](), 0
     for event in log:
@@ -130,7 +131,7 @@ def _check_words(log: list[Event], transcript: list[Entry], faults: Faults) -> N
         words = "".join(str(x.body.get("text", "")) for x in transcript if x.kind == "text" and x.turn == turn)
         if "I will count" not in words:
             continue
-        if turn in _begun_anew(log):
+        if turn in begun_anew(log):
             words = words.rpartition("I will count")[2]
         numbers = [int(number) for number in COUNTED.findall(words)]
         faults.events_doubled += _doubled(f"word {number} of turn {turn}" for number in numbers)

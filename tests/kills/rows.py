@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from jobs import events as e
 from tests.e2e.people import Thread
-from tests.kills.checker import Before, check
+from tests.kills.checker import Before, begun_anew, check
 from tests.kills.moments import Moment
 from tests.kills.site import Site
 from tests.kills.victims import Victim
@@ -75,7 +75,9 @@ async def _next_sign(thread: Thread, killed: float, boxed: bool) -> float:
 async def _judged(thread: Thread, before: Before, victim: Victim, moment: Moment, seconds: tuple[float, float]) -> Row:
     faults = await check(thread, before)
     log = await thread.log()
-    deliveries = [event.prompt_id for event in log if isinstance(event, e.PromptDelivered)]
+    delivered = [(event.turn, event.prompt_id) for event in log if isinstance(event, e.PromptDelivered)]
+    anew = begun_anew(log)
+    deliveries = [prompt for turn, prompt in delivered for _ in range(2 if turn in anew else 1)]
     return Row(
         victim=victim.name,
         moment=moment.name,
