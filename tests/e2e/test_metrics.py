@@ -1,5 +1,8 @@
 """What Prometheus and the doctor are told of a stack that has just done the main job."""
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -45,3 +48,21 @@ async def test_a_session_shows_in_the_metrics_and_the_doctor_finds_what_runs(off
         assert lines[what].well, lines[what]
     assert "1 web processes answer them" in lines["links"].said
     assert lines["queue boxes"].said.endswith("2 workers alive")
+
+
+async def test_the_lag_is_short_in_a_long_turn_and_grows_while_slack_takes_nothing(office: Office) -> None:
+    thread = await office.ada.says("@shipmate count slowly to 12")
+    await thread.at_work()
+    await office.slack(fail=1_000, methods=["chat.postMessage", "chat.update"])
+    await until_lag(office, lambda seconds: seconds > 4)
+    await office.slack(fail=0, methods=[])
+    await until_lag(office, lambda seconds: seconds < 3)
+    session = await thread.session()
+    assert session is not None and session.turn is not None, "the turn goes on, and its card is up to date"
+    await office.ada.ends_what_runs(thread)
+
+
+async def until_lag(office: Office, true_of: Callable[[float], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true_of((await told(office))["relay_lag_seconds",]):
+            await asyncio.sleep(0.2)
