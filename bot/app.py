@@ -55,7 +55,7 @@ async def run_web(settings: BotSettings) -> None:
     await record_answers(settings.jobs)
     async with told_to_end() as ending, workshop(settings.jobs) as shop, AsyncExitStack() as opened:
         metrics = Metrics()
-        gateway = Gateway(settings, shop.store, shop.inbox, shop.forge, shop.clock, metrics)
+        gateway = Gateway(settings, shop.store, shop.inbox, shop.forge, metrics)
         await gateway.start()
         opened.push_async_callback(gateway.close)
         links = ViewLinks(view_secret(settings.jobs.data_dir), settings.url, shop.clock)

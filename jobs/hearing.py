@@ -33,7 +33,7 @@ def events_of(session: Session, frames: Iterable[f.AnyFrame], now: float) -> tup
     return tuple(events)
 
 
-def _of_frame(s: Session, frame: f.AnyFrame, now: float) -> tuple[Event, ...]:  # noqa: C901 - one case a frame
+def _of_frame(s: Session, frame: f.AnyFrame, now: float) -> tuple[Event, ...]:
     """The events of one frame. A frame about a turn that is over, or that this status has no use for, has none."""
     if s.told >= TOLD_MOST and not _matters(s, frame):
         return ()

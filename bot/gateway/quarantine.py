@@ -31,7 +31,7 @@ class Quarantine:
     """One push's objects in `folder`, in front of those of `mirror`."""
 
     def __init__(self, git: HostGit, mirror: Path, folder: Path) -> None:
-        self._git, self._mirror = git, mirror
+        self._git = git
         objects = folder / "objects"
         (objects / "info").mkdir(parents=True)
         (objects / "pack").mkdir()

@@ -6,7 +6,7 @@ processes serve the same boxes, and a new one takes over from an old one without
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -42,7 +42,6 @@ class Gateway:
         store: Store,
         inbox: Inbox,
         forge: Forge,
-        clock: Callable[[], float],
         metrics: Metrics,
     ) -> None:
         self._folder, self._boxes_dir = settings.jobs.gateway_dir, settings.jobs.boxes_dir

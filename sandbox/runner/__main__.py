@@ -79,7 +79,7 @@ def main(argv: list[str]) -> int:
 
 def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: int | None) -> int:
     """Start the agent, then load and run the rest. The imports in here are late so that the agent starts early."""
-    from sandbox.runner.processes import Child, Children  # noqa: I001
+    from sandbox.runner.processes import Child, Children
 
     listening = _listen(PORT if arguments.root == "/" else 0)
     places = Places.under(arguments.root, arguments.agents, listening.getsockname()[1])

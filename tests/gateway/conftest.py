@@ -56,9 +56,7 @@ class Site:
         """A gateway of its own; yields the path of its socket."""
         environment = self.environment | more | {"SHIPMATE_GATEWAY_DIR": str(self.folder / name)}
         settings = BotSettings.from_env(environment)
-        gateway = Gateway(
-            settings, self.store, self.inbox, Forge("http://127.0.0.1:9", "none"), lambda: 1_000.0, self.metrics
-        )
+        gateway = Gateway(settings, self.store, self.inbox, Forge("http://127.0.0.1:9", "none"), self.metrics)
         await gateway.start()
         try:
             (path,) = (self.folder / name).glob("web-*.sock")

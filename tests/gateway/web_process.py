@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 
 from bot.gateway.server import Gateway
 from bot.metrics import Metrics
@@ -22,7 +21,7 @@ async def serve(settings: BotSettings) -> None:
     store = await Store.open(settings.jobs.redis_url, archive=settings.jobs.data_dir / "archive")
     token = settings.jobs.github_token.get_secret_value() if settings.jobs.github_token else ""
     inbox = Inbox(store, _nobody_works, settings.jobs.rules)
-    gateway = Gateway(settings, store, inbox, Forge(settings.jobs.github_api_url, token), time.time, Metrics())
+    gateway = Gateway(settings, store, inbox, Forge(settings.jobs.github_api_url, token), Metrics())
     await gateway.start()
     print("ready", flush=True)
     await ending.wait()

@@ -34,7 +34,7 @@ async def at(store: Store, redis_url: str, forge: PlaygroundForge) -> AsyncItera
     told = {name: value for name, value in forge.describe(forge.base_url).items() if name != "GITHUB_WEBHOOK_SECRET"}
     async with bench(store, redis_url, SHIPMATE_SYNC_SECONDS="2", **told) as opened:
         shop = opened.shop
-        gateway = Gateway(BotSettings(jobs=shop.settings), store, shop.inbox, shop.forge, shop.clock, Metrics())
+        gateway = Gateway(BotSettings(jobs=shop.settings), store, shop.inbox, shop.forge, Metrics())
         await gateway.start()
         yield opened
         await gateway.close()

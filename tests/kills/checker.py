@@ -54,7 +54,7 @@ class Before:
         return cls(tuple(await thread.log()), tuple(await _transcript(thread)))
 
 
-async def check(thread: Thread, before: Before = Before()) -> Faults:  # noqa: B008 - frozen
+async def check(thread: Thread, before: Before = Before()) -> Faults:
     """Everything that is wrong with a session that has come to rest."""
     faults = Faults()
     log, transcript = await thread.log(), await _transcript(thread)
