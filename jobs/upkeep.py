@@ -24,6 +24,7 @@ SWEEP_SECONDS = 2.0
 LEASE_SECONDS = 10.0
 CLEAN_SECONDS = 10.0
 UNKNOWN = "unknown"
+KILLED = (137, -9)  # how a shell and how a parent tell SIGKILL
 ORPHAN_SECONDS = 60.0
 ARCHIVE_SECONDS = 86_400.0  # after it was closed: late edits and retries still find the session in memory
 IMAGE_RETRY_SECONDS = 60
@@ -78,7 +79,7 @@ class Upkeep:
         try:
             if session.box is not None and boxes is not None and await self._died(session.box, boxes):
                 await self._shop.store.revoke(session.box)
-                lost = LoseBox(session.generation, "its processes ended")
+                lost = LoseBox(session.generation, await self._how_it_ended(session.box))
                 session = await self._shop.inbox.handle(session.id, lost)
             session = await self._shop.inbox.handle(session.id, Tick())
         except Refused as refused:
@@ -91,6 +92,10 @@ class Upkeep:
         if box in boxes and boxes[box].state is BoxState.RUNNING:
             return False
         return (await self._shop.provider.status(box)).state is not BoxState.RUNNING
+
+    async def _how_it_ended(self, box: str) -> str:
+        code = (await self._shop.provider.status(box)).exit_code
+        return "its runner was killed; it may have run out of memory" if code in KILLED else "its processes ended"
 
     async def _end_overgrown(self, boxes: dict[str, BoxInfo]) -> None:
         """End boxes that use more than they may, and tell their people of what."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox import bubblewrap, host_processes, probe, runtime, spawning
+from sandbox import bubblewrap, host_processes, probe, runtime, spawning, user_limits
 from sandbox.box_folder import BoxFolder
 from sandbox.cgroup import Cgroups
 from sandbox.folder_provider import FolderProvider
@@ -123,6 +123,7 @@ class LocalProvider(FolderProvider):
                 time.sleep(LOOK_SECONDS)
             if process is None or process.gone():
                 raise _why_not(folder)
+        user_limits.limit(pid)
 
     @contextlib.contextmanager
     def _process(self, folder: BoxFolder) -> Iterator[Process | None]:

@@ -13,7 +13,6 @@ _started: list[subprocess.Popen[bytes]] = []  # to be buried when they end, if w
 
 def spawn(argv: Sequence[str], greeting: bytes, log: Path, descriptors: Sequence[int], owner: Owner) -> None:
     """Start `argv` in a session of its own. The greeting waits in its stdin, also if we die at once."""
-    _started[:] = [process for process in _started if process.poll() is None]
     reading, writing = os.pipe()
     try:
         os.write(writing, greeting)
@@ -35,4 +34,10 @@ def spawn(argv: Sequence[str], greeting: bytes, log: Path, descriptors: Sequence
             os.close(printed)
     finally:
         os.close(reading)
+    bury(process)
+
+
+def bury(process: subprocess.Popen[bytes]) -> None:
+    """See to it that a process leaves nothing behind in the kernel's list when it has ended."""
+    _started[:] = [started for started in _started if started.poll() is None]
     _started.append(process)

@@ -18,6 +18,7 @@ from sandbox.cgroup import Cgroups
 from sandbox.local import LocalProvider
 from sandbox.ownership import Owner
 from sandbox.provider import BoxError, BoxSpec, BoxState, Gone, Limits, Permanent, SnapshotKind, Temporary
+from sandbox.user_limits import LIMITS
 from tests.sandbox.places import Place, clear
 
 
@@ -170,6 +171,16 @@ async def test_limits_hold_for_each_box_by_itself(local: Place) -> None:
     assert await run(local, "ulimit -n; ulimit -c", "three") == "64\n0\n"
     await run(local, "head -c 3000000 /dev/zero >/work/big", "three")
     assert await run(local, "stat -c %s /work/big", "three") == f"{1 << 20}\n"
+
+
+async def test_no_box_takes_all_the_watchers_of_the_host(local: Place) -> None:
+    await made(local)
+    count = "import ctypes\nn = 0\nwhile ctypes.CDLL(None).inotify_init() >= 0: n += 1\nprint(n)"
+
+    async def limited() -> bool:
+        return int(await python(local, count)) == LIMITS["max_inotify_instances"]
+
+    await until(limited)
 
 
 async def test_memory_is_limited_where_the_host_allows_it(local: Place) -> None:

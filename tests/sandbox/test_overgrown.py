@@ -34,6 +34,13 @@ def deep(folder: Path, depth: int, name: str = "d" * 50) -> None:
     os.close(at)
 
 
+def beside(code: str) -> str:
+    """A shell's command that leaves a Python running, and ends once it runs."""
+    begun = "import os, time; open('/tmp/begun', 'w')"
+    left = f'setsid python3 -c "{begun}; {code}" >/dev/null 2>&1 </dev/null &'
+    return f"{left} while [ ! -e /tmp/begun ]; do sleep 0.01; done"
+
+
 @pytest.mark.parametrize(("depth", "name"), [(400, "d" * 50), (3000, "d")])
 def test_a_tree_deeper_than_any_path_is_weighed_settled_and_removed(spot: Path, depth: int, name: str) -> None:
     tree = spot / "tree"
@@ -91,7 +98,7 @@ async def test_a_box_that_fills_its_disk_is_told_of(local: Place) -> None:
     assert await local.provider.overgrown() == {}
     await run(local, "head -c 9000000 /dev/urandom >/work/home/big")
     hold = "f = os.open('/work/x', 65); os.unlink('/work/x'); os.write(f, os.urandom(9 << 20)); time.sleep(60)"
-    await run(local, f'setsid python3 -c "import os, time; {hold}" >/dev/null 2>&1 </dev/null &', "two")
+    await run(local, beside(hold), "two")
 
     async def both() -> bool:
         return (await local.provider.overgrown()).keys() == {"one", "two"}
@@ -106,7 +113,7 @@ async def test_memory_in_files_without_names_counts(local: Place) -> None:
     await local.provider.create(BoxSpec("one", local.greeting(), limits=Limits(memory_bytes=150 * MB)))
     assert await local.provider.overgrown() == {}
     fill = "f = os.memfd_create('x'); [os.write(f, bytes(1 << 20)) for _ in range(140)]; time.sleep(60)"
-    await run(local, f'setsid python3 -c "import os, time; {fill}" >/dev/null 2>&1 </dev/null &')
+    await run(local, beside(fill))
 
     async def seen() -> bool:
         return await local.provider.overgrown() == {"one": "it has more than 150 MB of memory"}
