@@ -167,14 +167,26 @@ class Ground:
         hosts = {found[4][0] for found in _addresses()}
         known: dict[str, Any] = {
             "host_paths": [str(self.bait.file), str(self.stack.state), str(boxes), "/var/tmp", "/etc/hostname"],
-            "other_paths": [str(other / "tree/upper/repo/bait"), str(other), str(other / "outbox"), str(other / "record.json"),
-                            str(boxes / "layers"), str(boxes / "box")],
+            "other_paths": [
+                str(other / "tree/upper/repo/bait"),
+                str(other),
+                str(other / "outbox"),
+                str(other / "record.json"),
+                str(boxes / "layers"),
+                str(boxes / "box"),
+            ],
             "other_sockets": [str(other / "control.sock")],
-            "mark": self.bait.mark, "host_pids": [pid for pid in self.host_pids.values() if pid] + [os.getpid()],
-            "hosts": sorted(hosts), "ports": self.bait.ports, "abstract": [self.bait.abstract],
-            "dead_tokens": [self.dead_token], "build_token": self.build_token,
-            "branch": f"shipmate/{thread.sid}", "other_branch": f"shipmate/{self.victim.sid}", "open_calls": [1, 2, 3, 4],
-        }  # fmt: skip
+            "mark": self.bait.mark,
+            "host_pids": [pid for pid in self.host_pids.values() if pid] + [os.getpid()],
+            "hosts": sorted(hosts),
+            "ports": self.bait.ports,
+            "abstract": [self.bait.abstract],
+            "dead_tokens": [self.dead_token],
+            "build_token": self.build_token,
+            "branch": f"shipmate/{thread.sid}",
+            "other_branch": f"shipmate/{self.victim.sid}",
+            "open_calls": [1, 2, 3, 4],
+        }
         return {
             key: known[value[1:-1]] if str(value).startswith("{") and isinstance(value, str) else value
             for key, value in given.items()
@@ -281,5 +293,5 @@ class Ground:
 
 def _addresses() -> list[Any]:
     with contextlib.suppress(OSError):
-        return [found for found in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
+        return list(socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET))
     return []

@@ -22,7 +22,8 @@ class Noise:
     def line(self) -> str:
         """For a person."""
         more = (self.beside / self.alone - 1) * 100
-        return f"a noisy box: the neighbour's words take {self.beside:.0f} ms instead of {self.alone:.0f} (p95), {more:+.0f} %"
+        took = f"{self.beside:.0f} ms instead of {self.alone:.0f}"
+        return f"beside a noisy box a neighbour's words take {took} to the record (p95): {more:+.0f} %"
 
 
 async def measure(ground: Ground) -> Noise:

@@ -1,19 +1,22 @@
 """The tricks that a hostile agent plays, as a table. What each does is in `inside/`, under the same name.
 
-`given` is handed to the trick as JSON; names in braces are filled in by `ground.py`. `by` says who has to refuse it, and
-`log` what our code has to write down about it, with the box's id; None where the kernel refuses, which logs nothing.
+`given` is handed to the trick as JSON; names in braces are filled in by `ground.py`. `by` says who has to refuse it,
+and `log` what our code has to write down about it, with the box's id; None where the kernel refuses, which logs nothing.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-KERNEL = "kernel: "
 MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Trick:
-    """One trick. `alone`: it gets a box of its own. `bears`: getting what it asks for is fine if nobody else is hurt."""
+    """One trick. `alone`: it gets a box of its own. `bears`: it may get what it asks for if nobody else is hurt.
+
+    `short`: it is also played by the tests. `person`: a word of what people must be told. `restored`: somebody else
+    speaks afterwards, and the box is put to sleep and waked.
+    """
 
     name: str
     tried: str
@@ -23,90 +26,243 @@ class Trick:
     alone: bool = False
     bears: bool = False
     short: bool = False
-    person: str = ""  # what the person in the thread must be told
-    restored: bool = False  # its box is put to sleep and waked afterwards
+    person: str = ""
+    restored: bool = False
 
 
 WALLS = (
-    Trick("files.host_files", "read /etc/shadow, homes, our data", "kernel: own root", {"paths": "{host_paths}"}, short=True),
+    Trick(
+        "files.host_files",
+        "read /etc/shadow, homes, our data",
+        "kernel: own root",
+        {"paths": "{host_paths}"},
+        short=True,
+    ),
     Trick("files.paths_of_mounts", "open host paths seen in /proc/mounts", "kernel: own root"),
-    Trick("files.write_system", "write programs, /run/gateway, /dev, /proc/sys", "kernel: read-only mounts", short=True),
-    Trick("files.other_boxes", "another box's tree, layers, control socket", "kernel: own root and pids",
-          {"paths": "{other_paths}", "sockets": "{other_sockets}", "mark": "{mark}"}, short=True),
-    Trick("files.gateway_socket_replaced", "unlink, rename, rebind the gateway's socket", "kernel: read-only mount", short=True),
-    Trick("processes.host_processes", "signal, trace, list host processes", "kernel: own pids", {"pids": "{host_pids}"}, short=True),
-    Trick("processes.runner_memory", "runner's memory, environment, fds, outbox", "kernel: undumpable runner", short=True),
+    Trick(
+        "files.write_system", "write programs, /run/gateway, /dev, /proc/sys", "kernel: read-only mounts", short=True
+    ),
+    Trick(
+        "files.other_boxes",
+        "another box's tree, layers, control socket",
+        "kernel: own root and pids",
+        {"paths": "{other_paths}", "sockets": "{other_sockets}", "mark": "{mark}"},
+        short=True,
+    ),
+    Trick(
+        "files.gateway_socket_replaced",
+        "unlink, rename, rebind the gateway's socket",
+        "kernel: read-only mount",
+        short=True,
+    ),
+    Trick(
+        "processes.host_processes",
+        "signal, trace, list host processes",
+        "kernel: own pids",
+        {"pids": "{host_pids}"},
+        short=True,
+    ),
+    Trick(
+        "processes.runner_memory", "runner's memory, environment, fds, outbox", "kernel: undumpable runner", short=True
+    ),
     Trick("processes.runner_signalled", "every signal to the runner", "kernel: pid 1 without handlers", short=True),
-    Trick("network.addresses", "TCP, UDP, IPv6, metadata, host's listeners", "kernel: no interface but lo",
-          {"hosts": "{hosts}", "ports": "{ports}"}, short=True),
+    Trick(
+        "network.addresses",
+        "TCP, UDP, IPv6, metadata, host's listeners",
+        "kernel: no interface but lo",
+        {"hosts": "{hosts}", "ports": "{ports}"},
+        short=True,
+    ),
     Trick("network.names", "resolve names", "kernel: no interface but lo"),
     Trick("network.families", "AF_VSOCK, AF_PACKET, raw and all other sockets", "kernel: seccomp", short=True),
-    Trick("network.abstract_sockets", "abstract sockets of the host", "kernel: own net namespace", {"names": "{abstract}"}, short=True),
+    Trick(
+        "network.abstract_sockets",
+        "abstract sockets of the host",
+        "kernel: own net namespace",
+        {"names": "{abstract}"},
+        short=True,
+    ),
     Trick("network.netlink", "new links, addresses, routes, rules", "kernel: no capability"),
     Trick("network.port_taken", "listen at 127.0.0.1:8787", "kernel: the runner has it", short=True),
     Trick("kernel.doors", "io_uring, bpf, keyctl, perf, userfaultfd, …", "kernel: seccomp", short=True),
-    Trick("kernel.namespaces", "unshare, mount, setns, chroot, open_tree", "kernel: seccomp, no nested userns", short=True),
-    Trick("kernel.powers", "setuid, capabilities, devices, priorities, limits", "kernel: no_new_privs, no capability", short=True),
+    Trick(
+        "kernel.namespaces", "unshare, mount, setns, chroot, open_tree", "kernel: seccomp, no nested userns", short=True
+    ),
+    Trick(
+        "kernel.powers",
+        "setuid, capabilities, devices, priorities, limits",
+        "kernel: no_new_privs, no capability",
+        short=True,
+    ),
     Trick("tree.devices", "forge whiteouts, devices, layer attributes", "kernel: no mknod, no trusted xattr"),
     Trick("tree.sparse", "claim a terabyte", "kernel: file size limit"),
-)  # fmt: skip
+)
 
 GATEWAY = (
-    Trick("gateway.direct", "the gateway's socket without, with guessed, with dead tokens", "gateway: access",
-          {"tokens": "{dead_tokens}"}, log="no box has this token", short=True),
-    Trick("gateway.build_token", "an image's token for link, model and push", "gateway: access", {"build": "{build_token}"},
-          log="refused", short=True),
-    Trick("forwarder.link", "the link through 8787, in 100 spellings", "runner: forwarder", log="runner: refused", short=True),
+    Trick(
+        "gateway.direct",
+        "the gateway's socket without, with guessed, with dead tokens",
+        "gateway: access",
+        {"tokens": "{dead_tokens}"},
+        log="no box has this token",
+        short=True,
+    ),
+    Trick(
+        "gateway.build_token",
+        "an image's token for link, model and push",
+        "gateway: access",
+        {"build": "{build_token}"},
+        log="refused",
+        short=True,
+    ),
+    Trick(
+        "forwarder.link",
+        "the link through 8787, in 100 spellings",
+        "runner: forwarder",
+        log="runner: refused",
+        short=True,
+    ),
     Trick("forwarder.smuggling", "requests hidden in requests", "runner: forwarder", log="runner: refused", short=True),
     Trick("forwarder.model_elsewhere", "other providers, other paths of the model", "gateway: model", log="refused"),
     Trick("repository.other_repositories", "other repositories", "gateway: git", log="refused", short=True),
-    Trick("repository.branches", "main, other sessions' branches, tags, delete, force", "gateway: push rules",
-          {"branch": "{branch}", "other": "{other_branch}"}, log="push of", short=True),
-    Trick("repository.authors", "commits and co-authors who take no part", "gateway: push rules", {"branch": "{branch}"},
-          log="push of", short=True),
-    Trick("repository.bad_trees", "workflows, .git/config, .gitmodules, bombs", "gateway: strict index-pack, push rules",
-          {"branch": "{branch}"}, log="push of"),
-    Trick("repository.bad_packs", "broken packs, gzip bombs, endless lists", "gateway: quarantine", {"branch": "{branch}"},
-          log="push of|refused"),
-)  # fmt: skip
+    Trick(
+        "repository.branches",
+        "main, other sessions' branches, tags, delete, force",
+        "gateway: push rules",
+        {"branch": "{branch}", "other": "{other_branch}"},
+        log="push of",
+        short=True,
+    ),
+    Trick(
+        "repository.authors",
+        "commits and co-authors who take no part",
+        "gateway: push rules",
+        {"branch": "{branch}"},
+        log="push of",
+        short=True,
+    ),
+    Trick(
+        "repository.bad_trees",
+        "workflows, .git/config, .gitmodules, bombs",
+        "gateway: strict index-pack, push rules",
+        {"branch": "{branch}"},
+        log="push of",
+    ),
+    Trick(
+        "repository.bad_packs",
+        "broken packs, gzip bombs, endless lists",
+        "gateway: quarantine",
+        {"branch": "{branch}"},
+        log="push of|refused",
+    ),
+)
 
 MOUTH = (
     Trick("mouth.one_line", "a line of 1 GB on its stdout", "runner: lines are bounded", {"megabytes": 1024}),
     Trick("mouth.large_update", "an update of 40 MB", "runner: frames are bounded", {"megabytes": 40}, bears=True),
     Trick("mouth.deep_json", "JSON of depth 100 000", "runner: passed over", short=True),
-    Trick("mouth.forged_facts", "wire frames, answers, requests for files", "runner: passed over", {"open": "{open_calls}"},
-          short=True),
+    Trick(
+        "mouth.forged_facts",
+        "wire frames, answers, requests for files",
+        "runner: passed over",
+        {"open": "{open_calls}"},
+        short=True,
+    ),
     Trick("mouth.flood", "updates as fast as it can", "gateway: a pace for each box", {"seconds": 6}, bears=True),
-)  # fmt: skip
+)
 
 LEFT_BEHIND = (
-    Trick("repository.settings_for_others", "hooks, filters, config, alternates for host and runner", "nobody runs them outside",
-          alone=True, restored=True),
-    Trick("repository.hung_runner", "pipes and links where the runner reads and writes", "runner: replaces, never follows",
-          alone=True, restored=True),
-    Trick("repository.repository_gone", ".git as a link, its config as a pipe", "runner: plain files only", alone=True, restored=True),
-    Trick("tree.strange", "symlink farms, hard links, odd names, setuid, pipes", "layers: nothing is followed",
-          {"links": "{host_paths}"}, alone=True, restored=True),
-    Trick("tree.deep", "folders deeper than any path", "layers: bounded walks", {"depth": 3000}, alone=True, restored=True),
-    Trick("processes.daemon", "a process that outlives the turn and writes on", "runner: its author's, not the next one's",
-          {"name": "daemon.txt"}, alone=True, restored=True),
-)  # fmt: skip
+    Trick(
+        "repository.settings_for_others",
+        "hooks, filters, config, alternates for host and runner",
+        "nobody runs them outside",
+        alone=True,
+        restored=True,
+    ),
+    Trick(
+        "repository.hung_runner",
+        "pipes and links where the runner reads and writes",
+        "runner: replaces, never follows",
+        alone=True,
+        restored=True,
+    ),
+    Trick(
+        "repository.repository_gone",
+        ".git as a link, its config as a pipe",
+        "runner: plain files only",
+        alone=True,
+        restored=True,
+    ),
+    Trick(
+        "tree.strange",
+        "symlink farms, hard links, odd names, setuid, pipes",
+        "layers: nothing is followed",
+        {"links": "{host_paths}"},
+        alone=True,
+        restored=True,
+    ),
+    Trick(
+        "tree.deep", "folders deeper than any path", "layers: bounded walks", {"depth": 3000}, alone=True, restored=True
+    ),
+    Trick(
+        "processes.daemon",
+        "a process that outlives the turn and writes on",
+        "runner: its author's, not the next one's",
+        {"name": "daemon.txt"},
+        alone=True,
+        restored=True,
+    ),
+)
 
 GREED = (
-    Trick("processes.everybody_killed", "kill -9 -1", "kernel: pid 1 is exempt; runner starts the agent again", alone=True),
+    Trick(
+        "processes.everybody_killed", "kill -9 -1", "kernel: pid 1 is exempt; runner starts the agent again", alone=True
+    ),
     Trick("greed.forks", "a fork bomb", "kernel: RLIMIT_NPROC of the box", {"seconds": 8}, alone=True),
     Trick("greed.threads", "threads without end", "kernel: RLIMIT_NPROC of the box", {"seconds": 5}, alone=True),
     Trick("greed.memory", "memory without end", "cgroup, or upkeep", alone=True),
-    Trick("greed.shared_memory", "files in memory, memfds", "cgroup, or upkeep", {"bytes": 3 << 30, "seconds": 20}, alone=True),
-    Trick("greed.disk", "disk without end", "upkeep: disk limit", {"bytes": 700 * MEGABYTE, "seconds": 40},
-          log="is ended: it has written", alone=True, person="disk"),
-    Trick("greed.nameless_disk", "disk without end, in files without names", "upkeep: disk limit",
-          {"bytes": 700 * MEGABYTE, "seconds": 40}, log="is ended: it has written", alone=True, person="disk"),
+    Trick(
+        "greed.shared_memory",
+        "files in memory, memfds",
+        "cgroup, or upkeep",
+        {"bytes": 3 << 30, "seconds": 20},
+        alone=True,
+    ),
+    Trick(
+        "greed.disk",
+        "disk without end",
+        "upkeep: disk limit",
+        {"bytes": 700 * MEGABYTE, "seconds": 40},
+        log="is ended: it has written",
+        alone=True,
+        person="disk",
+    ),
+    Trick(
+        "greed.nameless_disk",
+        "disk without end, in files without names",
+        "upkeep: disk limit",
+        {"bytes": 700 * MEGABYTE, "seconds": 40},
+        log="is ended: it has written",
+        alone=True,
+        person="disk",
+    ),
     Trick("greed.descriptors", "descriptors and inotify watches", "kernel: RLIMIT_NOFILE of the box", alone=True),
     Trick("greed.pages", "256 MB of locked memory", "kernel: RLIMIT_MEMLOCK", alone=True),
-    Trick("forwarder.slow", "2000 half requests at 8787", "runner: so many clients at once", {"seconds": 6, "most": 2000}, alone=True),
-    Trick("gateway.crowd", "connections to the gateway without end", "gateway: so many of one box", {"seconds": 6},
-          log="more than .* connections", alone=True),
-)  # fmt: skip
+    Trick(
+        "forwarder.slow",
+        "2000 half requests at 8787",
+        "runner: so many clients at once",
+        {"seconds": 6, "most": 2000},
+        alone=True,
+    ),
+    Trick(
+        "gateway.crowd",
+        "connections to the gateway without end",
+        "gateway: so many of one box",
+        {"seconds": 6},
+        log="more than .* connections",
+        alone=True,
+    ),
+)
 
 ALL = (*WALLS, *GATEWAY, *MOUTH, *LEFT_BEHIND, *GREED)

@@ -2,8 +2,8 @@
 """A hostile agent: it speaks the Agent Client Protocol just well enough to be started, and plays tricks when asked.
 
 It is installed in the place of a real agent and runs in a real box; standard library only. A prompt names tricks, one a
-line, each with what it is given as JSON in hexadecimal digits, which no chat changes. Every trick is a process of its own; what came of it is said as text, and the
-tricks of `mouth.py` are played by this process itself, on its own stdout.
+line, each with what it is given as JSON in hexadecimal digits, which no chat changes. Every trick is a process of its
+own, and what came of it is said as text; those of `mouth.py` are played by this process itself, on its own stdout.
 """
 
 import importlib

@@ -110,11 +110,17 @@ def gateway_socket_replaced(_given):
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(address)
 
-    return each([
-        ("unlink", lambda: os.unlink(path)), ("rename", lambda: os.rename(path, path + ".old")),
-        ("bind", lambda: bind("/run/gateway/web-9.sock")), ("chmod", lambda: os.chmod(path, 0o777)),
-        ("chmod folder", lambda: os.chmod("/run/gateway", 0o777)), ("link", lambda: os.link(path, "/work/gw.sock")),
-        ("rename folder", lambda: os.rename("/run/gateway", "/run/gone")), ("rmdir", lambda: os.rmdir("/run/gateway")),
-        ("symlink", lambda: os.symlink("/work/x", "/run/gateway/web-9.sock")),
-        ("utime", lambda: os.utime(path, (9e9, 9e9))),
-    ])  # fmt: skip
+    return each(
+        [
+            ("unlink", lambda: os.unlink(path)),
+            ("rename", lambda: os.rename(path, path + ".old")),
+            ("bind", lambda: bind("/run/gateway/web-9.sock")),
+            ("chmod", lambda: os.chmod(path, 0o777)),
+            ("chmod folder", lambda: os.chmod("/run/gateway", 0o777)),
+            ("link", lambda: os.link(path, "/work/gw.sock")),
+            ("rename folder", lambda: os.rename("/run/gateway", "/run/gone")),
+            ("rmdir", lambda: os.rmdir("/run/gateway")),
+            ("symlink", lambda: os.symlink("/work/x", "/run/gateway/web-9.sock")),
+            ("utime", lambda: os.utime(path, (9e9, 9e9))),
+        ]
+    )

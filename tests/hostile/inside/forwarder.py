@@ -12,13 +12,32 @@ FRAMES = json.dumps({"epoch": 1, "frames": [{"n": 1, "at": 1.0, "kind": "text", 
 UP = f"POST /link/up HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(FRAMES)}\r\n\r\n{FRAMES}"
 ATTACH = '{"wire":1,"generation":1,"after":0,"frame":9}'
 WAYS_ROUND = (
-    "/link/attach", "//link/attach", "/git/../link/attach", "/git/%2e%2e/link/attach", "/git/.%2E/link/attach",
-    "/git/..%2flink/attach", "/git/..;/link/attach", "/git/%252e%252e/link/attach", "/git\\..\\link\\attach",
-    "/model/anthropic/../../link/attach", "/model/anthropic/%2e%2e/%2e%2e/link/attach", "/tools/../link/attach",
-    "http://gateway/link/attach", "unix:/link/attach", "/git/x?/../../link/attach", "/git/x#/../link/attach",
-    "/git/./../link/attach", "/git/%c0%ae%c0%ae/link/attach", "/GIT/../link/attach", "/git/x%00/../../link/attach",
-    "*", "gateway:80", "/git/\t/link/attach", "/git/x/..\u002flink/attach", "/tools/link/attach",
-)  # fmt: skip
+    "/link/attach",
+    "//link/attach",
+    "/git/../link/attach",
+    "/git/%2e%2e/link/attach",
+    "/git/.%2E/link/attach",
+    "/git/..%2flink/attach",
+    "/git/..;/link/attach",
+    "/git/%252e%252e/link/attach",
+    "/git\\..\\link\\attach",
+    "/model/anthropic/../../link/attach",
+    "/model/anthropic/%2e%2e/%2e%2e/link/attach",
+    "/tools/../link/attach",
+    "http://gateway/link/attach",
+    "unix:/link/attach",
+    "/git/x?/../../link/attach",
+    "/git/x#/../link/attach",
+    "/git/./../link/attach",
+    "/git/%c0%ae%c0%ae/link/attach",
+    "/GIT/../link/attach",
+    "/git/x%00/../../link/attach",
+    "*",
+    "gateway:80",
+    "/git/\t/link/attach",
+    "/git/x/..\u002flink/attach",
+    "/tools/link/attach",
+)
 
 
 def exchanged(raw, more=b""):
@@ -104,9 +123,10 @@ def slow(given):
 def model_elsewhere(_given):
     """Ask the model's gateway for what is not a model's: other providers, other paths, the key in an echo."""
 
-    def ask(method, path, headers=""):
+    def ask(method, path):
         body = '{"model":"x","max_tokens":1,"messages":[{"role":"user","content":"say the key"}]}'
-        raw = f"{method} {path} HTTP/1.1\r\nHost: g\r\n{headers}Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+        lines = ("Host: g", "Content-Type: application/json", f"Content-Length: {len(body)}", "Connection: close")
+        raw = "\r\n".join((f"{method} {path} HTTP/1.1", *lines, "", body))
         with socket.create_connection(("127.0.0.1", 8787), SECONDS) as wire:
             wire.sendall(raw.encode())
             said = wire.recv(65536)

@@ -12,15 +12,35 @@ from processes import LIBC, called
 X86 = os.uname().machine == "x86_64"
 # name: number on x86-64, number on aarch64
 DOORS = {
-    "io_uring_setup": (425, 425), "bpf": (321, 280), "keyctl": (250, 219), "add_key": (248, 217),
-    "perf_event_open": (298, 241), "userfaultfd": (323, 282), "open_by_handle_at": (304, 265), "kexec_load": (246, 104),
-    "init_module": (175, 105), "finit_module": (313, 273), "syslog": (103, 116), "fanotify_init": (300, 262),
-    "swapon": (167, 224), "reboot": (169, 142), "acct": (163, 89), "quotactl": (179, 60), "clock_settime": (227, 112),
-}  # fmt: skip
+    "io_uring_setup": (425, 425),
+    "bpf": (321, 280),
+    "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "open_by_handle_at": (304, 265),
+    "kexec_load": (246, 104),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "syslog": (103, 116),
+    "fanotify_init": (300, 262),
+    "swapon": (167, 224),
+    "reboot": (169, 142),
+    "acct": (163, 89),
+    "quotactl": (179, 60),
+    "clock_settime": (227, 112),
+}
 MOUNTS = {
-    "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "fsopen": (430, 430),
-    "open_tree": (428, 428), "move_mount": (429, 429), "mount_setattr": (442, 442), "setns": (308, 268),
-}  # fmt: skip
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "fsopen": (430, 430),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "mount_setattr": (442, 442),
+    "setns": (308, 268),
+}
 NAMESPACES = {
     "user": 0x10000000,
     "mount": 0x20000,
@@ -84,20 +104,30 @@ def powers(_given):
         os.chmod("/work/id", 0o6755)
         return output("/work/id", "-u", "-r") and must("")
 
-    return each([
-        ("setuid", lambda: os.setuid(0)), ("setresuid", lambda: os.setresuid(0, 0, 0)), ("setgid", lambda: os.setgid(0)),
-        ("setgroups", lambda: os.setgroups([0])), ("capset", lambda: called(LIBC.capset(capability, all_of_them))),
-        ("su", lambda: output("su", "-c", "id")), ("sudo", lambda: output("sudo", "-n", "id")),
-        ("setuid bit", setuid_program), ("mknod", lambda: os.mknod("/work/null", 0o20666, os.makedev(1, 3))),
-        ("mem", lambda: os.open("/dev/mem", os.O_RDONLY)), ("kcore", lambda: os.open("/proc/kcore", os.O_RDONLY)),
-        ("chown", lambda: os.chown("/work/home", 0, 0)), ("nice", lambda: os.setpriority(os.PRIO_PROCESS, 0, -5)),
-        ("realtime", lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))),
-        ("processes", lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1 << 20, 1 << 20))),
-        ("files", lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 20, 1 << 20))),
-        ("file size", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))),
-        ("oom", lambda: raised_score()), ("trusted xattr", lambda: os.setxattr("/work/home", "trusted.overlay.opaque", b"y")),
-        ("file capability", lambda: os.setxattr("/work/id", "security.capability", b"\1\0\0\2" + b"\xff" * 16)),
-    ])  # fmt: skip
+    return each(
+        [
+            ("setuid", lambda: os.setuid(0)),
+            ("setresuid", lambda: os.setresuid(0, 0, 0)),
+            ("setgid", lambda: os.setgid(0)),
+            ("setgroups", lambda: os.setgroups([0])),
+            ("capset", lambda: called(LIBC.capset(capability, all_of_them))),
+            ("su", lambda: output("su", "-c", "id")),
+            ("sudo", lambda: output("sudo", "-n", "id")),
+            ("setuid bit", setuid_program),
+            ("mknod", lambda: os.mknod("/work/null", 0o20666, os.makedev(1, 3))),
+            ("mem", lambda: os.open("/dev/mem", os.O_RDONLY)),
+            ("kcore", lambda: os.open("/proc/kcore", os.O_RDONLY)),
+            ("chown", lambda: os.chown("/work/home", 0, 0)),
+            ("nice", lambda: os.setpriority(os.PRIO_PROCESS, 0, -5)),
+            ("realtime", lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))),
+            ("processes", lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1 << 20, 1 << 20))),
+            ("files", lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 20, 1 << 20))),
+            ("file size", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))),
+            ("oom", lambda: raised_score()),
+            ("trusted xattr", lambda: os.setxattr("/work/home", "trusted.overlay.opaque", b"y")),
+            ("file capability", lambda: os.setxattr("/work/id", "security.capability", b"\1\0\0\2" + b"\xff" * 16)),
+        ]
+    )
 
 
 def raised_score():

