@@ -38,6 +38,7 @@ class Upkeep:
         self._shop = shop
         self._name = secrets.token_hex(8)
         self._cleaned = 0.0
+        self._strangers: set[str] = set()
 
     async def run(self) -> None:
         """Sweep for ever; a fault in one sweep is logged and the next one tries again."""
@@ -134,8 +135,19 @@ class Upkeep:
             return False
         session = await self._shop.store.load(box.labels["session"])
         if session is None:
-            return True
+            self._wonder_at(box)
+            return False
         return box.name not in (session.box, session.lost_box) and session.status is not Status.BOOTING
+
+    def _wonder_at(self, box: BoxInfo) -> None:
+        """Say once that nobody is known for this box. A record that was lost must not cost the work in boxes too."""
+        if box.name not in self._strangers:
+            self._strangers.add(box.name)
+            log.error(
+                "box %s works for a session that this record does not know. It is left alone: it may hold the only copy"
+                " of somebody's work. If the record was lost, restore it (docs/running.md)",
+                box.name,
+            )
 
     async def _put_away(self) -> None:
         """Close what has been at rest for very long, and move what was closed to the archive."""

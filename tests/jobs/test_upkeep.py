@@ -22,6 +22,7 @@ from sandbox.provider import BoxSpec, BoxState, Unreachable
 from tests.jobs.shop import ROCKET, Bench, Interrupted, bench
 
 S = Status
+SUPERSEDED = {"session": Bench.sid, "generation": "0"}
 READY = Ready(n=1, at=1.0, kind="ready", conversation="talk", resumed=False, head="a" * 40)
 
 
@@ -138,15 +139,18 @@ def test_with_which_boxes_this_release_speaks(labels: dict[str, str], spoken: bo
 @pytest.mark.parametrize(
     ("labels", "old", "stays"),
     [
-        ({"session": "snobody", "generation": "1"}, True, False),
-        ({"session": "snobody", "generation": "1"}, False, True),
+        (SUPERSEDED, True, False),
+        (SUPERSEDED, False, True),
+        ({"session": "snobody", "generation": "1"}, True, True),
         ({"image": ROCKET}, True, True),
         ({}, True, True),
     ],
+    ids=["superseded", "superseded a moment ago", "of a session that the record lost", "an image's", "not ours"],
 )
-async def test_a_box_that_nobody_knows_is_ended_when_it_is_old_enough(
+async def test_only_a_box_whose_session_has_done_with_it_is_ended(
     at: Bench, labels: dict[str, str], old: bool, stays: bool
 ) -> None:
+    await connected(at)
     await at.shop.provider.create(BoxSpec(name="stray", greeting=b'{"wire": 1, "mode": "idle"}\n', labels=labels))
     at.clock.ahead = ORPHAN_SECONDS + 1 if old else 0
     await Upkeep(at.shop).sweep()
