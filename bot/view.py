@@ -1,7 +1,7 @@
 """A session's events, folded into what a thread shows. Pure and client neutral; the records are in `bot/cards.py`.
 
-`bot/slack/relay.py` folds each changed session with `fold_view` and posts what came of it; `bot/web/pages.py` shows the
-same view as a page.
+`bot/slack/thread.py` folds what is new in a session's log with `fold_view` and has it written; `bot/web/pages.py` shows
+the same view as a page.
 """
 
 from collections.abc import Callable, Iterable, Mapping

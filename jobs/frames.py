@@ -1,7 +1,7 @@
 """What a runner says, checked: the up frames of docs/wire.md as frozen records. Pure.
 
-`bot/gateway/link.py` parses what comes out of a box with `frame_from_wire` (everything from there is untrusted: sizes
-are bounded here) and hands it to `jobs/inbox.py`; `jobs/hearing.py` turns the facts among them into events.
+`bot/gateway/link_up.py` parses what comes out of a box with `frame_from_wire` (everything from there is untrusted:
+sizes are bounded here) and hands it to `jobs/inbox.py`; `jobs/hearing.py` turns the facts among them into events.
 """
 
 from typing import Annotated, Any, Literal

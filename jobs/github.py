@@ -1,7 +1,7 @@
 """The forge, through PyGithub: tokens minted for a moment, and pull requests. The only file that imports `github`.
 
-`jobs/publish.py` opens and updates pull requests with it, `bot/gateway/git.py` asks it for the token of a push, and
-`shipmate doctor` asks it whether the settings are right. PyGithub blocks, so every call runs in a thread.
+`jobs/publish.py` opens and updates pull requests with it, the gateway's git (`bot/gateway/upstream.py`) is given its
+tokens, and `shipmate doctor` asks it whether the settings are right. PyGithub blocks, so every call runs in a thread.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Small work that no answer waits for, such as noting a time. Kept until it is done, and its faults are told.
 
-`link.py` and `model.py` put it here, so that a box's request never costs a round trip more than it must.
+`server.py` puts it here, so that a box's request never costs a round trip more than it must.
 """
 
 import asyncio

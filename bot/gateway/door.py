@@ -1,8 +1,8 @@
 """Lets boxes in at the gateway's socket: each only so many connections at a time, told apart by the kernel.
 
 A token says whose a request is, but a box can connect without one, and half a request never shows any. So each
-connection belongs to the pid namespace of the process that made it, which is one box's. `server.py` opens the door;
-`access.py` asks it who a stranger is.
+connection belongs to the pid namespace of the process that made it, which is one box's. `server.py` opens the door,
+and gives `access.py` a way to ask who a stranger is (`box_behind`).
 """
 
 import asyncio

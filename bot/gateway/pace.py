@@ -2,6 +2,7 @@
 
 A runner sends one batch at a time and puts together what comes meanwhile, so a slow answer costs a box that says little
 nothing, and one that says far too much loses words (its outbox is bounded) instead of slowing others down.
+`link.py` asks.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """A git forge on loopback: repositories, pull requests, people, tokens, webhooks. The state and its rules, no HTTP.
 
 `forge_git.py` serves its repositories, `forge_api.py` speaks GitHub's REST API for it, `forge_pages.py` shows it to
-people; `bot/playground` mounts all three. Tests hold a `Forge` and use its methods. State lies in one folder (bare
+people; `forge_routes.py` mounts all three. Tests hold a `Forge` and use its methods. State lies in one folder (bare
 repositories, one JSON file each) and outlives the process. Every `repository` below is `owner/name`; what the forge
 refuses is a `Refusal`, with the status and the words that GitHub has for it.
 """
