@@ -1,8 +1,8 @@
 """Calls of Slack's Web API, within what Slack allows: one table of methods, shared budgets, errors by what to do next.
 
 Everything in `bot/slack` that asks Slack goes through it, and so does `shipmate doctor`. Only methods in `METHODS` can
-be called, and `manifest.yml` asks for exactly their scopes. Budgets and pauses after a 429 are in the record, so that all
-processes keep them together.
+be called, and `manifest.yml` asks for exactly their scopes. Budgets and pauses after a 429 are in the record, so
+that all processes keep them together.
 """
 
 import asyncio
