@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-MANIFEST = Path(__file__).parents[2] / "manifest.yml"
+MANIFEST = Path(__file__).with_name("manifest.yml")  # the one at the root, which a wheel carries here
 
 
 @dataclass(frozen=True)
