@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from types import TracebackType
@@ -19,6 +20,8 @@ from sandbox.runner.visible import LINE_ENDS, UNSEEN
 
 HIDDEN = "[secret]"
 SHORTEST_SECRET = 4
+LINES_MOST, WHILE_SECONDS = 200, 10.0  # about one box
+ENOUGH = "(more lines about this box are left out for some seconds)"
 LEVEL_OF = {"aiohttp.access": logging.WARNING, "slack_bolt": logging.WARNING, "slack_sdk": logging.WARNING}
 _ABOUT: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("about", default=())
 # What could turn or steer the screen of whoever reads the log, or could not be written at all. JSON hides the rest.
@@ -34,6 +37,7 @@ def configure(secrets: Iterable[str], stream: TextIO | None = None) -> None:
     """Log to `stream` (default: stderr), without these secrets."""
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(_Line(secrets))
+    handler.addFilter(_Sparing())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
@@ -57,6 +61,27 @@ def about(*, session: str = "", box: str = "") -> Iterator[None]:
         yield
     finally:
         _ABOUT.reset(token)
+
+
+class _Sparing(logging.Filter):
+    """Passes only so many lines about one box in a while: what it asks for is refused, each time with a line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._since, self._lines = 0.0, Counter[str]()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this line is written; the last one of a while says so."""
+        box = dict(_ABOUT.get()).get("box")
+        if box is None:
+            return True
+        if not 0 <= record.created - self._since < WHILE_SECONDS:
+            self._since = record.created
+            self._lines.clear()
+        self._lines[box] += 1
+        if self._lines[box] == LINES_MOST:
+            record.msg, record.args = f"{record.getMessage()} {ENOUGH}", ()
+        return self._lines[box] <= LINES_MOST
 
 
 class _Line(logging.Formatter):

@@ -1,4 +1,4 @@
-"""Plays tricks on a ground and judges them: what came of each, who refused it, what was logged. `__main__` prints it."""
+"""Plays tricks on a ground and judges them: what came of each, who refused it, what was logged. `__main__` prints."""
 
 import asyncio
 import contextlib

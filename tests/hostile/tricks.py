@@ -1,7 +1,7 @@
 """The tricks that a hostile agent plays, as a table. What each does is in `inside/`, under the same name.
 
 `given` is handed to the trick as JSON; names in braces are filled in by `ground.py`. `by` says who has to refuse it,
-and `log` what our code has to write down about it, with the box's id; None where the kernel refuses, which logs nothing.
+and `log` what our code has to write down about it, with the box's id; None: the kernel refuses, which logs nothing.
 """
 
 from dataclasses import dataclass, field

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.log import HIDDEN, about, configure
+from jobs.log import ENOUGH, HIDDEN, LINES_MOST, about, configure
 
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7\nq0lT4nVx9Zk1\n-----END RSA PRIVATE KEY-----\n"
 SECRETS = ("xoxb-of-ours", "s3cr3t/with+signs", PEM)
@@ -103,3 +103,15 @@ def test_an_exception_is_told_with_its_trace(written: io.StringIO) -> None:
     assert line["said"] == "the box failed"
     assert "ValueError: no space" in line["trouble"]
     assert "test_log.py" in line["trouble"]
+
+
+def test_a_box_cannot_fill_the_log(written: io.StringIO) -> None:
+    with about(session="s1", box="noisy"):
+        for n in range(LINES_MOST + 50):
+            log.warning("refused %d", n)
+    with about(box="quiet"):
+        log.warning("refused as well")
+    log.warning("of no box")
+    found = lines(written)
+    assert len(found) == LINES_MOST + 2
+    assert found[LINES_MOST - 1]["said"] == f"refused {LINES_MOST - 1} {ENOUGH}"
