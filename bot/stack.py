@@ -7,7 +7,6 @@ workers and upkeep are the production ones, told by their environment to use the
 import asyncio
 import contextlib
 import fcntl
-import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -23,7 +22,7 @@ from jobs import redis_server
 from jobs.operations import park_box
 from jobs.settings import JobSettings
 from jobs.wiring import Workshop, provider, workshop
-from sandbox import agents, probe
+from sandbox import agents, probe, trees
 
 LOOPBACK = "127.0.0.1"
 READY_SECONDS = 60.0
@@ -114,7 +113,7 @@ class Stack:
         for box in await boxes.list():
             await boxes.discard(box.name)
         for folder in (self.settings.jobs.boxes_dir, self.settings.jobs.gateway_dir):
-            shutil.rmtree(folder, ignore_errors=True)
+            trees.remove(folder)
 
 
 def needed(argv: tuple[str, ...], env: Mapping[str, str]) -> dict[str, str]:
