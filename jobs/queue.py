@@ -10,16 +10,20 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 import rq
 from redis import Redis
 from rq.exceptions import DuplicateJobError
+from rq.job import JobStatus
 from rq.registry import clean_registries
 from rq.serializers import JSONSerializer
 
 from jobs.session import Operation
 
 log = logging.getLogger(__name__)
+TAKEN_SECONDS = 1.0  # far more than a worker needs from taking a job to beginning it
 FORGET_FAILED_SECONDS = 15  # so long a job that failed on its own keeps the same one from being asked for again
 
 
@@ -87,7 +91,8 @@ class Queue:
             log.debug("%s is asked for already", job_id)
 
     def _enqueue(self, queue: str, function: str, job_id: str, argument: str) -> None:
-        self._queues[queue].enqueue(
+        ask = partial(
+            self._queues[queue].enqueue,
             function,
             argument,
             job_id=job_id,
@@ -96,6 +101,30 @@ class Queue:
             result_ttl=0,
             failure_ttl=FORGET_FAILED_SECONDS,
         )
+        try:
+            ask()
+        except DuplicateJobError:
+            if not _forgotten(self._queues[queue], job_id):
+                raise
+            log.warning("%s was taken by a worker that died before it began; it is asked for again", job_id)
+            ask()
+
+
+def _forgotten(queue: rq.Queue, job_id: str) -> bool:
+    """Let go of a job that was taken out of its queue and that nobody has begun; whether it was one.
+
+    RQ itself looks for those only after a minute. Should its worker be slow and not dead, the job is done twice: the
+    second is refused by the log.
+    """
+    job = queue.fetch_job(job_id)
+    if job is None or job.enqueued_at is None or job.get_status() is not JobStatus.QUEUED:
+        return False
+    waited = (datetime.now(UTC) - job.enqueued_at.replace(tzinfo=UTC)).total_seconds()
+    if waited < TAKEN_SECONDS or queue.get_job_position(job_id) is not None:
+        return False
+    queue.intermediate_queue.remove(job_id)
+    job.delete()
+    return True
 
 
 def open_queue(name: str, redis: Redis) -> rq.Queue:

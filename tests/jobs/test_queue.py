@@ -2,11 +2,12 @@
 
 import json
 import zlib
+from datetime import timedelta
 
 import pytest
 import redis
 import rq
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 
@@ -111,3 +112,23 @@ async def test_without_redis_asking_raises(queue: Queue) -> None:
     nobody = Queue("unix:///nowhere/redis.sock")
     with pytest.raises(redis.ConnectionError):
         await nobody.enqueue(SID, Operation("start", 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status", "asked_for_again"),
+    [(2.0, JobStatus.QUEUED, True), (0.0, JobStatus.QUEUED, False), (2.0, JobStatus.STARTED, False)],
+    ids=["its worker died", "its worker has it just now", "its worker is at it"],
+)
+async def test_a_job_that_was_taken_and_not_begun_is_asked_for_again(
+    queue: Queue, client: redis.Redis, seconds: float, status: JobStatus, asked_for_again: bool
+) -> None:
+    await queue.enqueue(SID, Operation("start", 0, 0))
+    boxes = open_queue("boxes", client)
+    [job] = boxes.jobs
+    assert client.lmove(boxes.key, boxes.intermediate_queue_key) is not None
+    job.enqueued_at -= timedelta(seconds=seconds)
+    job.set_status(status)
+    job.save()
+    await queue.enqueue(SID, Operation("start", 0, 0))
+    assert [waiting.id for waiting in boxes.jobs] == [job.id] * asked_for_again
+    assert bool(boxes.intermediate_queue.get_job_ids()) is not asked_for_again
