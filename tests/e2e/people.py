@@ -101,7 +101,7 @@ class Thread:
             return rests and len(session.seen) >= prompts and not session.queue and not session.publishable
 
         session = await self.until(at_rest, seconds)
-        await until(self.office.shop.store.unshown, lambda sids: self.sid not in sids)
+        await until(self.office.shop.store.unshown, lambda sids: self.sid not in sids, seconds)
         return session
 
     async def messages(self) -> list[Said]:

@@ -41,11 +41,11 @@ class Site:
             try:
                 await site.begin()
                 yield site
-                await site.office.stack.discard()
             except BaseException as failed:
                 failed.add_note(last_words_of(site.office.stack))
                 raise
             finally:
+                await site.office.stack.discard()
                 await site._opened.aclose()
 
     async def begin(self) -> None:

@@ -76,17 +76,22 @@ async def run(rounds: int, seed: int) -> Soak:
 
 
 async def rounds_on(
-    site: Site, soak: Soak, rounds: int, rng: random.Random, victims: Sequence[Victim] = VICTIMS
+    site: Site,
+    soak: Soak,
+    rounds: int,
+    rng: random.Random,
+    victims: Sequence[Victim] = VICTIMS,
+    sessions: int = SESSIONS,
 ) -> None:
     """Play rounds on this site; what is wrong is in `soak` and said at once."""
     threads: list[Thread] = []
     for number in range(rounds):
         threads = [site.thread(thread) for thread in threads]
-        if len(threads) == SESSIONS and await _is_old(threads[0]):
+        if len(threads) == sessions and await _is_old(threads[0]):
             await park_box(site.office.shop, threads.pop(0).sid)
         before = [await Before.of(thread) for thread in threads]
         began = time.monotonic()
-        threads = await _ask_all(site, threads, rng, f"soak{number}")
+        threads = await _ask_all(site, threads, rng, f"soak{number}", sessions)
         victim, target = rng.choice(victims), rng.choice(threads)
         await _some_events(site, rng.randint(1, EVENTS_MOST))
         await _kill(site, victim, target, soak)
@@ -105,10 +110,10 @@ async def _is_old(thread: Thread) -> bool:
     return session is not None and len(session.seen) >= PROMPTS_MOST
 
 
-async def _ask_all(site: Site, threads: list[Thread], rng: random.Random, word: str) -> list[Thread]:
+async def _ask_all(site: Site, threads: list[Thread], rng: random.Random, word: str, sessions: int) -> list[Thread]:
     """Somebody asks for something in every thread; the threads, with new ones where there were too few."""
     asked = []
-    for number in range(SESSIONS):
+    for number in range(sessions):
         words = rng.choice(ASKS).format(word=f"{word}.{number}")
         who = rng.choice((site.office.ada, site.office.grace))
         if number < len(threads):
