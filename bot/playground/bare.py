@@ -14,6 +14,8 @@ from pathlib import Path
 from bot.playground.sample import Written
 
 PATCH_BYTES = 2_000_000
+GIT_SECONDS = 60.0
+BOUNDED = 'ulimit -v 4194304 2>/dev/null; exec "$@"'  # what was pushed may unfold to more than any machine has
 LOG_LIMIT = 250
 _FIELDS = (
     "%H",
@@ -27,7 +29,10 @@ _FIELDS = (
     "%(trailers:key=Co-authored-by,valueonly,separator=%x1f)",
     "%B",
 )
+# To compare two files by lines, git takes some forty times their size in memory: larger ones count as binary.
 _CONFIG = """\
+[core]
+	bigFileThreshold = 2m
 [safe]
 	directory = *
 [init]
@@ -103,9 +108,15 @@ class Git:
         """What git wrote to stdout. Raises GitFailed with what it wrote to stderr."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            self.program, *args, stdin=pipe, stdout=pipe, stderr=pipe, env=self.env(env)
+            "/bin/sh", "-c", BOUNDED, "sh", self.program, *args, stdin=pipe, stdout=pipe, stderr=pipe, env=self.env(env)
         )
-        out, err = await process.communicate(stdin)
+        try:
+            async with asyncio.timeout(GIT_SECONDS):
+                out, err = await process.communicate(stdin)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise GitFailed(-9, f"git {args[0]} took longer than {GIT_SECONDS:.0f} seconds") from None
         if process.returncode:
             # `merge-tree` names the conflicts on stdout
             raise GitFailed(process.returncode, (err or out).decode(errors="replace"))

@@ -590,6 +590,18 @@ async def test_pushes_at_once_all_arrive(served: Served) -> None:
     assert set(await served.forge.bare(ROCKET).branches()) == {"main", "w0", "w1", "w2", "w3"}
 
 
+async def test_a_file_too_large_to_be_compared_by_lines_is_shown_as_binary(served: Served) -> None:
+    work = await served.push_fix()
+    (work / "huge.txt").write_bytes(b"\n" * 3_000_000)
+    await served.git("add", "huge.txt", cwd=work)
+    await served.git("commit", "-qm", "A page of nothing", cwd=work)
+    await served.git("push", "-q", "origin", "HEAD", cwd=work)
+    words = {"title": "Huge", "head": "shipmate/one", "base": "main"}
+    pull = await forge_pulls.open_pull(served.forge, ROCKET, "shipmate[bot]", **words)
+    _, files = await forge_pulls.contents(served.forge, ROCKET, pull)
+    assert {file.path: file.binary for file in files} == {"huge.txt": True, "rocket/fuel.py": False}
+
+
 def test_a_patch_is_taken_apart_with_the_numbers_of_its_lines() -> None:
     patch = "diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n\\ No newline at end of file\n"
     (file,) = forge_diff.parse("1\t1\ta\0", patch)
