@@ -1,4 +1,4 @@
-"""What every test may ask for: one real Redis-compatible server for the whole run, emptied before each use."""
+"""What every test may ask for: one real Redis-compatible server, emptied before each use; the runner, the sample."""
 
 import asyncio
 import subprocess
@@ -13,6 +13,8 @@ from jobs.inbox import Inbox
 from jobs.session import Operation, Rules
 from jobs.settings import JobSettings
 from jobs.store import Store
+from sandbox.runner_archive import build
+from tests.runner.boxes import make_sample
 
 START_SECONDS = 20.0
 
@@ -28,6 +30,20 @@ def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield plan.url
         finally:
             server.kill()
+
+
+@pytest.fixture(scope="session")
+def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runner's archive."""
+    return build(tmp_path_factory.mktemp("archive") / "runner.pyz")
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample repository, bare."""
+    folder = tmp_path_factory.mktemp("sample")
+    make_sample(folder / "bare.git", folder / "work")
+    return folder / "bare.git"
 
 
 @pytest.fixture

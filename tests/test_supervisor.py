@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 
 from bot import supervisor
 from bot.supervisor import GivenUp, Program, Supervisor, last_words
+from tests.waiting import until
 
 SECONDS = 15.0
 TELL = "import sys, os, time; print(sys.argv[1], os.getpid(), time.monotonic(), flush=True)"
@@ -46,13 +47,6 @@ async def supervising(logs: Path) -> AsyncIterator[Supervisor]:
         yield one
     finally:
         await one.end()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        await asyncio.sleep(0.01)
 
 
 def lines(logs: Path, name: str) -> list[list[str]]:

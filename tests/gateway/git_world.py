@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -186,10 +186,3 @@ def working_on(world: World) -> list[str]:
         except OSError:
             continue
     return lines
-
-
-async def until(true: Callable[[], object]) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(10):
-        while not true():
-            await asyncio.sleep(0.02)

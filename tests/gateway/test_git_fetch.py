@@ -9,7 +9,8 @@ from aiohttp import ClientSession
 
 from bot.gateway import pktline
 from bot.playground.sample import Written
-from tests.gateway.git_world import BRANCH, BUILD, ROCKET, SERVE, Box, World, box, until, working_on, world
+from tests.gateway.git_world import BRANCH, BUILD, ROCKET, SERVE, Box, World, box, working_on, world
+from tests.waiting import until
 
 __all__ = ["box", "world"]
 

@@ -7,7 +7,8 @@ import pytest
 
 from jobs.events import Author
 from tests.gateway.git_pushes import OURS, push_as_it_is
-from tests.gateway.git_world import ADA, BRANCH, ROCKET, SERVE, Box, World, box, until, working_on, world
+from tests.gateway.git_world import ADA, BRANCH, ROCKET, SERVE, Box, World, box, working_on, world
+from tests.waiting import until
 
 __all__ = ["box", "world"]
 EVE = Author(id="U9", name="Eve", email="eve@elsewhere.example")

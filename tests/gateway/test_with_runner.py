@@ -15,7 +15,6 @@ from jobs import commands as c
 from jobs.events import LinkAttached, PromptDelivered, StepStarted, TurnEnded
 from jobs.session import Session, Status
 from jobs.store import Store
-from sandbox.runner_archive import build
 from tests.gateway.conftest import Site
 from tests.gateway.git_world import World, world
 from tests.logs import GRACE
@@ -34,11 +33,6 @@ STEPS = [
     "python3 -m unittest",
     "git commit -qam 'Count the last, partly filled tank'",
 ]
-
-
-@pytest.fixture(scope="module")
-def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("archive") / "runner.pyz")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 import pytest
@@ -20,6 +20,7 @@ from jobs.store import Store
 from jobs.upkeep import LEASE_SECONDS, ORPHAN_SECONDS, Upkeep
 from sandbox.provider import BoxSpec, BoxState, Unreachable
 from tests.jobs.shop import ROCKET, Bench, Interrupted, bench
+from tests.waiting import until
 
 S = Status
 SUPERSEDED = {"session": Bench.sid, "generation": "0"}
@@ -217,12 +218,6 @@ def running(at: Bench) -> Iterator[None]:
         yield
     finally:
         task.cancel()
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.02)
 
 
 async def until_asked(at: Bench) -> None:

@@ -6,21 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.runner_archive import build
-from tests.runner.boxes import REPOSITORY, RunningBox, make_sample
+from tests.runner.boxes import REPOSITORY, RunningBox
 from tests.runner.gateway import StandIn
-
-
-@pytest.fixture(scope="session")
-def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("archive") / "runner.pyz")
-
-
-@pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    make_sample(folder / "bare.git", folder / "work")
-    return folder / "bare.git"
 
 
 @pytest.fixture

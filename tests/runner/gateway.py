@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import os
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from functools import partial
@@ -230,15 +229,6 @@ def _cut(request: web.Request) -> None:
     assert request.transport is not None
     request.transport.abort()
     raise asyncio.CancelledError
-
-
-async def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Wait for a condition of the outside world, which rings no bell."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        await asyncio.sleep(0.01)
-    return found
 
 
 ADA = {"id": "U1", "name": "Ada Lovelace", "email": "ada@acme.example"}

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.runner.boxes import BRANCH, REHEARSAL, RunningBox, command_of, descendants, git, kill
-from tests.runner.gateway import ADA, GRACE, StandIn, until
+from tests.runner.gateway import ADA, GRACE, StandIn
+from tests.waiting import until
 
 
 async def test_a_second_crash_ends_the_turn_and_the_conversation_goes_on(box: RunningBox, gateway: StandIn):

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.runner.boxes import RunningBox, command_of, descendants
-from tests.runner.gateway import StandIn, until
+from tests.runner.gateway import StandIn
+from tests.waiting import until
 
 
 @pytest.fixture

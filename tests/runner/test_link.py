@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from tests.runner.boxes import RunningBox
-from tests.runner.gateway import BEAT_SECONDS, CUT, CUT_AFTER, DUPLICATE, HANG, REPLACED, StandIn, until
+from tests.runner.gateway import BEAT_SECONDS, CUT, CUT_AFTER, DUPLICATE, HANG, REPLACED, StandIn
+from tests.waiting import until
 
 FAULTS = [
     ("attach", CUT), ("attach", CUT_AFTER), ("attach", 503), ("attach", 409), ("attach", HANG),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.runner.boxes import RunningBox, command_of, descendants
-from tests.runner.gateway import StandIn, until
+from tests.runner.gateway import StandIn
+from tests.waiting import until
 
 TOKEN = "tok-3f1c9d77a2"
 

@@ -3,7 +3,8 @@
 import time
 
 from tests.runner.boxes import BRANCH, RunningBox, command_of, descendants, git
-from tests.runner.gateway import CUT, HANG, StandIn, until
+from tests.runner.gateway import CUT, HANG, StandIn
+from tests.waiting import until
 
 WHEN_TOLD = [
     "/bin/sh", "-c",
