@@ -18,9 +18,6 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 5.0
-HEALTHY_SECONDS = 10.0
-DEATHS_IN_A_ROW = 12
-KIND_SECONDS = 8.0
 LEASH = (sys.executable, "-I", "-S", str(Path(__file__).with_name("leash.py")))
 
 
@@ -33,6 +30,15 @@ class Program:
     env: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Patience:
+    """Bears `deaths` in a row; `healthy` seconds up begin the count anew; who is to end has `kind` seconds for it."""
+
+    deaths: int = 12
+    healthy: float = 10.0
+    kind: float = 8.0
+
+
 class GivenUp(Exception):
     """A program died too often; the message has its last words."""
 
@@ -40,8 +46,8 @@ class GivenUp(Exception):
 class Supervisor:
     """Runs programs in the order they were added and ends them in the opposite order."""
 
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
+    def __init__(self, logs: Path, patience: Patience = Patience()) -> None:
+        self._logs, self._patience = logs, patience
         self._keepers: list[tuple[Program, asyncio.Task[None]]] = []
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self.given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -79,7 +85,7 @@ class Supervisor:
         self._keepers.remove((program, keeper))
         process = self._running.pop(program.name, None)
         if process is not None:
-            await _end(process)
+            await _end(process, self._patience.kind)
 
     async def _keep(self, program: Program) -> None:
         deaths = 0
@@ -88,9 +94,9 @@ class Supervisor:
             process = await self._spawn(program)
             code = await process.wait()
             _kill_group(process.pid)
-            deaths = 1 if time.monotonic() - began > HEALTHY_SECONDS else deaths + 1
+            deaths = 1 if time.monotonic() - began > self._patience.healthy else deaths + 1
             log.warning("%s ended with %s; it is started again", program.name, code)
-            if deaths >= DEATHS_IN_A_ROW:
+            if deaths >= self._patience.deaths:
                 words = last_words(self._logs / f"{program.name}.log")
                 if not self.given_up.done():
                     self.given_up.set_exception(GivenUp(f"{program.name} does not stay up.\n{words}"))
@@ -118,12 +124,12 @@ class Supervisor:
         return process
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, kind_seconds: float) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), KIND_SECONDS)
+            await asyncio.wait_for(process.wait(), kind_seconds)
     _kill_group(process.pid)
     await process.wait()
 

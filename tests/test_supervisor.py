@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot import supervisor
-from bot.supervisor import GivenUp, Program, Supervisor, last_words
+from bot.supervisor import GivenUp, Patience, Program, Supervisor, last_words
 from tests.waiting import until
 
 SECONDS = 15.0
@@ -41,8 +41,8 @@ def python(name: str, script: str) -> Program:
 
 
 @asynccontextmanager
-async def supervising(logs: Path) -> AsyncIterator[Supervisor]:
-    one = Supervisor(logs)
+async def supervising(logs: Path, **patience: float) -> AsyncIterator[Supervisor]:
+    one = Supervisor(logs, Patience(**patience))
     try:
         yield one
     finally:
@@ -87,23 +87,16 @@ async def test_what_keeps_dying_is_started_ever_more_slowly(tmp_path: Path) -> N
         assert wait >= supervisor.FIRST_DELAY_SECONDS * 2**number
 
 
-async def test_what_never_stays_up_is_given_up_with_its_last_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervisor, "DEATHS_IN_A_ROW", 3)
-    async with supervising(tmp_path) as one:
+async def test_what_never_stays_up_is_given_up_with_its_last_words(tmp_path: Path) -> None:
+    async with supervising(tmp_path, deaths=3) as one:
         one.add(python("web", "import sys; sys.exit('no port is free')"))
         with pytest.raises(GivenUp, match=r"web does not stay up\.\n(no port is free\n?){3}"):
             await asyncio.wait_for(one.given_up, SECONDS)
         assert one.pid("web") is None
 
 
-async def test_who_stayed_up_for_a_while_is_not_counted_as_dying_in_a_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervisor, "DEATHS_IN_A_ROW", 2)
-    monkeypatch.setattr(supervisor, "HEALTHY_SECONDS", 0.0)
-    async with supervising(tmp_path) as one:
+async def test_who_stayed_up_for_a_while_is_not_counted_as_dying_in_a_row(tmp_path: Path) -> None:
+    async with supervising(tmp_path, deaths=2, healthy=0.0) as one:
         one.add(python("web", TELL))
         await until(lambda: len(lines(tmp_path, "web")) >= 4)
         assert not one.given_up.done()
@@ -132,9 +125,8 @@ async def test_some_end_and_are_not_started_again_while_the_others_go_on(tmp_pat
         assert len(lines(tmp_path, "boxes")) == 1
 
 
-async def test_who_does_not_end_kindly_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "KIND_SECONDS", 0.2)
-    async with supervising(tmp_path) as one:
+async def test_who_does_not_end_kindly_is_killed(tmp_path: Path) -> None:
+    async with supervising(tmp_path, kind=0.2) as one:
         one.add(python("web", DEAF))
         await until(lambda: bool(lines(tmp_path, "web")))
         pid = one.pid("web")

@@ -30,10 +30,19 @@ BUSY_SECONDS = 0.5
 
 
 class Door:
-    """Accepts at `listening` and hands each connection to a protocol of `make`. `boxes_dir`: where boxes have names."""
+    """Accepts at `listening` and hands each connection to a protocol of `make`. `boxes_dir`: where boxes have names.
 
-    def __init__(self, listening: socket.socket, make: Callable[[], asyncio.Protocol], boxes_dir: Path) -> None:
-        self._listening, self._make, self._boxes_dir = listening, make, boxes_dir
+    `most`: connections of one box at a time.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        make: Callable[[], asyncio.Protocol],
+        boxes_dir: Path,
+        most: int = CONNECTIONS_MOST,
+    ) -> None:
+        self._listening, self._make, self._boxes_dir, self._most = listening, make, boxes_dir, most
         self._open: defaultdict[int, list[asyncio.Transport]] = defaultdict(list)
         self._said: dict[int, float] = {}
         self.of_no_box = host_processes.namespace_of(os.getpid())
@@ -76,7 +85,7 @@ class Door:
             self._open[namespace] = alive
         else:
             del self._open[namespace]
-        return len(alive) < CONNECTIONS_MOST
+        return len(alive) < self._most
 
     def _say(self, namespace: int) -> None:
         """A box that does not stop is told of now and then only: it must not fill the log either."""
@@ -86,7 +95,7 @@ class Door:
             self._said[namespace] = now
             box = named_by_namespace(self._boxes_dir, namespace)
             with about(box=box):
-                log.warning("refused more than %d connections at a time of box %s", CONNECTIONS_MOST, box or "unknown")
+                log.warning("refused more than %d connections at a time of box %s", self._most, box or "unknown")
 
 
 def box_behind(request: web.Request, boxes_dir: Path) -> str:

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.gateway import door
 from bot.gateway.door import Door
 from bot.gateway.pace import BYTES_AT_ONCE, FRAMES_AT_ONCE, FRAMES_PER_SECOND, LONGEST_SECONDS, Pace
 from sandbox.box_folder import named_by_namespace
-from tests.gateway.conftest import Site, one_box
 
 
 def test_a_box_at_an_ordinary_pace_never_waits() -> None:
@@ -48,18 +46,17 @@ class Held(asyncio.Protocol):
 
 
 async def test_connections_beyond_the_most_of_a_box_are_closed_at_once(
-    short_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    short_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     boxes = short_folder / "boxes"
     (boxes / "box/noisy").mkdir(parents=True)
     namespace = Path("/proc/self/ns/pid").stat().st_ino
     (boxes / "box/noisy/status").write_text(f'{{ "pid-namespace": {namespace} }}')
-    monkeypatch.setattr(door, "CONNECTIONS_MOST", 3)
     with ExitStack() as opened:
         listening = opened.enter_context(socket.socket(socket.AF_UNIX))
         listening.bind(str(short_folder / "door.sock"))
         listening.listen()
-        opening = Door(listening, Held, boxes)
+        opening = Door(listening, Held, boxes, most=3)
         opening.of_no_box = -1  # as if this process were in a box
         opening.open()
         clients = [await asyncio.open_unix_connection(str(short_folder / "door.sock")) for _ in range(5)]
@@ -75,8 +72,24 @@ async def test_connections_beyond_the_most_of_a_box_are_closed_at_once(
     ]
 
 
-async def test_processes_of_no_box_are_not_counted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "CONNECTIONS_MOST", 1)
-    await site.box()
-    async with site.gateway() as path, one_box(path) as first, one_box(path) as second:
-        assert [(await box.attach()).status for box in (first, second)] == [200, 200]
+class Greeting(Held):
+    """Says one word and ends."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"hello")
+        transport.write_eof()
+
+
+async def test_processes_of_no_box_are_not_counted(short_folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(short_folder / "door.sock"))
+        listening.listen()
+        opening = Door(listening, Greeting, short_folder, most=1)
+        opening.open()
+        clients = [await asyncio.open_unix_connection(str(short_folder / "door.sock")) for _ in range(3)]
+        async with asyncio.timeout(5):
+            assert [await reader.read() for reader, _ in clients] == [b"hello"] * 3
+        opening.close()
+        for _, writer in clients:
+            writer.close()
