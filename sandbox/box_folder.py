@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import trees
+from sandbox import host_processes, trees
 from sandbox.ownership import Owner
 from sandbox.provider import Permanent
 
@@ -181,12 +181,12 @@ def _lock(path: Path, flags: int) -> int | None:
 
 
 def named_by_namespace(boxes_dir: Path, namespace: int) -> str:
-    """The box that has this pid namespace; empty if there is none."""
-    wanted = re.compile(rf'"pid-namespace": {namespace}\b')
-    for path in (boxes_dir / "box").glob("*/status") if namespace else ():
-        with contextlib.suppress(OSError):
-            if wanted.search(path.read_text()):
-                return path.parent.name
+    """The live box that has this pid namespace; empty if there is none. The kernel gives a dead one's number again."""
+    for path in (boxes_dir / "box").glob("[!.]*") if namespace else ():
+        said = BoxFolder(path).said()
+        known = said.get("pid-namespace") == namespace and "exit-code" not in said
+        if known and host_processes.namespace_of(said["child-pid"]) == namespace:
+            return path.name
     return ""
 
 

@@ -1,7 +1,9 @@
 """The pace of a box's frames, and how many connections it may have."""
 
 import asyncio
+import json
 import logging
+import os
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from bot.gateway.door import Door
 from bot.gateway.pace import BYTES_AT_ONCE, FRAMES_AT_ONCE, FRAMES_PER_SECOND, LONGEST_SECONDS, Pace
 from sandbox.box_folder import named_by_namespace
+from sandbox.host_processes import namespace_of
 
 
 def test_a_box_at_an_ordinary_pace_never_waits() -> None:
@@ -34,11 +37,22 @@ def test_the_wait_is_as_long_as_the_debt() -> None:
     assert pace.delay("b", int(FRAMES_PER_SECOND), 0, now=0.0) == pytest.approx(1.0)
 
 
-def test_a_box_is_known_by_its_namespace(tmp_path: Path) -> None:
-    for name, namespace in (("one", 4026531), ("two", 40265310)):
-        (tmp_path / "box" / name).mkdir(parents=True)
-        (tmp_path / "box" / name / "status").write_text(f'{{ "child-pid": 7, "pid-namespace": {namespace} }}\n')
-    assert [named_by_namespace(tmp_path, n) for n in (4026531, 40265310, 402653, 0)] == ["one", "two", "", ""]
+def box_here(boxes_dir: Path, name: str, **more: int) -> int:
+    """A box's folder that says of this process to be its first; the pid namespace."""
+    namespace = namespace_of(os.getpid())
+    (boxes_dir / "box" / name).mkdir(parents=True)
+    said = {"child-pid": os.getpid(), "pid-namespace": namespace} | more
+    (boxes_dir / "box" / name / "status").write_text(json.dumps(said) + "\n")
+    return namespace
+
+
+def test_a_box_is_known_by_its_namespace_while_it_lives(tmp_path: Path) -> None:
+    box_here(tmp_path, "dead", **{"exit-code": 0})
+    box_here(tmp_path, "gone", **{"child-pid": 1 << 22})
+    namespace = box_here(tmp_path, "of-another", **{"pid-namespace": 7})
+    assert [named_by_namespace(tmp_path, n) for n in (namespace, 7, 0)] == ["", "", ""]
+    box_here(tmp_path, "alive")
+    assert named_by_namespace(tmp_path, namespace) == "alive"
 
 
 class Held(asyncio.Protocol):
@@ -49,9 +63,7 @@ async def test_connections_beyond_the_most_of_a_box_are_closed_at_once(
     short_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     boxes = short_folder / "boxes"
-    (boxes / "box/noisy").mkdir(parents=True)
-    namespace = Path("/proc/self/ns/pid").stat().st_ino
-    (boxes / "box/noisy/status").write_text(f'{{ "pid-namespace": {namespace} }}')
+    box_here(boxes, "noisy")
     with ExitStack() as opened:
         listening = opened.enter_context(socket.socket(socket.AF_UNIX))
         listening.bind(str(short_folder / "door.sock"))
