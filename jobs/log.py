@@ -1,7 +1,7 @@
 """The log of every process: one JSON object a line, with the session and the box it is about, and never a secret.
 
 `bot/cli.py` calls `configure` first of all. Whoever works for a session wraps that in `about`, and every line that is
-logged inside, by whichever library, carries the ids.
+logged inside, by whichever library, carries the ids. Loops that must go on do each round `forgiven`.
 """
 
 import contextlib
@@ -61,6 +61,15 @@ def about(*, session: str = "", box: str = "") -> Iterator[None]:
         yield
     finally:
         _ABOUT.reset(token)
+
+
+@contextlib.contextmanager
+def forgiven(log: logging.Logger, words: str) -> Iterator[None]:
+    """What goes wrong inside is logged with these words and no more: one round at fault must not end its loop."""
+    try:
+        yield
+    except Exception:
+        log.exception(words)
 
 
 class _Sparing(logging.Filter):

@@ -6,14 +6,13 @@ session knows, lets go of snapshots that nobody names any more, and keeps RQ's o
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from jobs.commands import LoseBox, Refused, Tick
 from jobs.images import BUILD_SECONDS
-from jobs.log import about
+from jobs.log import about, forgiven
 from jobs.session import Operation, Session, Status, wants
 from jobs.wire import spoken_with
 from jobs.wiring import Workshop
@@ -55,7 +54,7 @@ class Upkeep:
         boxes = await self._boxes()
         await self._end_overgrown(boxes or {})
         for sid in await self._shop.store.active():
-            with about(session=sid), _forgiven("it could not be looked at; the next sweep tries again"):
+            with about(session=sid), forgiven(log, "it could not be looked at; the next sweep tries again"):
                 session = await self._shop.store.load(sid)
                 if session is not None:
                     await self._look_at(session, boxes)
@@ -102,7 +101,7 @@ class Upkeep:
         """End boxes that use more than they may, and tell their people of what."""
         for name, why in (await self._shop.provider.overgrown()).items():
             labels = boxes[name].labels if name in boxes else {}
-            with about(session=labels.get("session", ""), box=name), _forgiven("it could not be ended"):
+            with about(session=labels.get("session", ""), box=name), forgiven(log, "it could not be ended"):
                 log.warning("box %s is ended: %s", name, why)
                 await self._shop.provider.terminate(name, 0.0)
                 if "session" in labels:
@@ -114,7 +113,7 @@ class Upkeep:
         for box in boxes:
             if await self._is_orphan(box):
                 log.warning("box %s belongs to nobody; it is ended", box.name)
-                with _forgiven(f"box {box.name} could not be ended; the next sweep tries again"):
+                with forgiven(log, f"box {box.name} could not be ended; the next sweep tries again"):
                     await self._end_orphan(box)
 
     async def _end_orphan(self, box: BoxInfo) -> None:
@@ -153,10 +152,10 @@ class Upkeep:
         """Close what has been at rest for very long, and move what was closed to the archive."""
         store, now = self._shop.store, self._shop.clock()
         for sid in await store.sleeping(now - self._shop.settings.rules.close_seconds):
-            with about(session=sid), _forgiven("it could not be closed"):
+            with about(session=sid), forgiven(log, "it could not be closed"):
                 await self._shop.inbox.handle(sid, Tick())
         for sid in await store.closed(now - ARCHIVE_SECONDS):
-            with about(session=sid), _forgiven("it could not be moved to the archive"):
+            with about(session=sid), forgiven(log, "it could not be moved to the archive"):
                 if await store.archive(sid):
                     log.info("it is in the archive now")
 
@@ -164,11 +163,11 @@ class Upkeep:
         """Let go of snapshots that were named once and are not any more, and of what long closed sessions left."""
         leftovers, now = self._shop.store.leftovers, self._shop.clock()
         for sid in await leftovers.kept(now - self._shop.settings.rules.keep_seconds):
-            with about(session=sid), _forgiven("what its box left could not be let go"):
+            with about(session=sid), forgiven(log, "what its box left could not be let go"):
                 await self._shop.inbox.handle(sid, Tick())
                 await leftovers.keep_no_more(sid)
         for one in await leftovers.unnamed(now - UNNAMED_SECONDS):
-            with _forgiven(f"snapshot {one.snapshot} of {one.owner} could not be let go"):
+            with forgiven(log, f"snapshot {one.snapshot} of {one.owner} could not be let go"):
                 if await self._named(one.owner) != one.snapshot:
                     await self._shop.provider.forget_snapshot(one.snapshot)
                 await leftovers.let_go(one)
@@ -194,12 +193,3 @@ def _outdated(session: Session, boxes: dict[str, BoxInfo] | None) -> tuple[Opera
     if box is None or spoken_with(box.labels) or session.status is Status.PARKING:
         return ()
     return (Operation("park", session.generation, int(session.since)),)
-
-
-@contextlib.contextmanager
-def _forgiven(words: str) -> Iterator[None]:
-    """One session at fault must not keep the sweep from the others."""
-    try:
-        yield
-    except Exception:
-        log.exception(words)

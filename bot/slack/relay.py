@@ -8,13 +8,14 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from bot.slack.calls import Calls
 from bot.slack.config import SlackConfig
 from bot.slack.status import StatusLine
 from bot.slack.thread import Record, Thread
+from jobs.log import forgiven
 
 log = logging.getLogger(__name__)
 GAP_SECONDS = 0.05  # between two looks at one thread: what happens together is shown together
@@ -59,7 +60,7 @@ class Relay:
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
         while True:
-            with _forgiven("bells are not heard just now; the sweep looks meanwhile"):
+            with forgiven(log, "bells are not heard just now; the sweep looks meanwhile"):
                 async for sid in self._record.bells():
                     self._wake(sid, group)
             _end_if_cancelled()
@@ -67,7 +68,7 @@ class Relay:
 
     async def _sweep(self, group: asyncio.TaskGroup) -> None:
         while True:
-            with _forgiven("a sweep failed; the next one tries again"):
+            with forgiven(log, "a sweep failed; the next one tries again"):
                 unshown = set(await self._record.unshown())
                 for sid in unshown:
                     self._wake(sid, group)
@@ -118,12 +119,3 @@ def _end_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-@contextlib.contextmanager
-def _forgiven(words: str) -> Iterator[None]:
-    """Catch what goes wrong in one round of a loop that must go on."""
-    try:
-        yield
-    except Exception:
-        log.exception(words)
