@@ -1,8 +1,8 @@
 """What every place that runs boxes must offer, in this project's own words.
 
-`jobs/` calls a `Provider` and nothing else of this floor; `sandbox/local.py` and `sandbox/unisolated.py` are
-two, and `sandbox/conformance.py` holds the checks that each of them passes. A provider knows boxes, layers and bytes. It does not know what a box is for: the first line that goes down the runner's stdin (`BoxSpec.greeting`) is
-opaque here.
+`jobs/` calls a `Provider` and nothing else of this floor; `sandbox/local.py` and `sandbox/unisolated.py` are two, and
+`sandbox/conformance.py` holds the checks that each of them passes. A provider knows boxes, layers and bytes. It does
+not know what a box is for: the first line that goes down the runner's stdin (`BoxSpec.greeting`) is opaque here.
 
 Two failures are kept apart everywhere: *the command failed* is an `ExecResult`; *the box failed* is one of the four
 `BoxError`s, and those four steer every retry above.
