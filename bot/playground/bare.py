@@ -29,7 +29,7 @@ _FIELDS = (
     "%(trailers:key=Co-authored-by,valueonly,separator=%x1f)",
     "%B",
 )
-# To compare two files by lines, git takes some forty times their size in memory: larger ones count as binary.
+# To compare two files by lines, git takes up to forty times their size in memory: larger ones count as binary.
 _CONFIG = """\
 [core]
 	bigFileThreshold = 2m
