@@ -198,4 +198,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        for pipe in (process.stdout, process.stderr):
+            while pipe is not None and await pipe.read(WORDS_BYTES):
+                pass  # asyncio sees the end of a process only when its pipes have been read to theirs
         await process.wait()

@@ -80,6 +80,13 @@ class Quarantine:
         found = (line.split() for line in sizes.out.decode().splitlines())
         return [NewObject(paths[sha], int(size)) for sha, size in found]
 
+    async def check_unfolded(self, commit: str) -> None:
+        """Raise Rejected for a tree that is small as it is kept, shared by itself many times, and endless unfolded."""
+        try:
+            await self._look("ls-tree", "-r", "-z", "--full-tree", "--name-only", commit)
+        except Rejected:
+            raise Rejected(f"the files of {commit[:10]} are more than the gateway takes at once") from None
+
     async def workflows(self, commit: str) -> dict[str, str]:
         """The forge's workflow files at this commit: path → mode and sha."""
         said = await self._said("ls-tree", "-r", "-z", "--full-tree", commit, "--", WORKFLOWS)

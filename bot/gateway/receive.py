@@ -119,10 +119,13 @@ class Receiver:
         now = (await self._mirrors.refs(mirror)).get(command.ref)
         if now is not None and not await kept.is_forward(now, new):
             return "forward", push_rules.NOT_FORWARD
+        commits = await kept.commits(new)
+        for sha in {new, *(commit.sha for commit in commits)}:
+            await kept.check_unfolded(sha)
         people = await self._people(grant.session)
         grown_from = [await kept.workflows(source) for source in await kept.grown_from(new)]
         rules = {
-            "people": push_rules.of_people(await kept.commits(new), {person.email for person in people}),
+            "people": push_rules.of_people(commits, {person.email for person in people}),
             "workflows": push_rules.of_workflows(await kept.workflows(new), grown_from),
             "size": push_rules.of_size(objects, self._limits.file),
         }

@@ -82,6 +82,18 @@ async def test_files_that_unpack_to_more_than_they_say(world: World, box: Box) -
     assert "files above 50 MB are not pushed: zeros (60 MB)" in await offer(box, tip, sent=sent)
 
 
+@pytest.mark.parametrize("hidden", [False, True], ids=["at the tip", "in a commit below the tip"])
+async def test_a_tree_that_holds_itself_many_times_over(world: World, box: Box, hidden: bool) -> None:
+    trees = [tree(("100644", "f", FILE.sha))]
+    for _ in range(10):
+        trees.append(tree(*(("40000", f"d{n}", trees[-1].sha) for n in range(10))))
+    bomb = commit(trees[-1].sha, await _main(world))
+    assert sum(len(one.content) for one in trees) < 10_000
+    tip, below = (commit(trees[0].sha, bomb.sha), [bomb]) if hidden else (bomb, [])
+    said = await offer(box, tip, *below, *trees, FILE)
+    assert f"the files of {bomb.sha[:10]} are more than the gateway takes at once" in said
+
+
 async def test_a_pack_that_lacks_what_its_commit_names(world: World, box: Box) -> None:
     main = await _main(world)
     missing = tree(("100644", "gone", FILE.sha))
