@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 ROOT = Path("/sys/fs/cgroup")
 EMPTY_SECONDS = 1.0
 PROCESSOR = "cpu"  # the hierarchy of version 1
+SHARES, WEIGHT = "128", "12"  # of 1024 and of 100: what one process has in version 1 and 2
 # hierarchy: the file that limits memory, and the one for swap (version 1 counts both together)
 VERSIONS = (("memory", "memory.limit_in_bytes", ""), ("", "memory.max", "memory.swap.max"))
 
@@ -46,11 +47,12 @@ class Cgroups:
         log.warning("this host does not let us limit the memory of boxes")
 
     def _share_processor(self, box: str, pid: int) -> None:
-        """Let a box, however many processes it has, count as one to the scheduler. In version 2 it always does."""
+        """Let a box, however many processes it has, weigh an eighth of one of ours when the processor is short."""
         folder = self._folder(PROCESSOR, box)
         if (self._root / PROCESSOR / "cpu.shares").exists():
             with contextlib.suppress(OSError):
                 folder.mkdir(exist_ok=True)
+                (folder / "cpu.shares").write_text(SHARES)
                 (folder / "cgroup.procs").write_text(str(pid))
 
     def counts(self, box: str) -> bool:
@@ -77,6 +79,8 @@ def _limited(folder: Path, limit: str, swap: str, memory_bytes: int, pid: int) -
     try:
         folder.mkdir(exist_ok=True)
         (folder / limit).write_text(str(memory_bytes))
+        if (folder / "cpu.weight").exists():
+            (folder / "cpu.weight").write_text(WEIGHT)
         if swap and (folder / swap).exists():
             (folder / swap).write_text("0")
         (folder / "cgroup.procs").write_text(str(pid))
