@@ -5,7 +5,7 @@ PORT ?= 8765
 AGENT ?= rehearsal
 UNISOLATED ?= $(SHIPMATE_UNISOLATED)
 
-.PHONY: setup needs probe browser demo test check bench hostile golden kills soak lock clean
+.PHONY: setup needs probe browser demo test trials check bench hostile golden kills soak lock clean
 
 setup: needs .venv/.ready
 
@@ -45,7 +45,11 @@ browser:
 		echo "No Chromium here: the browser tests are skipped. On Debian or Ubuntu: sudo apt-get install chromium"
 
 test: setup browser
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest --ignore=tests/kills --ignore=tests/hostile $(ARGS)
+
+# The short forms of kills, soak and hostile: they want a machine to themselves.
+trials: setup
+	.venv/bin/python -m pytest tests/kills tests/hostile
 
 check: setup
 	.venv/bin/ruff format --check .

@@ -115,18 +115,19 @@ async def test_work_goes_on_while_slack_is_down_and_the_words_come_later(office:
     await is_shown_once(thread, prompts=1)
 
 
-async def test_without_agent_sessions_the_plain_status_line_is_used(office: Office) -> None:
-    await office.slack(no_agent_sessions=True)
-    thread = await office.ada.says("@shipmate count slowly to 1")
+async def test_without_agent_sessions_the_plain_status_line_is_used() -> None:
+    async with open_office() as office:  # that a workspace has none is remembered for hours
+        await office.slack(no_agent_sessions=True)
+        thread = await office.ada.says("@shipmate count slowly to 1")
 
-    async def statuses() -> list[str]:
-        async with office.http.get(office.stack.page_url + "playground/bootstrap") as answer:
-            found = await answer.json()
-        return [status["status"] for status in found["statuses"] if status["thread_ts"] == thread.ts]
+        async def statuses() -> list[str]:
+            async with office.http.get(office.stack.page_url + "playground/bootstrap") as answer:
+                found = await answer.json()
+            return [status["status"] for status in found["statuses"] if status["thread_ts"] == thread.ts]
 
-    await until(statuses, lambda seen: seen == ["is working on it…"])
-    await thread.settled()
-    await until(statuses, lambda seen: not any(seen))
+        await until(statuses, lambda seen: seen == ["is working on it…"])
+        await thread.settled()
+        await until(statuses, lambda seen: not any(seen))
 
 
 async def test_the_main_job_over_signed_http_instead_of_a_socket() -> None:

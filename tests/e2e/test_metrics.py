@@ -39,7 +39,7 @@ async def test_a_session_shows_in_the_metrics_and_the_doctor_finds_what_runs(off
     assert more("gateway_requests_total", "link/up", "200") > 0
     assert after["links_attached",] >= 1
     assert after["boxes", "running"] >= 1
-    assert (after["workers", "boxes"], after["workers", "publish"]) == (2, 1)
+    assert after["workers", "boxes"] >= 2 and after["workers", "publish"] >= 1  # those killed count for a while
     assert (after["record_up",], after["upkeep",]) == (1, 1)
     assert after["relay_lag_seconds",] < 60
 
@@ -51,7 +51,7 @@ async def test_a_session_shows_in_the_metrics_and_the_doctor_finds_what_runs(off
 
 
 async def test_the_lag_is_short_in_a_long_turn_and_grows_while_slack_takes_nothing(office: Office) -> None:
-    thread = await office.ada.says("@shipmate count slowly to 12")
+    thread = await office.ada.says("@shipmate count slowly to 300")
     await thread.at_work()
     await office.slack(fail=1_000, methods=["chat.postMessage", "chat.update"])
     await until_lag(office, lambda seconds: seconds > 4)

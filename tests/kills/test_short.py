@@ -21,8 +21,6 @@ QUICK = (
     ("agent", "agent starting"),
     ("everything", "permission parked"),
 )
-CONTROL_SECONDS = 2.0
-SLACK_SECONDS = 3.0  # for a machine that runs everything else, too
 SOAK_ROUNDS, SOAK_SESSIONS, SOAK_SEED = 3, 3, 11
 
 
@@ -38,8 +36,6 @@ async def test_nothing_is_lost_or_doubled_by_a_kill(site: Site, victim: str, mom
     assert row is not None
     assert row.faults == []
     assert row.turn_ended and row.delivered <= 2
-    if not who.boxed:
-        assert row.seconds_to_recover <= CONTROL_SECONDS + SLACK_SECONDS
 
 
 async def test_nothing_is_lost_or_doubled_by_random_kills_in_several_sessions(site: Site) -> None:
