@@ -51,8 +51,12 @@ async def test_killing_the_workers_while_a_box_is_made_makes_one_all_the_same(of
     kill(office.stack, "boxes")
     session = await thread.settled()
     assert session.pull_request is not None
-    live = [box for box in await office.shop.provider.list() if box.labels.get("session") == thread.sid]
-    assert [box.name for box in live if box.state is BoxState.RUNNING] == [session.box]
+
+    async def running() -> list[str]:
+        boxes = await office.shop.provider.list()
+        return [box.name for box in boxes if box.labels.get("session") == thread.sid and box.state is BoxState.RUNNING]
+
+    await until(running, lambda names: names == [session.box], seconds=90)
     await is_shown_once(thread, prompts=1)
 
 
