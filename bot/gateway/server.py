@@ -19,6 +19,7 @@ from bot.gateway.door import Door, box_behind
 from bot.gateway.git import GitGateway
 from bot.gateway.link import Link
 from bot.gateway.model import ModelProxy, Upstream
+from bot.gateway.tools import ToolServer
 from bot.metrics import Metrics
 from bot.settings import BotSettings
 from jobs.commands import SeeModelRequest
@@ -30,7 +31,7 @@ from jobs.store import Store
 
 log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 2.0
-KINDS = ("link/attach", "link/down", "link/up", "git", "model")
+KINDS = ("link/attach", "link/down", "link/up", "git", "model", "tools")
 
 
 class Gateway:
@@ -52,9 +53,10 @@ class Gateway:
         self._link = Link(store, inbox, access, self._bells, settings.jobs.rules)
         self._model = ModelProxy(_upstreams(settings), self._asked_model, metrics)
         self._git = GitGateway(settings.jobs, forge.token, self._participants, metrics.push_refused)
+        self._tools = ToolServer(settings, store, inbox)
         metrics.watch_links(lambda: self._link.attached)
         self._app = web.Application(middlewares=[self._count, access.check])
-        self._app.add_routes([*self._link.routes, *self._model.routes, *self._git.routes])
+        self._app.add_routes([*self._link.routes, *self._model.routes, *self._git.routes, *self._tools.routes])
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
@@ -69,6 +71,7 @@ class Gateway:
         """Listen. Raises OSError, or UnsafeFolder, if the folder of sockets cannot be used."""
         await asyncio.to_thread(sockets.prepare, self._folder)
         await self._model.start()
+        await self._tools.start()
         await self._runner.setup()
         self._bells.start()
         listening, self._path = sockets.listen(self._folder)
@@ -87,6 +90,7 @@ class Gateway:
         await self._bells.close()
         await self._aside.close()
         await self._model.close()
+        await self._tools.close()
 
     def expect(self, repository: str) -> None:
         """Begin to fetch a repository that a box will ask for in a moment."""

@@ -91,6 +91,7 @@ class Open(NamedTuple):
     conversation: state.Conversation
     cwd: str
     trusted: threading.Event
+    servers: tuple[str, ...]
 
 
 class Agent:
@@ -150,14 +151,17 @@ class Agent:
     def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
         return {
             "protocolVersion": PROTOCOL,
-            "agentCapabilities": {"loadSession": True, "sessionCapabilities": {"resume": {}}},
+            "agentCapabilities": {
+                "loadSession": True,
+                "mcpCapabilities": {"http": True, "sse": False},
+                "sessionCapabilities": {"resume": {}},
+            },
             "agentInfo": {"name": "rehearsal", "title": "Rehearsal (no model)", "version": VERSION},
             "authMethods": [],
         }
 
     def _new(self, params: dict[str, Any]) -> dict[str, Any]:
-        cwd = _cwd(params)
-        return {"sessionId": self._opened(state.begin(self._home), cwd).id}
+        return {"sessionId": self._opened(state.begin(self._home), _cwd(params), params).id}
 
     def _load(self, params: dict[str, Any]) -> dict[str, Any]:
         """Open an earlier conversation and tell what was said in it."""
@@ -174,12 +178,12 @@ class Agent:
     def _found(self, params: dict[str, Any]) -> state.Conversation:
         cwd = _cwd(params)
         try:
-            return self._opened(state.find(self._home, str(params.get("sessionId"))), cwd)
+            return self._opened(state.find(self._home, str(params.get("sessionId"))), cwd, params)
         except state.Unknown as unknown:
             raise Refused(NOT_FOUND, str(unknown)) from unknown
 
-    def _opened(self, conversation: state.Conversation, cwd: str) -> state.Conversation:
-        self._open[conversation.id] = Open(conversation, cwd, threading.Event())
+    def _opened(self, conversation: state.Conversation, cwd: str, params: dict[str, Any]) -> state.Conversation:
+        self._open[conversation.id] = Open(conversation, cwd, threading.Event(), _servers(params))
         return conversation
 
     def _prompt(self, number: object, params: dict[str, Any]) -> None:
@@ -217,6 +221,13 @@ def _cwd(params: dict[str, Any]) -> str:
     if not isinstance(cwd, str) or not os.path.isabs(cwd):
         raise Refused(INVALID_PARAMS, "`cwd` must be an absolute path.")
     return cwd
+
+
+def _servers(params: dict[str, Any]) -> tuple[str, ...]:
+    """The addresses of the MCP servers that the client named and that are reached over HTTP."""
+    named = params.get("mcpServers")
+    servers = [server for server in (named if isinstance(named, list) else []) if isinstance(server, dict)]
+    return tuple(str(server["url"]) for server in servers if server.get("type") == "http" and "url" in server)
 
 
 def _words(params: dict[str, Any]) -> str:

@@ -7,98 +7,31 @@ script says in its first words that no model is behind it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
-from typing import NamedTuple, Union
+from collections.abc import Callable
+
+from sandbox.rehearsal.acts import (
+    NO_MODEL,
+    Asked,
+    Crash,
+    Deafen,
+    Edit,
+    Environment,
+    Plan,
+    Read,
+    Run,
+    Say,
+    Script,
+    Think,
+    Write,
+)
+from sandbox.rehearsal.tool_scripts import spread_the_work, take_a_report, use_a_tool
 
 SOURCE, TESTS, README = "rocket/fuel.py", "tests/test_fuel.py", "README.md"
 BUG, FIX = "    return int(fuel // tank)", "    return math.ceil(fuel / tank)"
 RUN_TESTS = "python3 -m unittest"
 COMMIT = "Count the last, partly filled tank"
-NO_MODEL = "(I am the rehearsal: a script, with no model behind me.)"
 LONGEST_SECONDS, LONGEST_KILOBYTES = 3600.0, 20_000.0
 SLOW_PACE = 0.25
-
-
-class Result(NamedTuple):
-    """How an act went: its output, and a command's exit code."""
-
-    ok: bool = True
-    text: str = ""
-    code: int | None = None
-
-
-class Say(NamedTuple):
-    """Words, streamed. `pace`: seconds between two pieces, None for the usual."""
-
-    text: str
-    pace: float | None = None
-
-
-class Think(NamedTuple):
-    """A thought."""
-
-    text: str
-
-
-class Plan(NamedTuple):
-    """The plan, of which the first `done` steps are over."""
-
-    steps: tuple[str, ...]
-    done: int
-
-
-class Read(NamedTuple):
-    """Read a file."""
-
-    path: str
-
-
-class Edit(NamedTuple):
-    """Put `new` in the place of `old`, which must be there once."""
-
-    path: str
-    old: str
-    new: str
-
-
-class Write(NamedTuple):
-    """Give a file this text, whether it was there or not."""
-
-    path: str
-    text: str
-
-
-class Run(NamedTuple):
-    """Run a command in a shell. `why` is for people."""
-
-    command: str
-    why: str
-
-
-class Environment(NamedTuple):
-    """Look which environment variables there are; the result has their names."""
-
-
-class Deafen(NamedTuple):
-    """Say something and wait, and heed nothing meanwhile, a cancel neither."""
-
-    text: str
-    seconds: float
-
-
-class Crash(NamedTuple):
-    """End the process, here and now."""
-
-
-Act = Union[Say, Think, Plan, Read, Edit, Write, Run, Environment, Deafen, Crash]
-Script = Generator[Act, Result, None]
-
-
-class Asked(NamedTuple):
-    """A prompt's words, and what was asked and answered before in its conversation, oldest first."""
-
-    words: str
-    earlier: tuple[tuple[str, str], ...] = ()
 
 
 def fix_the_failing_test(asked: Asked) -> Script:
@@ -231,6 +164,9 @@ def be_stubborn(asked: Asked) -> Script:
 
 # The first row whose pattern is found in the prompt is played. Words that set a rehearsal up count only in front.
 CHOICES: tuple[tuple[str, Callable[[Asked], Script]], ...] = (
+    (r"^\W*report of session\b", take_a_report),
+    (r"^\W*use tool\b", use_a_tool),
+    (r"^\W*spread\b", spread_the_work),
     (r"^\W*crash\b", crash),
     (r"^\W*flood\b", flood),
     (r"^\W*env\b", name_variables),

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sandbox.rehearsal.scripts import Result
+from sandbox.rehearsal.acts import Result
 
 KEPT_CHARS = 40_000
 LOOK_SECONDS, SHOW_SECONDS, DRAIN_SECONDS = 0.02, 0.2, 0.2

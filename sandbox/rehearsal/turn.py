@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from sandbox.rehearsal import tools
-from sandbox.rehearsal.scripts import (
+from sandbox.rehearsal import mcp, tools
+from sandbox.rehearsal.acts import (
     Act,
     Asked,
     Crash,
@@ -28,9 +28,10 @@ from sandbox.rehearsal.scripts import (
     Run,
     Say,
     Think,
+    UseTool,
     Write,
-    choose,
 )
+from sandbox.rehearsal.scripts import choose
 from sandbox.rehearsal.state import ASKED, DID, SAID, Conversation
 
 PACE_SECONDS = 0.004
@@ -59,10 +60,18 @@ class Client(Protocol):
 
 
 class Turn:
-    """`trusted`: whether the client once allowed everything in this conversation."""
+    """`trusted`: whether the client once allowed everything in this conversation. `servers`: of MCP, by address."""
 
-    def __init__(self, client: Client, conversation: Conversation, cwd: str, trusted: threading.Event) -> None:
+    def __init__(
+        self,
+        client: Client,
+        conversation: Conversation,
+        cwd: str,
+        trusted: threading.Event,
+        servers: tuple[str, ...] = (),
+    ) -> None:
         self._client, self._conversation, self._cwd, self._trusted = client, conversation, cwd, trusted
+        self._servers = servers
         self._stopped = threading.Event()
         self._deeds = self._messages = 0
         self._said = ""
@@ -169,6 +178,12 @@ class Turn:
 
         return self._end(number, tools.run(self._cwd, act.command, self._stopped, show))
 
+    def _use_tool(self, act: UseTool) -> Result:
+        number = self._begin("other", act.name, "", act.arguments)
+        if not self._servers:
+            return self._end(number, Result(False, "I was told of no tools when this conversation was opened."))
+        return self._end(number, mcp.call(self._servers[0], act.name, act.arguments))
+
     def _environment(self, act: Environment) -> Result:
         return Result(True, ", ".join(sorted(os.environ)))
 
@@ -183,7 +198,7 @@ class Turn:
         os._exit(CRASH_CODE)
 
     def _begin(
-        self, kind: str, title: str, path: str, given: dict[str, str], content: list[dict[str, Any]] | None = None
+        self, kind: str, title: str, path: str, given: dict[str, Any], content: list[dict[str, Any]] | None = None
     ) -> str:
         """Announce a tool call; its id."""
         self._deeds += 1
@@ -236,6 +251,7 @@ DOINGS: dict[type, Callable[..., Any]] = {
     Edit: Turn._edit,
     Write: Turn._write,
     Run: Turn._run,
+    UseTool: Turn._use_tool,
     Environment: Turn._environment,
     Deafen: Turn._deafen,
     Crash: Turn._crash,

@@ -19,16 +19,20 @@ INITIALIZE_SECONDS = 90.0
 OPEN_SECONDS = 120.0
 KIND_SECONDS = 2.0
 ID_CHARS = 300
+TOOLS_NAME = "shipmate"
 ALLOW = ("allow_once", "allow_always")  # the narrowest first
 Update = Callable[[dict[str, Any]], None]
 
 
 class Acp:
-    """A running agent. `on_update` gets each `update` of the open conversation; `gate` is set once writes may begin."""
+    """A running agent. `on_update` gets each `update` of the open conversation; `gate` is set once writes may begin.
 
-    def __init__(self, child: Child, repo: str, gate: asyncio.Event, on_update: Update) -> None:
+    `tools`: the address of the service's own tools, which an agent that speaks MCP over HTTP is told.
+    """
+
+    def __init__(self, child: Child, repo: str, tools: str, gate: asyncio.Event, on_update: Update) -> None:
         self._peer = Peer(child, self._requested, self._notified)
-        self._repo = repo
+        self._repo, self._tools = repo, tools
         self._gate = gate
         self._on_update = on_update
         self._cancelled = asyncio.Event()
@@ -87,7 +91,9 @@ class Acp:
         return False
 
     def _where(self) -> dict[str, Any]:
-        return {"cwd": self._repo, "mcpServers": []}
+        http = _record(self._can.get("mcpCapabilities")).get("http")
+        ours = {"type": "http", "name": TOOLS_NAME, "url": self._tools, "headers": []}
+        return {"cwd": self._repo, "mcpServers": [ours] if http and self._tools else []}
 
     async def prompt(self, texts: list[str]) -> dict[str, Any]:
         """One prompt, to its end. Returns the answer with its `stopReason`. Raises AgentError or AgentGone."""

@@ -21,17 +21,22 @@ class Unusable(Exception):
 
 
 class Conversation:
-    """`start_agent` starts the agent's process; `gate` opens when writes may begin; `earlier`: an id to go on with."""
+    """`start_agent` starts its process; `tools`: where the service's own are; `gate` opens when writes may begin.
+
+    `earlier`: the id of a conversation to go on with.
+    """
 
     def __init__(
         self,
         children: Children,
         start_agent: Callable[[], Child],
         repo: str,
+        tools: str,
         gate: asyncio.Event,
         earlier: str | None,
     ) -> None:
         self._children, self._start_agent, self._repo, self._gate = children, start_agent, repo, gate
+        self._tools = tools
         self._agent: Acp | None = None
         self.id = earlier
         self.resumed = False
@@ -66,7 +71,7 @@ class Conversation:
             await asyncio.sleep(pause)
 
     async def _try(self, started: Child | None) -> None:
-        agent = Acp(started or self._start_agent(), self._repo, self._gate, self._updated)
+        agent = Acp(started or self._start_agent(), self._repo, self._tools, self._gate, self._updated)
         self._agent = agent
         await agent.initialize()
         self.resumed = await agent.open(self.id)

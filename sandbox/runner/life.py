@@ -125,8 +125,9 @@ class Service:
         self._synced = asyncio.Event()
         self._outbox = Outbox(box.outbox)
         self._link = Link(dialer, box.greeting.generation, self._outbox, self._heard, box.greeting.silence_seconds)
+        tools = f"{box.places.gateway}/tools/mcp"
         self._conversation = Conversation(
-            box.children, box.start_agent, box.places.repo, self._synced, box.greeting.conversation
+            box.children, box.start_agent, box.places.repo, tools, self._synced, box.greeting.conversation
         )
         said = box.greeting
         self._turns = Turns(self._conversation, git, said.base_branch, said.branch, self._outbox.say, self._restart)

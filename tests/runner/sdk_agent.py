@@ -4,6 +4,7 @@ It does what the prompt's first word says, and tells how the client answered its
 """
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,19 @@ class SdkAgent(acp.Agent):
         self._client: Any = None
         self._cwd = Path()
         self._cancelled = asyncio.Event()
+        self._servers: list[str] = []
 
     def on_connect(self, conn: Any) -> None:
         self._client = conn
 
     async def initialize(self, protocol_version: int, **_: Any) -> acp.InitializeResponse:
         info = schema.Implementation(name="sdk-agent", version="0.12")
-        return acp.InitializeResponse(protocol_version=protocol_version, agent_info=info)
+        can = schema.AgentCapabilities(mcp_capabilities=schema.McpCapabilities(http="http" in sys.argv))
+        return acp.InitializeResponse(protocol_version=protocol_version, agent_info=info, agent_capabilities=can)
 
-    async def new_session(self, cwd: str, **_: Any) -> acp.NewSessionResponse:
+    async def new_session(self, cwd: str, mcp_servers: list[Any], **_: Any) -> acp.NewSessionResponse:
         self._cwd = Path(cwd)
+        self._servers = [f"{server.name} at {server.url} with {server.headers}" for server in mcp_servers]
         return acp.NewSessionResponse(session_id="sdk-1")
 
     async def prompt(self, session_id: str, prompt: list[Any], **_: Any) -> acp.PromptResponse:
@@ -44,6 +48,9 @@ class SdkAgent(acp.Agent):
             raise acp.RequestError(-32603, "Out of luck", {"details": "the model is away"})
         if words in ANSWERS:
             return acp.PromptResponse(stop_reason=ANSWERS[words])
+        if words == "servers":
+            await self._update(acp.update_agent_message_text(" and ".join(self._servers) or "none"))
+            return acp.PromptResponse(stop_reason="end_turn")
         if words == "wait":
             await self._update(acp.update_agent_message_text("I wait."))
             await self._cancelled.wait()

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.runner.boxes import RunningBox, git
 from tests.runner.gateway import StandIn
 
@@ -26,6 +28,15 @@ async def test_an_agent_of_the_official_sdk_does_a_whole_turn(box: RunningBox, g
     assert (last["tool"], last["status"], last["output"]) == ("edit", "completed", "Done.")
     assert last["diff"] == [{"path": "by-sdk.txt", "old": "", "new": "hello\n"}]
     assert (box.repo / "by-sdk.txt").exists() and not (box.repo / "by-client.txt").exists()
+
+
+@pytest.mark.parametrize("speaks_mcp", [True, False])
+async def test_an_agent_is_told_of_our_tools_if_it_can_use_them(box: RunningBox, gateway: StandIn, speaks_mcp: bool):
+    await box.start(argv=[*AGENT, "http"] if speaks_mcp else AGENT)
+    await gateway.prompt("servers")
+    said = (await gateway.frame("turn_ended"))["summary"]
+    ours = f"shipmate at {await box.address()}/tools/mcp with []"
+    assert said == (ours if speaks_mcp else "none")
 
 
 async def test_an_agents_reasons_for_ending_are_told(box: RunningBox, gateway: StandIn):

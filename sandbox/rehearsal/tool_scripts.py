@@ -1,0 +1,54 @@
+"""The scripts of the rehearsal that use the service's tools. Data and generators; `scripts.py` chooses among them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from sandbox.rehearsal.acts import NO_MODEL, Asked, Say, Script, UseTool
+
+TASK = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?\s*:\s*(.+)")
+
+
+def use_a_tool(asked: Asked) -> Script:
+    """Calls the tool that the prompt names, with the JSON object behind the name: `use tool NAME {…}`."""
+    name, _, given = re.sub(r"^\W*use tool\b", "", asked.words, flags=re.IGNORECASE).strip().partition(" ")
+    yield Say(f"I will use the tool {name}. {NO_MODEL}\n\n")
+    result = yield UseTool(name, _object(given))
+    yield Say(f"{name} says: {result.text}" if result.ok else f"{name} refused: {result.text}")
+
+
+def spread_the_work(asked: Asked) -> Script:
+    """Starts a session for each `owner/name: task`, which are parted by semicolons or lines, and waits for them.
+
+    With "without waiting" in front of the first one it does not wait.
+    """
+    wait = "without waiting" not in asked.words.partition(":")[0].lower()
+    parts = [found for part in re.split(r"[;\n]", asked.words) if (found := TASK.search(part))]
+    yield Say(f"I will start a session for each of {len(parts)} tasks. {NO_MODEL}\n\n")
+    refused = []
+    for part in parts:
+        given = {"repository": part[1], "prompt": part[3].strip(), "wait": wait}
+        result = yield UseTool("spawn_session", given | ({"base_branch": part[2]} if part[2] else {}))
+        if not result.ok:
+            refused.append(f"- {part[1]}: {result.text}")
+    told = "They work now, and I go on when they report." if wait else "They work now."
+    if refused:
+        told = "\n".join([f"I started {len(parts) - len(refused)} of {len(parts)}. Refused:", *refused])
+    yield Say(told)
+
+
+def take_a_report(asked: Asked) -> Script:
+    """Says what a session that it had started reports, and changes nothing."""
+    line = " ".join(asked.words.split())
+    yield Say(f"I take note of a report. {NO_MODEL}\n\n{line[:300]}")
+
+
+def _object(text: str) -> dict[str, Any]:
+    """The JSON object in a prompt; an empty one where there is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
