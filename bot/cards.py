@@ -8,7 +8,7 @@ are epoch seconds; how long something takes is for the caller, who has a clock.
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.events import Author, Commit, Outcome, PlanEntry
+from jobs.events import Author, Commit, Outcome, PlanEntry, StartKind
 from jobs.session import Session
 
 CardState = Literal["waiting", "running", "ended", "withdrawn"]
@@ -19,7 +19,8 @@ Publishing = Literal["nothing", "unpushed", "pending", "shown", "failed"]
 class Card:
     """One prompt and the turn that works on it. `id` is the prompt's; `turn` its number, None before it began.
 
-    `phase` is a human word for how far it is. `isolated` False must be told wherever the card is shown.
+    `phase` is a human word for how far it is; `start`: how the box was started that it waited for, if it waited for
+    one. `isolated` False must be told wherever the card is shown.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Card:
     outcome: Outcome | None = None
     error: str = ""
     isolated: bool = True
+    start: StartKind | None = None
     edited: bool = False
     stop_by: str | None = None
 

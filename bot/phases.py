@@ -23,6 +23,11 @@ PHASES: Mapping[str, str] = {
     "synced": "repository in step, waiting for the agent",
     "agent_restarting": "starting the agent again",
 }
+READING: Mapping[str, str] = {
+    "syncing_again": "Reading; the repository cannot be fetched just now, and changes wait for it; trying again",
+    "agent_restarting": "Working: starting the agent again",
+}
+READS_ALREADY = "Reading while the repository is fetched; changes wait for it"
 OUTCOMES: Mapping[Outcome, str] = {
     "done": "Done",
     "stopped": "Stopped",
@@ -61,6 +66,8 @@ def _running_phase(view: ThreadView, card: Card) -> str:
         return "The box is being put to sleep"
     if card.stop_by is not None:
         return f"Stopping, as {card.stop_by} asked" if card.stop_by else "Stopping: its time is over"
+    if not session.synced:
+        return READING.get(view.runner_phase, READS_ALREADY)
     if view.runner_phase:
         return f"Working: {PHASES.get(view.runner_phase, view.runner_phase)}"
     again = session.turn is not None and session.turn.again
@@ -98,7 +105,7 @@ _PHASE_OF: Mapping[Status, Callable[[ThreadView], str]] = {
     S.CONNECTING: lambda view: f"{_box_is_there(view)}, connecting",
     S.PREPARING: _preparing,
     S.IDLE: lambda _: "Ready",
-    S.WORKING: lambda _: "Working",
+    S.WORKING: lambda view: "Working" if view.session.synced else READS_ALREADY,
     S.STOPPING: lambda _: "Stopping",
     S.PARKING: lambda _: "The box is being put to sleep",
     S.ASLEEP: lambda _: "Asleep; a reply wakes it",

@@ -12,7 +12,7 @@ from bot.cards import Card, Ending, Notice, Publishing, Question, ThreadView
 from bot.phases import phase_of
 from jobs import events as e
 from jobs.events import Author, Event
-from jobs.fold import apply
+from jobs.fold import SYNCED, apply
 from jobs.session import Session, Status
 
 S = Status
@@ -82,7 +82,8 @@ def _chosen(view: ThreadView, event: e.RepositoryChosen) -> Change:
 
 
 def _box_started(view: ThreadView, event: e.BoxStarted) -> Change:
-    told = tuple(replace(card, isolated=event.isolated) if card.live else card for card in view.cards)
+    fresh: Change = {"isolated": event.isolated, "start": event.start}
+    told = tuple(replace(card, **fresh) if card.live else card for card in view.cards)
     return {"cards": told, "runner_phase": "", "trouble": ""}
 
 
@@ -175,8 +176,13 @@ def _start_failed(_view: ThreadView, event: e.StartFailed) -> Change:
     return {"trouble": event.reason}
 
 
-def _ready(_view: ThreadView, _event: e.AgentReady) -> Change:
-    return {"runner_phase": "", "trouble": ""}
+def _phase_reached(view: ThreadView, event: e.PhaseReached) -> Change:
+    over = event.phase == SYNCED and view.session.status not in (S.CONNECTING, S.PREPARING)
+    return {"runner_phase": "" if over else event.phase}  # what it waited for while it read is there
+
+
+def _ready(view: ThreadView, event: e.AgentReady) -> Change:
+    return {"runner_phase": "" if event.synced else view.runner_phase, "trouble": ""}
 
 
 def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:
@@ -270,7 +276,7 @@ _CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
     e.RepositoryChosen: _chosen,
     e.StartFailed: _start_failed,
     e.BoxStarted: _box_started,
-    e.PhaseReached: lambda _view, event: {"runner_phase": event.phase},
+    e.PhaseReached: _phase_reached,
     e.AgentReady: _ready,
     e.PromptDelivered: _delivered,
     e.TaskRestated: _restated,

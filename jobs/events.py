@@ -188,7 +188,8 @@ class PhaseReached(Fact):
 
 
 class AgentReady(Fact):
-    """The agent is started and the repository is in step: prompts can be delivered."""
+    """Prompts can be delivered. `synced` False: the agent may read already, but the repository is not in step yet, and
+    what it would write waits until then."""
 
     kind: Literal["agent_ready"] = "agent_ready"
     generation: int
@@ -196,6 +197,7 @@ class AgentReady(Fact):
     resumed: bool
     head: str
     agent: str = ""
+    synced: bool = True
 
 
 class AgentUnready(Fact):

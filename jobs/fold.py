@@ -13,6 +13,7 @@ from jobs.session import FORGE, TRANSITIONS, PullRequest, Session, Status, Turn
 
 S = Status
 COMMITS_KEPT = 500
+SYNCED = "synced"  # the runner's word for a repository that is in step
 
 
 class IllegalEvent(Exception):
@@ -121,6 +122,7 @@ def _box_started(s: Session, event: e.BoxStarted) -> Change:
     restored = event.base if event.start == "snapshot" else s.snapshot
     return {
         "box": event.box, "start": event.start, "isolated": event.isolated, "snapshot": restored, "lost_box": None,
+        "synced": False,
     }  # fmt: skip
 
 
@@ -192,7 +194,8 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.StartFailed: lambda s, v: {"failures": s.failures + 1, "retry_at": v.retry_at},
     e.StartAbandoned: lambda s, v: {"failures": 0},
     e.BoxStarted: _box_started,
-    e.AgentReady: lambda s, v: {"conversation": v.conversation, "failures": 0},
+    e.PhaseReached: lambda s, v: {"synced": True} if v.phase == SYNCED else {},
+    e.AgentReady: lambda s, v: {"conversation": v.conversation, "failures": 0, "synced": v.synced},
     e.PromptDelivered: _prompt_delivered,
     e.ModelRequested: lambda s, v: _turn_set(s, model_asked=True),
     e.TaskRestated: lambda s, v: {"title": s.title or v.text},

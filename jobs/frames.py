@@ -55,13 +55,14 @@ class AgentInfo(Frozen):
 
 
 class Ready(Frame):
-    """The agent is started and the tree is in step."""
+    """The agent is started: it can be prompted. `synced` False: the tree is not in step yet, so it only reads."""
 
     kind: Literal["ready"]
     conversation: Short
     resumed: bool
     head: Sha
     agent: AgentInfo = AgentInfo()
+    synced: bool = True  # runners of older releases come here only when it is
 
 
 class Unready(Frame):

@@ -67,6 +67,7 @@ def _ready(s: Session, frame: f.Ready, now: float) -> Event:
         resumed=frame.resumed,
         head=frame.head,
         agent=f"{frame.agent.name} {frame.agent.version}".strip(),
+        synced=frame.synced,
     )
 
 

@@ -108,7 +108,7 @@ class PullRequest(Frozen):
 
 class Session(Frozen):
     """Everything that is true of a session now. `since`: when its status began; `seq`: the last event folded; `told`:
-    how much its box has put in the log since its last prompt."""
+    how much its box has put in the log since its last prompt; `synced`: its box's repository is in step."""
 
     id: str
     place: Place
@@ -131,6 +131,7 @@ class Session(Frozen):
     generation: int = 0
     box: str | None = None
     isolated: bool = True
+    synced: bool = False
     start: StartKind | None = None
     snapshot: str | None = None
     lost_box: str | None = None

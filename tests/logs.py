@@ -63,8 +63,14 @@ class Log:
         self.do(c.Attach(generation + 1, 1))
         return self
 
-    def ready(self) -> "Log":
-        return self.hear(f.Ready(n=1, at=self.now, kind="ready", conversation="c", resumed=False, head=HEAD))
+    def ready(self, synced: bool = True) -> "Log":
+        ready = f.Ready(
+            n=1, at=self.now, kind="ready", conversation="c", resumed=False, head=HEAD, synced=synced
+        )  # fmt: skip
+        return self.hear(ready)
+
+    def phase(self, phase: str) -> "Log":
+        return self.hear(f.Phase.model_validate({"n": 1, "at": self.now, "kind": "phase", "phase": phase}))
 
     def work(self, turn: int = 1) -> "Log":
         return self.hear(

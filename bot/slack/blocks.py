@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.cards import Card, Ending, Notice, Question
+from bot.phases import STARTS
 from bot.slack import text as t
 from jobs.events import Outcome, PlanEntry
 
@@ -75,6 +76,8 @@ def card_message(card: Card, where: Where, now: float | None = None) -> Message:
 def _facts(card: Card, where: Where, now: float | None) -> str:
     asked = f"asked by {t.one_line(card.author.name, 80)}"
     facts = [f"*{t.one_line(card.phase, 400)}*", asked, t.one_line(where.repository), _elapsed(card, now)]
+    if card.start is not None and card.state == "running":
+        facts.append(STARTS[card.start].lower())
     if card.edited:
         facts.append("edited")
     if card.attachments:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jobs import commands as c
+from jobs import frames as f
 from jobs.events import event_to_json
 from tests.jobs import test_commands as given_a
 from tests.logs import GRACE, RULES, Log, done
@@ -46,6 +47,11 @@ STORIES = {
     "start_fails_then_succeeds": Log()
     .ask().do(c.BeginStart(0)).do(c.FailStart(1, "no space left", 2.0)).boot().ready(),
     "start_abandoned": abandoned(),
+    "read_before_it_was_synced": Log()
+    .ask().boot().phase("syncing").ready(synced=False).work().phase("synced").end().publish(),
+    "never_synced": Log()
+    .ask().boot().phase("syncing").ready(synced=False).ask(2).work()
+    .hear(f.Unready(n=5, at=0, kind="unready", reason="The repository could not be fetched.")),
     "agent_not_ready": given_a.unready().ask(2).do(c.BeginPark(1)).do(c.FinishPark(1, "snap")),
     "parked_and_woken": done()
     .do(c.BeginPark(1), after=RULES.idle_seconds).do(c.FinishPark(1, "snap")).ask(2).boot(start="snapshot").ready(),
