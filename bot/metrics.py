@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from jobs.census import Census
+from jobs.moments import MOMENTS
 from jobs.store_scripts import STAGE_BOUNDS
 
 log = logging.getLogger(__name__)
 CENSUS_SECONDS = 5.0
 FIRST_BYTE_BOUNDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
-STAGES = ("durable", "box", "link", "prompt", "model_request", "first_words", "pull_request")
 
 
 class Metrics:
@@ -189,7 +189,7 @@ def _stages(totals: Mapping[str, float]) -> Metric:
     for name, value in totals.items():
         stage, _, bound = name.rpartition(":")
         alone[stage][bound] = value
-    for stage in STAGES:
+    for stage in MOMENTS:
         counts, below = alone[stage], 0.0
         buckets = []
         for bound in (*STAGE_BOUNDS, "more"):

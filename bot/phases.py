@@ -28,6 +28,20 @@ READING: Mapping[str, str] = {
     "agent_restarting": "Working: starting the agent again",
 }
 READS_ALREADY = "Reading while the repository is fetched; changes wait for it"
+MOMENTS: Mapping[str, str] = {
+    "received": "Message received",
+    "durable": "Kept for good",
+    "repository": "Repository known",
+    "box": "Box bound",
+    "attached": "Box connected",
+    "synced": "Repository in step",
+    "ready": "Agent ready",
+    "delivered": "Prompt handed to the agent",
+    "model_request": "Model asked for the first time",
+    "model_first_byte": "Model's first byte",
+    "first_words": "First words in the thread",
+    "pull_request": "Pull request opened",
+}
 OUTCOMES: Mapping[Outcome, str] = {
     "done": "Done",
     "stopped": "Stopped",

@@ -13,19 +13,12 @@ import aiohttp
 
 from bot.stack import Stack
 from jobs.inbox import session_id
+from jobs.moments import MOMENTS
 from jobs.session import Session, Status
 
 LOOK_SECONDS = 0.05
 THREAD_SECONDS, UNFINISHED_SECONDS = 20.0, 1.0  # until the thread shows what happened; less if it goes on happening
-TIMINGS = {
-    "received_to_durable_ms": "durable",
-    "received_to_box_ms": "box",
-    "received_to_link_ms": "link",
-    "received_to_prompt_ms": "prompt",
-    "received_to_model_request_ms": "model_request",
-    "received_to_first_words_ms": "first_words",
-    "received_to_pull_request_ms": "pull_request",
-}
+TIMINGS = {f"received_to_{moment}_ms": moment for moment in MOMENTS}
 
 
 @dataclass(frozen=True)

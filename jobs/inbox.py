@@ -11,9 +11,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from jobs import moments
 from jobs.commands import Attach, Command, Hear, NotYet, Refused
 from jobs.decide import decide
-from jobs.events import Event, Fact, LinkAttached, ModelRequested, TurnStarted
 from jobs.fold import fold
 from jobs.frames import TRANSCRIPT, AnyFrame, ToolCall, Words
 from jobs.log import about
@@ -24,7 +24,6 @@ from jobs.store import Store
 log = logging.getLogger(__name__)
 TRIES = 50  # each time somebody else won, so in all somebody has got far
 HINT_SECONDS = 1.0
-STAMPS: dict[type[Fact], str] = {LinkAttached: "link", TurnStarted: "prompt", ModelRequested: "model_request"}
 
 Enqueue = Callable[[str, Operation], Awaitable[None]]
 
@@ -71,7 +70,7 @@ class Inbox:
                         events,
                         after,
                         expected=expected,
-                        stamps=_stamps(events, now),
+                        stamps=moments.of(events, now),
                         unnamed=_unnamed(session, after),
                     )
                 except Conflict:
@@ -122,7 +121,7 @@ class Inbox:
             fence=Fence(grant.generation, epoch),
             heard=heard,
             transcript=[_entry(frame) for frame in fresh if isinstance(frame, TRANSCRIPT)],
-            stamps=_stamps(events, now),
+            stamps=moments.of(events, now),
         )
         await self._hint(after, now)
         return heard.upto
@@ -164,7 +163,3 @@ def _entry(frame: Words | ToolCall) -> Entry:
 def _unnamed(before: Session | None, after: Session) -> str | None:
     """The snapshot that a session named and names no more. It may be let go."""
     return before.snapshot if before is not None and before.snapshot != after.snapshot else None
-
-
-def _stamps(events: Sequence[Event], now: float) -> dict[str, float]:
-    return {STAMPS[type(event)]: now for event in events if type(event) in STAMPS}

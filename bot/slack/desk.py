@@ -175,13 +175,8 @@ class Desk:
         prompt = Prompt(id=post.prompt_id, author=author, text=text, attachments=post.files, received_at=received)
         command = Submit(sid, place, prompt, self._repositories.choose(post.text), self._config.agent)
         owed = await self._handle(sid, command, post.channel, post.thread, post.user)
-        await self._stamp(sid, received)
+        await self._facts.stamp(sid, "durable", self._clock())
         return owed
-
-    async def _stamp(self, sid: str, received: float) -> None:
-        durable = self._clock()
-        await self._facts.stamp(sid, "received", received)  # first: the others are counted from it
-        await self._facts.stamp(sid, "durable", durable)
 
     async def _place(self, post: Post, me: Me, session: Session | None) -> Place:
         if session is not None:

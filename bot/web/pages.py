@@ -5,7 +5,7 @@ and repositories said is escaped; the agent's words are Markdown without HTML, a
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from bot.cards import Card, Question, ThreadView
-from bot.phases import session_phase
+from bot.phases import MOMENTS, STARTS, session_phase
 from bot.view import fold_view
 from bot.web.links import BadLink, ViewLinks
 from jobs.events import Event, Place
@@ -53,6 +53,9 @@ class Record(Protocol):
 
     async def transcript(self, sid: str, after: str = "0-0", limit: int = 1000) -> list[Entry]:
         """Its transcript, from an entry on."""
+
+    async def stamps(self, sid: str) -> dict[str, float]:
+        """When it reached which of `jobs.moments`."""
 
 
 class ViewPages:
@@ -90,7 +93,7 @@ class ViewPages:
             return self._refusal(403, "This session is private", words)
         view = fold_view(await self._record.events(sid))
         assert view is not None, "a session has a log"
-        shown = describe(view, await self._transcript(sid))
+        shown = describe(view, await self._transcript(sid), await self._record.stamps(sid))
         return self._page("session.html", 200, session=shown, fragment=request.query.get("fragment") == "1")
 
     async def _transcript(self, sid: str) -> list[Entry]:
@@ -112,8 +115,8 @@ class ViewPages:
         return web.Response(text=text, status=code, content_type="text/html", headers=HEADERS)
 
 
-def describe(view: ThreadView, transcript: Iterable[Entry]) -> dict[str, Any]:
-    """The template's `session`, made of a view and its transcript. Pure."""
+def describe(view: ThreadView, transcript: Iterable[Entry], stamps: Mapping[str, float]) -> dict[str, Any]:
+    """The template's `session`, made of a view, its transcript and its stamps. Pure."""
     session = view.session
     entries = list(transcript)
     return {
@@ -128,6 +131,8 @@ def describe(view: ThreadView, transcript: Iterable[Entry]) -> dict[str, Any]:
         "participants": [person.name for person in session.participants],
         "isolated": session.isolated,
         "question": _question(view.question),
+        "moments": _moments(stamps),
+        "start": STARTS[session.start] if session.start else "",
         "turns": [_turn(n, card, view, entries) for n, card in enumerate(view.cards, 1)],
         "notices": [{"at": n.at, "text": n.text, "label": n.label, "url": web_address(n.url)} for n in view.notices],
     }
@@ -137,6 +142,16 @@ def _question(asked: Question | None) -> dict[str, Any] | None:
     if asked is None:
         return None
     return {"reason": asked.reason, "options": asked.options, "answer": asked.answer, "by": asked.by}
+
+
+def _moments(stamps: Mapping[str, float]) -> list[dict[str, Any]]:
+    """What there is to tell of the session's beginning, in the order in which it happened."""
+    received = stamps.get("received")
+    told = sorted((at, name) for name, at in stamps.items() if name in MOMENTS)
+    return [
+        {"words": MOMENTS[name], "at": at, "after": "" if received is None else f"{max(0.0, at - received):.2f} s"}
+        for at, name in told
+    ]
 
 
 def _pull_request(view: ThreadView) -> dict[str, Any] | None:

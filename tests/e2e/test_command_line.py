@@ -52,8 +52,8 @@ def test_the_demo_tells_its_story_as_one_json_object_and_ends_with_0() -> None:
     ]
     assert {line["who"] for line in report["thread"]} == {"Ada", "Grace", "shipmate"}
     times = report["timings"]
-    assert 0 < times["received_to_durable_ms"] < times["received_to_box_ms"] < times["received_to_link_ms"]
-    assert times["received_to_link_ms"] < times["received_to_prompt_ms"] < times["received_to_pull_request_ms"]
+    assert 0 < times["received_to_durable_ms"] < times["received_to_box_ms"] < times["received_to_attached_ms"]
+    assert times["received_to_attached_ms"] < times["received_to_delivered_ms"] < times["received_to_pull_request_ms"]
     assert times["received_to_model_request_ms"] is None
 
 

@@ -32,7 +32,17 @@ async def test_a_session_shows_in_the_metrics_and_the_doctor_finds_what_runs(off
         return after.get(name, 0.0) - before.get(name, 0.0)
 
     assert more("turns_total", "done") == more("events_total", "prompt_received") == 1
-    for stage in ("durable", "box", "link", "prompt", "first_words", "pull_request"):
+    for stage in (
+        "durable",
+        "repository",
+        "box",
+        "attached",
+        "synced",
+        "ready",
+        "delivered",
+        "first_words",
+        "pull_request",
+    ):
         assert more("stage_seconds_count", stage) == 1, stage
     assert more("frames_stored_total") > 5
     assert more("slack_calls_total", "ok", "chat.postMessage") >= 2

@@ -29,7 +29,7 @@ async def test_an_attach_takes_an_epoch_and_says_what_is_stored(site: Site) -> N
         assert (await box.up(frame(2, "turn_started", turn=1))).body == {"acked": 2}
         assert (await box.attach(frame=2)).body == {"epoch": 2, "acked": 2}
     assert [event.epoch for event in await site.log("s1", LinkAttached)] == [1, 2]
-    assert {"link", "prompt"} <= (await site.store.stamps("s1")).keys()
+    assert {"attached", "delivered"} <= (await site.store.stamps("s1")).keys()
 
 
 async def test_a_box_that_calls_before_it_is_on_record_is_asked_to_wait(site: Site) -> None:

@@ -141,7 +141,7 @@ async def test_a_turn_from_prompt_to_push(stage: Stage, world: World) -> None:
     ]
     assert (await world.branches())[stage.session.branch] == end.head
     assert [event.title for event in await stage.site.log(stage.sid, StepStarted)] == STEPS
-    assert {"link", "prompt"} <= (await stage.site.store.stamps(stage.sid)).keys()
+    assert {"attached", "delivered"} <= (await stage.site.store.stamps(stage.sid)).keys()
 
 
 async def test_a_web_process_that_is_killed_in_mid_turn_costs_nothing(stage: Stage, world: World) -> None:

@@ -14,12 +14,13 @@ from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot import app, cli
-from bot.metrics import STAGES, Metrics, MetricsPage
+from bot.metrics import Metrics, MetricsPage
 from bot.settings import BotSettings
 from jobs import census
 from jobs import commands as c
 from jobs.census import Census, Disk, Server
 from jobs.events import Event
+from jobs.moments import MOMENTS
 from jobs.operations import start_box
 from jobs.records import Heard
 from jobs.store import Store
@@ -126,20 +127,20 @@ async def test_the_totals_are_the_sum_of_the_logs(store: Store, seed: int) -> No
 async def test_stages_are_counted_from_the_first_prompt_and_once_each(store: Store) -> None:
     await store.stamp(SID, "received", 100.0)
     for at in (100.3, 150.0):
-        await store.stamp(SID, "prompt", at)
-    await put(store, done(), stamps={"link": 99.0, "pull_request": 1e9})
-    await store.stamp("sother", "prompt", 5.0)  # it has no beginning
+        await store.stamp(SID, "delivered", at)
+    await put(store, done(), stamps={"attached": 99.0, "pull_request": 1e9})
+    await store.stamp("sother", "delivered", 5.0)  # it has no beginning
     text = Metrics().text(await census_of(store))
     said = told(text)
     stage = "shipmate_stage_seconds"
-    assert said[f"{stage}_bucket{{le=0.25,stage=prompt}}"] == 0
-    assert said[f"{stage}_bucket{{le=0.5,stage=prompt}}"] == 1
-    assert said[f"{stage}_count{{stage=prompt}}"] == 1
-    assert said[f"{stage}_sum{{stage=prompt}}"] == pytest.approx(0.3)
-    assert said[f"{stage}_bucket{{le=0.1,stage=link}}"] == 1, "a clock that was stepped back"
+    assert said[f"{stage}_bucket{{le=0.25,stage=delivered}}"] == 0
+    assert said[f"{stage}_bucket{{le=0.5,stage=delivered}}"] == 1
+    assert said[f"{stage}_count{{stage=delivered}}"] == 1
+    assert said[f"{stage}_sum{{stage=delivered}}"] == pytest.approx(0.3)
+    assert said[f"{stage}_bucket{{le=0.1,stage=attached}}"] == 1, "a clock that was stepped back"
     assert said[f"{stage}_bucket{{le={STAGE_BOUNDS[-1]},stage=pull_request}}"] == 0
     assert said[f"{stage}_count{{stage=pull_request}}"] == 1
-    assert {f"{stage}_count{{stage={each}}}" for each in STAGES} <= said.keys()
+    assert {f"{stage}_count{{stage={each}}}" for each in MOMENTS} <= said.keys()
 
 
 async def census_of(store: Store) -> Census:
@@ -271,7 +272,7 @@ def test_the_page_about_running_names_only_what_there_is() -> None:
     assert len(named) > 15
     assert named - families() == set()
     stages = set(re.findall(r'stage="(\w+)"', page))
-    assert stages and stages <= set(STAGES)
+    assert stages and stages <= set(MOMENTS)
     kinds = set(re.findall(r'kind="(\w+)"', page))
     assert kinds and kinds <= {kind.model_fields["kind"].default for kind in get_args(get_args(Event)[0])}
 

@@ -8,11 +8,13 @@ import pytest
 from aiohttp import ClientSession, web
 from playwright.async_api import Browser, expect
 
+from bot.phases import MOMENTS as MOMENT_WORDS
 from bot.web.links import ViewLinks
 from bot.web.pages import ViewPages, to_html
 from jobs import commands as c
 from jobs import frames as f
 from jobs.events import Place
+from jobs.moments import MOMENTS, RECEIVED
 from jobs.store import Entry, Store
 from tests.browser import PATIENCE_MS, browsing, visit
 from tests.logs import GRACE, SID, Log, done
@@ -207,6 +209,22 @@ async def test_a_link_that_was_changed_or_is_too_old_is_refused_in_words(served:
     address = served.address
     served.now += 60 * 86_400
     assert (await get(address))[0] == 403
+
+
+async def test_the_moments_of_a_session_are_told_in_their_order(served: Served) -> None:
+    await served.keep(done())
+    for name, at in {"received": 100.0, "delivered": 100.25, "synced": 102.0, "of-a-newer-release": 103.0}.items():
+        await served.store.stamp(SID, name, at)
+    _, page = await get(served.address)
+    told = page[page.index("When what happened") :]
+    places = [told.index(words) for words in ("Message received", "Prompt handed to the agent", "Repository in step")]
+    assert places == sorted(places)
+    assert "0.25 s" in told and "2.00 s" in told and "of-a-newer-release" not in told
+    assert "Box started from the repository&#39;s image." in told
+
+
+def test_every_moment_has_words() -> None:
+    assert MOMENT_WORDS.keys() == {RECEIVED, *MOMENTS}
 
 
 async def test_a_session_that_is_not_there_is_said_to_be_missing(served: Served) -> None:
