@@ -1,4 +1,4 @@
-"""What a thread shows, as frozen records: cards, endings, notices, the question for a repository. Pure.
+"""What a thread shows, as frozen records: cards, endings, notices, questions, files. Pure.
 
 `bot/view.py` folds a session's events into them; every client shows them in its own form. Nothing here is escaped or
 shortened: all words of people, models and repositories are as they were said, and the client must not trust them. Times
@@ -99,6 +99,40 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A question of the agent's, for everybody. `to`: the person whose turn asks; `about`: that turn's prompt. `answer`
+    and `by` once there is one; `withdrawn`: the turn was stopped before."""
+
+    id: str
+    at: float
+    to: Author | None
+    about: str
+    question: str
+    options: tuple[str, ...]
+    answer: str | None = None
+    by: str = ""
+    withdrawn: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody may still answer."""
+        return self.answer is None and not self.withdrawn
+
+
+@dataclass(frozen=True)
+class SharedFile:
+    """A file that the agent attached. `url`: for everybody who has it, "" in a private place."""
+
+    id: str
+    at: float
+    name: str
+    title: str
+    mimetype: str
+    bytes: int
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class ThreadView:
     """The whole thread. `session` is the fold that the rules go by; the other fields are in the order of the log."""
 
@@ -107,6 +141,8 @@ class ThreadView:
     endings: tuple[Ending, ...] = ()
     notices: tuple[Notice, ...] = ()
     question: Question | None = None
+    asked: tuple[Asked, ...] = ()
+    files: tuple[SharedFile, ...] = ()
     runner_phase: str = ""
     trouble: str = ""
 

@@ -84,6 +84,8 @@ def _running_phase(view: ThreadView, card: Card) -> str:
         return READING.get(view.runner_phase, READS_ALREADY)
     if view.runner_phase:
         return f"Working: {PHASES.get(view.runner_phase, view.runner_phase)}"
+    if any(one.open and one.about == card.id for one in view.asked):
+        return "Waiting for an answer"
     again = session.turn is not None and session.turn.again
     return "Working on it again, after the box was interrupted" if again else "Working"
 

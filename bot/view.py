@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.cards import Card, Ending, Notice, Publishing, Question, ThreadView
 from bot.phases import phase_of
+from bot.view_tools import TOOL_CHANGES, questions_over
 from jobs import events as e
 from jobs.events import Author, Event
 from jobs.fold import SYNCED, apply
@@ -115,14 +116,15 @@ def _stop_asked(view: ThreadView, event: e.StopRequested) -> Change:
 
 
 def _ended(view: ThreadView, event: e.TurnEnded) -> Change:
+    over = questions_over(view, event)
     card = _running(view, event.turn)
     if card is None:
-        return {}
+        return over
     error, commits = event.error or "", event.commits
     change = _card(
         view, card.id, state="ended", ended=event.at, outcome=event.outcome, error=error, commits=commits
     )  # fmt: skip
-    return change | {"endings": (*view.endings, _ending(view.session, card, event))}
+    return change | over | {"endings": (*view.endings, _ending(view.session, card, event))}
 
 
 def _ending(session: Session, card: Card, event: e.TurnEnded) -> Ending:
@@ -269,6 +271,7 @@ def _of_turn(view: ThreadView, turn: int, **change: Any) -> Change:
 
 
 _CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
+    **TOOL_CHANGES,
     e.PromptReceived: _received,
     e.PromptEdited: _edited,
     e.PromptWithdrawn: _withdrawn,

@@ -7,6 +7,7 @@ with a sentence for whoever gave it.
 from dataclasses import dataclass
 
 from jobs import frames as f
+from jobs.commands_tools import ToolCommand
 from jobs.events import Author, Place, Prompt, StartKind
 
 
@@ -136,6 +137,7 @@ class FinishPublish:
     url: str
     head: str
     opened: bool
+    described: int = 0
 
 
 @dataclass(frozen=True)
@@ -222,5 +224,6 @@ Command = (
     | SeeModelRequest
     | ClosePullRequest
     | ReviewPullRequest
+    | ToolCommand
     | Tick
 )

@@ -10,6 +10,7 @@ from typing import Any
 from jobs import commands
 from jobs import events as e
 from jobs.commands import Choice, Command, FinishPark, NotYet, Refused
+from jobs.decide_tools import DECIDE_TOOLS, late_answers
 from jobs.events import Event
 from jobs.fold import fold
 from jobs.hearing import TOLD_MOST, events_of
@@ -28,6 +29,7 @@ def decide(session: Session | None, command: Command, now: float, rules: Rules) 
             raise Refused("There is no session here yet. Mention me with a task to begin one.")
         return _open(command, now)
     events = _DECIDE[type(command)](session, command, now, rules)
+    events += late_answers(session, events, now)
     return events + _deliveries(session, events, now)
 
 
@@ -54,7 +56,7 @@ def _where(choice: Choice, now: float) -> Event:
 
 
 def _submit(s: Session, c: commands.Submit, now: float, _: Rules) -> tuple[Event, ...]:
-    if c.prompt.id in s.seen:
+    if s.knows(c.prompt.id):
         return ()
     received = e.PromptReceived(at=now, prompt=c.prompt)
     if s.status is S.CLOSED and s.repository is None:
@@ -186,10 +188,13 @@ def _begin_publish(s: Session, _c: commands.BeginPublish, now: float, rules: Rul
 
 def _finish_publish(s: Session, c: commands.FinishPublish, now: float, _: Rules) -> tuple[Event, ...]:
     shown = s.pull_request
-    if shown is not None and (shown.number, shown.head) == (c.number, c.head):
+    if shown is not None and (shown.number, shown.head, shown.described) == (c.number, c.head, c.described):
         return ()
     opened = c.opened or shown is None or shown.number != c.number
-    return (e.PullRequestPublished(at=now, number=c.number, url=c.url, head=c.head, opened=opened),)
+    published = e.PullRequestPublished(
+        at=now, number=c.number, url=c.url, head=c.head, opened=opened, described=c.described
+    )
+    return (published,)
 
 
 def _fail_publish(_s: Session, c: commands.FailPublish, now: float, _: Rules) -> tuple[Event, ...]:
@@ -264,6 +269,7 @@ def _hear(s: Session, c: commands.Hear, now: float, _: Rules) -> tuple[Event, ..
 
 
 _DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {
+    **DECIDE_TOOLS,
     commands.Submit: _submit,
     commands.EditPrompt: _edit,
     commands.WithdrawPrompt: _withdraw,

@@ -9,7 +9,8 @@ from typing import Any
 
 from jobs import events as e
 from jobs.events import Event, Fact
-from jobs.session import FORGE, TRANSITIONS, PullRequest, Session, Status, Turn
+from jobs.fold_tools import FOLD_TOOLS, late_answer_came, turn_was_stopped
+from jobs.session import FORGE, TOOLS, TRANSITIONS, PullRequest, Session, Status, Turn
 
 S = Status
 COMMITS_KEPT = 500
@@ -48,7 +49,7 @@ def fold(events: Iterable[Event], session: Session | None = None) -> Session | N
 
 
 def _next_status(session: Session, event: Event) -> Status:
-    if type(event) in FORGE:
+    if type(event) in FORGE or type(event) in TOOLS:
         return session.status
     try:
         return TRANSITIONS[session.status][type(event)]
@@ -94,7 +95,7 @@ def _prompt_received(s: Session, event: e.PromptReceived) -> Change:
         "participants": s.participants if known else (*s.participants, author),
         "failures": 0 if s.status in (S.ASLEEP, S.FAILED, S.CLOSED) else s.failures,
         "publish_retry_at": s.publish_retry_at or 0.0,  # a person has looked: it may be mended now
-    }
+    } | late_answer_came(s, event.prompt.id)
 
 
 def _prompt_edited(s: Session, event: e.PromptEdited) -> Change:
@@ -138,12 +139,14 @@ def _prompt_delivered(s: Session, event: e.PromptDelivered) -> Change:
 def _turn_ended(s: Session, event: e.TurnEnded) -> Change:
     pushed = {"head": event.head} if event.pushed and event.head else {}
     fresh = {"publish_failures": 0, "publish_retry_at": 0.0} if pushed and event.head != s.head else {}
-    return {"turn": None, "commits": (s.commits + event.commits)[-COMMITS_KEPT:]} | pushed | fresh
+    stopped = turn_was_stopped(s) if event.outcome == "stopped" else {}
+    over = {"turn": None, "wanted_files": (), "commits": (s.commits + event.commits)[-COMMITS_KEPT:]}
+    return over | pushed | fresh | stopped
 
 
 def _box_gone(s: Session) -> Change:
     """The queue with the interrupted prompt in front: it is delivered again by the next box."""
-    back: Change = {"box": None, "turn": None}
+    back: Change = {"box": None, "turn": None, "wanted_files": ()}
     if s.turn is not None:
         back |= {"queue": (s.turn.prompt, *s.queue), "interrupted": s.turn.prompt.id}
     return back
@@ -159,7 +162,7 @@ def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
 
 
 def _published(s: Session, event: e.PullRequestPublished) -> Change:
-    shown = PullRequest(number=event.number, url=event.url, head=event.head)
+    shown = PullRequest(number=event.number, url=event.url, head=event.head, described=event.described)
     return {"pull_request": shown, "publish_began": None, "publish_failures": 0}
 
 
@@ -181,10 +184,11 @@ def _noted(s: Session, event: e.Noted) -> Change:
 
 _TELLS: Mapping[type[Fact], int] = {
     e.LinkAttached: 1, e.PhaseReached: 1, e.AgentReady: 1, e.TurnStarted: 1, e.TaskRestated: 1, e.PlanUpdated: 1,
-    e.StepStarted: 1, e.Noted: 100,  # for it is a message in the thread
+    e.StepStarted: 1, e.Noted: 100, e.QuestionAsked: 100, e.FileWanted: 100,  # for these are messages in the thread
 }  # fmt: skip
 
 _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
+    **FOLD_TOOLS,
     e.RepositoryAsked: lambda s, v: {"options": v.options},
     e.RepositoryChosen: lambda s, v: {"repository": v.repository, "base_branch": v.base_branch, "options": ()},
     e.PromptReceived: _prompt_received,

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from jobs import events as e
+from jobs.asked import Description, Inquiry, Kept, Wanted
 from jobs.events import Author, Commit, Fact, Frozen, Place, Prompt, StartKind
 
 
@@ -48,6 +49,17 @@ FORGE: dict[type[Fact], None] = dict.fromkeys(
         e.Noted,
     )
 )
+TOOLS: dict[type[Fact], None] = dict.fromkeys(
+    (
+        e.QuestionAsked,
+        e.QuestionAnswered,
+        e.AnswerTaken,
+        e.FileWanted,
+        e.FileAttached,
+        e.FileRefused,
+        e.PullRequestDescribed,
+    )
+)
 
 
 def _stays(status: Status, *groups: Iterable[type[Fact]]) -> dict[type[Fact], Status]:
@@ -81,7 +93,8 @@ TRANSITIONS: Mapping[Status, Mapping[type[Fact], Status]] = {
     | {e.PromptReceived: S.WAITING, e.RepositoryAsked: S.ASKING, e.RepositoryChosen: S.ASLEEP},
 }
 """What may happen, and where it leads. One exception, in `_settled`: what is queued, and whether a failed box is still
-there, decides between WAITING, ASLEEP and FAILED. The forge's events may come at any time and change no status."""
+there, decides between WAITING, ASLEEP and FAILED. The events of the forge and of the agent's tools may come at any time
+and change no status."""
 
 
 class Turn(Frozen):
@@ -98,12 +111,13 @@ class Turn(Frozen):
 
 
 class PullRequest(Frozen):
-    """The session's pull request as the forge last told us. `head` is what it shows."""
+    """The session's pull request as the forge last told us. `head` is what it shows; `described` the description."""
 
     number: int
     url: str
     head: str
     state: Literal["open", "merged", "closed"] = "open"
+    described: int = 0
 
 
 class Session(Frozen):
@@ -147,6 +161,13 @@ class Session(Frozen):
     publish_began: float | None = None
     publish_failures: int = 0
     publish_retry_at: float | None = 0.0
+    # what the agent asked of people; `asked` and `files_asked` count
+    inquiries: tuple[Inquiry, ...] = ()
+    asked: int = 0
+    wanted_files: tuple[Wanted, ...] = ()
+    files: tuple[Kept, ...] = ()
+    files_asked: int = 0
+    description: Description | None = None
 
     @property
     def branch(self) -> str:
@@ -155,9 +176,17 @@ class Session(Frozen):
 
     @property
     def unpublished(self) -> bool:
-        """Whether the forge has work of this session that no pull request shows yet."""
-        shown = self.pull_request.head if self.pull_request else ""
-        return bool(self.head) and self.head != shown
+        """Whether the forge has work, or the agent has words for it, that no pull request shows yet."""
+        shown = self.pull_request
+        if not self.head or shown is None:
+            return bool(self.head)
+        reworded = shown.state == "open" and self.described != shown.described
+        return self.head != shown.head or reworded
+
+    @property
+    def described(self) -> int:
+        """How often the agent has described the pull request."""
+        return self.description.number if self.description is not None else 0
 
     @property
     def publishable(self) -> bool:
@@ -174,6 +203,10 @@ class Session(Frozen):
         """The prompt of this id, if it still waits."""
         return next((prompt for prompt in self.queue if prompt.id == prompt_id), None)
 
+    def knows(self, message_id: str) -> bool:
+        """Whether a message of this id was taken before: as a prompt, or as an answer."""
+        return message_id in self.seen or any(i.said == message_id for i in self.inquiries)
+
 
 class Rules(Frozen):
     """The numbers that `wants` and `decide` go by. Seconds, but for `max_failures`."""
@@ -188,6 +221,7 @@ class Rules(Frozen):
     publish_seconds: float = 60.0  # likewise for a pull request
     close_seconds: float = 30 * 86400.0  # asleep for so long: closed and archived
     keep_seconds: float = 60 * 86400.0  # closed for so long: its box's files and the agent's memory of it are let go
+    ask_seconds: float = 50.0  # that the agent waits in one call for people's answer; most agents give up after 60
     max_failures: int = 4  # starts in a row, before a person is told that it cannot be done
 
 

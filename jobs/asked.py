@@ -1,0 +1,69 @@
+"""What a session remembers of what its agent asked of people: questions, files, the words of the pull request. Pure.
+
+`jobs/session.py` keeps these records, `jobs/fold_tools.py` makes them of events, `jobs/decide_tools.py` goes by them.
+"""
+
+from jobs.events import Author, Frozen
+
+OPEN_MOST = 5  # questions that wait for an answer, each a message that mentions somebody
+REMEMBERED = 20  # questions, the settled ones forgotten first
+FILES_MOST, FILES_BYTES_MOST = 50, 200 << 20  # of one session, in all
+FILE_BYTES_MOST = 10 << 20
+DESCRIBED_MOST = 20
+
+
+class Inquiry(Frozen):
+    """A question of the agent's. `prompt_id`: what it worked on; `said`: the message that answered; `taken`: the agent
+    was given the answer, or nobody waits for it any more."""
+
+    id: str
+    prompt_id: str
+    question: str
+    options: tuple[str, ...] = ()
+    answer: str | None = None
+    by: Author | None = None
+    said: str = ""
+    taken: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody may still answer."""
+        return self.answer is None and not self.taken
+
+
+class Wanted(Frozen):
+    """A file that the runner was asked for and has not sent yet."""
+
+    id: str
+    path: str
+    title: str
+
+
+class Kept(Frozen):
+    """A file that is kept for this session."""
+
+    id: str
+    name: str
+    bytes: int
+    digest: str
+
+
+class Description(Frozen):
+    """What the agent wants the pull request to be. `number` counts how often it said so."""
+
+    number: int
+    title: str
+    body: str
+    draft: bool
+
+
+def remembered(inquiries: tuple[Inquiry, ...]) -> tuple[Inquiry, ...]:
+    """The newest, and all that are open or wait to be given to the agent."""
+    waiting = [i for i in inquiries if not i.taken]
+    settled = [i for i in inquiries if i.taken][-max(0, REMEMBERED - len(waiting)) :]
+    return tuple(i for i in inquiries if i in waiting or i in settled)
+
+
+def inquiry_of(inquiries: tuple[Inquiry, ...], inquiry_id: str) -> Inquiry | None:
+    """The question of this id, if it is remembered."""
+    return next((i for i in inquiries if i.id == inquiry_id), None)
