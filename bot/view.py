@@ -120,10 +120,8 @@ def _ended(view: ThreadView, event: e.TurnEnded) -> Change:
     card = _running(view, event.turn)
     if card is None:
         return over
-    error, commits = event.error or "", event.commits
-    change = _card(
-        view, card.id, state="ended", ended=event.at, outcome=event.outcome, error=error, commits=commits
-    )  # fmt: skip
+    how: Change = {"outcome": event.outcome, "error": event.error or "", "commits": event.commits}
+    change = _card(view, card.id, state="ended", ended=event.at, **how)
     return change | over | {"endings": (*view.endings, _ending(view.session, card, event))}
 
 

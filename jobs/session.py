@@ -221,7 +221,7 @@ class Rules(Frozen):
     publish_seconds: float = 60.0  # likewise for a pull request
     close_seconds: float = 30 * 86400.0  # asleep for so long: closed and archived
     keep_seconds: float = 60 * 86400.0  # closed for so long: its box's files and the agent's memory of it are let go
-    ask_seconds: float = 50.0  # that the agent waits in one call for people's answer; most agents give up after 60
+    ask_seconds: float = 50.0  # a call of the agent's for people's answer; most agents wait 60
     max_failures: int = 4  # starts in a row, before a person is told that it cannot be done
 
 

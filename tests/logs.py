@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from jobs import commands as c
+from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.decide import decide
 from jobs.events import Author, Event, Place, Prompt, StartKind
@@ -160,6 +161,15 @@ def _hear(log: Log, chance: random.Random) -> c.Command:
     return c.Hear(_generation(log, chance), tuple(chance.sample(frames, chance.choice([1, 1, 2]))))
 
 
+def _question(chance: random.Random) -> str:
+    return f"q{chance.randint(1, 3)}"
+
+
+def _finish_publish(log: Log, chance: random.Random) -> c.Command:
+    session = _session(log)
+    return c.FinishPublish(7, "https://forge.test/7", session.head, True, session.described)
+
+
 _LATER = [0.1, 1.0, 30.0] * 6 + [400.0] * 4 + [40 * 86_400.0]
 _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
     _submit,
@@ -181,10 +191,18 @@ _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
     lambda log, r: c.FailPark(_generation(log, r), "busy", r.choice([None, 2.0])),
     lambda log, r: c.LoseBox(_generation(log, r), "out of memory"),
     lambda log, r: c.BeginPublish(),
-    lambda log, r: c.FinishPublish(7, "https://forge.test/7", _session(log).head, True),
+    _finish_publish,
     lambda log, r: c.FailPublish(_session(log).head, "the forge is down", r.choice([None, 5.0])),
     lambda log, r: c.ClosePullRequest(7, True, "grace"),
     lambda log, r: c.ReviewPullRequest(7, "approved", "grace"),
+    lambda log, r: t.AskPeople(_generation(log, r), r.choice(["Tabs?", "Which port?"]), r.choice([(), ("yes", "no")])),
+    lambda log, r: t.AskPeople(_generation(log, r), "Tabs?"),
+    lambda log, r: t.AnswerQuestion(_question(r), r.choice(["yes", "no"]), r.choice([ADA, GRACE])),
+    lambda log, r: t.TakeAnswer(_question(r)),
+    lambda log, r: t.WantFile(_generation(log, r), r.choice(["a.png", "b.txt"])),
+    lambda log, r: t.AttachFile(_generation(log, r), f"f{r.randint(1, 3)}", "a.png", "image/png", 9, r.choice("de")),
+    lambda log, r: t.RefuseFile(f"f{r.randint(1, 3)}", "it is not there"),
+    lambda log, r: t.DescribePullRequest(_generation(log, r), r.choice(["Round up", "Count tanks"])),
     lambda log, r: c.Tick(),
 ]  # fmt: skip
 _USUAL: dict[Status, Callable[[Log, random.Random], c.Command]] = {
