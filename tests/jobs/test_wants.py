@@ -89,7 +89,7 @@ def test_every_status_that_lasts_has_a_way_out() -> None:
 def test_whatever_happened_a_session_is_at_rest_or_time_brings_it_on(seed: int) -> None:
     session = fold(any_log(seed))
     assert session is not None
-    later = session.since + RULES.close_seconds + RULES.turn_seconds + RULES.connect_seconds
+    later = max(session.since, session.retry_at) + RULES.close_seconds + RULES.turn_seconds + RULES.connect_seconds
     due = wants(session, later, RULES) or decide(session, c.Tick(), later, RULES)
     assert bool(due) or session.status is S.CLOSED
 
