@@ -99,6 +99,9 @@ def _agent_arguments(command: argparse.ArgumentParser) -> None:
     install = verbs.add_parser("install", help="fetch an agent, pinned and checked by its digest")
     install.add_argument("name")
     install.add_argument("--json", action="store_true", dest="as_json")
+    check = verbs.add_parser("check", help="let an agent work one turn in a box, with a scripted model")
+    check.add_argument("name")
+    check.add_argument("--json", action="store_true", dest="as_json")
 
 
 def _positive(text: str) -> int:
@@ -156,4 +159,4 @@ def _doctor(args: argparse.Namespace, env: Mapping[str, str]) -> int:
 
 
 def _agents(args: argparse.Namespace, env: Mapping[str, str]) -> int:
-    return agents_command.run(args, JobSettings.from_env(env))
+    return agents_command.run(args, env)

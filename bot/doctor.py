@@ -200,9 +200,10 @@ async def _isolation(settings: BotSettings) -> list[Finding]:
 async def _agent(settings: BotSettings) -> list[Finding]:
     try:
         row = agents.row(settings.jobs.agent)
-        agents.check_model(settings.jobs.model)
+        agents.check_model(settings.jobs.model, row)
+        agents.greeting_agent(row, settings.jobs.model, settings.jobs.agent_command)
     except ValueError as wrong:
-        return [Finding("agent", str(wrong), "correct SHIPMATE_AGENT or SHIPMATE_MODEL")]
+        return [Finding("agent", str(wrong), "correct SHIPMATE_AGENT, SHIPMATE_MODEL or SHIPMATE_AGENT_COMMAND")]
     if not agents.installed(row, settings.jobs.agents_dir):
         return [Finding("agent", f"{row.name} is not installed", f"shipmate agents install {row.name}")]
     return [Finding("agent", row.name)]

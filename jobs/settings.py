@@ -8,6 +8,7 @@ import hashlib
 import os
 import pwd
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -52,7 +53,8 @@ class JobSettings(BaseModel):
     github_app_id: int | None = None  # GITHUB_APP_ID: the app, with
     github_app_private_key: SecretStr | None = None  # GITHUB_APP_PRIVATE_KEY: its key as PEM, or @FILE
     agent: str = "rehearsal"  # SHIPMATE_AGENT: a row of sandbox/agents.py
-    model: str = ""  # SHIPMATE_MODEL: anthropic/NAME or openai/NAME; empty: the agent's own choice
+    agent_command: str = ""  # SHIPMATE_AGENT_COMMAND: for the agent custom, how it is started inside a box
+    model: str = ""  # SHIPMATE_MODEL: anthropic/, openai/ or gemini/NAME; empty: the agent's own choice
     rules: Rules = Rules()  # SHIPMATE_TURN_SECONDS, SHIPMATE_IDLE_SECONDS, …: one for each field
     limits: Limits = Limits()  # SHIPMATE_BOX_MEMORY_MB, SHIPMATE_BOX_DISK_MB (0: no limit), SHIPMATE_BOX_PROCESSES
 
@@ -90,6 +92,7 @@ class JobSettings(BaseModel):
             "github_app_id": app_id,
             "github_app_private_key": key,
             "agent": read("SHIPMATE_AGENT", word, "rehearsal"),
+            "agent_command": read("SHIPMATE_AGENT_COMMAND", lambda text: shlex.join(shlex.split(text)), ""),
             "model": read("SHIPMATE_MODEL", word, ""),
             "rules": _rules(read),
             "limits": _limits(read),

@@ -40,7 +40,7 @@ class Workshop:
 
     def agent(self, name: str) -> dict[str, Any]:
         """The greeting's `agent` object of the row with this name."""
-        return agents.greeting_agent(agents.row(name), model=self.settings.model)
+        return agents.greeting_agent(agents.row(name), self.settings.model, self.settings.agent_command)
 
 
 _configured: JobSettings | None = None

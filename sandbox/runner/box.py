@@ -21,12 +21,17 @@ class BadGreeting(ValueError):
 
 
 class Agent(NamedTuple):
-    """The agent to start. `gate` is `ask` or `after-sync`: whether it asks before it writes."""
+    """The agent to start. `gate` is `ask` or `after-sync`: whether it asks before it writes.
+
+    `files`: what it is told in files, by their names below HOME; `state`: where it keeps conversations, below HOME.
+    """
 
     name: str
     argv: tuple[str, ...]
     env: dict[str, str]
     gate: str
+    files: dict[str, str] = {}
+    state: tuple[str, ...] = ()
 
 
 class Greeting(NamedTuple):
@@ -86,7 +91,15 @@ class Greeting(NamedTuple):
 def agent_from(said: dict[str, Any]) -> Agent:
     """The greeting's `agent` object."""
     env = {str(name): str(value) for name, value in (said.get("env") or {}).items()}
-    return Agent(said.get("name", ""), tuple(map(str, said["argv"])), env, said.get("gate", "after-sync"))
+    files = {str(name): str(text) for name, text in (said.get("files") or {}).items()}
+    state = tuple(map(str, said.get("state") or ()))
+    if not all(_below(name) for name in (*files, *state)):
+        raise BadGreeting("the agent's files must be below its HOME")
+    return Agent(said.get("name", ""), tuple(map(str, said["argv"])), env, said.get("gate", "after-sync"), files, state)
+
+
+def _below(name: str) -> bool:
+    return bool(name) and not name.startswith("/") and ".." not in name.split("/")
 
 
 class Places(NamedTuple):
@@ -116,6 +129,16 @@ class Places(NamedTuple):
         for name, value in known.items():
             text = text.replace("{" + name + "}", value)
         return text
+
+    def lay(self, files: dict[str, str]) -> None:
+        """Write what the agent is told in files, below HOME, over whatever is there. Raises OSError."""
+        for name, text in files.items():
+            path = os.path.join(self.home, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            fresh = f"{path}.{os.getpid()}"
+            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+                file.write(self.fill(text))
+            os.replace(fresh, path)
 
     def environment(self, path: str) -> dict[str, str]:
         """What the agent, git and every command get as environment, and nothing else of ours."""

@@ -1,0 +1,139 @@
+"""How each agent is kept quiet and pointed at the gateway: its variables and files. Pure; `agents.py` names them.
+
+Nothing in here is a secret: agents want a key to be set, and the gateway puts the real one in. What was measured of
+each agent decides these settings.
+"""
+
+import json
+from collections.abc import Mapping
+
+from sandbox.agent_row import Setup
+
+NO_KEY = "the-gateway-has-the-key"
+DEFAULT_MODEL = "anthropic/claude-sonnet-4-5"  # for agents that have no choice of their own
+ADDRESSES: Mapping[str, str] = {"anthropic": "/model/anthropic", "openai": "/model/openai", "gemini": "/model/gemini"}
+# How a model's name begins -> the library by which OpenCode speaks its protocol, and its address at the gateway.
+_LIBRARIES: Mapping[str, tuple[str, str]] = {
+    "anthropic": ("@ai-sdk/anthropic", ADDRESSES["anthropic"] + "/v1"),
+    "openai": ("@ai-sdk/openai", ADDRESSES["openai"]),
+    "gemini": ("@ai-sdk/google", ADDRESSES["gemini"] + "/v1beta"),
+}
+
+
+def opencode(model: str) -> Setup:
+    """OpenCode takes its whole configuration from one variable, so nothing is written into the repository."""
+    provider, _, name = (model or DEFAULT_MODEL).partition("/")
+    library, address = _LIBRARIES[provider]
+    entry = {
+        "name": name,
+        "tool_call": True,
+        "attachment": True,
+        "reasoning": True,
+        "limit": {"context": 200_000, "output": 8_192},
+        "modalities": {"input": ["text", "image"], "output": ["text"]},
+    }
+    chosen = f"shipmate/{name}"
+    config = {
+        "autoupdate": False,
+        "share": "disabled",
+        "snapshot": False,  # its own undo store; ours is the branch
+        "enabled_providers": ["shipmate"],
+        "model": chosen,
+        "small_model": chosen,  # else it looks for another one for titles
+        "provider": {
+            "shipmate": {
+                "npm": library,
+                "name": "Shipmate's gateway",
+                "options": {"baseURL": "{gateway}" + address, "apiKey": NO_KEY},
+                "models": {name: entry},
+            }
+        },
+        "permission": {"*": "allow"},  # the box is the fence, and subagents hang for ever under "ask"
+    }
+    quiet = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "SHARE", "DEFAULT_PLUGINS", "CLAUDE_CODE")
+    return Setup({"OPENCODE_CONFIG_CONTENT": json.dumps(config)} | {f"OPENCODE_DISABLE_{what}": "1" for what in quiet})
+
+
+def claude(model: str) -> Setup:
+    """Claude Code asks before each write by itself, so no rules are given; its own updates and reports are off."""
+    env = {
+        "ANTHROPIC_BASE_URL": "{gateway}" + ADDRESSES["anthropic"],
+        "ANTHROPIC_API_KEY": NO_KEY,
+        "CLAUDE_CONFIG_DIR": "{home}/.claude",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "IS_SANDBOX": "1",
+        "NO_BROWSER": "1",
+    }
+    return Setup(env | ({"ANTHROPIC_MODEL": _name(model)} if model else {}))
+
+
+def codex(model: str) -> Setup:
+    """Codex needs a provider of its own in its file; its sandbox is off, because the box is one and it nests badly."""
+    lines = [
+        'model_provider = "shipmate"',
+        *([f"model = {json.dumps(_name(model))}"] if model else []),
+        'approval_policy = "never"',
+        'sandbox_mode = "danger-full-access"',
+        "check_for_update_on_startup = false",
+        "",
+        "[analytics]",
+        "enabled = false",
+        "",
+        "[model_providers.shipmate]",
+        'name = "Shipmate"',
+        'base_url = "{gateway}' + ADDRESSES["openai"] + '"',
+        'env_key = "CODEX_API_KEY"',
+        'wire_api = "responses"',
+    ]
+    env = {
+        "CODEX_HOME": "{home}/.codex",
+        "CODEX_API_KEY": NO_KEY,
+        "INITIAL_AGENT_MODE": "agent-full-access",
+        "MODEL_PROVIDER": "shipmate",
+        "NO_BROWSER": "1",
+    }
+    return Setup(env, {".codex/config.toml": "\n".join(lines) + "\n"})
+
+
+def gemini(model: str) -> Setup:
+    """Gemini CLI must be told how it is to log in; it trusts the folder because the box is the fence."""
+    settings = {
+        "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": False}},
+        "general": {
+            "enableAutoUpdate": False,
+            "enableAutoUpdateNotification": False,
+            "checkpointing": {"enabled": False},
+        },
+        "privacy": {"usageStatisticsEnabled": False},
+        "telemetry": {"enabled": False},
+        **({"model": {"name": _name(model)}} if model else {}),
+    }
+    env = {
+        "GEMINI_API_KEY": NO_KEY,
+        "GOOGLE_GEMINI_BASE_URL": "{gateway}" + ADDRESSES["gemini"],
+        "GEMINI_CLI_TRUST_WORKSPACE": "true",
+        "GEMINI_CLI_NO_RELAUNCH": "true",
+        "NO_BROWSER": "true",
+        **({"GEMINI_MODEL": _name(model)} if model else {}),
+    }
+    return Setup(env, {".gemini/settings.json": json.dumps(settings, indent=2) + "\n"})
+
+
+def custom(model: str) -> Setup:
+    """Any agent: where the gateway is, under the names that most of them know."""
+    return Setup(
+        {
+            "ANTHROPIC_BASE_URL": "{gateway}" + ADDRESSES["anthropic"],
+            "ANTHROPIC_API_KEY": NO_KEY,
+            "OPENAI_BASE_URL": "{gateway}" + ADDRESSES["openai"],
+            "OPENAI_API_KEY": NO_KEY,
+            "GOOGLE_GEMINI_BASE_URL": "{gateway}" + ADDRESSES["gemini"],
+            "GEMINI_API_KEY": NO_KEY,
+            "SHIPMATE_MODEL": model,
+        }
+    )
+
+
+def _name(model: str) -> str:
+    return model.partition("/")[2]
