@@ -20,7 +20,8 @@ class Card:
     """One prompt and the turn that works on it. `id` is the prompt's; `turn` its number, None before it began.
 
     `phase` is a human word for how far it is; `start`: how the box was started that it waited for, if it waited for
-    one. `isolated` False must be told wherever the card is shown.
+    one. `isolated` False must be told wherever the card is shown. `cost`: dollars that its model took, None while that
+    is not known.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Card:
     start: StartKind | None = None
     edited: bool = False
     stop_by: str | None = None
+    cost: float | None = None
 
     @property
     def live(self) -> bool:
@@ -72,6 +74,7 @@ class Ending:
     pull_request: int | None = None
     url: str = ""
     trouble: str = ""
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,22 @@ class SharedFile:
 
 
 @dataclass(frozen=True)
+class BudgetQuestion:
+    """The budget is used up: go on with `more`? Dollars. `asked` is what an answer must name; `answer` "" while nobody
+    has answered, `by` who did; `to`: the person whose turn paused."""
+
+    id: str
+    at: float
+    asked: int
+    used: float
+    limit: float
+    more: float
+    to: Author | None
+    answer: Literal["", "raised", "declined", "closed"] = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
 class ThreadView:
     """The whole thread. `session` is the fold that the rules go by; the other fields are in the order of the log."""
 
@@ -143,6 +162,7 @@ class ThreadView:
     question: Question | None = None
     asked: tuple[Asked, ...] = ()
     files: tuple[SharedFile, ...] = ()
+    budgets: tuple[BudgetQuestion, ...] = ()
     runner_phase: str = ""
     trouble: str = ""
 

@@ -6,7 +6,7 @@ Every `Status` has words in `_PHASE_OF`; a test holds that.
 from collections.abc import Callable, Mapping
 
 from bot.cards import Card, ThreadView
-from jobs.events import Outcome
+from jobs.events import ModelTrouble, Outcome
 from jobs.session import Session, Status
 
 S = Status
@@ -48,7 +48,13 @@ OUTCOMES: Mapping[Outcome, str] = {
     "failed": "Failed",
     "timed_out": "Ran out of time",
     "interrupted": "Interrupted",
+    "paused": "Paused",
 }
+TROUBLES: Mapping[ModelTrouble, str] = {
+    "overloaded": "the model provider is overloaded; the agent keeps trying",
+    "unreachable": "the model provider cannot be reached; the agent keeps trying",
+}
+PAUSED = "Paused: its budget is used up"
 
 
 def phase_of(view: ThreadView, card: Card) -> str:
@@ -59,6 +65,8 @@ def phase_of(view: ThreadView, card: Card) -> str:
         return OUTCOMES[card.outcome]
     if card.state == "running":
         return _running_phase(view, card)
+    if view.session.paused is not None:
+        return PAUSED
     ahead = _ahead(view.session, card.id)
     if ahead:
         return f"Waiting its turn ({ahead} ahead)"
@@ -78,6 +86,8 @@ def _running_phase(view: ThreadView, card: Card) -> str:
     session = view.session
     if session.status is S.PARKING:
         return "The box is being put to sleep"
+    if session.turn is not None and session.turn.paused:
+        return "Pausing: its budget is used up"
     if card.stop_by is not None:
         return f"Stopping, as {card.stop_by} asked" if card.stop_by else "Stopping: its time is over"
     if not session.synced:
@@ -86,12 +96,16 @@ def _running_phase(view: ThreadView, card: Card) -> str:
         return f"Working: {PHASES.get(view.runner_phase, view.runner_phase)}"
     if any(one.open and one.about == card.id for one in view.asked):
         return "Waiting for an answer"
+    if session.turn is not None and session.turn.model_trouble:
+        return f"Working: {TROUBLES[session.turn.model_trouble]}"
     again = session.turn is not None and session.turn.again
-    return "Working on it again, after the box was interrupted" if again else "Working"
+    return "Working on it again, after it was interrupted" if again else "Working"
 
 
 def session_phase(view: ThreadView) -> str:
     """What the session as a whole is waiting for, in words; every status has some."""
+    if view.session.paused is not None and view.session.turn is None:
+        return PAUSED
     return _PHASE_OF[view.session.status](view)
 
 

@@ -6,15 +6,16 @@ the same view as a page.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
-from bot.cards import Card, Ending, Notice, Publishing, Question, ThreadView
+from bot.cards import BudgetQuestion, Card, Notice, Question, ThreadView
+from bot.endings import ending_of, shown_by
 from bot.phases import phase_of
 from bot.view_tools import TOOL_CHANGES, questions_over
 from jobs import events as e
 from jobs.events import Author, Event
 from jobs.fold import SYNCED, apply
-from jobs.session import Session, Status
+from jobs.session import Status
 
 S = Status
 STEPS_SHOWN = 3
@@ -120,42 +121,36 @@ def _ended(view: ThreadView, event: e.TurnEnded) -> Change:
     card = _running(view, event.turn)
     if card is None:
         return over
-    how: Change = {"outcome": event.outcome, "error": event.error or "", "commits": event.commits}
+    cost = _sum(card.cost, event.cost)
+    if event.outcome == "paused":
+        return over | _card(view, card.id, state="waiting", stop_by=None, cost=cost)
+    card = replace(card, cost=cost)
+    how: Change = {"outcome": event.outcome, "error": event.error or "", "commits": event.commits, "cost": cost}
     change = _card(view, card.id, state="ended", ended=event.at, **how)
-    return change | over | {"endings": (*view.endings, _ending(view.session, card, event))}
+    return change | over | {"endings": (*view.endings, ending_of(view.session, card, event))}
 
 
-def _ending(session: Session, card: Card, event: e.TurnEnded) -> Ending:
-    """What the person is told. Commits that were pushed are awaited in the pull request before it is said."""
-    shown = session.pull_request
-    publishing = _publishing(session, event)
-    return Ending(
-        id=f"end:{event.turn}",
-        to=card.author,
-        task=card.task,
-        turn=event.turn,
-        outcome=event.outcome,
-        summary=event.summary,
-        error=event.error or "",
-        commits=event.commits,
-        ended=event.at,
-        publishing=publishing,
-        settled=None if publishing == "pending" else event.at,
-        head=event.head,
-        branch=session.branch,
-        pull_request=shown.number if shown else None,
-        url=shown.url if shown else "",
+def _sum(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one + (other or 0.0)
+
+
+def _budget_reached(view: ThreadView, event: e.BudgetReached) -> Change:
+    turn = view.session.turn
+    asked = event.seq or view.session.seq + 1
+    question = BudgetQuestion(
+        id=f"budget:{asked}",
+        at=event.at,
+        asked=asked,
+        used=event.used,
+        limit=event.limit,
+        more=event.more,
+        to=turn.prompt.author if turn is not None else None,
     )
+    return {"budgets": (*view.budgets, question)}
 
 
-def _publishing(session: Session, event: e.TurnEnded) -> Publishing:
-    """What becomes of the turn's commits, by the rule of `Session.unpublished`."""
-    shown = session.pull_request.head if session.pull_request else ""
-    if event.pushed and event.head and event.head != shown:
-        return "pending"
-    if not event.commits:
-        return "nothing"
-    return "shown" if event.pushed and shown else "unpushed"
+def _budget_answered(view: ThreadView, answer: Literal["raised", "declined", "closed"], by: str = "") -> Change:
+    return {"budgets": tuple(q if q.answer else replace(q, answer=answer, by=by) for q in view.budgets)}
 
 
 def _box_lost(view: ThreadView, event: e.BoxLost) -> Change:
@@ -189,20 +184,13 @@ def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:
     """The endings whose commits it shows: those up to the last one with its head, which a later turn may push."""
     last = max((n for n, ending in enumerate(view.endings) if ending.head == event.head), default=len(view.endings) - 1)
     met = [x for x in view.endings[: last + 1] if x.publishing in ("pending", "failed")]
-    endings = tuple(_shown(ending, event) if ending in met else ending for ending in view.endings)
+    endings = tuple(shown_by(ending, event) if ending in met else ending for ending in view.endings)
     change: Change = {"endings": endings}
     late = [ending for ending in met if ending.publishing == "failed"]
     if late:
         text = "is there now." if event.opened else "is up to date now."
         change |= _pull_notice(view, event.number, event.url, event.at, text, to=late[-1].to)
     return change
-
-
-def _shown(ending: Ending, event: e.PullRequestPublished) -> Ending:
-    settled = ending.settled or event.at
-    return replace(
-        ending, publishing="shown", settled=settled, pull_request=event.number, url=event.url, trouble=""
-    )  # fmt: skip
 
 
 def _publish_failed(view: ThreadView, event: e.PublishFailed) -> Change:
@@ -285,6 +273,10 @@ _CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
     e.StepStarted: _stepped,
     e.StopRequested: _stop_asked,
     e.TurnEnded: _ended,
+    e.BudgetReached: _budget_reached,
+    e.BudgetRaised: lambda view, event: _budget_answered(view, "raised", event.by.name),
+    e.BudgetDeclined: lambda view, event: _budget_answered(view, "declined", event.by.name),
+    e.SessionClosed: lambda view, _event: _budget_answered(view, "closed"),
     e.BoxLost: _box_lost,
     e.BoxParked: _parked,
     e.PublishFailed: _publish_failed,

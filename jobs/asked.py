@@ -67,3 +67,13 @@ def remembered(inquiries: tuple[Inquiry, ...]) -> tuple[Inquiry, ...]:
 def inquiry_of(inquiries: tuple[Inquiry, ...], inquiry_id: str) -> Inquiry | None:
     """The question of this id, if it is remembered."""
     return next((i for i in inquiries if i.id == inquiry_id), None)
+
+
+class Pause(Frozen):
+    """The budget is reached and people are asked for `more` dollars: nothing is delivered until somebody has answered.
+    `asked`: the number of the event, which tells one question from the next."""
+
+    asked: int
+    used: float
+    limit: float
+    more: float

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jobs import frames as f
 from jobs.commands_tools import ToolCommand
-from jobs.events import Author, Place, Prompt, StartKind
+from jobs.events import Author, ModelTrouble, Place, Prompt, StartKind
 
 
 class Refused(Exception):
@@ -167,10 +167,12 @@ class Attach:
 
 @dataclass(frozen=True)
 class Hear:
-    """Frames of the runner of this generation, in order, each for the first time."""
+    """Frames of the runner of this generation, in order, each for the first time. `cost`: what the model of the turn
+    that ends has taken, in dollars, if that is known."""
 
     generation: int
     frames: tuple[f.AnyFrame, ...]
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,51 @@ class SeeModelRequest:
     """The model gateway saw a request with tools from this generation's box."""
 
     generation: int
+
+
+@dataclass(frozen=True)
+class TellModelTrouble:
+    """The model of this generation's box gives trouble, or "": it does not any more."""
+
+    generation: int
+    trouble: ModelTrouble
+
+
+@dataclass(frozen=True)
+class TellModelRefusal:
+    """The model's provider refuses our key or account: a person has to act, as `note` says."""
+
+    generation: int
+    note: str
+
+
+@dataclass(frozen=True)
+class ReachBudget:
+    """The session has used up its budget: pause, and ask people for `more`. Dollars.
+
+    `generation`: of the box that asked; None: it was a child's, and the session itself may be at rest.
+    """
+
+    generation: int | None
+    used: float
+    limit: float
+    more: float
+
+
+@dataclass(frozen=True)
+class RaiseBudget:
+    """Somebody pressed "go on" under the question that event number `asked` is."""
+
+    by: Author
+    asked: int
+
+
+@dataclass(frozen=True)
+class DeclineBudget:
+    """Somebody pressed "no" there."""
+
+    by: Author
+    asked: int
 
 
 @dataclass(frozen=True)
@@ -222,6 +269,11 @@ Command = (
     | Attach
     | Hear
     | SeeModelRequest
+    | TellModelTrouble
+    | TellModelRefusal
+    | ReachBudget
+    | RaiseBudget
+    | DeclineBudget
     | ClosePullRequest
     | ReviewPullRequest
     | ToolCommand

@@ -7,7 +7,7 @@ delivers twice, a runner sends again) causes no events; one that cannot be follo
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs import commands
+from jobs import commands, spending
 from jobs import events as e
 from jobs.commands import Choice, Command, FinishPark, NotYet, Refused
 from jobs.decide_tools import DECIDE_TOOLS, late_answers
@@ -35,7 +35,7 @@ def decide(session: Session | None, command: Command, now: float, rules: Rules) 
 
 def _deliveries(session: Session, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
     after = fold(events, session)
-    if after is None or after.status is not S.IDLE or not after.queue or after.box is None:
+    if after is None or after.status is not S.IDLE or not after.queue or after.box is None or after.paused is not None:
         return ()
     prompt = after.queue[0]
     again = prompt.id == after.interrupted
@@ -104,7 +104,7 @@ def _stop(s: Session, c: commands.Stop, now: float, _: Rules) -> tuple[Event, ..
     waiting = [p for p in s.queue if c.prompt_id in (None, p.id)]
     events: list[Event] = [e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in waiting]
     running = s.turn is not None and c.prompt_id in (None, s.turn.prompt.id)
-    if running and s.turn is not None and s.turn.stop_asked is None:
+    if running and s.turn is not None and (s.turn.stop_asked is None or s.turn.paused):
         events.insert(0, e.StopRequested(at=now, generation=s.generation, turn=s.turn.number, by=c.by))
     if not events and not running:
         raise Refused("That is over already: there is nothing left to stop.")
@@ -163,6 +163,8 @@ def _finish_park(s: Session, c: FinishPark, now: float, rules: Rules) -> tuple[E
 
 def _cut_off(turn: Turn, error: str, now: float, rules: Rules) -> Event:
     """The end of a turn that was asked to stop and whose box went before it could say that it did."""
+    if turn.paused:
+        return e.TurnEnded(at=now, turn=turn.number, outcome="paused")
     ran_out = turn.stop_asked is not None and turn.stop_asked - turn.began > rules.turn_seconds
     return e.TurnEnded(at=now, turn=turn.number, outcome="timed_out" if ran_out else "stopped", error=error)
 
@@ -227,12 +229,6 @@ def _attach(s: Session, c: commands.Attach, now: float, _: Rules) -> tuple[Event
     return (e.LinkAttached(at=now, generation=c.generation, epoch=c.epoch),)
 
 
-def _see_model(s: Session, c: commands.SeeModelRequest, now: float, _: Rules) -> tuple[Event, ...]:
-    if c.generation != s.generation or s.turn is None or s.turn.model_asked or s.status is S.PARKING:
-        return ()
-    return (e.ModelRequested(at=now, turn=s.turn.number),)
-
-
 def _close_pull(_s: Session, c: commands.ClosePullRequest, now: float, _: Rules) -> tuple[Event, ...]:
     pull = _s.pull_request
     if pull is None or pull.number != c.number or pull.state != "open":
@@ -265,7 +261,7 @@ def _hear(s: Session, c: commands.Hear, now: float, _: Rules) -> tuple[Event, ..
         raise Refused("stale generation")
     if s.status is S.CONNECTING:
         raise Refused("a runner must attach before it is heard")
-    return events_of(s, c.frames, now)
+    return events_of(s, c.frames, now, c.cost)
 
 
 _DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {
@@ -287,7 +283,12 @@ _DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, 
     commands.LoseBox: _lose_box,
     commands.Attach: _attach,
     commands.Hear: _hear,
-    commands.SeeModelRequest: _see_model,
+    commands.SeeModelRequest: spending.see_model,
+    commands.TellModelTrouble: spending.tell_trouble,
+    commands.TellModelRefusal: spending.tell_refusal,
+    commands.ReachBudget: spending.reach_budget,
+    commands.RaiseBudget: spending.raise_budget,
+    commands.DeclineBudget: spending.decline_budget,
     commands.ClosePullRequest: _close_pull,
     commands.ReviewPullRequest: _review_pull,
     commands.Tick: _tick,

@@ -75,8 +75,9 @@ class PlanEntry(Frozen):
     status: Literal["pending", "in_progress", "completed"] = "pending"
 
 
-Outcome = Literal["done", "stopped", "failed", "timed_out", "interrupted"]
+Outcome = Literal["done", "stopped", "failed", "timed_out", "interrupted", "paused"]
 StartKind = Literal["cold", "image", "snapshot"]
+ModelTrouble = Literal["", "overloaded", "unreachable"]
 
 
 class Fact(Frozen):
@@ -232,6 +233,14 @@ class ModelRequested(Fact):
     turn: int
 
 
+class ModelTroubled(Fact):
+    """The agent's model has given trouble for so long that people should know: which, or "" when it is over."""
+
+    kind: Literal["model_troubled"] = "model_troubled"
+    turn: int
+    trouble: ModelTrouble
+
+
 class TaskRestated(Fact):
     """The agent said in its own words what it is about to do."""
 
@@ -267,7 +276,8 @@ class StopRequested(Fact):
 
 
 class TurnEnded(Fact):
-    """A turn is over, however it went. `head` is the branch's tip in the box; `pushed`: the forge has it."""
+    """A turn is over, however it went. `head` is the branch's tip in the box; `pushed`: the forge has it; `cost`: what
+    its model took, in dollars, as far as that is known."""
 
     kind: Literal["turn_ended"] = "turn_ended"
     turn: int
@@ -277,6 +287,31 @@ class TurnEnded(Fact):
     head: str = ""
     commits: tuple[Commit, ...] = ()
     pushed: bool = False
+    cost: float | None = None
+
+
+class BudgetReached(Fact):
+    """What this session may spend on models is spent: its turn pauses, and people are asked for `more`. In dollars."""
+
+    kind: Literal["budget_reached"] = "budget_reached"
+    used: float
+    limit: float
+    more: float
+
+
+class BudgetRaised(Fact):
+    """Somebody let the session spend `more` dollars: what was paused goes on."""
+
+    kind: Literal["budget_raised"] = "budget_raised"
+    by: Author
+    more: float
+
+
+class BudgetDeclined(Fact):
+    """Somebody did not: what was paused is given up. The next prompt asks again."""
+
+    kind: Literal["budget_declined"] = "budget_declined"
+    by: Author
 
 
 class BoxLost(Fact):
@@ -463,11 +498,15 @@ Event = Annotated[
     | PromptDelivered
     | TurnStarted
     | ModelRequested
+    | ModelTroubled
     | TaskRestated
     | PlanUpdated
     | StepStarted
     | StopRequested
     | TurnEnded
+    | BudgetReached
+    | BudgetRaised
+    | BudgetDeclined
     | BoxLost
     | ParkBegan
     | ParkFailed

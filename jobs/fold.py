@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jobs import events as e
+from jobs.asked import Pause
 from jobs.events import Event, Fact
 from jobs.fold_tools import FOLD_TOOLS, late_answer_came, turn_was_stopped
 from jobs.session import FORGE, TOOLS, TRANSITIONS, PullRequest, Session, Status, Turn
@@ -58,12 +59,12 @@ def _next_status(session: Session, event: Event) -> Status:
 
 
 def _settled(session: Session, status: Status) -> Status:
-    """A failed box must be put to sleep before another one is made: it may hold work."""
+    """A failed box must be put to sleep before another one is made: it may hold work. Nothing is made while paused."""
     if status not in (S.WAITING, S.ASLEEP):
         return status
     if session.box is not None:
         return S.FAILED
-    return S.WAITING if session.queue else S.ASLEEP
+    return S.WAITING if session.queue and session.paused is None else S.ASLEEP
 
 
 def _told(s: Session, event: Event) -> int:
@@ -140,16 +141,34 @@ def _turn_ended(s: Session, event: e.TurnEnded) -> Change:
     pushed = {"head": event.head} if event.pushed and event.head else {}
     fresh = {"publish_failures": 0, "publish_retry_at": 0.0} if pushed and event.head != s.head else {}
     stopped = turn_was_stopped(s) if event.outcome == "stopped" else {}
+    again = _to_go_on(s) if event.outcome == "paused" else {}
     over = {"turn": None, "wanted_files": (), "commits": (s.commits + event.commits)[-COMMITS_KEPT:]}
-    return over | pushed | fresh | stopped
+    return over | pushed | fresh | stopped | again
+
+
+def _to_go_on(s: Session) -> Change:
+    """The running prompt in front of the queue: it is delivered again."""
+    return {"queue": (s.turn.prompt, *s.queue), "interrupted": s.turn.prompt.id} if s.turn is not None else {}
 
 
 def _box_gone(s: Session) -> Change:
     """The queue with the interrupted prompt in front: it is delivered again by the next box."""
-    back: Change = {"box": None, "turn": None, "wanted_files": ()}
-    if s.turn is not None:
-        back |= {"queue": (s.turn.prompt, *s.queue), "interrupted": s.turn.prompt.id}
-    return back
+    return {"box": None, "turn": None, "wanted_files": ()} | _to_go_on(s)
+
+
+def _budget_reached(s: Session, event: e.BudgetReached) -> Change:
+    asked = Pause(asked=event.seq or s.seq + 1, used=event.used, limit=event.limit, more=event.more)
+    return _turn_set(s, paused=True) | {"paused": asked}
+
+
+def _budget_raised(s: Session, event: e.BudgetRaised) -> Change:
+    return {"paused": None, "raised": s.raised + event.more, "failures": 0 if s.status is S.ASLEEP else s.failures}
+
+
+def _stop_requested(s: Session, event: e.StopRequested) -> Change:
+    """A turn that a person stops does not go on later."""
+    paused = s.turn is not None and s.turn.paused and event.by is None
+    return _turn_set(s, stop_asked=event.at, paused=paused)
 
 
 def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
@@ -184,7 +203,8 @@ def _noted(s: Session, event: e.Noted) -> Change:
 
 _TELLS: Mapping[type[Fact], int] = {
     e.LinkAttached: 1, e.PhaseReached: 1, e.AgentReady: 1, e.TurnStarted: 1, e.TaskRestated: 1, e.PlanUpdated: 1,
-    e.StepStarted: 1, e.Noted: 100, e.QuestionAsked: 100, e.FileWanted: 100,  # for these are messages in the thread
+    e.ModelTroubled: 1, e.StepStarted: 1,
+    e.Noted: 100, e.QuestionAsked: 100, e.FileWanted: 100,  # for these are messages in the thread
 }  # fmt: skip
 
 _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
@@ -203,7 +223,12 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.PromptDelivered: _prompt_delivered,
     e.ModelRequested: lambda s, v: _turn_set(s, model_asked=True),
     e.TaskRestated: lambda s, v: {"title": s.title or v.text},
-    e.StopRequested: lambda s, v: _turn_set(s, stop_asked=v.at),
+    e.ModelTroubled: lambda s, v: _turn_set(s, model_trouble=v.trouble),
+    e.StopRequested: _stop_requested,
+    e.BudgetReached: _budget_reached,
+    e.BudgetRaised: _budget_raised,
+    e.BudgetDeclined: lambda s, v: {"paused": None},
+    e.SessionClosed: lambda s, v: {"paused": None},
     e.TurnEnded: _turn_ended,
     e.BoxLost: lambda s, v: _box_gone(s) | {"lost_box": s.box, "failures": s.failures + (s.status != S.IDLE)},
     e.ParkBegan: _park_began,

@@ -11,18 +11,23 @@ from jobs import events as e
 from jobs import frames as f
 from jobs.events import Event
 from jobs.fold import fold
-from jobs.session import Session, Status
+from jobs.session import Session, Status, Turn
 
 S = Status
 TOLD_MOST = 5_000  # about lines; an agent that works hard tells some hundreds
 UNTOLD = "So much happens in this turn that not all of its steps are shown here. View has them."
 
 
-def events_of(session: Session, frames: Iterable[f.AnyFrame], now: float) -> tuple[Event, ...]:
-    """Frames become events one by one, each judged against the session as the ones before it left it."""
+def events_of(
+    session: Session, frames: Iterable[f.AnyFrame], now: float, cost: float | None = None
+) -> tuple[Event, ...]:
+    """Frames become events one by one, each judged against the session as the ones before it left it.
+
+    `cost`: of the turn that ends among them.
+    """
     events: list[Event] = []
     for frame in frames:
-        heard = _of_frame(session, frame, now)
+        heard = _of_frame(session, frame, now, cost)
         events.extend(heard)
         after = fold(heard, session) or session
         if session.told < TOLD_MOST <= after.told:
@@ -33,7 +38,7 @@ def events_of(session: Session, frames: Iterable[f.AnyFrame], now: float) -> tup
     return tuple(events)
 
 
-def _of_frame(s: Session, frame: f.AnyFrame, now: float) -> tuple[Event, ...]:
+def _of_frame(s: Session, frame: f.AnyFrame, now: float, cost: float | None) -> tuple[Event, ...]:
     """The events of one frame. A frame about a turn that is over, or that this status has no use for, has none."""
     if s.told >= TOLD_MOST and not _matters(s, frame):
         return ()
@@ -48,7 +53,9 @@ def _of_frame(s: Session, frame: f.AnyFrame, now: float) -> tuple[Event, ...]:
             return ()
         case f.Dropped():
             return (e.Noted(at=now, text=f"The box's report was cut: {frame.reason}"),)
-        case f.Started() | f.Restated() | f.Plan() | f.Step() | f.Ended():
+        case f.Ended():
+            return () if s.turn is None or s.turn.number != frame.turn else (_ended(s.turn, frame, now, cost),)
+        case f.Started() | f.Restated() | f.Plan() | f.Step():
             return () if s.turn is None or s.turn.number != frame.turn else (_of_turn(frame, now),)
         case _:
             assert_never(frame)
@@ -81,7 +88,7 @@ def _unready(s: Session, frame: f.Unready, now: float) -> tuple[Event, ...]:
     return (*unready, *withdrawn)
 
 
-def _of_turn(frame: f.Started | f.Restated | f.Plan | f.Step | f.Ended, now: float) -> Event:
+def _of_turn(frame: f.Started | f.Restated | f.Plan | f.Step, now: float) -> Event:
     match frame:
         case f.Started():
             return e.TurnStarted(at=now, turn=frame.turn)
@@ -91,14 +98,18 @@ def _of_turn(frame: f.Started | f.Restated | f.Plan | f.Step | f.Ended, now: flo
             return e.PlanUpdated(at=now, turn=frame.turn, entries=frame.entries)
         case f.Step():
             return e.StepStarted(at=now, turn=frame.turn, title=frame.title, tool=frame.tool)
-        case f.Ended():
-            return e.TurnEnded(
-                at=now,
-                turn=frame.turn,
-                outcome=frame.outcome,
-                summary=frame.summary,
-                error=frame.error,
-                head=frame.head,
-                commits=frame.commits,
-                pushed=frame.pushed,
-            )
+
+
+def _ended(turn: Turn, frame: f.Ended, now: float, cost: float | None) -> Event:
+    """However its runner saw it end: a turn whose budget was reached is paused, and its error is that and no other."""
+    return e.TurnEnded(
+        at=now,
+        turn=frame.turn,
+        outcome="paused" if turn.paused else frame.outcome,
+        summary=frame.summary,
+        error=None if turn.paused else frame.error,
+        head=frame.head,
+        commits=frame.commits,
+        pushed=frame.pushed,
+        cost=cost,
+    )

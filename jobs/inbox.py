@@ -15,7 +15,7 @@ from jobs import moments
 from jobs.commands import Attach, Command, Hear, NotYet, Refused
 from jobs.decide import decide
 from jobs.fold import fold
-from jobs.frames import TRANSCRIPT, AnyFrame, ToolCall, Words
+from jobs.frames import TRANSCRIPT, AnyFrame, Ended, ToolCall, Words
 from jobs.log import about
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, StaleLink
 from jobs.session import Operation, Rules, Session, wants
@@ -109,8 +109,8 @@ class Inbox:
         fresh = _fresh(frames, link.acked)
         if not fresh:
             return link.acked
-        now = self._clock()
-        events = decide(session, Hear(grant.generation, fresh), now, self._rules)
+        now, cost = self._clock(), await self._cost(grant.session, fresh)
+        events = decide(session, Hear(grant.generation, fresh, cost), now, self._rules)
         after = fold(events, session) or session
         heard = Heard(grant.generation, link.acked, fresh[-1].n)
         await self._store.append(
@@ -125,6 +125,11 @@ class Inbox:
         )
         await self._hint(after, now)
         return heard.upto
+
+    async def _cost(self, sid: str, frames: Sequence[AnyFrame]) -> float | None:
+        """What the turn that ends among these frames has taken."""
+        ended = next((frame for frame in frames if isinstance(frame, Ended)), None)
+        return None if ended is None else await self._store.usage.of_turn(sid, ended.turn)
 
     async def _handle_of_box(self, grant: Grant, command: Command) -> Session:
         """As `handle`; a refusal that is not only for a moment means that the box is not wanted any more."""

@@ -77,3 +77,25 @@ class Image(NamedTuple):
     snapshot: str
     built_at: float
     bytes: int
+
+
+class Spent(NamedTuple):
+    """What requests to models took. Tokens: `input` without what the provider had `cached` or has `written` to its
+    cache. `micros`: millionths of a dollar, None if no price is known."""
+
+    input: int = 0
+    cached: int = 0
+    written: int = 0
+    output: int = 0
+    micros: int | None = None
+
+
+class Payer(NamedTuple):
+    """On whose account a request to a model goes. `root`: the session whose budget it is; `person`: who asked for the
+    turn, "" between turns."""
+
+    session: str
+    root: str
+    turn: int
+    person: str
+    repository: str

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from jobs import events as e
-from jobs.asked import Description, Inquiry, Kept, Wanted
-from jobs.events import Author, Commit, Fact, Frozen, Place, Prompt, StartKind
+from jobs.asked import Description, Inquiry, Kept, Pause, Wanted
+from jobs.events import Author, Commit, Fact, Frozen, ModelTrouble, Place, Prompt, StartKind
 
 
 class Status(StrEnum):
@@ -36,18 +36,12 @@ class Status(StrEnum):
 S = Status
 _QUEUE: dict[type[Fact], None] = dict.fromkeys((e.PromptReceived, e.PromptEdited, e.PromptWithdrawn))
 _TURN: dict[type[Fact], None] = dict.fromkeys(
-    (e.TurnStarted, e.ModelRequested, e.TaskRestated, e.PlanUpdated, e.StepStarted)
+    (e.TurnStarted, e.ModelRequested, e.ModelTroubled, e.TaskRestated, e.PlanUpdated, e.StepStarted)
 )
+_BUDGET: dict[type[Fact], None] = dict.fromkeys((e.BudgetReached, e.BudgetRaised, e.BudgetDeclined))
 _LINK: dict[type[Fact], None] = dict.fromkeys((e.LinkAttached, e.PhaseReached))
 FORGE: dict[type[Fact], None] = dict.fromkeys(
-    (
-        e.PublishBegan,
-        e.PublishFailed,
-        e.PullRequestPublished,
-        e.PullRequestClosed,
-        e.PullRequestReviewed,
-        e.Noted,
-    )
+    (e.PublishBegan, e.PublishFailed, e.PullRequestPublished, e.PullRequestClosed, e.PullRequestReviewed, e.Noted)
 )
 TOOLS: dict[type[Fact], None] = dict.fromkeys(
     (
@@ -70,36 +64,37 @@ TRANSITIONS: Mapping[Status, Mapping[type[Fact], Status]] = {
     S.OPENED: {e.RepositoryAsked: S.ASKING, e.RepositoryChosen: S.ASLEEP},
     S.ASKING: _stays(S.ASKING, _QUEUE, [e.RepositoryAsked])
     | {e.RepositoryChosen: S.WAITING, e.SessionClosed: S.CLOSED},
-    S.ASLEEP: {e.PromptReceived: S.WAITING, e.SessionClosed: S.CLOSED},
-    S.WAITING: _stays(S.WAITING, _QUEUE) | {e.StartBegan: S.BOOTING, e.StartAbandoned: S.FAILED},
-    S.BOOTING: _stays(S.BOOTING, _QUEUE, [e.StartBegan])
+    S.ASLEEP: _stays(S.ASLEEP, _BUDGET, [e.PromptEdited, e.PromptWithdrawn])
+    | {e.PromptReceived: S.WAITING, e.BudgetRaised: S.WAITING, e.SessionClosed: S.CLOSED},
+    S.WAITING: _stays(S.WAITING, _QUEUE, _BUDGET) | {e.StartBegan: S.BOOTING, e.StartAbandoned: S.FAILED},
+    S.BOOTING: _stays(S.BOOTING, _QUEUE, _BUDGET, [e.StartBegan])
     | {e.BoxStarted: S.CONNECTING, e.StartFailed: S.WAITING, e.StartAbandoned: S.FAILED},
-    S.CONNECTING: _stays(S.CONNECTING, _QUEUE, [e.PhaseReached])
+    S.CONNECTING: _stays(S.CONNECTING, _QUEUE, _BUDGET, [e.PhaseReached])
     | {e.LinkAttached: S.PREPARING, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP},
-    S.PREPARING: _stays(S.PREPARING, _QUEUE, _LINK)
+    S.PREPARING: _stays(S.PREPARING, _QUEUE, _BUDGET, _LINK)
     | {e.AgentReady: S.IDLE, e.AgentUnready: S.FAILED, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP},
-    S.IDLE: _stays(S.IDLE, _QUEUE, _LINK, [e.AgentReady])
+    S.IDLE: _stays(S.IDLE, _QUEUE, _BUDGET, _LINK, [e.AgentReady])
     | {e.PromptDelivered: S.WORKING, e.AgentUnready: S.FAILED, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP},
-    S.WORKING: _stays(S.WORKING, _QUEUE, _LINK, _TURN, [e.AgentReady])
+    S.WORKING: _stays(S.WORKING, _QUEUE, _BUDGET, _LINK, _TURN, [e.AgentReady])
     | {e.StopRequested: S.STOPPING, e.TurnEnded: S.IDLE, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP},
-    S.STOPPING: _stays(S.STOPPING, _QUEUE, _LINK, _TURN, [e.AgentReady])
+    S.STOPPING: _stays(S.STOPPING, _QUEUE, _BUDGET, _LINK, _TURN, [e.AgentReady, e.StopRequested])
     | {e.TurnEnded: S.IDLE, e.ParkBegan: S.PARKING},
-    S.PARKING: _stays(S.PARKING, _QUEUE, _LINK, _TURN, [e.AgentReady, e.StopRequested, e.TurnEnded])
+    S.PARKING: _stays(S.PARKING, _QUEUE, _BUDGET, _LINK, _TURN, [e.AgentReady, e.StopRequested, e.TurnEnded])
     | _stays(S.PARKING, [e.ParkBegan, e.ParkFailed])
     | {e.BoxParked: S.ASLEEP},
-    S.FAILED: _stays(S.FAILED, _LINK, _QUEUE, [e.AgentReady])
+    S.FAILED: _stays(S.FAILED, _LINK, _QUEUE, _BUDGET, [e.AgentReady])
     | {e.PromptReceived: S.WAITING, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP, e.SessionClosed: S.CLOSED},
     S.CLOSED: _stays(S.CLOSED, [e.SnapshotForgotten])
     | {e.PromptReceived: S.WAITING, e.RepositoryAsked: S.ASKING, e.RepositoryChosen: S.ASLEEP},
 }
-"""What may happen, and where it leads. One exception, in `_settled`: what is queued, and whether a failed box is still
-there, decides between WAITING, ASLEEP and FAILED. The events of the forge and of the agent's tools may come at any time
-and change no status."""
+"""What may happen, and where it leads. One exception, in `_settled`: what is queued, whether it is paused, and whether
+a failed box is still there, decides between WAITING, ASLEEP and FAILED. The events of the forge and of the agent's
+tools may come at any time and change no status."""
 
 
 class Turn(Frozen):
     """The agent working on one prompt. `again`: for the second time, because the first box was lost. `noted`: what was
-    said about its message already."""
+    said about its message already. `paused`: it ends because the budget is reached, and is to go on later."""
 
     number: int
     prompt: Prompt
@@ -107,7 +102,9 @@ class Turn(Frozen):
     again: bool = False
     stop_asked: float | None = None
     model_asked: bool = False
+    model_trouble: ModelTrouble = ""
     noted: tuple[str, ...] = ()
+    paused: bool = False
 
 
 class PullRequest(Frozen):
@@ -155,6 +152,8 @@ class Session(Frozen):
     retry_at: float = 0.0
     told: int = 0
     # the work
+    paused: Pause | None = None
+    raised: float = 0.0  # dollars that people have added to its budget
     commits: tuple[Commit, ...] = ()
     head: str = ""
     pull_request: PullRequest | None = None

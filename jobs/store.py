@@ -27,6 +27,7 @@ from jobs.session import Session, Status
 from jobs.store_counts import Counts
 from jobs.store_leftovers import Leftovers
 from jobs.store_scripts import ACTIVE, BELL, CLOSED, KEPT, PREFIX, SLEEPING, TOTALS, UNNAMED, UNSHOWN, key, keys
+from jobs.store_usage import Usage
 
 __all__ = [
     "Conflict", "Entry", "Fence", "Grant", "Heard", "Image", "Link", "Looked", "StaleLink", "Store", "Unnamed",
@@ -47,7 +48,7 @@ class Store:
         self._spend, self._revoke = client.register_script(scripts.SPEND), client.register_script(scripts.REVOKE)
         self._drop, self._bring = client.register_script(scripts.DROP), client.register_script(scripts.BRING_BACK)
         self._stamp, self._save_image = (client.register_script(s) for s in (scripts.STAMP, scripts.SAVE_IMAGE))
-        self.leftovers, self.counts = Leftovers(client), Counts(client)
+        self.leftovers, self.counts, self.usage = Leftovers(client), Counts(client), Usage(client)
 
     @classmethod
     async def open(cls, url: str, *, archive: Path) -> "Store":

@@ -80,7 +80,10 @@ class Log:
             f.Step(n=4, at=self.now, kind="step", turn=turn, title="Read rocket/fuel.py", tool="read"),
         )
 
-    def end(self, turn: int = 1, outcome: str = "done", commits: int = 1, pushed: bool = True, **more: str) -> "Log":
+    def end(
+        self, turn: int = 1, outcome: str = "done", commits: int = 1, pushed: bool = True, cost: float | None = None,
+        **more: str,
+    ) -> "Log":  # fmt: skip
         made = tuple(
             {"sha": f"{n:040x}", "subject": f"Change {n}", "author": ADA.signature} for n in range(1, commits + 1)
         )
@@ -88,7 +91,8 @@ class Log:
             "n": 9, "at": self.now, "kind": "turn_ended", "turn": turn, "outcome": outcome, "commits": made,
             "pushed": pushed and commits > 0, "head": f"{turn:040x}", "summary": "Tanks round up now.",
         }  # fmt: skip
-        return self.hear(f.Ended.model_validate(ended | more))
+        assert self.session is not None
+        return self.do(c.Hear(self.session.generation, (f.Ended.model_validate(ended | more),), cost))
 
     def publish(self, turn: int = 1, opened: bool = True) -> "Log":
         self.do(c.BeginPublish())
@@ -130,6 +134,11 @@ def _generation(log: Log, chance: random.Random) -> int:
 
 def _prompt(log: Log, chance: random.Random) -> str:
     return f"T1:C1:1.00000{chance.randint(1, 6)}"
+
+
+def _asked(log: Log) -> int:
+    paused = _session(log).paused
+    return paused.asked if paused is not None else 0
 
 
 def _submit(log: Log, chance: random.Random) -> c.Command:
@@ -186,6 +195,12 @@ _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
     lambda log, r: c.FailStart(_generation(log, r), "no space", r.choice([None, 1.0])),
     lambda log, r: c.Attach(_generation(log, r), 1),
     lambda log, r: c.SeeModelRequest(_generation(log, r)),
+    lambda log, r: c.TellModelTrouble(_generation(log, r), r.choice(["overloaded", ""])),
+    lambda log, r: c.TellModelRefusal(_generation(log, r), "The key is refused."),
+    lambda log, r: c.ReachBudget(r.choice([None, _generation(log, r)]), 5.1, 5.0, 5.0),
+    lambda log, r: c.RaiseBudget(GRACE, _asked(log)),
+    lambda log, r: c.RaiseBudget(GRACE, _asked(log)),
+    lambda log, r: c.DeclineBudget(GRACE, _asked(log)),
     lambda log, r: c.BeginPark(_generation(log, r)),
     lambda log, r: c.FinishPark(_generation(log, r), r.choice([None, "snap"])),
     lambda log, r: c.FailPark(_generation(log, r), "busy", r.choice([None, 2.0])),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.cards import Card, Ending, Notice, Question
+from bot.cards import BudgetQuestion, Card, Ending, Notice, Question
 from bot.phases import STARTS
 from bot.slack import text as t
 from jobs.events import Outcome, PlanEntry
@@ -20,6 +20,7 @@ from jobs.events import Outcome, PlanEntry
 Block = dict[str, Any]
 
 STOP, VIEW, VIEW_PRIVATE, CHOOSE = "stop", "view", "view_private", "choose_repository"
+BUDGET_MORE, BUDGET_NO = "budget_more", "budget_no"
 EXCERPT, TASK, SUMMARY, LINE = 400, 600, 2_400, 150
 PLAN_LINES, BUTTONS, COMMIT_LINES = 20, 20, 5
 NAME = 200  # characters; no forge has longer names of repositories
@@ -84,6 +85,8 @@ def _facts(card: Card, where: Where, now: float | None) -> str:
         facts.append("files: " + t.one_line(", ".join(card.attachments), 200))
     if card.commits:
         facts.append(f"{len(card.commits)} commit{'s' if len(card.commits) > 1 else ''}")
+    if card.cost:
+        facts.append(dollars(card.cost))
     return "  ·  ".join(fact for fact in facts if fact)
 
 
@@ -102,6 +105,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def dollars(amount: float) -> str:
+    """Such as `$0.42` or `$5`; what is less than a cent is `<$0.01`."""
+    return "<$0.01" if 0 < amount < 0.005 else f"${amount:,.2f}".removesuffix(".00")
 
 
 def _warnings(card: Card) -> list[Block]:
@@ -165,6 +173,7 @@ OPENINGS: dict[Outcome, str] = {
     "failed": "That did not work.",
     "timed_out": "The time for this is over, so I stopped.",
     "interrupted": "This was interrupted.",
+    "paused": "Paused.",
 }
 NEXT_STEP = "Reply here and I try again."
 GO_ON = "Reply here and I go on."
@@ -220,6 +229,25 @@ def question_message(question: Question) -> Message:
     said = f"{t.quiet(question.reason, 1_000)} Press a button, or reply with `owner/name`."
     options = [name for name in question.options if len(name) <= NAME][:BUTTONS]
     buttons = [_button(t.plain_label(name), f"{CHOOSE}:{n}", name) for n, name in enumerate(options)]
+    return Message(said, (_section(said), {"type": "actions", "elements": buttons}))
+
+
+def budget_message(question: BudgetQuestion) -> Message:
+    """Go on with more money? Buttons, until somebody has answered."""
+    used = f"This has used {dollars(question.used)} of its {dollars(question.limit)} for the model."
+    more, by = dollars(question.more), t.one_line(question.by, 80)
+    answers = {
+        "raised": f"{used} It goes on with {more} more, said {by}.",
+        "declined": f"{used} {by} did not want to go on. What was done is kept; reply here to go on after all.",
+        "closed": f"{used} Nobody has answered for so long that it was closed; reply here to go on.",
+    }
+    if question.answer:
+        said = answers[question.answer]
+        return Message(said, (_section(said),))
+    who = f"{t.person(question.to.id, question.to.name)} " if question.to is not None else ""
+    said = f"{who}Used {dollars(question.used)}. Go on with {more} more? What was done until now is kept."
+    go_on = _button(f"Go on with {more} more", BUDGET_MORE, str(question.asked)) | {"style": "primary"}
+    buttons = [go_on, _button("No, leave it", BUDGET_NO, str(question.asked))]
     return Message(said, (_section(said), {"type": "actions", "elements": buttons}))
 
 

@@ -97,12 +97,8 @@ class Desk:
                 return await self._edited(meaning, me)
             case meanings.Deleted():
                 return await self._deleted(meaning)
-            case meanings.StopAsked():
-                return await self._stop(meaning)
-            case meanings.Chosen():
-                return await self._chosen(meaning)
-            case meanings.ViewAsked():
-                return await self._view(meaning)
+            case meanings.StopAsked() | meanings.Chosen() | meanings.BudgetAnswered() | meanings.ViewAsked():
+                return await self._pressed(meaning)
             case meanings.Refused():
                 return await self._refused(meaning)
 
@@ -202,8 +198,7 @@ class Desk:
             return ()
         command: Command = commands.EditPrompt(post.prompt_id, post.text)
         if aside or not (post.text or post.files):
-            reason = ASIDE_NOW if aside else EMPTIED
-            command = commands.WithdrawPrompt(post.prompt_id, reason)
+            command = commands.WithdrawPrompt(post.prompt_id, ASIDE_NOW if aside else EMPTIED)
         return await self._handle(sid, command, post.channel, post.thread, post.user)
 
     async def _deleted(self, gone: meanings.Deleted) -> tuple[Courtesy, ...]:
@@ -219,6 +214,19 @@ class Desk:
 
     # -- buttons ---------------------------------------------------------------------------------------------------
 
+    async def _pressed(
+        self, asked: meanings.StopAsked | meanings.Chosen | meanings.BudgetAnswered | meanings.ViewAsked
+    ) -> tuple[Courtesy, ...]:
+        match asked:
+            case meanings.StopAsked():
+                return await self._stop(asked)
+            case meanings.Chosen():
+                return await self._chosen(asked)
+            case meanings.BudgetAnswered():
+                return await self._budget(asked)
+            case meanings.ViewAsked():
+                return await self._view(asked)
+
     async def _stop(self, asked: meanings.StopAsked) -> tuple[Courtesy, ...]:
         sid = session_id(asked.team, asked.channel, asked.thread)
         once = f"slack:stop:{sid}:{asked.once}"
@@ -227,28 +235,30 @@ class Desk:
         if await self._facts.load(sid) is None:
             owed = courtesies.nothing_here(asked)
         else:
-            owed = await self._stop_there(sid, asked)
+            owed = await self._of_member(asked, lambda by: commands.Stop(by, asked.prompt_id))
         if asked.once and not await self._facts.remember(once, "1", ONCE_SECONDS):
             return ()
         return owed
 
-    async def _stop_there(self, sid: str, asked: meanings.StopAsked) -> tuple[Courtesy, ...]:
-        person = await self._people.person(asked.team, asked.user)
+    async def _of_member(
+        self, asked: meanings.StopAsked | meanings.Chosen | meanings.BudgetAnswered, make: Callable[[Author], Command]
+    ) -> tuple[Courtesy, ...]:
+        """What a member asks of the thread's session; nobody else may."""
+        team, channel, thread, user = asked.team, asked.channel, asked.thread, asked.user
+        person = await self._people.person(team, user)
         if person.outside:
-            return await self._refused(meanings.Refused(asked.team, asked.channel, asked.thread, asked.user, True))
-        command = commands.Stop(person.author, asked.prompt_id)
-        return await self._handle(sid, command, asked.channel, asked.thread, asked.user)
+            return await self._refused(meanings.Refused(team, channel, thread, user, True))
+        return await self._handle(session_id(team, channel, thread), make(person.author), channel, thread, user)
 
     async def _chosen(self, chosen: meanings.Chosen) -> tuple[Courtesy, ...]:
-        person = await self._people.person(chosen.team, chosen.user)
-        if person.outside:
-            return await self._refused(meanings.Refused(chosen.team, chosen.channel, chosen.thread, chosen.user, True))
         base = self._repositories.base_branch(chosen.repository)
         if base is None:
             return (whisper(courtesies.NOT_ENABLED, chosen.channel, chosen.thread, chosen.user),)
-        sid = session_id(chosen.team, chosen.channel, chosen.thread)
-        command = commands.ChooseRepository(chosen.repository, base, person.author)
-        return await self._handle(sid, command, chosen.channel, chosen.thread, chosen.user)
+        return await self._of_member(chosen, lambda by: commands.ChooseRepository(chosen.repository, base, by))
+
+    async def _budget(self, answered: meanings.BudgetAnswered) -> tuple[Courtesy, ...]:
+        kind = commands.RaiseBudget if answered.more else commands.DeclineBudget
+        return await self._of_member(answered, lambda by: kind(by, answered.asked))
 
     async def _view(self, asked: meanings.ViewAsked) -> tuple[Courtesy, ...]:
         sid = session_id(asked.team, asked.channel, asked.thread)

@@ -9,6 +9,7 @@ from typing import Any
 from bot.slack import blocks
 from bot.slack import text as t
 from bot.slack.meanings import (
+    BudgetAnswered,
     Chosen,
     Deleted,
     Edited,
@@ -185,6 +186,8 @@ def _pressed(body: Mapping[str, Any], me: Me) -> Meaning:
         return StopAsked(me.team, place, thread, who, value)
     if action.partition(":")[0] == blocks.CHOOSE and value:
         return Chosen(me.team, place, thread, who, value)
+    if action in (blocks.BUDGET_MORE, blocks.BUDGET_NO) and value.isdecimal() and len(value) < 10:
+        return BudgetAnswered(me.team, place, thread, who, int(value), more=action == blocks.BUDGET_MORE)
     if action == blocks.VIEW_PRIVATE:
         return ViewAsked(me.team, place, thread, who)
     return Ignored("a button that needs nothing done")

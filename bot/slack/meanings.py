@@ -109,6 +109,18 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class BudgetAnswered:
+    """Somebody pressed a button under a question for money: event number `asked` of the session's log."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    asked: int
+    more: bool
+
+
+@dataclass(frozen=True)
 class ViewAsked:
     """Somebody in a private place wants to look at the session."""
 
@@ -136,7 +148,7 @@ class Ignored:
     reason: str
 
 
-Meaning = Mention | Reply | Edited | Deleted | StopAsked | Chosen | ViewAsked | Refused | Ignored
+Meaning = Mention | Reply | Edited | Deleted | StopAsked | Chosen | BudgetAnswered | ViewAsked | Refused | Ignored
 
 
 def prompt_id(team: str, channel: str, ts: str) -> str:

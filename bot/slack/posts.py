@@ -57,6 +57,7 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
     found = [_card(card, _where(view, card, view_url), now) for card in view.cards]
     if view.question is not None:
         found.append(_still("question", view.question.at, blocks.question_message(view.question)))
+    found += [_still(asked.id, asked.at, blocks.budget_message(asked)) for asked in view.budgets]
     for ending in view.endings:
         if not _awaits_pull_request(ending, now, settle_seconds):
             at = ending.settled if ending.settled is not None else ending.ended + settle_seconds

@@ -79,7 +79,7 @@ async def test_killing_a_box_in_mid_turn_delivers_the_prompt_once_more_and_says_
     session = await thread.until(lambda s: s.status is Status.WORKING)
     await thread.hears("› sleep 3")
     kill_box(office, session.box)
-    await thread.hears("Working on it again, after the box was interrupted")
+    await thread.hears("Working on it again, after it was interrupted")
     after = await thread.settled(prompts=2)
     assert after.generation == 2
     delivered = [event.again for event in await thread.log() if event.kind == "prompt_delivered"]

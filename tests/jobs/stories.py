@@ -56,6 +56,8 @@ STORIES = {
     "parked_and_woken": done()
     .do(c.BeginPark(1), after=RULES.idle_seconds).do(c.FinishPark(1, "snap")).ask(2).boot(start="snapshot").ready(),
     "parked_in_a_turn": given_a.parking_in_a_turn().do(c.FinishPark(1, "snap")).boot(start="snapshot").ready(),
+    "budget_reached_and_raised": given_a.raised(given_a.paused_asleep().ask(2)).boot(start="snapshot").ready(),
+    "budget_reached_and_declined": given_a.paused().do(given_a.NO).ask(2),
     "publish_fails_then_succeeds": given_a.publishing().do(c.FailPublish(given_a.PUSHED, "down", 10.0)).publish(),
     "merged_and_followed_up": done()
     .do(c.ReviewPullRequest(7, "approved", "grace")).do(c.ClosePullRequest(7, True, "grace")).ask(2).work(2).end(turn=2)

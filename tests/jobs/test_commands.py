@@ -106,6 +106,35 @@ def two() -> Log:
     return working().ask(2)
 
 
+REACHED = c.ReachBudget(1, 5.1, 5.0, 5.0)
+
+
+def pausing() -> Log:
+    """The budget was reached; the runner has not ended the turn yet."""
+    return working().do(REACHED)
+
+
+def paused() -> Log:
+    return pausing().end(outcome="stopped", commits=0)
+
+
+def paused_asleep() -> Log:
+    return paused().do(c.BeginPark(1)).do(c.FinishPark(1, "snap"))
+
+
+def raised(log: Log) -> Log:
+    return log.do(c.RaiseBudget(GRACE, asked(log)))
+
+
+def asked(log: Log) -> int:
+    """The number of the question for money."""
+    return next(event.seq for event in reversed(log.events) if event.kind == "budget_reached")
+
+
+MORE = c.RaiseBudget(GRACE, asked(working().do(REACHED)))
+NO = c.DeclineBudget(GRACE, MORE.asked)
+
+
 def hear(*frames: dict[str, object]) -> c.Hear:
     return c.Hear(1, tuple(f.frame_from_wire({"n": 1, "at": 0.0, **frame}) for frame in frames))
 
@@ -199,6 +228,35 @@ CAUSES = [
     ("the model is asked", working, c.SeeModelRequest(1), "model_requested"),
     ("the model is asked once more", lambda: working().do(c.SeeModelRequest(1)), c.SeeModelRequest(1), ""),
     ("an older box asks the model", again_working, c.SeeModelRequest(1), ""),
+    ("its provider is in trouble", working, c.TellModelTrouble(1, "overloaded"), "model_troubled"),
+    ("as was told", lambda: working().do(c.TellModelTrouble(1, "overloaded")), c.TellModelTrouble(1, "overloaded"), ""),
+    ("no trouble at all", working, c.TellModelTrouble(1, ""), ""),
+    ("trouble between turns", idle, c.TellModelTrouble(1, "overloaded"), ""),
+    ("its provider refuses the key", working, c.TellModelRefusal(1, "Set it anew."), "noted"),
+    ("again", lambda: working().do(c.TellModelRefusal(1, "Set it anew.")), c.TellModelRefusal(1, "Set it anew."), ""),
+    # -- money --
+    ("the budget is reached", working, REACHED, "budget_reached stop_requested"),
+    ("it is reached by a second request", pausing, REACHED, ""),
+    ("it is reached while the turn is stopped", stopping, REACHED, ""),
+    ("it is reached while its box is put to sleep", parking_in_a_turn, REACHED, ""),
+    ("an older box reaches it", again_working, REACHED, ""),
+    ("it is reached between turns", idle, REACHED, ""),
+    ("a child reaches it", asleep, c.ReachBudget(None, 5.1, 5.0, 5.0), "budget_reached"),
+    ("a child reaches it in a turn", working, c.ReachBudget(None, 5.1, 5.0, 5.0), "budget_reached stop_requested"),
+    ("a child of a closed session reaches it", closed, c.ReachBudget(None, 5.1, 5.0, 5.0), ""),
+    ("the turn has paused", pausing, hear(ENDED), "turn_ended"),
+    ("somebody raises it", paused, MORE, "budget_raised prompt_delivered"),
+    ("somebody raises it before the turn has paused", pausing, MORE, "budget_raised"),
+    ("the turn pauses after that", lambda: raised(pausing()), hear(ENDED), "turn_ended prompt_delivered"),
+    ("somebody raises it days later", paused_asleep, MORE, "budget_raised"),
+    ("somebody does not", paused, NO, "prompt_withdrawn budget_declined"),
+    ("somebody does not, before the turn has paused", pausing, NO, "stop_requested budget_declined"),
+    ("a reply while it is paused waits", paused, submit(2), "prompt_received"),
+    ("a reply while it is paused and asleep wakes nothing", paused_asleep, submit(2), "prompt_received"),
+    ("what is paused is edited", paused_asleep, c.EditPrompt(ONE, "Rather the docs"), "prompt_edited"),
+    ("what is paused is stopped", paused, c.Stop(GRACE), "prompt_withdrawn"),
+    ("what pauses is stopped by a person", pausing, c.Stop(GRACE), "stop_requested"),
+    ("a box dies while its turn pauses", pausing, c.LoseBox(1, "out of memory"), "turn_ended box_lost"),
     # -- the forge --
     ("a worker publishes", idle, c.BeginPublish(), "publish_began"),
     ("it is published", publishing, c.FinishPublish(7, "u", PUSHED, True), "pull_request_published"),
@@ -245,6 +303,10 @@ REFUSED = [
     ("nothing to publish", waiting, c.BeginPublish(), "nothing to publish"),
     ("all is published", done, c.BeginPublish(), "nothing to publish"),
     ("somebody publishes already", publishing, c.BeginPublish(), "another worker"),
+    ("more, for nothing that is paused", working, MORE, "answered that already"),
+    ("more, twice", lambda: raised(paused()), MORE, "answered that already"),
+    ("no, after somebody said yes", lambda: raised(paused()), NO, "answered that already"),
+    ("a start while it is paused", paused_asleep, c.BeginStart(1), "not waiting for a box"),
     ("a person has to act first", unpublishable, c.BeginPublish(), "nothing to"),
 ]  # fmt: skip
 

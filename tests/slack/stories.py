@@ -23,6 +23,16 @@ def working() -> Log:
     return Log().ask().boot().ready().work().hear(f.Plan(n=1, at=0, kind="plan", turn=1, entries=PLAN))
 
 
+def pausing() -> Log:
+    return working().do(c.ReachBudget(1, 4.8, 4.5, 5.0))
+
+
+def answered(kind: type[c.RaiseBudget] | type[c.DeclineBudget]) -> Log:
+    log = pausing().end(outcome="stopped", commits=0)
+    assert log.session is not None and log.session.paused is not None
+    return log.do(kind(GRACE, log.session.paused.asked))
+
+
 def words(message: Message) -> str:
     """Everything that a person reads in a message, a line for each block."""
     lines = []
@@ -40,6 +50,7 @@ def everything(log: Log) -> str:
     assert view is not None
     messages = [blocks.card_message(card, WHERE, log.now + 60) for card in view.cards]
     messages += [blocks.question_message(view.question)] if view.question else []
+    messages += [blocks.budget_message(question) for question in view.budgets]
     messages += [blocks.ending_message(ending) for ending in view.endings]
     messages += [blocks.notice_message(notice) for notice in view.notices]
     return "\n--\n".join(f"({message.text})\n{words(message)}" for message in messages) + "\n"
@@ -62,6 +73,12 @@ STORIES = {
     "not_pushed": Log().ask().boot().ready().end(pushed=False, error="The forge could not be reached."),
     "publish_failed": Log().ask().boot().ready().end().do(c.BeginPublish()).do(c.FailPublish("h", "no rights", None)),
     "given_up": Log().ask().do(c.BeginStart(0)).do(c.FailStart(1, "acme/rocket is not there", None)),
+    "budget_reached": pausing(),
+    "budget_paused": pausing().end(outcome="stopped", commits=0).ask(2, GRACE, "and the docs"),
+    "budget_raised": answered(c.RaiseBudget),
+    "budget_declined": answered(c.DeclineBudget),
+    "model_overloaded": working().do(c.TellModelTrouble(1, "overloaded")),
+    "cost": working().end(cost=0.424),
     "merged": done().do(c.ClosePullRequest(7, True, "grace")),
 }
 

@@ -110,7 +110,7 @@ def test_a_second_prompt_waits_its_turn_and_says_how_many_are_ahead() -> None:
 def test_a_turn_that_is_delivered_again_after_its_box_was_lost_says_so() -> None:
     log = Log().ask().boot().ready().work().do(c.LoseBox(1, "killed")).boot(start="snapshot").ready()
     card = only_card(log)
-    assert card.phase == "Working on it again, after the box was interrupted"
+    assert card.phase == "Working on it again, after it was interrupted"
     assert card.turn == 2
     assert card.task
 

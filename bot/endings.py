@@ -1,0 +1,52 @@
+"""What a person is told at the end of a turn: the record of it, and what its pull request makes of that. Pure.
+
+`bot/view.py` asks while it folds.
+"""
+
+from dataclasses import replace
+
+from bot.cards import Card, Ending, Publishing
+from jobs import events as e
+from jobs.session import Session
+
+
+def ending_of(session: Session, card: Card, event: e.TurnEnded) -> Ending:
+    """What the person is told. Commits that were pushed are awaited in the pull request before it is said."""
+    shown = session.pull_request
+    publishing = _publishing(session, event)
+    return Ending(
+        id=f"end:{event.turn}",
+        to=card.author,
+        task=card.task,
+        turn=event.turn,
+        outcome=event.outcome,
+        summary=event.summary,
+        error=event.error or "",
+        commits=event.commits,
+        ended=event.at,
+        publishing=publishing,
+        settled=None if publishing == "pending" else event.at,
+        head=event.head,
+        branch=session.branch,
+        pull_request=shown.number if shown else None,
+        url=shown.url if shown else "",
+        cost=card.cost,
+    )
+
+
+def _publishing(session: Session, event: e.TurnEnded) -> Publishing:
+    """What becomes of the turn's commits, by the rule of `Session.unpublished`."""
+    shown = session.pull_request.head if session.pull_request else ""
+    if event.pushed and event.head and event.head != shown:
+        return "pending"
+    if not event.commits:
+        return "nothing"
+    return "shown" if event.pushed and shown else "unpushed"
+
+
+def shown_by(ending: Ending, event: e.PullRequestPublished) -> Ending:
+    """The ending once its pull request shows it."""
+    settled = ending.settled or event.at
+    return replace(
+        ending, publishing="shown", settled=settled, pull_request=event.number, url=event.url, trouble=""
+    )  # fmt: skip

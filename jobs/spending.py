@@ -1,0 +1,75 @@
+"""What comes of commands about a session's model: what it may spend, and what its provider does not do. Pure.
+
+`jobs/decide.py` has these in its table. The model gateway (`bot/gateway/model_budget.py`) sees that a budget is
+reached; anybody in the thread answers the question that follows.
+"""
+
+from jobs import commands
+from jobs import events as e
+from jobs.commands import Refused
+from jobs.events import Event
+from jobs.session import Rules, Session, Status
+
+S = Status
+
+
+def see_model(s: Session, c: commands.SeeModelRequest, now: float, _: Rules) -> tuple[Event, ...]:
+    """The first request of a turn is noted."""
+    if not _has_turn(s, c.generation) or s.turn is None or s.turn.model_asked:
+        return ()
+    return (e.ModelRequested(at=now, turn=s.turn.number),)
+
+
+def tell_trouble(s: Session, c: commands.TellModelTrouble, now: float, _: Rules) -> tuple[Event, ...]:
+    """Trouble is told while a turn runs, each kind once until it changes."""
+    if not _has_turn(s, c.generation) or s.turn is None or s.turn.model_trouble == c.trouble:
+        return ()
+    return (e.ModelTroubled(at=now, turn=s.turn.number, trouble=c.trouble),)
+
+
+def tell_refusal(s: Session, c: commands.TellModelRefusal, now: float, _: Rules) -> tuple[Event, ...]:
+    """What only a person can mend is said in the thread, once a turn."""
+    if not _has_turn(s, c.generation) or s.turn is None or c.note in s.turn.noted:
+        return ()
+    return (e.Noted(at=now, text=c.note, prompt_id=s.turn.prompt.id),)
+
+
+def _has_turn(s: Session, generation: int) -> bool:
+    return s.generation == generation and s.turn is not None and s.status is not S.PARKING
+
+
+def reach_budget(s: Session, c: commands.ReachBudget, now: float, _: Rules) -> tuple[Event, ...]:
+    """The turn that runs pauses, and the question is asked once. Where no turn of this box runs nothing is asked."""
+    if s.paused is not None or s.status in (S.OPENED, S.ASKING, S.CLOSED):
+        return ()
+    if c.generation is not None and not _has_turn(s, c.generation):
+        return ()
+    reached = e.BudgetReached(at=now, used=c.used, limit=c.limit, more=c.more)
+    if s.turn is None or s.status is S.PARKING:
+        return (reached,)
+    if s.turn.stop_asked is not None:
+        return ()  # it ends anyway
+    return (reached, e.StopRequested(at=now, generation=s.generation, turn=s.turn.number))
+
+
+def raise_budget(s: Session, c: commands.RaiseBudget, now: float, _: Rules) -> tuple[Event, ...]:
+    """The first answer counts."""
+    paused = s.paused
+    if paused is None or paused.asked != c.asked:
+        raise Refused(ANSWERED)
+    return (e.BudgetRaised(at=now, by=c.by, more=paused.more),)
+
+
+def decline_budget(s: Session, c: commands.DeclineBudget, now: float, _: Rules) -> tuple[Event, ...]:
+    """Everything that waits is given up, and a turn that has not paused yet is stopped."""
+    if s.paused is None or s.paused.asked != c.asked:
+        raise Refused(ANSWERED)
+    reason = f"{c.by.name} did not raise the budget"
+    stopped: list[Event] = []
+    if s.turn is not None and s.turn.paused and s.status in (S.WORKING, S.STOPPING):
+        stopped.append(e.StopRequested(at=now, generation=s.generation, turn=s.turn.number, by=c.by))
+    withdrawn = (e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in s.queue)
+    return (*stopped, *withdrawn, e.BudgetDeclined(at=now, by=c.by))
+
+
+ANSWERED = "Somebody has answered that already."

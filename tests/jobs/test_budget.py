@@ -1,0 +1,105 @@
+"""A session whose budget is reached: it pauses with all that it has, asks once, and goes on when somebody says so."""
+
+import pytest
+
+from jobs import commands as c
+from jobs.events import TurnEnded
+from jobs.session import Session, Status, wants
+from tests.jobs.test_commands import GRACE, ONE, REACHED, TWO, asked, hear, paused, paused_asleep, pausing, working
+from tests.logs import RULES, Log
+
+DAYS = 5 * 86_400.0
+
+
+def of(log: Log) -> Session:
+    assert log.session is not None
+    return log.session
+
+
+def more(log: Log, after: float = 1.0) -> Log:
+    return log.do(c.RaiseBudget(GRACE, asked(log)), after)
+
+
+@pytest.mark.parametrize("outcome", ["stopped", "failed", "done"])
+def test_however_the_agent_took_it_its_turn_is_paused_without_an_error_of_its_own(outcome: str) -> None:
+    log = pausing().end(outcome=outcome, commits=0, error="402 from the model")
+    ended = log.events[-1]
+    assert isinstance(ended, TurnEnded)
+    assert (ended.outcome, ended.error) == ("paused", None)
+
+
+def test_what_was_paused_waits_in_front_of_everything_else() -> None:
+    log = working().ask(2).do(REACHED).end(outcome="stopped")
+    assert [prompt.id for prompt in of(log).queue] == [ONE, TWO]
+    assert of(log).status is Status.IDLE, "nothing is delivered"
+    more(log)
+    turn = of(log).turn
+    assert turn is not None
+    assert (turn.prompt.id, turn.again, turn.number) == (ONE, True, 2)
+
+
+def test_what_is_paused_sleeps_like_anything_and_wakes_when_it_is_answered_days_later() -> None:
+    log = paused_asleep().ask(2)
+    assert of(log).status is Status.ASLEEP
+    assert wants(of(log), log.now, RULES) == ()
+    assert of(log).at_rest
+    more(log, DAYS)
+    assert of(log).status is Status.WAITING
+    assert [operation.kind for operation in wants(of(log), log.now, RULES)] == ["start"]
+    log.boot(start="snapshot").ready()
+    assert of(log).turn is not None
+    assert of(log).turn.prompt.id == ONE  # type: ignore[union-attr]
+
+
+def test_it_may_be_reached_and_raised_again_and_again() -> None:
+    log = paused()
+    for times in (1, 2, 3):
+        more(log)
+        assert of(log).raised == 5.0 * times
+        log.do(c.ReachBudget(1, 5.1 + 5 * times, 5.0 + 5 * times, 5.0)).end(
+            turn=times + 1, outcome="stopped", commits=0
+        )
+    assert [prompt.id for prompt in of(log).queue] == [ONE]
+
+
+def test_an_answer_to_an_older_question_counts_for_nothing() -> None:
+    log = paused()
+    first = asked(log)
+    more(log).do(c.ReachBudget(1, 10.1, 10.0, 5.0)).end(turn=2, outcome="stopped")
+    with pytest.raises(c.Refused):
+        log.do(c.RaiseBudget(GRACE, first))
+    assert of(log).paused is not None
+
+
+def test_a_no_gives_up_what_waits_and_the_next_prompt_begins_anew() -> None:
+    log = paused().ask(2)
+    log.do(c.DeclineBudget(GRACE, asked(log)))
+    assert (of(log).queue, of(log).paused, of(log).raised) == ((), None, 0.0)
+    log.ask(3)
+    assert of(log).turn is not None
+
+
+def test_a_person_who_stops_a_turn_that_pauses_has_stopped_it() -> None:
+    log = pausing().do(c.Stop(GRACE)).end(outcome="stopped")
+    assert log.events[-1].outcome == "stopped"  # type: ignore[union-attr]
+    assert of(log).queue == ()
+
+
+def test_a_box_that_is_put_to_sleep_before_the_turn_has_paused_changes_nothing() -> None:
+    log = pausing().do(c.BeginPark(1), after=RULES.stop_seconds).do(c.FinishPark(1, "snap"))
+    assert [prompt.id for prompt in of(log).queue] == [ONE]
+    assert of(log).status is Status.ASLEEP
+    assert of(more(log)).status is Status.WAITING
+
+
+def test_what_nobody_answers_is_closed_in_the_end_and_a_reply_opens_it() -> None:
+    log = paused_asleep().do(c.Tick(), after=RULES.close_seconds + 1)
+    assert (of(log).status, of(log).paused, of(log).queue) == (Status.CLOSED, None, ())
+    assert of(log.ask(2)).status is Status.WAITING
+
+
+def test_what_a_turn_took_is_told_with_its_end() -> None:
+    log = working()
+    ended = hear({"kind": "turn_ended", "turn": 1, "outcome": "done"})
+    log.do(c.Hear(1, ended.frames, cost=0.42))
+    assert log.events[-1].cost == 0.42  # type: ignore[union-attr]
