@@ -34,6 +34,7 @@ class Metrics:
         self._requests = self._counter("gateway_requests", "Requests of boxes", "kind", "status")
         self._refusals = self._counter("pushes_refused", "Pushes of boxes that were refused, by rule", "rule")
         self._models = self._counter("model_requests", "Requests of agents to a model", "provider", "status")
+        self._egress = self._counter("egress", "Connections that boxes asked for, by what came of it", "answer")
         self._first_byte = Histogram(
             "shipmate_model_first_byte_seconds",
             "From an agent's request to the first byte of the model's answer",
@@ -61,6 +62,10 @@ class Metrics:
     def model_answered(self, provider: str, status: str) -> None:
         """A model's provider answered, or we did in its place."""
         self._models.labels(provider, status).inc()
+
+    def egress_answered(self, answer: str) -> None:
+        """A box asked for a connection to the outside: opened, or why not."""
+        self._egress.labels(answer).inc()
 
     def model_began(self, provider: str, seconds: float) -> None:
         """The first byte of an answer came."""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from bot.gateway.egress_rules import REGISTRIES, Target, hosts_of, targets_of
 from jobs.settings import JobSettings, Reader, secret, web_url, word
 
 VARIABLES = {
@@ -19,6 +20,9 @@ VARIABLES = {
     "port": "SHIPMATE_PORT",
     "public_url": "SHIPMATE_PUBLIC_URL",
     "metrics_token": "SHIPMATE_METRICS_TOKEN",
+    "egress_hosts": "SHIPMATE_EGRESS_HOSTS",
+    "egress_private": "SHIPMATE_EGRESS_PRIVATE",
+    "egress_proxy": "SHIPMATE_EGRESS_PROXY",
     "slack_bot_token": "SLACK_BOT_TOKEN",
     "slack_app_token": "SLACK_APP_TOKEN",
     "slack_signing_secret": "SLACK_SIGNING_SECRET",
@@ -45,6 +49,9 @@ class BotSettings(BaseModel):
     port: int = 8080  # SHIPMATE_PORT: its port
     public_url: str = ""  # SHIPMATE_PUBLIC_URL: how people reach it; default http://HOST:PORT
     metrics_token: SecretStr | None = None  # SHIPMATE_METRICS_TOKEN: for /metrics, open without it on loopback alone
+    egress_hosts: tuple[str, ...] = REGISTRIES  # SHIPMATE_EGRESS_HOSTS: where boxes may go; default: `registries`
+    egress_private: tuple[Target, ...] = ()  # SHIPMATE_EGRESS_PRIVATE: host:port,... of your own network, for boxes
+    egress_proxy: SecretStr | None = None  # SHIPMATE_EGRESS_PROXY: http://[user:password@]host:port, if needed
     slack_bot_token: SecretStr | None = None  # SLACK_BOT_TOKEN: xoxb-…; without it Slack is off
     slack_app_token: SecretStr | None = None  # SLACK_APP_TOKEN: xapp-…: Socket Mode; without it signed HTTP
     slack_signing_secret: SecretStr | None = None  # SLACK_SIGNING_SECRET: for signed HTTP
@@ -70,6 +77,7 @@ class BotSettings(BaseModel):
         """Every secret here and in the jobs' settings, so that the log can leave them out."""
         mine = (
             self.metrics_token,
+            self.egress_proxy,
             self.slack_bot_token,
             self.slack_app_token,
             self.slack_signing_secret,
@@ -100,6 +108,9 @@ def _parser(field: str) -> Callable[[str], object]:
     by_name: dict[str, Callable[[str], object]] = {
         "port": _port,
         "host": word,
+        "egress_hosts": lambda text: hosts_of(text.split(",")),
+        "egress_private": lambda text: targets_of(text.split(",")),
+        "egress_proxy": lambda text: SecretStr(web_url(text)),
         "slack_api_url": lambda text: web_url(text) + "/",
         "github_webhook_secret": SecretStr,
     }

@@ -25,6 +25,7 @@ from jobs.events import Event, event_from_json
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, Image, Link, Looked, StaleLink, Unnamed
 from jobs.session import Session, Status
 from jobs.store_counts import Counts
+from jobs.store_egress import EgressHosts
 from jobs.store_leftovers import Leftovers
 from jobs.store_scripts import ACTIVE, BELL, CLOSED, KEPT, PREFIX, SLEEPING, TOTALS, UNNAMED, UNSHOWN, key, keys
 from jobs.store_usage import Usage
@@ -49,6 +50,7 @@ class Store:
         self._drop, self._bring = client.register_script(scripts.DROP), client.register_script(scripts.BRING_BACK)
         self._stamp, self._save_image = (client.register_script(s) for s in (scripts.STAMP, scripts.SAVE_IMAGE))
         self.leftovers, self.counts, self.usage = Leftovers(client), Counts(client), Usage(client)
+        self.egress = EgressHosts(client)
 
     @classmethod
     async def open(cls, url: str, *, archive: Path) -> "Store":

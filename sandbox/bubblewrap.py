@@ -23,8 +23,13 @@ SCRATCH_BYTES, RUN_BYTES = 2 << 30, 1 << 20
 # The box's root and /dev are file systems in memory, without a size: nothing may be added to them.
 SHUT = "--remount-ro /dev --remount-ro /"
 ROOT_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+CERTIFICATES = (  # whom this machine believes, as each family of systems keeps it; never a folder with keys
+    "ssl/certs", "ssl/openssl.cnf", "ssl/cert.pem", "pki/tls/certs", "pki/tls/cert.pem", "pki/ca-trust/extracted",
+    "ca-certificates/extracted",
+)  # fmt: skip
 ETC = ("passwd", "group", "hosts", "nsswitch.conf")  # ours
-ETC_OF_HOST = ("ld.so.cache", "alternatives")
+ETC_FOLDERS = ("/etc", "/etc/ssl", "/etc/pki", "/etc/pki/tls", "/etc/pki/ca-trust", "/etc/ca-certificates")
+ETC_OF_HOST = ("ld.so.cache", "alternatives", *CERTIFICATES)
 NAMESPACES = (
     "--as-pid-1 --new-session --cap-drop ALL --clearenv"
     " --unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-net --unshare-cgroup-try --disable-userns"
@@ -98,7 +103,7 @@ def system(root: Path = Path("/")) -> tuple[str, ...]:
 
 
 def _etc(plan: Plan) -> list[str]:
-    words = ["--perms", "0755", "--dir", "/etc"]
+    words = [word for folder in ETC_FOLDERS for word in ("--perms", "0755", "--dir", folder)]
     for name in ETC:
         words += ["--ro-bind", f"{plan.etc}/{name}", f"/etc/{name}"]
     for name in ETC_OF_HOST:

@@ -16,7 +16,7 @@ from jobs.records import Grant
 
 log = logging.getLogger(__name__)
 GRANT = web.RequestKey("grant", Grant)
-BUILD_MAY = "/git/"
+BUILD_MAY = ("/git/", "/egress")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -63,7 +63,7 @@ class Access:
         with about(session=grant.session, box=grant.box):
             try:
                 if grant.purpose == "build" and not request.path.startswith(BUILD_MAY):
-                    raise Refusal(403, "this box may use git only")
+                    raise Refusal(403, "this box may use git and the way out only")
                 request[GRANT] = grant
                 return await handler(request)
             except Refusal as refusal:

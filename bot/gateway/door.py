@@ -23,7 +23,7 @@ from sandbox import host_processes
 from sandbox.box_folder import named_by_namespace
 
 log = logging.getLogger(__name__)
-CONNECTIONS_MOST = 64  # of one box: its link needs two, its runner forwards fewer than the rest at a time
+CONNECTIONS_MOST = 96  # of one box: its link needs two, its runner forwards fewer than the rest at a time
 CREDENTIALS = struct.Struct("3i")
 SAID_EVERY_SECONDS = 10.0
 BUSY_SECONDS = 0.5

@@ -16,9 +16,11 @@ from bot.gateway.access import Access, Handler
 from bot.gateway.aside import Aside
 from bot.gateway.bells import Bells
 from bot.gateway.door import Door, box_behind
+from bot.gateway.egress import EgressGateway
 from bot.gateway.git import GitGateway
 from bot.gateway.link import Link
 from bot.gateway.model import ModelProxy, Upstream
+from bot.gateway.outward import Outward
 from bot.gateway.tools import ToolServer
 from bot.metrics import Metrics
 from bot.settings import BotSettings
@@ -31,7 +33,7 @@ from jobs.store import Store
 
 log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 2.0
-KINDS = ("link/attach", "link/down", "link/up", "git", "model", "tools")
+KINDS = ("link/attach", "link/down", "link/up", "git", "model", "tools", "egress")
 
 
 class Gateway:
@@ -54,9 +56,11 @@ class Gateway:
         self._model = ModelProxy(_upstreams(settings), self._asked_model, metrics)
         self._git = GitGateway(settings.jobs, forge.token, self._participants, metrics.push_refused)
         self._tools = ToolServer(settings, store, inbox)
+        self._egress = _egress(settings, store, metrics)
         metrics.watch_links(lambda: self._link.attached)
         self._app = web.Application(middlewares=[self._count, access.check])
-        self._app.add_routes([*self._link.routes, *self._model.routes, *self._git.routes, *self._tools.routes])
+        parts = (self._link, self._model, self._git, self._tools, self._egress)
+        self._app.add_routes([route for part in parts for route in part.routes])
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
@@ -127,3 +131,9 @@ def _upstreams(settings: BotSettings) -> dict[str, Upstream]:
         "anthropic": Upstream(settings.anthropic_url, settings.anthropic_key),
         "openai": Upstream(settings.openai_url, settings.openai_key),
     }
+
+
+def _egress(settings: BotSettings, store: Store, metrics: Metrics) -> EgressGateway:
+    proxy = settings.egress_proxy.get_secret_value() if settings.egress_proxy is not None else ""
+    lists = settings.egress_hosts, settings.egress_private
+    return EgressGateway(*lists, store.egress.of, Outward(proxy), metrics.egress_answered)

@@ -13,7 +13,7 @@ import socket
 import sys
 from typing import NamedTuple
 
-from sandbox.runner.box import AGENTS, PATH, PORT, BadGreeting, Greeting, Places
+from sandbox.runner.box import AGENTS, EGRESS_PORT, PATH, PORT, BadGreeting, Greeting, Places
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 USAGE = "usage: runner.pyz [--control-fd N] [--outbox-fd N] [--root DIR] [--agents DIR] | runner.pyz rehearsal"
@@ -81,8 +81,9 @@ def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: i
     """Start the agent, then load and run the rest. The imports in here are late so that the agent starts early."""
     from sandbox.runner.processes import Child, Children
 
-    listening = _listen(PORT if arguments.root == "/" else 0)
-    places = Places.under(arguments.root, arguments.agents, listening.getsockname()[1])
+    listening, leaving = (_listen(port if arguments.root == "/" else 0) for port in (PORT, EGRESS_PORT))
+    ports = listening.getsockname()[1], leaving.getsockname()[1]
+    places = Places.under(arguments.root, arguments.agents, *ports)
     places.prepare()
     env = places.environment(os.environ.get("PATH") or PATH)
     children = Children()
@@ -106,7 +107,7 @@ def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: i
 
     from sandbox.runner.life import Box, live, take
 
-    box = Box(greeting, places, env, children, listening, take(control), take(outbox), start_agent, agent)
+    box = Box(greeting, places, env, children, listening, leaving, take(control), take(outbox), start_agent, agent)
     try:
         return asyncio.run(live(box))
     finally:
@@ -114,7 +115,7 @@ def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: i
 
 
 def _listen(port: int) -> socket.socket:
-    """The gateway's address in the box. Bound before the agent starts, so that nobody knocks too early."""
+    """An address of ours in the box. Bound before the agent starts, so that nobody knocks too early."""
     # Named as TCP, or asyncio does not switch off Nagle's delay for what it accepts: 40 ms for each small answer.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

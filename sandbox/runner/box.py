@@ -11,7 +11,10 @@ import sys
 from typing import Any, NamedTuple
 
 WIRE = 1
-PORT = 8787
+PORT, EGRESS_PORT = 8787, 8788
+CA = "/opt/shipmate/ca.pem"  # there if whoever runs the host named certificates of its own
+CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "PIP_CERT")
+NOT_THROUGH_EGRESS = "127.0.0.1,localhost,::1"
 AGENTS = "/opt/shipmate/agents"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -103,19 +106,22 @@ def _below(name: str) -> bool:
 
 
 class Places(NamedTuple):
-    """Where things are. `gateway` is the address that the runner serves for the agent and for git."""
+    """Where things are. `gateway` is the address that the runner serves for the agent and for git, `egress` the proxy
+    that is the way to everywhere else."""
 
     repo: str
     home: str
     scratch: str
     agents: str
     gateway: str
+    egress: str
 
     @classmethod
-    def under(cls, root: str, agents: str, port: int) -> Places:
+    def under(cls, root: str, agents: str, port: int, egress_port: int) -> Places:
         """The places of a box whose tree is `root` ("/" when it is isolated)."""
         repo, home = os.path.join(root, "work/repo"), os.path.join(root, "work/home")
-        return cls(repo, home, os.path.join(root, "tmp"), agents, f"http://127.0.0.1:{port}")
+        gateway, egress = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{egress_port}"
+        return cls(repo, home, os.path.join(root, "tmp"), agents, gateway, egress)
 
     def prepare(self) -> None:
         """Make the folders that are not there yet."""
@@ -142,7 +148,13 @@ class Places(NamedTuple):
 
     def environment(self, path: str) -> dict[str, str]:
         """What the agent, git and every command get as environment, and nothing else of ours."""
+        proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), self.egress)
+        proxies["NO_PROXY"] = NOT_THROUGH_EGRESS
+        certificates = dict.fromkeys(CA_VARIABLES, CA) if os.path.exists(CA) else {}
         return {
+            **certificates,
+            **proxies,
+            **{name.lower(): value for name, value in proxies.items()},
             "PATH": path,
             "HOME": self.home,
             "TMPDIR": self.scratch,

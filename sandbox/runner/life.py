@@ -19,6 +19,7 @@ from sandbox.runner.box import Greeting, Places
 from sandbox.runner.control import Control
 from sandbox.runner.conversation import Conversation, Unusable
 from sandbox.runner.dial import Dialer
+from sandbox.runner.egress import Egress
 from sandbox.runner.forward import Forwarder
 from sandbox.runner.git import Git, GitFailed, Person
 from sandbox.runner.link import Link
@@ -43,6 +44,7 @@ class Box(NamedTuple):
     env: dict[str, str]
     children: Children
     listening: socket.socket
+    leaving: socket.socket
     control: int | None
     outbox: int | None
     start_agent: Callable[[], Child]
@@ -61,6 +63,7 @@ async def live(box: Box) -> int:
         await Control(box.children, box.places.repo, box.env, ending.set).serve(box.control)
     dialer = Dialer(box.greeting.gateway, box.greeting.token) if box.greeting.gateway else None
     await Forwarder(dialer).serve(box.listening)
+    await Egress(dialer).serve(box.leaving)
     git = Git(
         box.children,
         box.places.repo,

@@ -51,14 +51,17 @@ async def test_a_revoked_token_is_unknown_from_then_on(site: Site) -> None:
         assert (await box.attach()).status == 401
 
 
-async def test_a_box_that_builds_an_image_may_use_git_only(site: Site) -> None:
+async def test_a_box_that_builds_an_image_may_use_git_and_the_way_out_only(site: Site) -> None:
     await site.store.grant("h", Grant("", "build-1", 0, "acme/rocket", "build", ""))
     session = await site.ask("s1", 1)
     await site.grant(session, "t-build", purpose="build")
     headers = {"Authorization": "Bearer t-build"}
     async with site.gateway() as socket:
         for method, path in PLACES:
-            assert await ask(socket, method, path, headers) == (403, '{"error": "this box may use git only"}')
+            assert await ask(socket, method, path, headers) == (
+                403, '{"error": "this box may use git and the way out only"}',
+            )  # fmt: skip
+        assert (await ask(socket, "POST", "/egress?host=evil.example&port=443", headers))[0] == 403
 
 
 async def test_a_refusal_is_a_line_in_the_log_with_the_boxs_id(site: Site, caplog: pytest.LogCaptureFixture) -> None:

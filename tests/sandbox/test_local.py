@@ -74,6 +74,7 @@ async def test_a_box_sees_nothing_of_the_host_and_of_us(local: Place) -> None:
     assert "SHIPMATE" not in seen and str(box.path / "control.sock") not in seen
     names = (await run(local, "env | cut -d= -f1 | sort | xargs")).split()
     known = {"HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "TERM", "TMPDIR", "USER", "GIT_TERMINAL_PROMPT"}
+    known |= {name for proxy in ("HTTP", "HTTPS", "ALL", "NO") for name in (f"{proxy}_PROXY", f"{proxy.lower()}_proxy")}
     assert set(names) - {"_", "OLDPWD", "SHLVL"} == known
 
 
