@@ -7,6 +7,7 @@ with a sentence for whoever gave it.
 from dataclasses import dataclass
 
 from jobs import frames as f
+from jobs.commands_children import ChildCommand
 from jobs.commands_tools import ToolCommand
 from jobs.events import Author, ModelTrouble, Place, Prompt, StartKind
 
@@ -278,4 +279,5 @@ Command = (
     | ReviewPullRequest
     | ToolCommand
     | Tick
+    | ChildCommand
 )

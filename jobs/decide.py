@@ -7,14 +7,15 @@ delivers twice, a runner sends again) causes no events; one that cannot be follo
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs import commands, spending
+from jobs import commands, decide_children, spending
 from jobs import events as e
 from jobs.commands import Choice, Command, FinishPark, NotYet, Refused
+from jobs.commands_children import OpenChild
 from jobs.decide_tools import DECIDE_TOOLS, late_answers
 from jobs.events import Event
 from jobs.fold import fold
 from jobs.hearing import TOLD_MOST, events_of
-from jobs.session import Rules, Session, Status, Turn, publish_is_under_way, start_is_lost
+from jobs.session import Rules, Session, Status, Turn, publish_is_under_way, start_is_lost, turn_seconds
 
 S = Status
 
@@ -25,6 +26,8 @@ def decide(session: Session | None, command: Command, now: float, rules: Rules) 
     A session that is ready and has a prompt waiting delivers it in the same breath, whatever the command was.
     """
     if session is None:
+        if isinstance(command, OpenChild):
+            return decide_children.open_child(command, now)
         if not isinstance(command, commands.Submit):
             raise Refused("There is no session here yet. Mention me with a task to begin one.")
         return _open(command, now)
@@ -106,6 +109,8 @@ def _stop(s: Session, c: commands.Stop, now: float, _: Rules) -> tuple[Event, ..
     running = s.turn is not None and c.prompt_id in (None, s.turn.prompt.id)
     if running and s.turn is not None and (s.turn.stop_asked is None or s.turn.paused):
         events.insert(0, e.StopRequested(at=now, generation=s.generation, turn=s.turn.number, by=c.by))
+    if c.prompt_id is None or running:
+        events += decide_children.offer_to_stop(s, c.by, now)
     if not events and not running:
         raise Refused("That is over already: there is nothing left to stop.")
     return tuple(events)
@@ -158,14 +163,14 @@ def _finish_park(s: Session, c: FinishPark, now: float, rules: Rules) -> tuple[E
     if s.turn is None or s.turn.stop_asked is None:
         return (parked,)
     reason = "The agent's box was stopped before the turn had ended. What it had done is kept."
-    return (_cut_off(s.turn, reason, now, rules), parked)
+    return (_cut_off(s, s.turn, reason, now, rules), parked)
 
 
-def _cut_off(turn: Turn, error: str, now: float, rules: Rules) -> Event:
+def _cut_off(s: Session, turn: Turn, error: str, now: float, rules: Rules) -> Event:
     """The end of a turn that was asked to stop and whose box went before it could say that it did."""
     if turn.paused:
         return e.TurnEnded(at=now, turn=turn.number, outcome="paused")
-    ran_out = turn.stop_asked is not None and turn.stop_asked - turn.began > rules.turn_seconds
+    ran_out = turn.stop_asked is not None and turn.stop_asked - turn.began > turn_seconds(s, rules)
     return e.TurnEnded(at=now, turn=turn.number, outcome="timed_out" if ran_out else "stopped", error=error)
 
 
@@ -212,7 +217,7 @@ def _lose_box(s: Session, c: commands.LoseBox, now: float, rules: Rules) -> tupl
         return (lost,)
     if s.status is S.STOPPING:
         error = "The box ended while the turn was being stopped. What it had done is kept."
-        return (_cut_off(s.turn, error, now, rules), lost)
+        return (_cut_off(s, s.turn, error, now, rules), lost)
     if s.turn.again:
         error = f"The box was lost twice in this turn ({c.reason}). Reply to try once more; what was done is kept."
         return (e.TurnEnded(at=now, turn=s.turn.number, outcome="interrupted", error=error), lost)
@@ -243,7 +248,7 @@ def _review_pull(s: Session, c: commands.ReviewPullRequest, now: float, _: Rules
 
 
 def _tick(s: Session, _c: commands.Tick, now: float, rules: Rules) -> tuple[Event, ...]:
-    if s.status is S.WORKING and s.turn is not None and now - s.turn.began > rules.turn_seconds + rules.stop_seconds:
+    if s.status is S.WORKING and s.turn is not None and _too_long(s, s.turn, now, rules):
         return (e.StopRequested(at=now, generation=s.generation, turn=s.turn.number),)
     tried = s.failures + start_is_lost(s, now, rules)
     if s.status in (S.WAITING, S.BOOTING) and tried >= rules.max_failures:
@@ -254,6 +259,10 @@ def _tick(s: Session, _c: commands.Tick, now: float, rules: Rules) -> tuple[Even
     if s.status is S.CLOSED and now - s.since > rules.keep_seconds and (s.snapshot or s.lost_box):
         return (e.SnapshotForgotten(at=now),)
     return ()
+
+
+def _too_long(s: Session, turn: Turn, now: float, rules: Rules) -> bool:
+    return now - turn.began > turn_seconds(s, rules) + rules.stop_seconds
 
 
 def _hear(s: Session, c: commands.Hear, now: float, _: Rules) -> tuple[Event, ...]:
@@ -292,4 +301,5 @@ _DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, 
     commands.ClosePullRequest: _close_pull,
     commands.ReviewPullRequest: _review_pull,
     commands.Tick: _tick,
+    **decide_children.DECIDE,
 }

@@ -49,14 +49,30 @@ class Attachment(Frozen):
     bytes: int = 0
 
 
+class Lineage(Frozen):
+    """Where a session comes from that an agent started: its parent, and the session that a person opened, its root.
+
+    `depth`: 1 for a session that the root started. `number`: how people name it in the root's thread.
+    """
+
+    parent: str
+    root: str
+    depth: int
+    number: int
+
+
 class Prompt(Frozen):
-    """What a person asked. `id` is its message's identity, so one message is one prompt however often it comes."""
+    """What a person asked. `id` is its message's identity, so one message is one prompt however often it comes.
+
+    `report_of`: not a person's words but what the child of this number has come to; `author` is whom it works for.
+    """
 
     id: str
     author: Author
     text: str
     attachments: tuple[Attachment, ...] = ()
     received_at: float = 0.0
+    report_of: int = 0
 
 
 class Commit(Frozen):
@@ -88,13 +104,18 @@ class Fact(Frozen):
 
 
 class SessionOpened(Fact):
-    """Somebody asked for work in a place where none was going on."""
+    """Somebody asked for work in a place where none was going on, or, with a `parent`, the agent of another session.
+
+    `model`: which one its agent is to use; empty: the usual one.
+    """
 
     kind: Literal["session_opened"] = "session_opened"
     session: str
     place: Place
     by: Author
     agent: str
+    parent: Lineage | None = None
+    model: str = ""
 
 
 class RepositoryAsked(Fact):
@@ -467,6 +488,77 @@ class PullRequestDescribed(Fact):
     draft: bool = False
 
 
+class ChildSpawned(Fact):
+    """In a root's log: an agent of its family started a session, `child`, in whose name `prompt` is to be done.
+
+    `cause`: the prompt of the root that this is for. `waits`: the parent is given what comes of it.
+    """
+
+    kind: Literal["child_spawned"] = "child_spawned"
+    child: str
+    number: int
+    parent: str
+    depth: int
+    repository: str
+    base_branch: str
+    agent: str
+    model: str
+    prompt: Prompt
+    cause: str
+    waits: bool
+
+
+class ChildPrompted(Fact):
+    """In a root's log: the agent that started a session gives it more to do."""
+
+    kind: Literal["child_prompted"] = "child_prompted"
+    child: str
+    prompt: Prompt
+    waits: bool
+
+
+class ChildHanded(Fact):
+    """In a root's log: a session has the prompt that it was to be given; without one: it was told to stop."""
+
+    kind: Literal["child_handed"] = "child_handed"
+    child: str
+    prompt_id: str
+
+
+class ChildReported(Fact):
+    """In a root's log: what a session has come to. `upto`: the number of the event in its own log that says so."""
+
+    kind: Literal["child_reported"] = "child_reported"
+    child: str
+    upto: int
+    outcome: Outcome
+    summary: str = ""
+    number: int | None = None
+    url: str = ""
+
+
+class StopOffered(Fact):
+    """A person stopped a session while others that it had started work: whether they are to stop too is for people."""
+
+    kind: Literal["stop_offered"] = "stop_offered"
+    by: Author
+    children: int
+
+
+class ChildrenStopRequested(Fact):
+    """In a root's log: a person wants every session that it has started to stop."""
+
+    kind: Literal["children_stop_requested"] = "children_stop_requested"
+    by: Author
+
+
+class Reported(Fact):
+    """In a child's log: its family knows what it has come to, up to the event of this number."""
+
+    kind: Literal["reported"] = "reported"
+    upto: int
+
+
 class SessionClosed(Fact):
     """The session is over: nothing more is accepted, and its log may be archived."""
 
@@ -524,6 +616,13 @@ Event = Annotated[
     | FileAttached
     | FileRefused
     | PullRequestDescribed
+    | ChildSpawned
+    | ChildPrompted
+    | ChildHanded
+    | ChildReported
+    | StopOffered
+    | ChildrenStopRequested
+    | Reported
     | SessionClosed
     | SnapshotForgotten,
     Field(discriminator="kind"),

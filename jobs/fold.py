@@ -9,9 +9,10 @@ from typing import Any
 
 from jobs import events as e
 from jobs.asked import Pause
-from jobs.events import Event, Fact
+from jobs.events import Event, Fact, Outcome
+from jobs.family import Owed, folded
 from jobs.fold_tools import FOLD_TOOLS, late_answer_came, turn_was_stopped
-from jobs.session import FORGE, TOOLS, TRANSITIONS, PullRequest, Session, Status, Turn
+from jobs.session import ANY_TIME, TRANSITIONS, PullRequest, Session, Status, Turn
 
 S = Status
 COMMITS_KEPT = 500
@@ -50,7 +51,7 @@ def fold(events: Iterable[Event], session: Session | None = None) -> Session | N
 
 
 def _next_status(session: Session, event: Event) -> Status:
-    if type(event) in FORGE or type(event) in TOOLS:
+    if type(event) in ANY_TIME:
         return session.status
     try:
         return TRANSITIONS[session.status][type(event)]
@@ -78,7 +79,7 @@ def _told(s: Session, event: Event) -> int:
 def _opened(event: e.SessionOpened) -> Session:
     return Session(
         id=event.session, place=event.place, opened_by=event.by, agent=event.agent, opened_at=event.at,
-        since=event.at, seq=event.seq or 1,
+        since=event.at, seq=event.seq or 1, lineage=event.parent, model=event.model,
     )  # fmt: skip
 
 
@@ -96,6 +97,7 @@ def _prompt_received(s: Session, event: e.PromptReceived) -> Change:
         "participants": s.participants if known else (*s.participants, author),
         "failures": 0 if s.status in (S.ASLEEP, S.FAILED, S.CLOSED) else s.failures,
         "publish_retry_at": s.publish_retry_at or 0.0,  # a person has looked: it may be mended now
+        "halted": s.halted and event.prompt.report_of > 0,
     } | late_answer_came(s, event.prompt.id)
 
 
@@ -105,7 +107,12 @@ def _prompt_edited(s: Session, event: e.PromptEdited) -> Change:
 
 
 def _prompt_withdrawn(s: Session, event: e.PromptWithdrawn) -> Change:
-    return {"queue": tuple(p for p in s.queue if p.id != event.prompt_id)}
+    left = tuple(p for p in s.queue if p.id != event.prompt_id)
+    if s.lineage is None or s.turn is not None or left or not s.queue:
+        return {"queue": left}
+    outcome: Outcome = "failed" if s.status is S.FAILED else "stopped"
+    owed = Owed(upto=event.seq or s.seq + 1, at=event.at, outcome=outcome, error=event.reason)
+    return {"queue": left, "owed": owed}
 
 
 def _start_began(s: Session, event: e.StartBegan) -> Change:
@@ -141,9 +148,16 @@ def _turn_ended(s: Session, event: e.TurnEnded) -> Change:
     pushed = {"head": event.head} if event.pushed and event.head else {}
     fresh = {"publish_failures": 0, "publish_retry_at": 0.0} if pushed and event.head != s.head else {}
     stopped = turn_was_stopped(s) if event.outcome == "stopped" else {}
-    again = _to_go_on(s) if event.outcome == "paused" else {}
     over = {"turn": None, "wanted_files": (), "commits": (s.commits + event.commits)[-COMMITS_KEPT:]}
-    return over | pushed | fresh | stopped | again
+    return over | pushed | fresh | stopped | (_to_go_on(s) if event.outcome == "paused" else _owes(s, event))
+
+
+def _owes(s: Session, event: e.TurnEnded) -> Change:
+    """What the family is to be told."""
+    if s.lineage is None:
+        return {}
+    upto, error = event.seq or s.seq + 1, event.error or ""
+    return {"owed": Owed(upto=upto, at=event.at, outcome=event.outcome, summary=event.summary, error=error)}
 
 
 def _to_go_on(s: Session) -> Change:
@@ -168,7 +182,7 @@ def _budget_raised(s: Session, event: e.BudgetRaised) -> Change:
 def _stop_requested(s: Session, event: e.StopRequested) -> Change:
     """A turn that a person stops does not go on later."""
     paused = s.turn is not None and s.turn.paused and event.by is None
-    return _turn_set(s, stop_asked=event.at, paused=paused)
+    return _turn_set(s, stop_asked=event.at, paused=paused) | {"halted": s.halted or event.by is not None}
 
 
 def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
@@ -201,6 +215,15 @@ def _noted(s: Session, event: e.Noted) -> Change:
     return _turn_set(s, noted=(*s.turn.noted, event.text)) if about_it and s.turn else {}
 
 
+def _reported(s: Session, event: e.Reported) -> Change:
+    return {"owed": None} if s.owed is not None and s.owed.upto <= event.upto else {}
+
+
+def _children(s: Session, event: Fact) -> Change:
+    return {"children": folded(s.children, event)}
+
+
+_CHILDREN = (e.ChildSpawned, e.ChildPrompted, e.ChildHanded, e.ChildReported, e.ChildrenStopRequested)
 _TELLS: Mapping[type[Fact], int] = {
     e.LinkAttached: 1, e.PhaseReached: 1, e.AgentReady: 1, e.TurnStarted: 1, e.TaskRestated: 1, e.PlanUpdated: 1,
     e.ModelTroubled: 1, e.StepStarted: 1,
@@ -240,5 +263,8 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.PullRequestPublished: _published,
     e.PullRequestClosed: _closed,
     e.Noted: _noted,
+    e.StopOffered: lambda s, v: {"halted": True},
+    e.Reported: _reported,
     e.SnapshotForgotten: lambda s, v: {"snapshot": None, "lost_box": None, "conversation": None},
+    **dict.fromkeys(_CHILDREN, _children),
 }  # fmt: skip

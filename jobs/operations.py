@@ -139,15 +139,13 @@ async def _spec(shop: Workshop, session: Session, box: str, origin: Origin) -> B
     return BoxSpec(
         name=box,
         base=origin.base,
-        greeting=greeting(shop, grant, token, session.base_branch, session.agent, session.conversation),
+        greeting=greeting(shop, grant, token, session.base_branch, session),
         labels={"session": session.id, "generation": str(session.generation), wire.LABEL: str(wire.NEWEST)},
         limits=shop.settings.limits,
     )
 
 
-def greeting(
-    shop: Workshop, grant: Grant, token: str, base_branch: str, agent: str = "", conversation: str | None = None
-) -> bytes:
+def greeting(shop: Workshop, grant: Grant, token: str, base_branch: str, session: Session | None = None) -> bytes:
     """The line that a runner reads on its stdin (docs/wire.md). It is the only place that holds the box's token."""
     rules = shop.settings.rules
     line = {
@@ -160,16 +158,16 @@ def greeting(
         "base_branch": base_branch,
         "branch": grant.branch,
         "mode": grant.purpose,
-        "agent": _agent(shop, agent) if agent else None,
-        "conversation": conversation,
+        "agent": _agent(shop, session) if session is not None else None,
+        "conversation": session.conversation if session is not None else None,
         "limits": {"turn_seconds": rules.turn_seconds, "sync_seconds": rules.sync_seconds},
     }
     return json.dumps(line).encode() + b"\n"
 
 
-def _agent(shop: Workshop, name: str) -> dict[str, Any]:
+def _agent(shop: Workshop, session: Session) -> dict[str, Any]:
     try:
-        return shop.agent(name)
+        return shop.agent(session.agent, session.model)
     except ValueError as unknown:
         raise Permanent(str(unknown)) from unknown
 

@@ -42,6 +42,8 @@ _JOBS = {
     "start": ("boxes", "jobs.operations.start"),
     "park": ("boxes", "jobs.operations.park"),
     "publish": ("publish", "jobs.publish.publish"),
+    "report": ("publish", "jobs.children.report"),
+    "hand": ("publish", "jobs.children.hand"),
 }
 _BUILD = ("images", "jobs.images.build")
 

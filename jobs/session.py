@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 from jobs import events as e
 from jobs.asked import Description, Inquiry, Kept, Pause, Wanted
-from jobs.events import Author, Commit, Fact, Frozen, ModelTrouble, Place, Prompt, StartKind
+from jobs.events import Author, Commit, Fact, Frozen, Lineage, ModelTrouble, Place, Prompt, StartKind
+from jobs.family import Child, Owed
 
 
 class Status(StrEnum):
@@ -54,6 +55,18 @@ TOOLS: dict[type[Fact], None] = dict.fromkeys(
         e.PullRequestDescribed,
     )
 )
+FAMILY: dict[type[Fact], None] = dict.fromkeys(
+    (
+        e.ChildSpawned,
+        e.ChildPrompted,
+        e.ChildHanded,
+        e.ChildReported,
+        e.StopOffered,
+        e.ChildrenStopRequested,
+        e.Reported,
+    )
+)
+ANY_TIME: dict[type[Fact], None] = FORGE | TOOLS | FAMILY
 
 
 def _stays(status: Status, *groups: Iterable[type[Fact]]) -> dict[type[Fact], Status]:
@@ -88,8 +101,8 @@ TRANSITIONS: Mapping[Status, Mapping[type[Fact], Status]] = {
     | {e.PromptReceived: S.WAITING, e.RepositoryAsked: S.ASKING, e.RepositoryChosen: S.ASLEEP},
 }
 """What may happen, and where it leads. One exception, in `_settled`: what is queued, whether it is paused, and whether
-a failed box is still there, decides between WAITING, ASLEEP and FAILED. The events of the forge and of the agent's
-tools may come at any time and change no status."""
+a failed box is still there, decides between WAITING, ASLEEP and FAILED. The events of `ANY_TIME`, of the forge, of the
+agent's tools and of the family, change no status."""
 
 
 class Turn(Frozen):
@@ -167,6 +180,17 @@ class Session(Frozen):
     files: tuple[Kept, ...] = ()
     files_asked: int = 0
     description: Description | None = None
+    # the family: `children` in a root only; `halted`: a person stopped it and has asked nothing since
+    lineage: Lineage | None = None
+    model: str = ""
+    children: tuple[Child, ...] = ()
+    halted: bool = False
+    owed: Owed | None = None
+
+    @property
+    def root(self) -> str:
+        """The session that a person opened and that this one descends from; itself, if a person opened it."""
+        return self.lineage.root if self.lineage is not None else self.id
 
     @property
     def branch(self) -> str:
@@ -196,7 +220,8 @@ class Session(Frozen):
     def at_rest(self) -> bool:
         """Whether nothing happens any more until a person, or a very long time, makes it."""
         resting = self.status in (S.ASKING, S.ASLEEP, S.FAILED, S.CLOSED)
-        return resting and self.box is None and not self.publishable
+        owes = self.owed is not None or any(child.owed for child in self.children)
+        return resting and self.box is None and not self.publishable and not owes
 
     def waiting(self, prompt_id: str) -> Prompt | None:
         """The prompt of this id, if it still waits."""
@@ -222,23 +247,34 @@ class Rules(Frozen):
     keep_seconds: float = 60 * 86400.0  # closed for so long: its box's files and the agent's memory of it are let go
     ask_seconds: float = 50.0  # a call of the agent's for people's answer; most agents wait 60
     max_failures: int = 4  # starts in a row, before a person is told that it cannot be done
+    children_most: int = 12  # sessions that agents may start for one request of a person; 0: none
+    children_parallel: int = 4  # of them at work at a time
+    children_depth: int = 2  # how deep: 1 lets no session that was started start others
+    child_seconds: float = 1800.0  # the most that one turn of such a session may take
 
 
 SKEW_SECONDS = 60.0  # what began later than so far ahead of now was noted before the clock was put back
+REPORT_SECONDS = 30.0  # so long a report waits for the pull request that it should name
+HAND_SECONDS = 3.0  # far more than handing a prompt over takes
 ASKED_AGAIN_SECONDS = 10.0  # after that a hint is taken for lost; then it takes twice as long each time
 
 
 class Operation(NamedTuple):
     """Work for a worker. `attempt` makes a second try another job; all three are the job's identity."""
 
-    kind: Literal["start", "park", "publish"]
+    kind: Literal["start", "park", "publish", "report", "hand"]
     generation: int
     attempt: int
 
 
 def wants(session: Session, now: float, rules: Rules) -> tuple[Operation, ...]:
-    """The operations that are due at `now`: none, one on the box, one on the forge, or both."""
-    due = (_wants_box(session, now, rules), _wants_publish(session, now, rules))
+    """The operations that are due at `now`: on the box, on the forge, and for its family, one of each at most."""
+    due = (
+        _wants_box(session, now, rules),
+        _wants_publish(session, now, rules),
+        _wants_report(session, now),
+        _wants_hand(session, now),
+    )
     return tuple(operation for operation in due if operation is not None)
 
 
@@ -293,3 +329,28 @@ def _wants_publish(s: Session, now: float, rules: Rules) -> Operation | None:
 def publish_is_under_way(s: Session, now: float, rules: Rules) -> bool:
     """Whether a worker is at the pull request, and has not been silent for too long."""
     return s.publish_began is not None and -SKEW_SECONDS <= now - s.publish_began < rules.publish_seconds
+
+
+def turn_seconds(s: Session, rules: Rules) -> float:
+    """The most that one turn of this session may take."""
+    return rules.turn_seconds if s.lineage is None else min(rules.turn_seconds, rules.child_seconds)
+
+
+def _wants_report(s: Session, now: float) -> Operation | None:
+    """What a child has come to is told once nothing waits any more and its pull request is there, or late."""
+    if s.owed is None or s.turn is not None or s.queue:
+        return None
+    waited = now - s.owed.at
+    if s.publishable and 0 <= waited < REPORT_SECONDS:
+        return None
+    return Operation("report", s.owed.upto, _lost_hints(waited))
+
+
+def _wants_hand(s: Session, now: float) -> Operation | None:
+    """Whoever gives a child a prompt hands it over at once; if it is not there soon, that process died."""
+    late = [one.since for one in s.children if one.stop_by is not None or _is_late(one, now)]
+    return Operation("hand", int(min(late)), _lost_hints(now - min(late))) if late else None
+
+
+def _is_late(child: Child, now: float) -> bool:
+    return child.pending is not None and not 0 <= now - child.since < HAND_SECONDS

@@ -125,7 +125,7 @@ def _rules(read: Reader) -> Rules:
     usual = Rules()
     given: dict[str, float] = {}
     for field in Rules.model_fields:
-        parse: Callable[[str], float] = _attempts if field == "max_failures" else _seconds
+        parse: Callable[[str], float] = _COUNTS.get(field, _seconds)
         given[field] = read(f"SHIPMATE_{field.upper()}", parse, getattr(usual, field))
     return Rules.model_validate(given)
 
@@ -204,6 +204,14 @@ def _mebibytes(text: str) -> int | None:
     if not text.isdecimal():
         raise ValueError(f"must be a whole number of megabytes (0: no limit); it is {text!r}")
     return int(text) * MIB or None
+
+
+_COUNTS: Mapping[str, Callable[[str], int]] = {
+    "max_failures": _attempts,
+    "children_most": _whole,
+    "children_parallel": _attempts,
+    "children_depth": _whole,
+}
 
 
 def _yes_or_no(text: str) -> bool:

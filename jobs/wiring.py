@@ -38,9 +38,9 @@ class Workshop:
         """Where a runner finds the gateway, as docs/wire.md writes it."""
         return f"unix:{self.settings.gateway_dir}" if not self.provider.isolated else "unix:/run/gateway"
 
-    def agent(self, name: str) -> dict[str, Any]:
-        """The greeting's `agent` object of the row with this name."""
-        return agents.greeting_agent(agents.row(name), self.settings.model, self.settings.agent_command)
+    def agent(self, name: str, model: str = "") -> dict[str, Any]:
+        """The greeting's `agent` object of the row with this name. `model`: another one than the settings name."""
+        return agents.greeting_agent(agents.row(name), model or self.settings.model, self.settings.agent_command)
 
 
 _configured: JobSettings | None = None

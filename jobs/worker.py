@@ -22,13 +22,13 @@ from rq.job import Job
 from rq.queue import Queue as RqQueue
 from rq.serializers import JSONSerializer
 
-from jobs import images, operations, publish, wiring
+from jobs import children, images, operations, publish, wiring
 from jobs.log import about
 from jobs.queue import QUEUES, open_queue
 from jobs.settings import JobSettings
 
 log = logging.getLogger(__name__)
-PRELOADED = (operations, images, publish)  # what jobs are made of: imported once, before any fork
+PRELOADED = (operations, images, publish, children)  # what jobs are made of: imported once, before any fork
 MONITORING_SECONDS = 5  # a job whose worker was killed is given up a minute after it missed one of these
 MAINTENANCE_SECONDS = 30
 WORKER_TTL_SECONDS = 45  # RQ waits 15 less for a job, and does its maintenance between two waits

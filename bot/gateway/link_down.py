@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs import events as e
 from jobs.events import Author, Event, Prompt
-from jobs.session import Rules, Session
+from jobs.session import Rules, Session, turn_seconds
 from sandbox.runner.visible import visible
 
 Line = dict[str, Any]
@@ -53,7 +53,7 @@ def line_of(event: Event, session: Session, rules: Rules) -> Line | None:
         "author": _person(prompt.author),
         "co_authors": [_person(one) for one in session.participants if one.id != prompt.author.id],
         "others": [_waiting(one) for one in session.queue],
-        "seconds": rules.turn_seconds,
+        "seconds": turn_seconds(session, rules),
     }
 
 

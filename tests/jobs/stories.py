@@ -5,6 +5,7 @@ from pathlib import Path
 from jobs import commands as c
 from jobs import frames as f
 from jobs.events import event_to_json
+from tests.jobs import test_children as a_family
 from tests.jobs import test_commands as given_a
 from tests.logs import GRACE, RULES, Log, done
 
@@ -64,6 +65,10 @@ STORIES = {
     .do(c.BeginPublish()).do(c.FinishPublish(8, "https://forge.test/acme/rocket/pull/8", f"{2:040x}", True)),
     "closed_after_long_sleep": given_a.asleep()
     .do(c.FailPublish(given_a.PUSHED, "no rights", None)).do(c.Tick(), after=RULES.close_seconds + 1),
+    "started_another_and_was_stopped": a_family.two_levels().do(c.Stop(GRACE)).end(outcome="stopped", commits=0)
+    .do(a_family.f.StopChildren(GRACE)).do(a_family.f.FinishHanding("c1", "")).do(a_family.f.FinishHanding("c2", ""))
+    .do(a_family.f.TakeChildReport("c1", 9, "stopped", "", None, "")),
+    "started_by_another": a_family.child_ended().publish().do(a_family.f.FinishReport(12)),
     "closed_unanswered_and_opened_again": given_a.closed_unasked().ask(2),
 }  # fmt: skip
 
