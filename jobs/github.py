@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import github
 import jwt
@@ -17,6 +17,8 @@ from github import Auth, GithubException, GithubIntegration
 from github.PullRequest import PullRequest
 from github.Repository import Repository
 from requests.exceptions import RequestException
+
+from jobs.seals import ours, sealed
 
 T = TypeVar("T")
 CALL_SECONDS = 20
@@ -56,6 +58,14 @@ class Published:
     opened: bool
 
 
+class Words(NamedTuple):
+    """What a pull request is to say."""
+
+    title: str
+    body: str
+    draft: bool = False
+
+
 class Forge:
     """GitHub, or what speaks its REST API. `credential` is a personal access token or an app's key."""
 
@@ -76,17 +86,21 @@ class Forge:
                 self._minted[repository] = (token, expires)
             return token
 
-    async def publish(self, repository: str, *, branch: str, head: str, base: str, title: str, body: str) -> Published:
+    async def publish(
+        self, repository: str, *, branch: str, head: str, base: str, title: str, body: str, draft: bool = False
+    ) -> Published:
         """See to it that a pull request shows commit `head` of `branch`.
 
-        One that is open shows whatever is pushed; its words are brought up to date, but for the title, which people
-        may have bettered. One that was closed or merged with this very commit stays as it is. Else one is opened.
+        One that is open shows whatever is pushed; its words are brought up to date, but for those that people have
+        changed. One that was closed or merged with this very commit stays as it is. Else one is opened, as a draft if
+        that is wanted and the forge has drafts there.
         """
+        words = Words(title, body, draft)
         token, owner = await self.token(repository), repository.partition("/")[0]
 
         def work() -> Published:
             with self._client(token, lazy=True) as client:
-                return _publish(client.get_repo(repository), f"{owner}:{branch}", head, base, title, body)
+                return _publish(client.get_repo(repository), f"{owner}:{branch}", head, base, words)
 
         return await _call(work)
 
@@ -119,19 +133,39 @@ class Forge:
             return found.full_name
 
 
-def _publish(repo: Repository, branch: str, head: str, base: str, title: str, body: str) -> Published:
+def _publish(repo: Repository, branch: str, head: str, base: str, words: Words) -> Published:
     there = _that_shows(repo, branch, head)
     if there is None:
         try:
-            made = repo.create_pull(base=base, head=branch, title=title, body=body)
+            made = _create(repo, branch, base, words)
             return Published(made.number, made.html_url, opened=True)
         except GithubException as error:
             there = _that_shows(repo, branch, head) if error.status == 422 else None  # another worker was quicker
             if there is None:
                 raise
     if there.state == "open":
-        there.edit(body=body)
+        _reword(there, words)
     return Published(there.number, there.html_url, opened=False)
+
+
+def _create(repo: Repository, branch: str, base: str, words: Words) -> PullRequest:
+    body = sealed(words.title, words.body)
+    try:
+        return repo.create_pull(base=base, head=branch, title=words.title, body=body, draft=words.draft)
+    except GithubException as error:
+        if not words.draft or error.status != 422 or "draft" not in str(error.data).lower():
+            raise
+    return repo.create_pull(base=base, head=branch, title=words.title, body=body)  # not every plan has drafts
+
+
+def _reword(pull: PullRequest, words: Words) -> None:
+    """Bring the words up to date, but for those that somebody has changed."""
+    still = ours(pull.title, pull.body or "")
+    title = words.title if still.title else pull.title
+    if still.body:
+        pull.edit(title=title, body=sealed(title if still.title else words.title, words.body))
+    elif title != pull.title:
+        pull.edit(title=title)
 
 
 def _that_shows(repo: Repository, branch: str, head: str) -> PullRequest | None:

@@ -10,14 +10,14 @@ import re
 from collections.abc import Sequence
 
 from jobs.commands import BeginPublish, FailPublish, FinishPublish, Refused
-from jobs.events import Event, PromptDelivered, PromptEdited, PromptReceived, TurnEnded
+from jobs.events import Event, FileAttached, PromptDelivered, PromptEdited, PromptReceived, TurnEnded
 from jobs.github import ForgeDown, ForgeRefused, Published
 from jobs.session import Session
 from jobs.wiring import Workshop, workshop
 from sandbox.runner.visible import visible
 
 log = logging.getLogger(__name__)
-TITLE_CHARS = 72
+TITLE_CHARS, CALLED_CHARS = 72, 150
 ASKED_CHARS = 1_500
 BODY_CHARS = 60_000  # GitHub refuses more than 65,536
 COMMITS_SHOWN = 100
@@ -26,6 +26,7 @@ DOUBLINGS = 8  # of the delay: in the end it is tried every eight minutes
 _ZERO_WIDTH = "\u200b"
 _BEGINS_SOMETHING = re.compile(r"(?<=[@#<&])(?=[\w/!?#])|(?<=\bGH-)(?=\d)|(?<=\])(?=[(:])", re.IGNORECASE)
 _CLOSES = re.compile(r"\b(close|fix|resolve)(?=(?:[sd]|es|ed)?:?\s+(?:https?:|GH-|[\w./-]*#))", re.IGNORECASE)
+_SIGNS = re.compile(r"[\[\]()<>`*_|\\!~]")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 
 
@@ -54,7 +55,8 @@ async def publish_session(shop: Workshop, sid: str) -> None:
         await shop.inbox.handle(sid, FailPublish(head, reason, RETRY_SECONDS * delay))
         raise
     else:
-        await shop.inbox.handle(sid, FinishPublish(done.number, done.url, head, done.opened))
+        described = session.described
+        await shop.inbox.handle(sid, FinishPublish(done.number, done.url, head, done.opened, described))
         await shop.store.stamp(sid, "pull_request", shop.clock())
 
 
@@ -68,11 +70,15 @@ async def _bring_up_to_date(shop: Workshop, session: Session) -> Published:
         base=session.base_branch,
         title=pull_request_title(session, events),
         body=pull_request_body(session, events),
+        draft=session.description is not None and session.description.draft,
     )
 
 
 def pull_request_title(session: Session, events: Sequence[Event]) -> str:
-    """One line: the task in the person's words, else in the agent's. GitHub shows it as it is, so there is no HTML."""
+    """One line: what the agent called it, else the task in the person's words, else in the agent's. GitHub shows it as
+    it is, so there is no HTML."""
+    if session.description is not None and (called := _one_line(session.description.title)):
+        return called if len(called) <= CALLED_CHARS else called[: CALLED_CHARS - 1].rstrip() + "…"
     asked = next((e.prompt.text for e in events if isinstance(e, PromptReceived)), "")
     words = _one_line(asked) or _one_line(session.title) or "Work by Shipmate"
     title = words[0].upper() + words[1:]
@@ -80,9 +86,12 @@ def pull_request_title(session: Session, events: Sequence[Event]) -> str:
 
 
 def pull_request_body(session: Session, events: Sequence[Event]) -> str:
-    """What was asked, by whom, what was done, and where to look."""
+    """What the agent wrote for it, else what was asked, by whom, and what was done; the files, and where to look."""
     footer = _footer(session)
     parts = ["## What was asked", *_asked(events), "## What was done", *_done(events), *_commits(session)]
+    if session.description is not None and session.description.body.strip():
+        parts = [_closed(quiet(session.description.body.strip()))]
+    parts += _files(events)
     words = "\n\n".join(parts)
     room = BODY_CHARS - len(footer) - 2
     return f"{words if len(words) <= room else _closed(words[: room - 20]) + ' …'}\n\n{footer}"
@@ -110,6 +119,18 @@ def _commits(session: Session) -> list[str]:
     left = len(session.commits) - len(shown)
     lines = [f"- … {left} before these", *lines] if left else lines
     return ["### Commits", "\n".join(lines)] if lines else []
+
+
+def _files(events: Sequence[Event]) -> list[str]:
+    """What the agent attached, with the link that it was given."""
+    files = [e for e in events if isinstance(e, FileAttached)]
+    lines = [f"- [{_label(e)}]({e.url})" if e.url else f"- {_label(e)} (in the thread)" for e in files]
+    return ["### Files", "\n".join(lines)] if lines else []
+
+
+def _label(file: FileAttached) -> str:
+    """What a link may say: no sign in it that ends the link or means something else."""
+    return " ".join(_SIGNS.sub(" ", _one_line(file.title or file.name)).split()) or "file"
 
 
 def _footer(session: Session) -> str:

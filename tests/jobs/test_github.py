@@ -16,6 +16,7 @@ from bot.playground.forge import Forge as PlaygroundForge
 from bot.playground.forge_access import Access, AppIdentity
 from bot.playground.forge_records import PullRequest
 from jobs.github import THROTTLED_SECONDS_MOST, AppKey, Forge, ForgeDown, ForgeRefused, Published, _judged
+from jobs.seals import sealed
 from tests.jobs.forge import ROCKET, push, serving
 
 BRANCH = "shipmate/s1"
@@ -32,8 +33,10 @@ class World:
     async def push(self) -> str:
         return await push(self.play, BRANCH)
 
-    async def publish(self, head: str, title: str = "Count it", body: str = "Words") -> Published:
-        return await self.ours.publish(ROCKET, branch=BRANCH, head=head, base="main", title=title, body=body)
+    async def publish(self, head: str, title: str = "Count it", body: str = "Words", draft: bool = False) -> Published:
+        return await self.ours.publish(
+            ROCKET, branch=BRANCH, head=head, base="main", title=title, body=body, draft=draft
+        )
 
     def pull(self, number: int) -> PullRequest:
         return self.play.repository(ROCKET).pull(number)
@@ -52,7 +55,8 @@ async def test_the_first_work_opens_a_pull_request(world: World) -> None:
     published = await world.publish(await world.push())
     pull = world.pull(published.number)
     assert published == Published(pull.number, f"{world.play.url}/{ROCKET}/pull/{pull.number}", opened=True)
-    assert (pull.title, pull.body, pull.base, pull.head) == ("Count it", "Words", "main", BRANCH)
+    assert (pull.title, pull.base, pull.head, pull.draft) == ("Count it", "main", BRANCH, False)
+    assert pull.body == sealed("Count it", "Words")
 
 
 async def test_later_work_brings_its_words_up_to_date_and_leaves_the_title_to_people(world: World) -> None:
@@ -61,7 +65,35 @@ async def test_later_work_brings_its_words_up_to_date_and_leaves_the_title_to_pe
     second = await world.publish(await world.push(), body="More words")
     assert second == Published(first.number, first.url, opened=False)
     pull = world.pull(first.number)
-    assert (pull.title, pull.body) == ("Count all tanks", "More words")
+    assert pull.title == "Count all tanks"
+    assert pull.body == sealed("Count it", "More words"), "the title is not taken for ours by it"
+    await world.publish(await world.push(), title="Count it anew", body="Most words")
+    assert world.pull(first.number).title == "Count all tanks"
+
+
+async def test_words_that_nobody_has_changed_follow_ours(world: World) -> None:
+    head = await world.push()
+    first = await world.publish(head, draft=True)
+    assert world.pull(first.number).draft
+    await world.publish(head, title="Round tanks up", body="As the agent says")
+    pull = world.pull(first.number)
+    assert (pull.title, pull.body) == ("Round tanks up", sealed("Round tanks up", "As the agent says"))
+
+
+@pytest.mark.parametrize("body", ["Grace's own words", "", f"Grace's own words\n\n{sealed('Count it', 'Words')}"])
+async def test_a_body_that_a_person_has_changed_stays_as_it_is(world: World, body: str) -> None:
+    first = await world.publish(await world.push())
+    await forge_pulls.edit_pull(world.play, ROCKET, first.number, "grace", {"body": body})
+    await world.publish(await world.push(), body="More words")
+    assert world.pull(first.number).body == body
+
+
+async def test_a_body_whose_lines_the_forge_ends_otherwise_is_still_ours(world: World) -> None:
+    first = await world.publish(await world.push(), body="One\ntwo\n")
+    said = world.pull(first.number).body.replace("\n", "\r\n")
+    await forge_pulls.edit_pull(world.play, ROCKET, first.number, "grace", {"body": said})
+    await world.publish(await world.push(), body="More words")
+    assert "More words" in world.pull(first.number).body
 
 
 async def test_publishing_twice_is_publishing_once(world: World) -> None:
@@ -95,7 +127,7 @@ async def test_work_that_was_merged_or_closed_meanwhile_is_left_there(world: Wor
     else:
         await forge_pulls.edit_pull(world.play, ROCKET, first.number, "grace", {"state": "closed"})
     assert await world.publish(head, body="New words") == Published(first.number, first.url, opened=False)
-    assert world.pull(first.number).body == "Words"
+    assert world.pull(first.number).body == sealed("Count it", "Words")
 
 
 async def test_what_cannot_be_published_is_refused_with_the_forges_own_words(world: World) -> None:

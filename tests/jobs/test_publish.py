@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs import commands as c
+from jobs import commands_tools as t
 from jobs.events import Commit, Place
 from jobs.publish import BODY_CHARS, TITLE_CHARS, pull_request_body, pull_request_title, quiet
 from jobs.session import Session
@@ -151,3 +152,29 @@ def test_any_words_at_all_stay_readable_and_harmless(text: str) -> None:
     log = Log().ask(text=text).boot().ready().end(summary=text)
     assert len(title(log)) <= TITLE_CHARS
     assert "\n" not in title(log)
+
+
+def test_what_the_agent_wrote_stands_in_the_place_of_what_was_asked_and_done_also_later() -> None:
+    log = ended().ask(2).work(2).do(t.DescribePullRequest(1, "Round tanks up", "Because *partly* filled ones count."))
+    log.end(turn=2).ask(3).end(turn=3, summary="Done again.")
+    assert title(log) == "Round tanks up"
+    assert body(log) == (
+        "Because *partly* filled ones count.\n\n"
+        f"---\nMade by Shipmate for Ada · session `stest` · [the thread]({LINK}). Reply in the thread to go on."
+    )
+
+
+def test_files_are_named_with_their_links_and_nothing_in_a_name_ends_one() -> None:
+    log = ended().ask(2).work(2)
+    for n, (name, url) in enumerate((("a](http://evil)[b`.png", "https://x/f1"), ("log.txt", "")), 1):
+        log.do(t.WantFile(1, name)).do(t.AttachFile(1, f"f{n}", name, "image/png", 1, str(n), url))
+    assert "### Files\n\n- [a  http://evil b .png](https://x/f1)\n- log.txt (in the thread)" in body(log).replace(
+        "\u200b", ""
+    )
+
+
+@given(st.text())
+def test_what_the_agent_wrote_mentions_nobody_and_closes_nothing(said: str) -> None:
+    log = ended().ask(2).work(2).do(t.DescribePullRequest(1, f"{said} @ada fixes #1", f"{said} @ada fixes #1 <b>"))
+    assert "@ada" not in body(log) + title(log) and "fixes #1" not in body(log) + title(log)
+    assert "<b>" not in body(log) and "\n" not in title(log)
