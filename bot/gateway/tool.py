@@ -4,11 +4,13 @@
 returns what the agent reads; it raises `ToolRefused` with a sentence that the agent can act on.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from bot.gateway.bells import Bells
 from bot.settings import BotSettings
 from jobs.inbox import Inbox
 from jobs.records import Grant
@@ -29,7 +31,8 @@ class Arguments(BaseModel):
 
 
 class Call(NamedTuple):
-    """Whose call it is (`grant`, and `session` as it was a moment ago) and what a handler may use."""
+    """Whose call it is (`grant`, and `session` as it was a moment ago) and what a handler may use. Whoever waits does
+    so for a bell, and no more once `leaving` is set: the gateway closes."""
 
     grant: Grant
     session: Session
@@ -37,6 +40,8 @@ class Call(NamedTuple):
     inbox: Inbox
     settings: BotSettings
     clock: Callable[[], float]
+    bells: Bells
+    leaving: asyncio.Event
 
 
 class Tool(NamedTuple):

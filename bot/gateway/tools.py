@@ -15,7 +15,9 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from bot.gateway.access import GRANT
+from bot.gateway.bells import Bells
 from bot.gateway.tool import Answer, Call, Tool, ToolRefused
+from bot.gateway.tools_people import PEOPLE_TOOLS
 from bot.settings import BotSettings
 from jobs.inbox import Inbox
 from jobs.records import Grant
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 log = logging.getLogger(__name__)
-TOOLS: tuple[Tool, ...] = ()
+TOOLS: tuple[Tool, ...] = PEOPLE_TOOLS
 BODY_BYTES = 1 << 20
 ANSWER_CHARS = 60_000
 CALLS_AT_ONCE, CALLS_PER_SECOND = 60.0, 0.5
@@ -47,11 +49,13 @@ class ToolServer:
         settings: BotSettings,
         store: Store,
         inbox: Inbox,
+        bells: Bells,
         tools: Sequence[Tool] = TOOLS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings, self._store, self._inbox, self._clock = settings, store, inbox, clock
         self._tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
+        self._bells, self._leaving = bells, asyncio.Event()
         self._pace = CallPace()
         self._manager: asyncio.Future[StreamableHTTPSessionManager] = asyncio.get_running_loop().create_future()
         self._ending = asyncio.Event()
@@ -65,6 +69,10 @@ class ToolServer:
     async def start(self) -> None:
         """Begin to make ready; whoever calls meanwhile waits for it."""
         self._serving = asyncio.create_task(self._serve())
+
+    def leave(self) -> None:
+        """Let nobody wait any more: whoever does is told to call again."""
+        self._leaving.set()
 
     async def close(self) -> None:
         """End what is under way."""
@@ -148,7 +156,7 @@ class ToolServer:
         session = await self._store.load(grant.session)
         if session is None or session.generation != grant.generation:
             raise ToolRefused("This box is not its session's any more.")
-        call = Call(grant, session, self._store, self._inbox, self._settings, self._clock)
+        call = Call(grant, session, self._store, self._inbox, self._settings, self._clock, self._bells, self._leaving)
         return await tool.handler(call, arguments)
 
 

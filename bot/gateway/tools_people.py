@@ -1,4 +1,4 @@
-"""The tools with which an agent turns to people: a question with buttons, a file for the thread, the pull request's words.
+"""The tools with which an agent turns to people: a question, a file for the thread, the pull request's words.
 
 Part of the table in `tools.py`. What is asked is in the log before anybody waits for it, so a call that is cut loses
 nothing: the same call again finds the same question, or its answer.
@@ -20,14 +20,15 @@ from jobs.events import Event
 from jobs.session import Session
 from sandbox.runner.visible import visible
 
-LOOK_SECONDS = 1.0  # should a bell be missed
+LOOK_SECONDS = 1.0  # should a bell be missed, or the gateway be closing
 FILE_SECONDS = 20.0  # for the runner to send a file
 OVER = (e.TurnEnded, e.BoxLost, e.BoxParked, e.ParkBegan, e.StopRequested)
 TURN_OVER = "The turn is over or is being stopped, so this leads nowhere any more. End here."
 RESTARTING = "Shipmate is being restarted. Call {tool} again with the very same arguments: nothing is lost."
 LATER = (
-    "Nobody has answered yet; people may take hours. The question stays open in the thread. If you can go on without the "
-    "answer, do. Else end your turn now: say in one sentence what you wait for. The answer then comes as your next request."
+    "Nobody has answered yet; people may take hours. The question stays open in the thread. If you can go on without "
+    "the answer, do. Else end your turn now: say in one sentence what you wait for. The answer then comes as your next "
+    "request."
 )
 NEVER_CAME = (
     "The box did not send the file in time. If it is large, make it smaller; else the box runs an older runner, which "
@@ -74,7 +75,7 @@ class PullRequest(Arguments):
     """What the pull request is to be called and to say."""
 
     title: Annotated[Line, Field(max_length=150)] = Field(description="One line, as the repository's own titles are.")
-    body: Annotated[str, Field(max_length=30_000)] = Field(description="Markdown: what changed, why, how it was tested.")
+    body: Annotated[str, Field(max_length=30_000)] = Field(description="Markdown: what changed, why, how tested.")
     draft: bool = Field(default=False, description="Open it as a draft. Counts only when it is opened.")
 
 
@@ -85,17 +86,17 @@ async def ask_people(call: Call, a: Question) -> str:
     inquiry = same_question(session, a.question, options)
     if inquiry is None:
         raise ToolRefused(TURN_OVER)
-    if inquiry.answer is None:
+    answer, by, asked = inquiry.answer, inquiry.by, inquiry.id
+    if answer is None:
         seconds = call.settings.jobs.rules.ask_seconds
-        if await _heard(call, session, seconds, lambda v: isinstance(v, e.QuestionAnswered) and v.id == inquiry.id):
-            session = await call.store.load(call.grant.session) or session
-            inquiry = same_question(session, a.question, options) or inquiry
-    if inquiry.answer is None or inquiry.by is None:
-        if call.leaving.is_set():
-            raise ToolRefused(RESTARTING.format(tool="ask_people"))
-        return LATER
-    await _do(call, t.TakeAnswer(inquiry.id))
-    return f"{inquiry.by.name} answered: {inquiry.answer}"
+        heard = await _heard(call, session, seconds, lambda v: isinstance(v, e.QuestionAnswered) and v.id == asked)
+        if not isinstance(heard, e.QuestionAnswered):
+            if call.leaving.is_set():
+                raise ToolRefused(RESTARTING.format(tool="ask_people"))
+            return LATER
+        answer, by = heard.answer, heard.by
+    await _do(call, t.TakeAnswer(asked))
+    return f"{by.name if by else 'Somebody'} answered: {answer}"
 
 
 async def attach(call: Call, a: File) -> str:
@@ -105,8 +106,9 @@ async def attach(call: Call, a: File) -> str:
     wanted = same_file(session, a.path, title)
     if wanted is None:
         raise ToolRefused(TURN_OVER)
+    seconds = min(FILE_SECONDS, call.settings.jobs.rules.ask_seconds)
     settled = await _heard(
-        call, session, FILE_SECONDS, lambda v: isinstance(v, e.FileAttached | e.FileRefused) and v.id == wanted.id
+        call, session, seconds, lambda v: isinstance(v, e.FileAttached | e.FileRefused) and v.id == wanted.id
     )
     if isinstance(settled, e.FileRefused):
         raise ToolRefused(f"{a.path} was not attached: {settled.reason}")
@@ -124,8 +126,8 @@ async def open_pull_request(call: Call, a: PullRequest) -> str:
     shown = session.pull_request
     if shown is not None and shown.state == "open":
         return (
-            f"Pull request #{shown.number} ({shown.url}) is open and gets these words, where nobody has changed it since. "
-            "What you commit is added to it when your turn ends."
+            f"Pull request #{shown.number} ({shown.url}) is open and gets these words, unless somebody has changed it "
+            "since. What you commit is added to it when your turn ends."
         )
     if session.unpublished:
         return "The pull request is opened now with these words; what you commit is added when your turn ends."
@@ -141,9 +143,9 @@ async def _do(call: Call, command: Command) -> Session:
 
 async def _heard(call: Call, session: Session, seconds: float, awaited: Callable[[Event], bool]) -> Event | None:
     """The event that is waited for; None if it does not come in time, or not to us. Raises when the turn is over."""
-    after, bell = session.seq - 1, asyncio.Event()
+    after, bell = session.seq, asyncio.Event()
     until = asyncio.get_running_loop().time() + seconds
-    with call.bells.ringing(session.id, bell), call.bells.also(call.leaving, bell):
+    with call.bells.ringing(session.id, bell):
         while True:
             bell.clear()
             for event in await call.store.events(session.id, after):
@@ -163,15 +165,15 @@ async def _heard(call: Call, session: Session, seconds: float, awaited: Callable
 PEOPLE_TOOLS: tuple[Tool, ...] = (
     Tool(
         "ask_people",
-        "Ask the people in the thread a question that you cannot answer from the repository and that decides what you do "
-        "next. Waits up to a minute for the answer. Do not ask for leave to go on, and not what you can find out.",
+        "Ask the people in the thread a question that you cannot answer from the repository and that decides what you "
+        "do next. Waits up to a minute for the answer. Do not ask for leave to go on, and not what you can find out.",
         Question,
         ask_people,
     ),
     Tool(
         "attach",
-        "Show people a file of your box, such as a screenshot, a log or a report: it is posted in the thread and named in "
-        "the pull request. Never a file with secrets in it.",
+        "Show people a file of your box, such as a screenshot, a log or a report: it is posted in the thread and named "
+        "in the pull request. Never a file with secrets in it.",
         File,
         attach,
     ),
