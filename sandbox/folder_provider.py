@@ -145,8 +145,11 @@ class FolderProvider(ABC):
         return int(code) if code is not None else None
 
     def _runs(self, folder: BoxFolder) -> bool:
-        """Whether it lives. While its maker is at it there is a lock and no process yet."""
-        return self._has_process(folder) or (not folder.said() and folder.locked())
+        """Whether it lives. While its maker is at it there is a lock and no process yet.
+
+        That is asked first: a box that gets its process between the two questions must not be taken for a dead one.
+        """
+        return (not folder.said() and folder.locked()) or self._has_process(folder)
 
     def _has_process(self, folder: BoxFolder) -> bool:
         with self._process(folder) as process:

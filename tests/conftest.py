@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from jobs import redis_server
 from jobs.inbox import Inbox
@@ -17,6 +18,9 @@ from sandbox.runner_archive import build
 from tests.runner.boxes import make_sample
 
 START_SECONDS = 20.0
+# The same examples on every run, and no clock in the verdict.
+settings.register_profile("shipmate", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shipmate")
 
 
 @pytest.fixture(scope="session")
