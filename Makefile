@@ -5,7 +5,7 @@ PORT ?= 8765
 AGENT ?= rehearsal
 UNISOLATED ?= $(SHIPMATE_UNISOLATED)
 
-.PHONY: setup needs probe browser demo test trials check bench hostile golden kills soak lock clean
+.PHONY: setup needs probe browser demo test check bench hostile golden kills soak lock clean
 
 setup: needs .venv/.ready
 
@@ -44,12 +44,10 @@ browser:
 		  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
 		echo "No Chromium here: the browser tests are skipped. On Debian or Ubuntu: sudo apt-get install chromium"
 
+# Most of what the tests do is wait for real processes: three at a time fill two cores.
+WORKERS ?= 3
 test: setup browser
-	.venv/bin/python -m pytest --ignore=tests/kills --ignore=tests/hostile $(ARGS)
-
-# The short forms of kills, soak and hostile: they want a machine to themselves.
-trials: setup
-	.venv/bin/python -m pytest tests/kills tests/hostile
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: setup
 	.venv/bin/ruff format --check .
