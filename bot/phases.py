@@ -15,6 +15,7 @@ STARTS: Mapping[str, str] = {
     "cold": "Box started from scratch",
     "image": "Box started from the repository's image",
     "snapshot": "Box woken from its snapshot",
+    "warm": "Box was waiting, warm",
 }
 PHASES: Mapping[str, str] = {
     "agent_starting": "starting the agent",

@@ -9,6 +9,7 @@ from typing import Any
 
 from jobs import commands, decide_children, spending
 from jobs import events as e
+from jobs.claims import warm_box_is_late
 from jobs.commands import Choice, Command, FinishPark, NotYet, Refused
 from jobs.commands_children import OpenChild
 from jobs.decide_tools import DECIDE_TOOLS, late_answers
@@ -250,6 +251,8 @@ def _review_pull(s: Session, c: commands.ReviewPullRequest, now: float, _: Rules
 def _tick(s: Session, _c: commands.Tick, now: float, rules: Rules) -> tuple[Event, ...]:
     if s.status is S.WORKING and s.turn is not None and _too_long(s, s.turn, now, rules):
         return (e.StopRequested(at=now, generation=s.generation, turn=s.turn.number),)
+    if warm_box_is_late(s, now):
+        return (e.BoxLost(at=now, generation=s.generation, reason="the warm box did not answer"),)
     tried = s.failures + start_is_lost(s, now, rules)
     if s.status in (S.WAITING, S.BOOTING) and tried >= rules.max_failures:
         return _abandon(s, "No box could be made ready for this. `shipmate doctor` says what is wrong.", now)

@@ -92,7 +92,7 @@ class PlanEntry(Frozen):
 
 
 Outcome = Literal["done", "stopped", "failed", "timed_out", "interrupted", "paused"]
-StartKind = Literal["cold", "image", "snapshot"]
+StartKind = Literal["cold", "image", "snapshot", "warm"]
 ModelTrouble = Literal["", "overloaded", "unreachable"]
 
 

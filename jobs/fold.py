@@ -185,6 +185,13 @@ def _stop_requested(s: Session, event: e.StopRequested) -> Change:
     return _turn_set(s, stop_asked=event.at, paused=paused) | {"halted": s.halted or event.by is not None}
 
 
+def _box_lost(s: Session, _: e.BoxLost) -> Change:
+    """What it left is looked for by the next start, unless it was a warm one that never had a prompt of ours."""
+    untouched = s.start == "warm" and s.status in (S.CONNECTING, S.PREPARING)
+    left = None if untouched else s.box
+    return _box_gone(s) | {"lost_box": left, "failures": s.failures + (s.status != S.IDLE)}
+
+
 def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
     """A failure of older work says nothing about the newer one, which is tried next."""
     if event.head != s.head:
@@ -253,7 +260,7 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.BudgetDeclined: lambda s, v: {"paused": None},
     e.SessionClosed: lambda s, v: {"paused": None},
     e.TurnEnded: _turn_ended,
-    e.BoxLost: lambda s, v: _box_gone(s) | {"lost_box": s.box, "failures": s.failures + (s.status != S.IDLE)},
+    e.BoxLost: _box_lost,
     e.ParkBegan: _park_began,
     e.ParkFailed: lambda s, v: {"retry_at": v.retry_at},
     e.BoxParked: lambda s, v: _box_gone(s)

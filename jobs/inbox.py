@@ -12,14 +12,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from jobs import moments
+from jobs.claims import claimable, claimed
 from jobs.commands import Attach, Command, Hear, NotYet, Refused
 from jobs.decide import decide
 from jobs.fold import fold
 from jobs.frames import TRANSCRIPT, AnyFrame, Ended, ToolCall, Words
 from jobs.log import about
-from jobs.records import Conflict, Entry, Fence, Grant, Heard, StaleLink
+from jobs.records import Conflict, Entry, Fence, Grant, Heard, Offer, StaleLink
 from jobs.session import Operation, Rules, Session, wants
 from jobs.store import Store
+from jobs.warm_scripts import claim_row
 
 log = logging.getLogger(__name__)
 TRIES = 50  # each time somebody else won, so in all somebody has got far
@@ -47,10 +49,20 @@ def hash_token(token: str) -> str:
 
 
 class Inbox:
-    """Follows commands. `enqueue` is given every operation that is wanted; whether it fails changes nothing."""
+    """Follows commands. `enqueue` is given every operation that is wanted; whether it fails changes nothing.
 
-    def __init__(self, store: Store, enqueue: Enqueue, rules: Rules, clock: Callable[[], float] = time.time) -> None:
-        self._store, self._enqueue, self._rules, self._clock = store, enqueue, rules, clock
+    `fit` says as what an agent with a model has to be started: a warm box that was started so is taken at once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        enqueue: Enqueue,
+        rules: Rules,
+        clock: Callable[[], float] = time.time,
+        fit: Callable[[str, str], str] = lambda agent, model: f"{agent}{model}",
+    ) -> None:
+        self._store, self._enqueue, self._rules, self._clock, self._fit = store, enqueue, rules, clock, fit
 
     async def handle(self, sid: str, command: Command) -> Session:
         """Follow a command and return the session as it is then. Raises `Refused`."""
@@ -64,20 +76,30 @@ class Inbox:
                 if not events:
                     return after
                 try:
-                    expected = session.seq if session is not None else 0
+                    offer = await self._offer(after, now)
+                    if offer is not None:
+                        taken = claimed(after, offer, now)
+                        events, after = events + taken, fold(taken, after) or after
                     await self._store.append(
                         sid,
                         events,
                         after,
-                        expected=expected,
+                        expected=session.seq if session is not None else 0,
                         stamps=moments.of(events, now),
                         unnamed=_unnamed(session, after),
+                        claims=[claim_row(offer, _grant(after, offer), now)] if offer else (),
                     )
                 except Conflict:
                     continue
                 await self._hint(after, now)
                 return after
             raise Conflict(f"the log of {sid} is written too often")
+
+    async def _offer(self, session: Session, now: float) -> Offer | None:
+        """A warm box for a session that waits for one, if there is one that fits."""
+        if session.repository is None or not claimable(session, now):
+            return None
+        return await self._store.warm.candidate(session.repository, self._fit(session.agent, session.model))
 
     async def attach(self, grant: Grant) -> Attached:
         """A runner calls: older links of it are stale from here on. Raises `NotYet`, or `StaleLink` if too late."""
@@ -163,6 +185,11 @@ def _fresh(frames: Sequence[AnyFrame], acked: int) -> tuple[AnyFrame, ...]:
 def _entry(frame: Words | ToolCall) -> Entry:
     body = frame.model_dump(mode="json", exclude={"n", "at", "turn", "kind"})
     return Entry("", frame.at, frame.turn, frame.kind, body)
+
+
+def _grant(session: Session, offer: Offer) -> Grant:
+    """What the token of a box that was taken allows from then on."""
+    return Grant(session.id, offer.box, session.generation, offer.repository, "serve", session.branch)
 
 
 def _unnamed(before: Session | None, after: Session) -> str | None:

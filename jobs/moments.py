@@ -19,6 +19,7 @@ MOMENTS = (
 
 _EVENTS: dict[type[Fact], str] = {
     e.RepositoryChosen: "repository",
+    e.BoxStarted: "box",
     e.LinkAttached: "attached",
     e.AgentReady: "ready",
     e.TurnStarted: "delivered",

@@ -98,8 +98,6 @@ async def _record(shop: Workshop, session: Session, finished: FinishStart) -> No
         log.info("the box came too late: %s", refused)
         await shop.store.revoke(finished.box)
         await shop.provider.discard(finished.box)
-        return
-    await shop.store.stamp(session.id, "box", shop.clock())
 
 
 def _delay(trouble: Exception, usual: float) -> float | None:

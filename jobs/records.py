@@ -53,7 +53,7 @@ class Looked(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """What the token of a box allows. `purpose`: serve or build (then without session and branch)."""
+    """What the token of a box allows. `purpose`: serve, or build or warm (then without session and branch)."""
 
     session: str
     box: str
@@ -61,6 +61,21 @@ class Grant(NamedTuple):
     repository: str
     purpose: str
     branch: str
+
+
+class Offer(NamedTuple):
+    """A warm box that waits for somebody. `fit`: what its agent was started as; `base`: the image that it grew from.
+
+    `token`: its token's hash; `told`: what its runner says of itself, as JSON.
+    """
+
+    box: str
+    repository: str
+    fit: str
+    base: str | None
+    isolated: bool
+    token: str
+    told: str
 
 
 class Unnamed(NamedTuple):

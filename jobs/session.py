@@ -243,6 +243,7 @@ class Rules(Frozen):
     connect_seconds: float = 420.0  # from the box's start to a ready agent, a first clone included
     park_seconds: float = 60.0  # likewise for putting a box to sleep
     publish_seconds: float = 60.0  # likewise for a pull request
+    warm_seconds: float = 3600.0  # a warm box that nobody wanted for so long makes room for a new one
     close_seconds: float = 30 * 86400.0  # asleep for so long: closed and archived
     keep_seconds: float = 60 * 86400.0  # closed for so long: its box's files and the agent's memory of it are let go
     ask_seconds: float = 50.0  # a call of the agent's for people's answer; most agents wait 60

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
 
 from jobs import archive as files
+from jobs import archive_scripts as archiving
+from jobs import store_connection as connection
 from jobs import store_scripts as scripts
 from jobs.archive import Archived
 from jobs.events import Event, event_from_json
@@ -29,14 +29,11 @@ from jobs.store_egress import EgressHosts
 from jobs.store_leftovers import Leftovers
 from jobs.store_scripts import ACTIVE, BELL, CLOSED, KEPT, PREFIX, SLEEPING, TOTALS, UNNAMED, UNSHOWN, key, keys
 from jobs.store_usage import Usage
+from jobs.store_warm import WarmBoxes
 
 __all__ = [
     "Conflict", "Entry", "Fence", "Grant", "Heard", "Image", "Link", "Looked", "StaleLink", "Store", "Unnamed",
 ]  # fmt: skip
-
-GRANTS, IMAGES = f"{PREFIX}grants", f"{PREFIX}images"
-CONNECTIONS, CALL_SECONDS, CONNECT_SECONDS, BELL_SECONDS = 64, 5.0, 2.0, 10.0
-RETRIES, RETRY_SECONDS, RETRY_MOST_SECONDS = 8, 0.02, 0.5  # in all 2 s: a server that is started again is not noticed
 
 
 class Store:
@@ -47,24 +44,15 @@ class Store:
         self._append, self._shown = client.register_script(scripts.APPEND), client.register_script(scripts.SHOWN)
         self._lease, self._release = client.register_script(scripts.LEASE), client.register_script(scripts.RELEASE)
         self._spend, self._revoke = client.register_script(scripts.SPEND), client.register_script(scripts.REVOKE)
-        self._drop, self._bring = client.register_script(scripts.DROP), client.register_script(scripts.BRING_BACK)
+        self._drop, self._bring = client.register_script(archiving.DROP), client.register_script(archiving.BRING_BACK)
         self._stamp, self._save_image = (client.register_script(s) for s in (scripts.STAMP, scripts.SAVE_IMAGE))
-        self.leftovers, self.counts, self.usage = Leftovers(client), Counts(client), Usage(client)
-        self.egress = EgressHosts(client)
+        self.leftovers, self.counts = Leftovers(client), Counts(client)
+        self.usage, self.egress, self.warm = Usage(client), EgressHosts(client), WarmBoxes(client)
 
     @classmethod
     async def open(cls, url: str, *, archive: Path) -> "Store":
         """A store on the server of this URL; it is dialled when first needed. `archive`: where closed sessions go."""
-        pool: Any = redis.BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            decode_responses=True,
-            protocol=2,
-            socket_timeout=CALL_SECONDS,
-            socket_connect_timeout=CONNECT_SECONDS,
-            retry=Retry(ExponentialBackoff(RETRY_MOST_SECONDS, RETRY_SECONDS), RETRIES),
-        )
-        return cls(redis.Redis.from_pool(pool), archive)
+        return cls(connection.to(url), archive)
 
     async def close(self) -> None:
         """Hang up."""
@@ -121,31 +109,32 @@ class Store:
         transcript: Sequence[Entry] = (),
         stamps: Mapping[str, float] | None = None,
         unnamed: str | None = None,
+        claims: Sequence[Sequence[str]] = (),
     ) -> None:
         """Add to the log, whose last number is `expected`, and to the transcript; all or nothing.
 
-        `folded` is the session with the events applied; `unnamed`: a snapshot that it names no more. Raises `Conflict`
-        if somebody else wrote first, and `StaleLink` if there is a newer generation or epoch than the fence's.
+        `folded` is the session with the events applied; `unnamed`: a snapshot that it names no more; `claims`: the
+        warm box that it takes. Raises `Conflict` if somebody else wrote or took it first, and `StaleLink` if there is a
+        newer generation or epoch than the fence's.
         """
         writer = secrets.token_hex(8)
         args = scripts.append_args(
-            sid, writer, events, folded, expected, fence, heard, transcript, stamps or {}, unnamed
+            sid, writer, events, folded, expected, fence, heard, transcript, stamps or {}, unnamed, claims
         )
-        indexes = (ACTIVE, SLEEPING, CLOSED, UNSHOWN, UNNAMED, TOTALS)
-        said = await self._append(keys=[*keys(sid), *indexes], args=args)
+        said = await self._append(keys=[*keys(sid), *scripts.INDEXES], args=args)
         if said.startswith("stale"):
             raise StaleLink(said)
         if said == "missing":
             await self._brought_back(sid)
         if said != "ok":
-            raise Conflict(f"the log of {sid} does not end at {expected} any more")
+            raise Conflict(f"{said}: the log of {sid} does not end at {expected}, or the warm box is another's")
 
     async def bells(self) -> AsyncIterator[str]:
         """Sessions whose log grew, from the first look on, for ever. A bell may get lost; the log never is."""
         async with self._redis.pubsub(ignore_subscribe_messages=True) as listening:
             await listening.subscribe(BELL)
             while True:
-                rung = await listening.get_message(timeout=BELL_SECONDS)
+                rung = await listening.get_message(timeout=scripts.BELL_SECONDS)
                 if rung is not None and rung["type"] == "message":
                     yield rung["data"]
 
@@ -241,28 +230,28 @@ class Store:
     async def grant(self, token_hash: str, grant: Grant) -> None:
         """From here on a token of this hash allows this."""
         async with self._redis.pipeline(transaction=True) as both:
-            both.hset(GRANTS, token_hash, json.dumps(grant))
+            both.hset(scripts.GRANTS, token_hash, json.dumps(grant))
             both.sadd(f"{PREFIX}tokens:{grant.box}", token_hash)
             await both.execute()
 
     async def granted(self, token_hash: str) -> Grant | None:
         """What a token of this hash allows; None: nothing."""
-        kept = await self._do("HGET", GRANTS, token_hash)
+        kept = await self._do("HGET", scripts.GRANTS, token_hash)
         return None if kept is None else Grant(*json.loads(kept))
 
     async def revoke(self, box: str) -> None:
         """The tokens of this box allow nothing any more."""
-        await self._revoke(keys=[f"{PREFIX}tokens:{box}", GRANTS])
+        await self._revoke(keys=[f"{PREFIX}tokens:{box}", scripts.GRANTS])
 
     async def image(self, repository: str) -> Image | None:
         """The newest image of a repository."""
-        kept = await self._do("HGET", IMAGES, repository)
+        kept = await self._do("HGET", scripts.IMAGES, repository)
         return None if kept is None else Image(*json.loads(kept))
 
     async def save_image(self, image: Image) -> None:
         """This is the newest image of its repository now; the one before it is named no more."""
         args: list[str | float] = [image.repository, json.dumps(image), image.snapshot, image.built_at]
-        await self._save_image(keys=[IMAGES, UNNAMED], args=args)
+        await self._save_image(keys=[scripts.IMAGES, UNNAMED], args=args)
 
     async def archive(self, sid: str) -> bool:
         """Move a closed session to its file; False: it is not closed, or somebody wrote meanwhile."""
@@ -289,7 +278,7 @@ class Store:
         if await self._do("EXISTS", key(sid, "log")):
             return True
         kept = await asyncio.to_thread(files.read, self._folder, sid)
-        await self._bring(keys=[*keys(sid), CLOSED], args=scripts.bring_back_args(sid, time.time(), kept))
+        await self._bring(keys=[*keys(sid), CLOSED], args=archiving.bring_back_args(sid, time.time(), kept))
         return True
 
 

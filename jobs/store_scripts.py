@@ -9,14 +9,28 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.archive import Archived
-from jobs.events import Event, TurnEnded, event_to_json
+from jobs.events import BoxStarted, Event, TurnEnded, event_to_json
 from jobs.records import Entry, Fence, Heard
 from jobs.session import Session, Status
+from jobs.warm_scripts import CLAIM_WIDTH, CLAIMS, OFFERS, SEEN, TAKE_FUNCTIONS, WISHES
 
 PREFIX = "shipmate:"
 ACTIVE, SLEEPING, CLOSED, UNSHOWN, BELL = (PREFIX + n for n in ("active", "sleeping", "closed", "unshown", "bell"))
-UNNAMED, KEPT, TOTALS = (PREFIX + n for n in ("unnamed", "kept", "totals"))
+UNNAMED, KEPT, TOTALS, GRANTS, IMAGES = (PREFIX + n for n in ("unnamed", "kept", "totals", "grants", "images"))
+BELL_SECONDS = 10.0
+INDEXES = (
+    ACTIVE,
+    SLEEPING,
+    CLOSED,
+    UNSHOWN,
+    UNNAMED,
+    TOTALS,
+    OFFERS,
+    SEEN,
+    CLAIMS,
+    WISHES,
+    GRANTS,
+)  # as `APPEND` has them
 PARTS = ("log", "session", "transcript", "link", "stamps", "posts")
 TRANSCRIPT_ENTRIES, TRANSCRIPT_BYTES = 10_000, 16 << 20
 # Seconds after a prompt was received, as the totals have them: each stage is counted at the first that it fits below
@@ -44,6 +58,7 @@ def append_args(
     transcript: Sequence[Entry],
     stamps: Mapping[str, float],
     unnamed: str | None,
+    claims: Sequence[Sequence[str]],
 ) -> list[Any]:
     """The arguments of `APPEND`. `writer` is a name of this append alone: repeated after a lost answer, it is known."""
     numbered = (event.model_copy(update={"seq": expected + n}) for n, event in enumerate(events, 1))
@@ -54,10 +69,11 @@ def append_args(
         *(("", "", "") if heard is None else heard),
         *(TRANSCRIPT_ENTRIES, TRANSCRIPT_BYTES, BELL),
         *(events[0].at if events else 0, unnamed or ""),
-        *_counted([(event_to_json(event),) for event in numbered]),
-        *_counted([(e.at, e.turn, e.kind, json.dumps(e.body, ensure_ascii=False)) for e in transcript]),
-        *_counted(list(stamps.items())),
-        *_counted(list(_totals(events, heard).items())),
+        *counted([(event_to_json(event),) for event in numbered]),
+        *counted([(e.at, e.turn, e.kind, json.dumps(e.body, ensure_ascii=False)) for e in transcript]),
+        *counted(list(stamps.items())),
+        *counted(list(_totals(events, heard).items())),
+        *counted(claims),
     ]
 
 
@@ -65,22 +81,13 @@ def _totals(events: Sequence[Event], heard: Heard | None) -> Counter[str]:
     """What an append adds to the totals of all sessions."""
     totals = Counter(f"event:{event.kind}" for event in events)
     totals.update(f"turn:{event.outcome}" for event in events if isinstance(event, TurnEnded))
+    totals.update(f"start:{event.start}" for event in events if isinstance(event, BoxStarted))
     if heard is not None:
         totals["frames"] += heard.upto - heard.after
     return totals
 
 
-def bring_back_args(sid: str, now: float, kept: Archived) -> list[Any]:
-    """The arguments of `BRING_BACK`."""
-    return [
-        *(sid, now, kept.session),
-        *_counted([(text,) for text in kept.events]),
-        *_counted(kept.transcript),
-        *(field for one in (kept.link, kept.stamps, kept.posts) for field in _counted(list(one.items()))),
-    ]
-
-
-def _counted(rows: Sequence[Sequence[Any]]) -> list[Any]:
+def counted(rows: Sequence[Sequence[Any]]) -> list[Any]:
     """How many rows, then their fields: how the scripts are given lists."""
     return [len(rows), *(field for row in rows for field in row)]
 
@@ -118,13 +125,17 @@ return 1
 """
 )
 
-# KEYS: a session's, then active, sleeping, closed, unshown, unnamed, totals
+# KEYS: a session's, then active, sleeping, closed, unshown, unnamed, totals, and of warm boxes offers, seen, claims,
+#       wishes; grants
 # ARGV: sid, writer, expected, folded, rest (active, sleeping or closed), since, generation, fence generation or "",
 #       fence epoch, heard generation or "", heard after, heard upto, most entries, most bytes, bell, at,
 #       the snapshot that the session does not name any more or "",
-#       then counted lists: events, transcript (at, turn, kind, body), stamps (name, at), totals (name, by how much)
+#       then counted lists: events, transcript (at, turn, kind, body), stamps (name, at), totals (name, by how much),
+#       claims of warm boxes (`warm_scripts.claim_row`)
 APPEND = (
     STAMP_FUNCTION
+    + TAKE_FUNCTIONS
+    + f"local claim_width = {CLAIM_WIDTH}"
     + """
 local log, session, transcript, link, stamps = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local sid, writer, expected = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -139,6 +150,7 @@ local events_first, events_last = list(1)
 local words_first, words_last = list(4)
 local stamps_first, stamps_last = list(2)
 local totals_first, totals_last = list(2)
+local claims_first, claims_last = list(claim_width)
 local grows = events_last >= events_first
 
 if grows and redis.call('HGET', link, 'writer') == writer then return 'ok' end
@@ -149,6 +161,9 @@ if ARGV[8] ~= '' then
 end
 if grows and length == 0 and expected > 0 then return 'missing' end
 if grows and length ~= expected then return 'conflict' end
+for i = claims_first, claims_last, claim_width do
+  if not stands(KEYS[13], KEYS[14], ARGV[i], ARGV[i + 1]) then return 'taken' end
+end
 if ARGV[10] ~= '' then
   local pointer = redis.call('HGET', link, 'heard:' .. ARGV[10]) or '0'
   if pointer ~= ARGV[11] then return 'conflict' end
@@ -188,6 +203,9 @@ if bytes > 0 then
 end
 for i = stamps_first, stamps_last, 2 do stamp(stamps, KEYS[12], ARGV[i], ARGV[i + 1]) end
 for i = totals_first, totals_last, 2 do redis.call('HINCRBY', KEYS[12], ARGV[i], ARGV[i + 1]) end
+for i = claims_first, claims_last, claim_width do
+  take(KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17], ARGV[i], unpack(ARGV, i + 2, i + 5))
+end
 if grows then redis.call('PUBLISH', ARGV[15], sid) end
 return 'ok'
 """
@@ -244,40 +262,5 @@ local before = redis.call('HGET', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 local snapshot = before and cjson.decode(before)[2]
 if snapshot and snapshot ~= ARGV[3] then redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1] .. ' ' .. snapshot) end
-return 1
-"""
-
-# Takes a session out after it was written to a file, unless it grew. KEYS: a session's, then closed, unshown, kept
-# ARGV: sid, how many events the file has, since when it is closed if its box left something, else ""
-DROP = """
-if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[2]) then return 0 end
-if not redis.call('ZSCORE', KEYS[7], ARGV[1]) then return 0 end
-redis.call('ZREM', KEYS[7], ARGV[1])
-redis.call('ZREM', KEYS[8], ARGV[1])
-if ARGV[3] ~= '' then redis.call('ZADD', KEYS[9], ARGV[3], ARGV[1]) end
-for i = 1, 6 do redis.call('DEL', KEYS[i]) end
-return 1
-"""
-
-# Puts a session back as its file has it, unless it is here. KEYS: a session's, then closed
-# ARGV: sid, now, folded, then counted lists: events, transcript (id, at, turn, kind, body), and of names and values
-#       link, stamps, posts
-BRING_BACK = """
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-local at = 4
-local function each(width, put)
-  local count = tonumber(ARGV[at])
-  for i = 0, count - 1 do put(at + 1 + i * width) end
-  at = at + 1 + count * width
-end
-each(1, function(i) redis.call('RPUSH', KEYS[1], ARGV[i]) end)
-redis.call('SET', KEYS[2], ARGV[3])
-each(5, function(i)
-  redis.call('XADD', KEYS[3], ARGV[i], 'at', ARGV[i + 1], 'turn', ARGV[i + 2], 'kind', ARGV[i + 3], 'body', ARGV[i + 4])
-end)
-for key = 4, 6 do
-  each(2, function(i) redis.call('HSET', KEYS[key], ARGV[i], ARGV[i + 1]) end)
-end
-redis.call('ZADD', KEYS[7], ARGV[2], ARGV[1])
 return 1
 """

@@ -4,12 +4,16 @@ The only place below `bot/app.py` that knows which provider, which forge and whi
 calls `configure` once, before it forks; every job then opens its own `workshop`.
 """
 
+import hashlib
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from jobs import wire
 from jobs.github import AppKey, Forge
 from jobs.inbox import Inbox
 from jobs.queue import Queue
@@ -40,7 +44,24 @@ class Workshop:
 
     def agent(self, name: str, model: str = "") -> dict[str, Any]:
         """The greeting's `agent` object of the row with this name. `model`: another one than the settings name."""
-        return agents.greeting_agent(agents.row(name), model or self.settings.model, self.settings.agent_command)
+        return _agent(self.settings, name, model)
+
+    def fit(self, name: str, model: str = "") -> str:
+        """As what an agent of this name is started now; a warm box that was started otherwise serves nobody."""
+        return fit_of(self.settings, name, model)
+
+
+def fit_of(settings: JobSettings, name: str, model: str) -> str:
+    """A short name of everything that an agent is started with; empty if it cannot be started."""
+    try:
+        started = (wire.NEWEST, settings.unisolated, _agent(settings, name, model))
+    except ValueError:
+        return ""
+    return hashlib.sha256(json.dumps(started, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _agent(settings: JobSettings, name: str, model: str) -> dict[str, Any]:
+    return agents.greeting_agent(agents.row(name), model or settings.model, settings.agent_command)
 
 
 _configured: JobSettings | None = None
@@ -64,7 +85,7 @@ async def workshop(settings: JobSettings | None = None) -> AsyncIterator[Worksho
         yield Workshop(
             settings=chosen,
             store=store,
-            inbox=Inbox(store, queue.enqueue, chosen.rules),
+            inbox=Inbox(store, queue.enqueue, chosen.rules, fit=partial(fit_of, chosen)),
             queue=queue,
             provider=provider(chosen),
             forge=forge(chosen),

@@ -190,4 +190,5 @@ def greeting_agent(agent: AgentRow, model: str, command: str = "") -> dict[str, 
         "files": dict(setup.files),
         "state": list(agent.state),
         "gate": agent.gate,
+        "prime": agent.primes,
     }

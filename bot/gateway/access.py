@@ -17,6 +17,7 @@ from jobs.records import Grant
 log = logging.getLogger(__name__)
 GRANT = web.RequestKey("grant", Grant)
 BUILD_MAY = ("/git/", "/egress")
+WARM_MAY = ("/link/warm", "/git/", "/model/priming/", "/tools/")  # of the tools: which there are
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -62,6 +63,8 @@ class Access:
             return Refusal(401, "unknown token").answer()
         with about(session=grant.session, box=grant.box):
             try:
+                if grant.purpose == "warm" and not request.path.startswith(WARM_MAY):
+                    raise Refusal(403, "this box serves nobody yet")
                 if grant.purpose == "build" and not request.path.startswith(BUILD_MAY):
                     raise Refusal(403, "this box may use git and the way out only")
                 request[GRANT] = grant

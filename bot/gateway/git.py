@@ -29,7 +29,7 @@ from jobs.settings import JobSettings
 
 log = logging.getLogger(__name__)
 UPLOAD, RECEIVE = "git-upload-pack", "git-receive-pack"
-PURPOSES = {UPLOAD: ("build", "serve"), RECEIVE: ("serve",)}
+PURPOSES = {UPLOAD: ("build", "warm", "serve"), RECEIVE: ("serve",)}
 # A delete is no capability of ours, but a client that believes so sends it, and is told why not in our words.
 CAPABILITIES = (
     "report-status",

@@ -19,6 +19,7 @@ from bot.gateway.door import Door, box_behind
 from bot.gateway.egress import EgressGateway
 from bot.gateway.git import GitGateway
 from bot.gateway.link import Link
+from bot.gateway.link_warm import WarmLink
 from bot.gateway.model import ModelProxy, Upstream
 from bot.gateway.outward import Outward
 from bot.gateway.tools import ToolServer
@@ -33,7 +34,7 @@ from jobs.store import Store
 
 log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 2.0
-KINDS = ("link/attach", "link/down", "link/up", "git", "model", "tools", "egress")
+KINDS = ("link/attach", "link/down", "link/up", "link/warm", "git", "model", "tools", "egress")
 
 
 class Gateway:
@@ -50,16 +51,17 @@ class Gateway:
         self._folder, self._boxes_dir = settings.jobs.gateway_dir, settings.jobs.boxes_dir
         self._store, self._inbox, self._metrics = store, inbox, metrics
         self._aside = Aside()
-        self._bells = Bells(store.bells)
+        self._bells, self._claims = Bells(store.bells), Bells(store.warm.bells)
         access = Access(store.granted, lambda request: box_behind(request, self._boxes_dir))
         self._link = Link(store, inbox, access, self._bells, settings.jobs.rules)
+        self._warm = WarmLink(store.warm, self._claims, settings.jobs.rules)
         self._model = ModelProxy(_upstreams(settings), self._asked_model, metrics)
         self._git = GitGateway(settings.jobs, forge.token, self._participants, metrics.push_refused)
         self._egress = _egress(settings, store, metrics)
         self._tools = ToolServer(settings, store, inbox, self._bells)
         metrics.watch_links(lambda: self._link.attached)
         self._app = web.Application(middlewares=[self._count, access.check])
-        parts = (self._link, self._model, self._git, self._tools, self._egress)
+        parts = (self._link, self._warm, self._model, self._git, self._tools, self._egress)
         self._app.add_routes([route for part in parts for route in part.routes])
         self._runner = web.AppRunner(
             self._app,
@@ -78,6 +80,7 @@ class Gateway:
         await self._tools.start()
         await self._runner.setup()
         self._bells.start()
+        self._claims.start()
         listening, self._path = sockets.listen(self._folder)
         assert self._runner.server is not None, "it is set up"
         self._door = Door(listening, self._runner.server, self._boxes_dir)
@@ -91,8 +94,10 @@ class Gateway:
             self._door.close()
         self._link.close()
         self._tools.leave()
+        self._warm.close()
         await self._runner.cleanup()
         await self._bells.close()
+        await self._claims.close()
         await self._aside.close()
         await self._model.close()
         await self._tools.close()

@@ -96,7 +96,7 @@ def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: i
         return children.spawn(argv, cwd=places.repo, env={**env, **more})
 
     agent = None
-    if greeting.mode == "serve":
+    if greeting.mode in ("serve", "warm"):
         try:
             agent = start_agent()
         except OSError as missing:

@@ -98,6 +98,16 @@ class Acp:
     async def prompt(self, texts: list[str]) -> dict[str, Any]:
         """One prompt, to its end. Returns the answer with its `stopReason`. Raises AgentError or AgentGone."""
         self._cancelled = asyncio.Event()
+        return await self._prompt(texts)
+
+    async def prime(self, words: str) -> None:
+        """One throwaway prompt, in which nothing may be changed, and then a fresh conversation. Raises as `prompt`."""
+        self._cancelled = asyncio.Event()
+        self._cancelled.set()
+        await self._prompt([words])
+        await self.open(None)
+
+    async def _prompt(self, texts: list[str]) -> dict[str, Any]:
         blocks = [{"type": "text", "text": text} for text in texts]
         return _record(await self._peer.call("session/prompt", {"sessionId": self.conversation, "prompt": blocks}))
 

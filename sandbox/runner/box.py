@@ -26,7 +26,8 @@ class BadGreeting(ValueError):
 class Agent(NamedTuple):
     """The agent to start. `gate` is `ask` or `after-sync`: whether it asks before it writes.
 
-    `files`: what it is told in files, by their names below HOME; `state`: where it keeps conversations, below HOME.
+    `files`: what it is told in files, by their names below HOME; `state`: where it keeps conversations, below HOME;
+    `prime`: whether one throwaway prompt makes its next one quicker.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Agent(NamedTuple):
     gate: str
     files: dict[str, str] = {}
     state: tuple[str, ...] = ()
+    prime: bool = False
 
 
 class Greeting(NamedTuple):
@@ -69,10 +71,10 @@ class Greeting(NamedTuple):
     @classmethod
     def _from(cls, said: dict[str, Any]) -> Greeting:
         limits, agent = said.get("limits") or {}, said.get("agent")
-        if said["mode"] not in ("serve", "build", "idle"):
+        if said["mode"] not in ("serve", "warm", "build", "idle"):
             raise BadGreeting(f"unknown mode {said['mode']!r}")
-        if said["mode"] == "serve" and not agent:
-            raise BadGreeting("mode serve needs an agent")
+        if said["mode"] in ("serve", "warm") and not agent:
+            raise BadGreeting(f"mode {said['mode']} needs an agent")
         return cls(
             token=said["token"],
             box=said.get("box", ""),
@@ -98,7 +100,8 @@ def agent_from(said: dict[str, Any]) -> Agent:
     state = tuple(map(str, said.get("state") or ()))
     if not all(_below(name) for name in (*files, *state)):
         raise BadGreeting("the agent's files must be below its HOME")
-    return Agent(said.get("name", ""), tuple(map(str, said["argv"])), env, said.get("gate", "after-sync"), files, state)
+    gate, prime = said.get("gate", "after-sync"), bool(said.get("prime"))
+    return Agent(said.get("name", ""), tuple(map(str, said["argv"])), env, gate, files, state, prime)
 
 
 def _below(name: str) -> bool:
@@ -122,6 +125,11 @@ class Places(NamedTuple):
         repo, home = os.path.join(root, "work/repo"), os.path.join(root, "work/home")
         gateway, egress = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{egress_port}"
         return cls(repo, home, os.path.join(root, "tmp"), agents, gateway, egress)
+
+    @property
+    def tools(self) -> str:
+        """Where the service's own tools are, for the agent."""
+        return f"{self.gateway}/tools/mcp"
 
     def prepare(self) -> None:
         """Make the folders that are not there yet."""

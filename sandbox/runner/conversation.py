@@ -12,6 +12,7 @@ from typing import Any
 from sandbox.runner.acp import Acp
 from sandbox.runner.jsonrpc import AgentError, AgentGone
 from sandbox.runner.processes import Child, Children
+from sandbox.runner.within import within
 
 PAUSES = (0.2, 1.0, None)  # after each of the three tries
 
@@ -54,7 +55,12 @@ class Conversation:
         return await asyncio.shield(self._agent.gone)
 
     async def start(self, started: Child | None = None) -> None:
-        """Start the agent (or take one that was started already) and open the conversation. Raises Unusable."""
+        """Start the agent (or take one that was started already) and open the conversation. Raises Unusable.
+
+        One that is alive with its conversation open is left as it is.
+        """
+        if self.alive:
+            return
         for pause in PAUSES:
             try:
                 await self._try(started)
@@ -86,6 +92,23 @@ class Conversation:
         if self._agent is None:
             raise AgentGone("the agent is not running")
         return await self._agent.prompt(texts)
+
+    async def prime(self, words: str, seconds: float) -> bool:
+        """One throwaway prompt, then a fresh conversation in the same process; whether it went well. Raises Unusable.
+
+        An agent that does not answer in time, or ends, is started again without.
+        """
+        agent = self._agent
+        assert agent is not None, "started"
+        try:
+            await within(seconds, agent.prime(words))
+        except (AgentError, AgentGone, OSError, asyncio.TimeoutError):
+            await self.kill()
+            self.id = None
+            await self.start()
+            return False
+        self.id = agent.conversation
+        return True
 
     def cancel(self) -> None:
         """Ask the agent to end the prompt that it is at."""

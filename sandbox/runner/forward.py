@@ -16,6 +16,7 @@ from sandbox.runner import http1
 from sandbox.runner.dial import Dialer, Wire
 from sandbox.runner.within import within
 
+MODEL, PRIMING = "/model/", "/model/priming/"
 ALLOWED = ("/git/", "/model/", "/tools/")
 TRICKS = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:[/?]|$)|//|\\|%2f|%5c|#", re.IGNORECASE)
 NOT_FORWARDED = {
@@ -37,6 +38,7 @@ class Forwarder:
         self._clients = 0
         self._said = 0
         self._room = asyncio.Semaphore(FORWARDED)
+        self.priming = False  # while the agent serves nobody, what it asks its model goes where that costs nothing
 
     async def serve(self, listening: socket.socket) -> asyncio.AbstractServer:
         """Begin to serve."""
@@ -98,7 +100,7 @@ class Forwarder:
         try:
             if "100-continue" in head.get("expect").lower():
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            wire.request(method, target, _upward(head))
+            wire.request(method, _primed(target) if self.priming else target, _upward(head))
             return await _exchange(reader, writer, wire, head, length) and head.keeps_alive
         finally:
             wire.close()
@@ -107,6 +109,11 @@ class Forwarder:
         if self._dialer is None:
             raise ConnectionRefusedError
         return await self._dialer.open()
+
+
+def _primed(target: str) -> str:
+    """Where a request to a model goes instead: to the gateway's route that answers the same to everything."""
+    return PRIMING + target[len(MODEL) :] if target.startswith(MODEL) else target
 
 
 def _upward(head: http1.Head) -> list[tuple[str, str]]:

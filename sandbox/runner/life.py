@@ -1,4 +1,4 @@
-"""The runner's life in each of its modes (docs/wire.md): serve a conversation, build an image, or idle.
+"""The runner's life in each of its modes (docs/wire.md): serve a conversation, wait for one, build an image, or idle.
 
 `__main__` starts the agent and then calls `live`. Everything else of this package is a part that is put together here.
 """
@@ -11,8 +11,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeVar
 
 from sandbox.runner import history
 from sandbox.runner.box import Greeting, Places
@@ -22,17 +22,17 @@ from sandbox.runner.dial import Dialer
 from sandbox.runner.egress import Egress
 from sandbox.runner.forward import Forwarder
 from sandbox.runner.git import Git, GitFailed, Person
-from sandbox.runner.link import Link
+from sandbox.runner.link import Link, Revoked
 from sandbox.runner.outbox import Outbox
 from sandbox.runner.processes import Child, Children
-from sandbox.runner.sync import sync
+from sandbox.runner.sync import patient_sync
 from sandbox.runner.turn import Turn
 from sandbox.runner.turns import Turns
+from sandbox.runner.warm import NotWarm, Taken, Waiting, complain
 from sandbox.runner.within import within
 
+T = TypeVar("T")
 FLUSH_SECONDS = 0.7
-SYNC_PAUSE, TOLD_PAUSE, LONGEST_PAUSE = 0.1, 0.4, 3.2  # doubled from try to try
-FINAL_TRIES = 3  # for failures that waiting will hardly mend
 NOBODY = Person("Shipmate", "shipmate@users.noreply.invalid")
 
 
@@ -62,7 +62,8 @@ async def live(box: Box) -> int:
     if box.control is not None:
         await Control(box.children, box.places.repo, box.env, ending.set).serve(box.control)
     dialer = Dialer(box.greeting.gateway, box.greeting.token) if box.greeting.gateway else None
-    await Forwarder(dialer).serve(box.listening)
+    forwarder = Forwarder(dialer)
+    await forwarder.serve(box.listening)
     await Egress(dialer).serve(box.leaving)
     git = Git(
         box.children,
@@ -76,19 +77,36 @@ async def live(box: Box) -> int:
         await ending.wait()
         return 0
     if box.greeting.mode == "build":
-        return await _first(_build(box, git), ending)
-    return await Service(box, git, dialer).run(ending)
+        return await _first(_build(box, git), ending) or 0
+    taken = None
+    if box.greeting.mode == "warm":
+        try:
+            taken = await _first(_warm(box, git, dialer, forwarder).taken(), ending)
+        except (NotWarm, Revoked) as why:
+            return complain(why)
+        if taken is None:
+            return 0
+    return await Service(taken.box if taken else box, git, dialer, taken).run(ending)
 
 
-async def _first(doing: Any, ending: asyncio.Event) -> int:
-    """The exit code of `doing`; 0 when told to end before."""
+def _warm(box: Box, git: Git, dialer: Dialer, forwarder: Forwarder) -> Waiting:
+    said, gate = box.greeting, asyncio.Event()
+    talk = Conversation(box.children, box.start_agent, box.places.repo, box.places.tools, gate, None)
+
+    def in_step() -> Awaitable[str]:
+        return patient_sync(git, said.base_branch, "", said.sync_seconds, lambda: None)
+
+    return Waiting(box, dialer, forwarder, talk, gate, in_step)
+
+
+async def _first(doing: Awaitable[T], ending: asyncio.Event) -> T | None:
+    """What comes of `doing`; None when told to end before."""
     task, told = asyncio.ensure_future(doing), asyncio.ensure_future(ending.wait())
     await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
-    code = int(task.result()) if task.done() else 0
     task.cancel()
     told.cancel()
     await asyncio.gather(task, told, return_exceptions=True)
-    return code
+    return None if task.cancelled() else task.result()
 
 
 async def _build(box: Box, git: Git) -> int:
@@ -100,39 +118,22 @@ async def _build(box: Box, git: Git) -> int:
     return 0
 
 
-async def patient_sync(git: Git, base: str, branch: str, seconds: float, dawdles: Callable[[], None]) -> str:
-    """Sync until it works; raise GitFailed when it has not within `seconds`, or when it hardly ever will.
-
-    `dawdles` is called once, when somebody who waits should know that it does not work at present.
-    """
-    loop, pause, finals = asyncio.get_running_loop(), SYNC_PAUSE, 0
-    end = loop.time() + seconds
-    while True:
-        try:
-            return await sync(git, base, branch)
-        except (GitFailed, OSError, KeyError) as failed:
-            finals += isinstance(failed, GitFailed) and failed.final
-            if finals >= FINAL_TRIES or loop.time() + pause > end:
-                raise failed if isinstance(failed, GitFailed) else GitFailed(repr(failed)) from failed
-        if pause == TOLD_PAUSE:
-            dawdles()
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
-
-
 class Service:
     """A box at work: one link, one conversation, one turn at a time."""
 
-    def __init__(self, box: Box, git: Git, dialer: Dialer) -> None:
+    def __init__(self, box: Box, git: Git, dialer: Dialer, taken: Taken | None = None) -> None:
         self._box, self._git = box, git
-        self._synced = asyncio.Event()
+        self._synced = taken.gate if taken else asyncio.Event()
         self._outbox = Outbox(box.outbox)
         self._link = Link(dialer, box.greeting.generation, self._outbox, self._heard, box.greeting.silence_seconds)
-        tools = f"{box.places.gateway}/tools/mcp"
-        self._conversation = Conversation(
-            box.children, box.start_agent, box.places.repo, tools, self._synced, box.greeting.conversation
-        )
         said = box.greeting
+        self._conversation = (
+            taken.conversation
+            if taken
+            else Conversation(
+                box.children, box.start_agent, box.places.repo, box.places.tools, self._synced, said.conversation
+            )
+        )
         self._turns = Turns(self._conversation, git, said.base_branch, said.branch, self._outbox.say, self._restart)
         self._prompts: asyncio.Queue[Turn] = asyncio.Queue()
         self._turn: Turn | None = None  # delivered and not ended
@@ -140,7 +141,8 @@ class Service:
 
     async def run(self, ending: asyncio.Event) -> int:
         """Serve until told to end or revoked."""
-        self._outbox.say("phase", phase="agent_starting")
+        if not self._conversation.alive:
+            self._outbox.say("phase", phase="agent_starting")
         link = asyncio.ensure_future(self._link.run())
         work = asyncio.ensure_future(self._work())
         told = asyncio.ensure_future(ending.wait())

@@ -93,8 +93,8 @@ class Link:
             path = f"/link/down?epoch={epoch}&after={self._after}"
             head, body = await within(self._silence, wire.ask("GET", path))
             if head.status != 200:
-                _judge(head.status, await _whole(body))
-            async for event in _events(body, self._silence):
+                judge(head.status, await whole(body))
+            async for event in events(body, self._silence):
                 self._pause = FIRST_PAUSE  # only now it is known to work
                 if event.get("kind") == "replaced":
                     raise AttachAgain
@@ -142,7 +142,7 @@ class Link:
             self._refused(said, numbers)
             return None
         if head.status != 200:
-            _judge(head.status, said)
+            judge(head.status, said)
         answer = json.loads(said)
         if not isinstance(answer, dict):
             raise ValueError("an answer that is no object")
@@ -152,7 +152,7 @@ class Link:
         if self._up is None:
             self._up = await self._dialer.open()
         head, answer = await within(self._silence, self._up.ask("POST", path, body))
-        return head, await within(self._silence, _whole(answer))
+        return head, await within(self._silence, whole(answer))
 
     def _refused(self, said: bytes, numbers: list[int]) -> None:
         try:
@@ -168,7 +168,7 @@ class Link:
             self._up = None
 
 
-def _judge(status: int, said: bytes) -> None:
+def judge(status: int, said: bytes) -> None:
     """Raise what an answer other than 200 means."""
     try:
         why = str(json.loads(said).get("error", ""))
@@ -183,7 +183,8 @@ def _judge(status: int, said: bytes) -> None:
     raise AttachAgain(why)
 
 
-async def _whole(body: AsyncIterator[bytes]) -> bytes:
+async def whole(body: AsyncIterator[bytes]) -> bytes:
+    """A body that is no stream."""
     data = bytearray()
     async for piece in body:
         data += piece
@@ -192,7 +193,7 @@ async def _whole(body: AsyncIterator[bytes]) -> bytes:
     return bytes(data)
 
 
-async def _events(body: AsyncIterator[bytes], silence: float) -> AsyncIterator[dict[str, Any]]:
+async def events(body: AsyncIterator[bytes], silence: float) -> AsyncIterator[dict[str, Any]]:
     """JSON lines of a stream. Raises TimeoutError when nothing, not even a beat, comes for too long."""
     rest = bytearray()
     while True:

@@ -1,21 +1,46 @@
 """The tree brought in step with the forge before the first turn: cloned if there is nothing, else only the difference.
 
-`life.py` calls `sync` until it works. A branch that lives on keeps its work: after a restore nothing is thrown away.
+`life.py` calls `patient_sync`. A branch that lives on keeps its work: after a restore nothing is thrown away.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
 import stat
+from collections.abc import Callable
 
-from sandbox.runner.git import NETWORK_SECONDS, Git, replace_with_nothing
+from sandbox.runner.git import NETWORK_SECONDS, Git, GitFailed, replace_with_nothing
+
+SYNC_PAUSE, TOLD_PAUSE, LONGEST_PAUSE = 0.1, 0.4, 3.2  # doubled from try to try
+FINAL_TRIES = 3  # for failures that waiting will hardly mend
 
 # What a killed git may have left. Nothing else runs yet, so nobody holds them.
 LOCKS = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "refs/shipmate/done.lock")
 PLAIN = ("HEAD", "config")  # without these it is no repository
 MARK = "shipmate-checkout"  # there while files are being moved: after a kill in the middle they are moved again
+
+
+async def patient_sync(git: Git, base: str, branch: str, seconds: float, dawdles: Callable[[], None]) -> str:
+    """Sync until it works; raise GitFailed when it has not within `seconds`, or when it hardly ever will.
+
+    `dawdles` is called once, when somebody who waits should know that it does not work at present.
+    """
+    loop, pause, finals = asyncio.get_running_loop(), SYNC_PAUSE, 0
+    end = loop.time() + seconds
+    while True:
+        try:
+            return await sync(git, base, branch)
+        except (GitFailed, OSError, KeyError) as failed:
+            finals += isinstance(failed, GitFailed) and failed.final
+            if finals >= FINAL_TRIES or loop.time() + pause > end:
+                raise failed if isinstance(failed, GitFailed) else GitFailed(repr(failed)) from failed
+        if pause == TOLD_PAUSE:
+            dawdles()
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
 
 
 async def sync(git: Git, base: str, branch: str) -> str:

@@ -44,12 +44,14 @@ class Site:
 
     def __init__(self, store: Store, folder: Path, more: Mapping[str, str] | None = None) -> None:
         self.store, self.folder = store, folder
+        self.hints: list[tuple[str, Operation]] = []
         self.inbox = Inbox(store, self._hint, RULES)
         self.metrics = Metrics()
         self.environment = {"SHIPMATE_DATA_DIR": str(folder / "data"), **(more or {})}
 
     async def _hint(self, sid: str, operation: Operation) -> None:
         """Nobody works on boxes here: the tests are the box."""
+        self.hints.append((sid, operation))
 
     @asynccontextmanager
     async def gateway(self, name: str = "a", **more: str) -> AsyncIterator["Path"]:

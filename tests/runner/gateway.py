@@ -36,6 +36,8 @@ class StandIn:
         self.faults: dict[str, deque[Any]] = defaultdict(deque)
         self.asked: list[tuple[str, dict[str, str], bytes]] = []  # what came for /model/ and /tools/
         self.attached: list[dict[str, Any]] = []
+        self.waited: list[dict[str, Any]] = []  # what warm boxes said of themselves
+        self.claim: dict[str, Any] | None = None
         self.git_refusals: deque[tuple[str, int]] = deque()  # (service, status)
         self.refuses: Callable[[Frame], bool] = lambda _frame: False
         self.revoked = self.silent = False
@@ -50,6 +52,7 @@ class StandIn:
         app.router.add_post("/link/attach", self._attach)
         app.router.add_get("/link/down", self._down)
         app.router.add_post("/link/up", self._up)
+        app.router.add_post("/link/warm", self._warm)
         app.router.add_route("*", "/git/{path:.*}", self._git)
         app.router.add_route("*", "/model/{path:.*}", self._model)
         app.router.add_route("*", "/tools/{path:.*}", self._model)
@@ -126,6 +129,29 @@ class StandIn:
         if fault == CUT_AFTER:
             _cut(request)
         return web.json_response({"epoch": self.epoch, "acked": len(self.frames)})
+
+    async def take(self, **claim: Any) -> None:
+        """Let a session take the warm box that waits, or will."""
+        self.claim = {"kind": "claimed", "generation": 1, "branch": "shipmate/s1", **claim}
+        await self._ring()
+
+    async def _warm(self, request: web.Request) -> web.StreamResponse:
+        said = json.loads(await request.read())
+        fault = await self._fault(request, "warm")
+        self.waited.append(said)
+        await self._ring()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while self.claim is None:
+            await response.write(b'{"kind":"beat"}\n')
+            if fault == CUT_AFTER:
+                _cut(request)
+            with contextlib.suppress(TimeoutError):
+                await self.wait(lambda: self.claim, BEAT_SECONDS)
+            if self.revoked:
+                return response
+        await response.write(json.dumps(self.claim).encode() + b"\n")
+        return response
 
     async def _down(self, request: web.Request) -> web.StreamResponse:
         fault = await self._fault(request, "down")
