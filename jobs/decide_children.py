@@ -59,6 +59,8 @@ def _cause(s: Session) -> str:
 def _check_bounds(s: Session, depth: int, cause: str, rules: Rules) -> None:
     if rules.children_most == 0 or rules.children_depth == 0:
         raise Refused("Starting sessions is turned off here. Do the work yourself.")
+    if s.paused is not None:
+        raise Refused("The budget is used up, and people are asked for more. End your turn; do not start anything.")
     if depth > rules.children_depth:
         deep = f"{rules.children_depth} deep"
         raise Refused(f"Sessions may start sessions only {deep}, and this one is as deep as that. Do it yourself.")

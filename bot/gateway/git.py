@@ -85,6 +85,21 @@ class GitGateway:
         with contextlib.suppress(Declined):
             await self._mirrors.fresh(repository)
 
+    async def diff(self, repository: str, base: str, branch: str) -> str:
+        """What a branch changes, against where it left another one: a summary, then the patch. Or why it is not to be
+        had, in a sentence."""
+        try:
+            mirror = await self._mirrors.fresh(repository)
+            ran = await self._git.run(
+                "--git-dir", str(mirror), "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--stat", "--patch",
+                f"refs/heads/{base}...refs/heads/{branch}", "--", limited=True,
+            )  # fmt: skip
+        except Declined as declined:
+            return declined.sentence
+        except (TimeoutError, TooMuch):
+            return "The changes are too large to be shown here."
+        return ran.out.decode("utf-8", "replace") if ran.code == 0 else "The branch is not on the forge."
+
     def _answering(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
             grant = request[GRANT]

@@ -58,7 +58,7 @@ class Gateway:
         self._model = ModelProxy(_upstreams(settings), self._asked_model, metrics)
         self._git = GitGateway(settings.jobs, forge.token, self._participants, metrics.push_refused)
         self._egress = _egress(settings, store, metrics)
-        self._tools = ToolServer(settings, store, inbox, self._bells)
+        self._tools = ToolServer(settings, store, inbox, self._bells, self._git.diff)
         metrics.watch_links(lambda: self._link.attached)
         self._app = web.Application(middlewares=[self._count, access.check])
         parts = (self._link, self._warm, self._model, self._git, self._tools, self._egress)

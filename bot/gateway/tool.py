@@ -18,6 +18,7 @@ from jobs.session import Session
 from jobs.store import Store
 
 Answer = str | dict[str, Any]
+Diff = Callable[[str, str, str], Awaitable[str]]  # of a repository, from a branch, to a branch
 
 
 class ToolRefused(Exception):
@@ -32,7 +33,8 @@ class Arguments(BaseModel):
 
 class Call(NamedTuple):
     """Whose call it is (`grant`, and `session` as it was a moment ago) and what a handler may use. Whoever waits does
-    so for a bell, and no more once `leaving` is set: the gateway closes."""
+    so for a bell, and no more once `leaving` is set: the gateway closes. `diff`: what a branch of a repository changes
+    against another one."""
 
     grant: Grant
     session: Session
@@ -42,6 +44,7 @@ class Call(NamedTuple):
     clock: Callable[[], float]
     bells: Bells
     leaving: asyncio.Event
+    diff: Diff
 
 
 class Tool(NamedTuple):

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from bot.gateway.access import GRANT
 from bot.gateway.bells import Bells
-from bot.gateway.tool import Answer, Call, Tool, ToolRefused
+from bot.gateway.tool import Answer, Call, Diff, Tool, ToolRefused
+from bot.gateway.tools_children import CHILDREN_TOOLS
 from bot.gateway.tools_people import PEOPLE_TOOLS
 from bot.settings import BotSettings
 from jobs.inbox import Inbox
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 log = logging.getLogger(__name__)
-TOOLS: tuple[Tool, ...] = PEOPLE_TOOLS
+TOOLS: tuple[Tool, ...] = (*CHILDREN_TOOLS, *PEOPLE_TOOLS)
 BODY_BYTES = 1 << 20
 ANSWER_CHARS = 60_000
 CALLS_AT_ONCE, CALLS_PER_SECOND = 60.0, 0.5
@@ -50,12 +51,13 @@ class ToolServer:
         store: Store,
         inbox: Inbox,
         bells: Bells,
+        diff: Diff,
         tools: Sequence[Tool] = TOOLS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings, self._store, self._inbox, self._clock = settings, store, inbox, clock
         self._tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
-        self._bells, self._leaving = bells, asyncio.Event()
+        self._bells, self._diff, self._leaving = bells, diff, asyncio.Event()
         self._pace = CallPace()
         self._manager: asyncio.Future[StreamableHTTPSessionManager] = asyncio.get_running_loop().create_future()
         self._ending = asyncio.Event()
@@ -156,7 +158,8 @@ class ToolServer:
         session = await self._store.load(grant.session)
         if session is None or session.generation != grant.generation:
             raise ToolRefused("This box is not its session's any more.")
-        call = Call(grant, session, self._store, self._inbox, self._settings, self._clock, self._bells, self._leaving)
+        means = (self._store, self._inbox, self._settings, self._clock, self._bells, self._leaving, self._diff)
+        call = Call(grant, session, *means)
         return await tool.handler(call, arguments)
 
 

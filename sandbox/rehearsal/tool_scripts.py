@@ -30,7 +30,7 @@ def spread_the_work(asked: Asked) -> Script:
     refused = []
     for part in parts:
         given = {"repository": part[1], "prompt": part[3].strip(), "wait": wait}
-        result = yield UseTool("spawn_session", given | ({"base_branch": part[2]} if part[2] else {}))
+        result = yield UseTool("spawn_session", given | ({"branch": part[2]} if part[2] else {}))
         if not result.ok:
             refused.append(f"- {part[1]}: {result.text}")
     told = "They work now, and I go on when they report." if wait else "They work now."
