@@ -22,9 +22,9 @@ from bot.metrics import Metrics, MetricsPage
 from bot.playground import server as playground
 from bot.settings import BotSettings, view_secret
 from bot.slack.app import SlackClient, SlackRefused
+from bot.slack.below import Repositories
 from bot.slack.calls import Counted
 from bot.slack.config import SlackConfig
-from bot.slack.desk import Repositories
 from bot.web.links import ViewLinks
 from bot.web.pages import ViewPages
 from jobs import census, redis_server, repos

@@ -5,8 +5,8 @@
 
 from jobs.events import Author, Frozen
 
-OPEN_MOST = 5  # questions that wait for an answer, each a message that mentions somebody
-REMEMBERED = 20  # questions, the settled ones forgotten first
+OPEN_MOST = 5  # questions of one request that wait for an answer, each a message that mentions somebody
+REMEMBERED = 20  # questions of a session, the settled ones forgotten first
 FILES_MOST, FILES_BYTES_MOST = 50, 200 << 20  # of one session, in all
 FILE_BYTES_MOST = 10 << 20
 DESCRIBED_MOST = 20
@@ -58,9 +58,10 @@ class Description(Frozen):
 
 
 def remembered(inquiries: tuple[Inquiry, ...]) -> tuple[Inquiry, ...]:
-    """The newest, and all that are open or wait to be given to the agent."""
-    waiting = [i for i in inquiries if not i.taken]
-    settled = [i for i in inquiries if i.taken][-max(0, REMEMBERED - len(waiting)) :]
+    """As many as are remembered: those that are open or wait to be given to the agent, and then the newest."""
+    waiting = [i for i in inquiries if not i.taken][-REMEMBERED:]
+    room = REMEMBERED - len(waiting)
+    settled = [i for i in inquiries if i.taken][-room:] if room else []
     return tuple(i for i in inquiries if i in waiting or i in settled)
 
 
@@ -77,3 +78,12 @@ class Pause(Frozen):
     used: float
     limit: float
     more: float
+
+
+def answered_by_reply(inquiries: tuple[Inquiry, ...], prompt_id: str) -> Inquiry | None:
+    """Which question of the turn on this prompt a reply in the thread answers: the only one that waits; of several, the
+    newest that has no buttons."""
+    waiting = [i for i in inquiries if i.open and i.prompt_id == prompt_id]
+    if len(waiting) == 1:
+        return waiting[0]
+    return next((i for i in reversed(waiting) if not i.options), None)

@@ -60,7 +60,7 @@ def _ask(s: Session, command: c.AskPeople, now: float, _: Rules) -> tuple[Event,
     turn = _running(s, command.generation)
     if same_question(s, command.question, command.options) is not None:
         return ()
-    if sum(i.open for i in s.inquiries) >= OPEN_MOST:
+    if sum(i.open and i.prompt_id == turn.prompt.id for i in s.inquiries) >= OPEN_MOST:
         raise Refused(
             f"{OPEN_MOST} questions of yours wait for an answer already. Ask no more of them: end your turn now and "
             "say what you wait for."

@@ -21,9 +21,10 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.below import Door, Facts, Repositories
 from bot.slack.calls import Calls, Counted, SlackError, Unsure
 from bot.slack.config import SlackConfig
-from bot.slack.desk import CLIENT, Desk, Door, Facts, Repositories
+from bot.slack.desk import CLIENT, Desk
 from bot.slack.listeners import listen
 from bot.slack.meanings import Me
 from bot.slack.people import Directory

@@ -6,18 +6,17 @@ and View's. Slack's limits (section 3,000, text 4,000, 50 blocks, about 13,000 c
 named here.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bot.cards import BudgetQuestion, Card, Ending, Notice, Question
 from bot.phases import STARTS
 from bot.slack import text as t
+from bot.slack.kit import Block, Message
+from bot.slack.kit import button as _button
+from bot.slack.kit import context as _context
+from bot.slack.kit import section as _section
 from jobs.events import Outcome, PlanEntry
-
-Block = dict[str, Any]
 
 STOP, VIEW, VIEW_PRIVATE, CHOOSE = "stop", "view", "view_private", "choose_repository"
 BUDGET_MORE, BUDGET_NO = "budget_more", "budget_no"
@@ -32,20 +31,6 @@ HELP = (
     "open a pull request. Anybody here steers me by replying in the thread; no mention is needed there. "
     "Begin a reply with `(aside)` and I leave it alone; reply `stop` and I stop."
 )
-
-
-@dataclass(frozen=True)
-class Message:
-    """One message. `text` is what notifications and screen readers say."""
-
-    text: str
-    blocks: tuple[Block, ...]
-
-    @property
-    def digest(self) -> str:
-        """The same for two messages that look the same."""
-        whole = json.dumps([self.text, self.blocks], sort_keys=True)
-        return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -260,25 +245,3 @@ def plain_message(words: str, url: str = "", label: str = "") -> Message:
     """Words of our own, with a link if given."""
     said = t.quiet(words, 2_000) + (f" {t.link(url, label)}" if url else "")
     return Message(said, (_section(said),))
-
-
-def _section(words: str) -> Block:
-    return {"type": "section", "text": _mrkdwn(words)}
-
-
-def _context(words: str) -> Block:
-    return {"type": "context", "elements": [_mrkdwn(words)]}
-
-
-def _mrkdwn(words: str) -> Block:
-    # verbatim: Slack makes no links or mentions of its own out of what looks like one
-    return {"type": "mrkdwn", "text": words or " ", "verbatim": True}
-
-
-def _button(label: str, action: str, value: str) -> Block:
-    return {
-        "type": "button",
-        "text": {"type": "plain_text", "text": label, "emoji": False},
-        "action_id": action,
-        "value": value[:2_000],
-    }

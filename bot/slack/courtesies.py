@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.slack import blocks
-from bot.slack.blocks import Message
 from bot.slack.calls import Calls, SlackError
+from bot.slack.kit import Message
 from bot.slack.meanings import StopAsked
 from bot.slack.people import Directory
 
@@ -18,6 +18,7 @@ PATIENCE_SECONDS = 10.0
 OUTSIDER = "I can only work for members of this workspace. Ask one of them to mention me or to reply here."
 NOTHING_HERE = "There is no session in this thread yet. Mention me with a task to begin one."
 NOT_ENABLED = "That repository is not enabled any more. Reply with another one as owner/name."
+NO_QUESTION = "Nobody waits for this answer any more. Reply in the thread to say something to me."
 BOT_LIMIT = "This bot has given me enough to do in this thread for now; a person can go on."
 
 

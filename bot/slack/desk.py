@@ -9,12 +9,14 @@ acknowledgement.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 from bot.slack import blocks, courtesies, meanings
+from bot.slack.answers import Answers
+from bot.slack.below import Door, Facts, Repositories
 from bot.slack.bots import BotTurns
-from bot.slack.calls import Budgets, Calls
+from bot.slack.calls import Calls
 from bot.slack.config import SlackConfig
 from bot.slack.courtesies import Courtesy, whisper
 from bot.slack.early import Early
@@ -22,7 +24,8 @@ from bot.slack.intake import understand
 from bot.slack.meanings import Me, Meaning, Post
 from bot.slack.people import Directory
 from jobs import commands
-from jobs.commands import Choice, Command, Submit
+from jobs.commands import Command, Submit
+from jobs.commands_tools import AnswerQuestion
 from jobs.events import Author, Place, Prompt
 from jobs.inbox import session_id
 from jobs.session import Session
@@ -34,31 +37,6 @@ WITHDRAWN = "its message was deleted"
 EMPTIED = "its message was emptied"
 ASIDE_NOW = "its message is an aside now"
 ONLY_FILES = "See the attached files."
-
-
-class Facts(Budgets, Protocol):
-    """What of the record is needed here: `jobs.store.Store` has it."""
-
-    async def load(self, sid: str) -> Session | None:
-        """The session, if there is one."""
-
-    async def stamp(self, sid: str, name: str, at: float) -> None:
-        """Note when something happened for the first time."""
-
-
-class Door(Protocol):
-    """The floor below: `jobs.inbox.Inbox` is one."""
-
-    async def handle(self, sid: str, command: Command) -> Session:
-        """Follow a command; raises `jobs.commands.Refused`."""
-
-
-@dataclass(frozen=True)
-class Repositories:
-    """Which repository a text means, and the base branch of one by its name (None: not enabled)."""
-
-    choose: Callable[[str], Choice]
-    base_branch: Callable[[str], str | None]
 
 
 class Desk:
@@ -77,6 +55,7 @@ class Desk:
     ) -> None:
         self._config, self._door, self._facts, self._calls = config, door, facts, calls
         self._early, self._bots = Early(facts, clock), BotTurns(facts, config.bot_turns)
+        self._answers = Answers(door, facts, people)
         self._people, self._repositories, self._view_link, self._clock = people, repositories, view_link, clock
 
     async def take(self, body: Mapping[str, Any], me: Me) -> tuple[Courtesy, ...]:
@@ -97,7 +76,13 @@ class Desk:
                 return await self._edited(meaning, me)
             case meanings.Deleted():
                 return await self._deleted(meaning)
-            case meanings.StopAsked() | meanings.Chosen() | meanings.BudgetAnswered() | meanings.ViewAsked():
+            case (
+                meanings.StopAsked()
+                | meanings.Chosen()
+                | meanings.BudgetAnswered()
+                | meanings.Answered()
+                | meanings.ViewAsked()
+            ):
                 return await self._pressed(meaning)
             case meanings.Refused():
                 return await self._refused(meaning)
@@ -134,7 +119,7 @@ class Desk:
         if session is None:
             await self._early.keep_reply(sid, post)
             session = await self._facts.load(sid)  # its mention may have looked a moment before it was kept
-        if session is None or _is_older(post, session):
+        if session is None or _is_older(post, session) or await self._answers.said(post, session):
             return ()
         return await self._submit(post, me, session)
 
@@ -214,9 +199,7 @@ class Desk:
 
     # -- buttons ---------------------------------------------------------------------------------------------------
 
-    async def _pressed(
-        self, asked: meanings.StopAsked | meanings.Chosen | meanings.BudgetAnswered | meanings.ViewAsked
-    ) -> tuple[Courtesy, ...]:
+    async def _pressed(self, asked: meanings.Pressed) -> tuple[Courtesy, ...]:
         match asked:
             case meanings.StopAsked():
                 return await self._stop(asked)
@@ -224,6 +207,8 @@ class Desk:
                 return await self._chosen(asked)
             case meanings.BudgetAnswered():
                 return await self._budget(asked)
+            case meanings.Answered():
+                return await self._answered(asked)
             case meanings.ViewAsked():
                 return await self._view(asked)
 
@@ -241,14 +226,15 @@ class Desk:
         return owed
 
     async def _of_member(
-        self, asked: meanings.StopAsked | meanings.Chosen | meanings.BudgetAnswered, make: Callable[[Author], Command]
+        self, asked: meanings.Pressed, make: Callable[[Author], Command], sid: str = ""
     ) -> tuple[Courtesy, ...]:
-        """What a member asks of the thread's session; nobody else may."""
+        """What a member asks of the thread's session (or of `sid`); nobody else may."""
         team, channel, thread, user = asked.team, asked.channel, asked.thread, asked.user
         person = await self._people.person(team, user)
         if person.outside:
             return await self._refused(meanings.Refused(team, channel, thread, user, True))
-        return await self._handle(session_id(team, channel, thread), make(person.author), channel, thread, user)
+        sid = sid or session_id(team, channel, thread)
+        return await self._handle(sid, make(person.author), channel, thread, user)
 
     async def _chosen(self, chosen: meanings.Chosen) -> tuple[Courtesy, ...]:
         base = self._repositories.base_branch(chosen.repository)
@@ -259,6 +245,14 @@ class Desk:
     async def _budget(self, answered: meanings.BudgetAnswered) -> tuple[Courtesy, ...]:
         kind = commands.RaiseBudget if answered.more else commands.DeclineBudget
         return await self._of_member(answered, lambda by: kind(by, answered.asked))
+
+    async def _answered(self, pressed: meanings.Answered) -> tuple[Courtesy, ...]:
+        answer = await self._answers.meant(pressed)
+        if answer is None:
+            return (whisper(courtesies.NO_QUESTION, pressed.channel, pressed.thread, pressed.user),)
+        return await self._of_member(
+            pressed, lambda by: AnswerQuestion(pressed.question, answer, by), pressed.session
+        )  # fmt: skip
 
     async def _view(self, asked: meanings.ViewAsked) -> tuple[Courtesy, ...]:
         sid = session_id(asked.team, asked.channel, asked.thread)
@@ -287,7 +281,7 @@ class Desk:
 
 
 def _knows(session: Session | None, prompt_id: str) -> bool:
-    return session is not None and prompt_id in session.seen
+    return session is not None and session.knows(prompt_id)
 
 
 def _session_of(post: Post) -> str:

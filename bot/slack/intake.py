@@ -9,6 +9,7 @@ from typing import Any
 from bot.slack import blocks
 from bot.slack import text as t
 from bot.slack.meanings import (
+    Answered,
     BudgetAnswered,
     Chosen,
     Deleted,
@@ -23,6 +24,7 @@ from bot.slack.meanings import (
     StopAsked,
     ViewAsked,
 )
+from bot.slack.tool_blocks import pressed_answer
 from jobs.events import Attachment
 
 ASIDES = ("(aside)", "!aside")
@@ -188,6 +190,9 @@ def _pressed(body: Mapping[str, Any], me: Me) -> Meaning:
         return Chosen(me.team, place, thread, who, value)
     if action in (blocks.BUDGET_MORE, blocks.BUDGET_NO) and value.isdecimal() and len(value) < 10:
         return BudgetAnswered(me.team, place, thread, who, int(value), more=action == blocks.BUDGET_MORE)
+    answered = pressed_answer(action, value)
+    if answered is not None:
+        return Answered(me.team, place, thread, who, *answered)
     if action == blocks.VIEW_PRIVATE:
         return ViewAsked(me.team, place, thread, who)
     return Ignored("a button that needs nothing done")

@@ -121,6 +121,19 @@ class BudgetAnswered:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """Somebody pressed an answer to a question of the agent's: option number `option` of `question` of `session`."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    session: str
+    question: str
+    option: int
+
+
+@dataclass(frozen=True)
 class ViewAsked:
     """Somebody in a private place wants to look at the session."""
 
@@ -148,7 +161,8 @@ class Ignored:
     reason: str
 
 
-Meaning = Mention | Reply | Edited | Deleted | StopAsked | Chosen | BudgetAnswered | ViewAsked | Refused | Ignored
+Pressed = StopAsked | Chosen | BudgetAnswered | Answered | ViewAsked
+Meaning = Mention | Reply | Edited | Deleted | Pressed | Refused | Ignored
 
 
 def prompt_id(team: str, channel: str, ts: str) -> str:

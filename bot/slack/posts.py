@@ -11,8 +11,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from bot.cards import Card, Ending, ThreadView
-from bot.slack import blocks
-from bot.slack.blocks import Message, Where
+from bot.slack import blocks, tool_blocks
+from bot.slack.blocks import Where
+from bot.slack.kit import Message
 
 
 class Posted(BaseModel):
@@ -62,6 +63,7 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
         if not _awaits_pull_request(ending, now, settle_seconds):
             at = ending.settled if ending.settled is not None else ending.ended + settle_seconds
             found.append(_still(ending.id, at, blocks.ending_message(ending)))
+    found += [_still(f"asked:{one.id}", one.at, tool_blocks.asked_message(one, view.session.id)) for one in view.asked]
     found += [_still(notice.id, notice.at, blocks.notice_message(notice)) for notice in view.notices]
     return sorted(found, key=lambda draft: draft.at)  # stable: a card comes before the question about it
 

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from bot.slack.blocks import Message
 from bot.slack.calls import Calls, Later, SlackError, Unsure
 from bot.slack.config import SlackConfig
+from bot.slack.kit import Message
 from bot.slack.posts import Draft, Due, Posted
 from jobs.events import Place
 

@@ -19,8 +19,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.playground import workspace_people as people
 from bot.playground.workspace_delivery import Timing
 from bot.slack.app import SlackClient
+from bot.slack.below import Repositories
 from bot.slack.config import SlackConfig
-from bot.slack.desk import Repositories
 from bot.web.links import ViewLinks
 from jobs import commands as c
 from jobs import frames as f

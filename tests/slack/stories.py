@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from bot.slack import blocks
-from bot.slack.blocks import Message, Where
+from bot.slack import blocks, tool_blocks
+from bot.slack.blocks import Where
+from bot.slack.kit import Message
 from bot.view import fold_view
 from jobs import commands as c
+from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.events import PlanEntry
 from tests.logs import GRACE, Log, done
@@ -51,12 +53,24 @@ def everything(log: Log) -> str:
     messages = [blocks.card_message(card, WHERE, log.now + 60) for card in view.cards]
     messages += [blocks.question_message(view.question)] if view.question else []
     messages += [blocks.budget_message(question) for question in view.budgets]
+    messages += [tool_blocks.asked_message(one, "s1") for one in view.asked]
+    messages += [tool_blocks.file_message(file) for file in view.files]
     messages += [blocks.ending_message(ending) for ending in view.endings]
     messages += [blocks.notice_message(notice) for notice in view.notices]
     return "\n--\n".join(f"({message.text})\n{words(message)}" for message in messages) + "\n"
 
 
+def curious() -> Log:
+    return working().do(t.AskPeople(1, "Tabs or *spaces*?", ("tabs", "spaces")))
+
+
 STORIES = {
+    "question_open": curious().do(t.AskPeople(1, "Which port?")),
+    "question_answered": curious().do(t.AnswerQuestion("q1", "spaces", GRACE)).do(t.TakeAnswer("q1")),
+    "question_stopped": curious().do(c.Stop(GRACE)).end(outcome="stopped", commits=0),
+    "file_attached": working()
+    .do(t.WantFile(1, "a.png", "After"))
+    .do(t.AttachFile(1, "f1", "a.png", "image/png", 7, "d", "https://ship.test/f1")),
     "waiting": Log().ask().ask(2, GRACE, "and the docs").do(c.EditPrompt("T1:C1:1.000002", "and the README")),
     "asking": Log().ask(repository=None),
     "stopped": working().do(c.Stop(GRACE)).end(outcome="stopped", commits=0),

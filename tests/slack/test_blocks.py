@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bot.cards import Card, Ending, Notice, Question
 from bot.slack import blocks
-from bot.slack.blocks import Message, Where
+from bot.slack.blocks import Where
+from bot.slack.kit import Message
 from bot.view import fold_view
 from jobs.events import Author, Commit, PlanEntry
 from tests.logs import ADA, done

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from bot.playground import workspace_people as people
 from bot.slack.app import SlackClient
+from bot.slack.below import Repositories
 from bot.slack.config import SlackConfig
-from bot.slack.desk import Repositories
 from bot.web.links import ViewLinks
 from jobs import repos
 from jobs.inbox import Inbox, session_id

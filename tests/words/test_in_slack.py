@@ -7,7 +7,8 @@ import pytest
 from bot.cards import Card
 from bot.slack import blocks
 from bot.slack import text as t
-from bot.slack.blocks import Message, Where
+from bot.slack.blocks import Where
+from bot.slack.kit import Message
 from bot.view import fold_view
 from tests.logs import SID, Log
 from tests.words.payloads import INNOCENT, OURS, PAYLOADS, UNSEEN, asking, story

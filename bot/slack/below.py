@@ -1,0 +1,37 @@
+"""What of the floor below the desk needs, as it names it: the record, the door, the repositories.
+
+`desk.py`, `answers.py` and `app.py` are given these; `bot/app.py` says what they are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.slack.calls import Budgets
+from jobs.commands import Choice, Command
+from jobs.session import Session
+
+
+class Facts(Budgets, Protocol):
+    """What of the record is needed here: `jobs.store.Store` has it."""
+
+    async def load(self, sid: str) -> Session | None:
+        """The session, if there is one."""
+
+    async def stamp(self, sid: str, name: str, at: float) -> None:
+        """Note when something happened for the first time."""
+
+
+class Door(Protocol):
+    """The floor below: `jobs.inbox.Inbox` is one."""
+
+    async def handle(self, sid: str, command: Command) -> Session:
+        """Follow a command; raises `jobs.commands.Refused`."""
+
+
+@dataclass(frozen=True)
+class Repositories:
+    """Which repository a text means, and the base branch of one by its name (None: not enabled)."""
+
+    choose: Callable[[str], Choice]
+    base_branch: Callable[[str], str | None]
