@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.runner.commands import ended
+from sandbox.runner.journal import Journal
 from sandbox.runner.jsonrpc import AgentError, AgentGone, NoSuchMethod, Peer
 from sandbox.runner.processes import Child
 
@@ -30,8 +31,10 @@ class Acp:
     `tools`: the address of the service's own tools, which an agent that speaks MCP over HTTP is told.
     """
 
-    def __init__(self, child: Child, repo: str, tools: str, gate: asyncio.Event, on_update: Update) -> None:
-        self._peer = Peer(child, self._requested, self._notified)
+    def __init__(
+        self, child: Child, repo: str, tools: str, gate: asyncio.Event, on_update: Update, journal: Journal
+    ) -> None:
+        self._peer = Peer(child, journal, self._requested, self._notified)
         self._repo, self._tools = repo, tools
         self._gate = gate
         self._on_update = on_update
@@ -44,6 +47,11 @@ class Acp:
     def alive(self) -> bool:
         """Whether it can be spoken to."""
         return self._peer.child.code is None and not self._peer.gone.done()
+
+    @property
+    def waits_for_us(self) -> bool:
+        """Whether it has asked us something that we have not answered yet."""
+        return self._peer.answering
 
     @property
     def gone(self) -> asyncio.Future[str]:

@@ -56,6 +56,7 @@ class Greeting(NamedTuple):
     sync_seconds: float
     cancel_seconds: float
     silence_seconds: float
+    quiet_seconds: float
 
     @classmethod
     def from_line(cls, line: bytes) -> Greeting:
@@ -90,6 +91,7 @@ class Greeting(NamedTuple):
             sync_seconds=float(limits.get("sync_seconds", 300)),
             cancel_seconds=float(limits.get("cancel_seconds", 10)),
             silence_seconds=float(limits.get("silence_seconds", 5)),
+            quiet_seconds=float(limits.get("quiet_seconds", 600)),
         )
 
 
@@ -153,6 +155,21 @@ class Places(NamedTuple):
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
                 file.write(self.fill(text))
             os.replace(fresh, path)
+
+    def set_aside(self, agent: Agent | None) -> bool:
+        """Put away what the agent keeps of conversations, under another name beside it. Whether there was any."""
+        found = False
+        for name in agent.state if agent else ():
+            path = os.path.join(self.home, name)
+            for number in range(1000):
+                if not os.path.lexists(f"{path}.damaged-{number}"):
+                    break
+            try:
+                os.rename(path, f"{path}.damaged-{number}")
+            except OSError:
+                continue  # it has none
+            found = True
+        return found
 
     def environment(self, path: str) -> dict[str, str]:
         """What the agent, git and every command get as environment, and nothing else of ours."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox.runner.acp import Acp
+from sandbox.runner.journal import Journal
 from sandbox.runner.jsonrpc import AgentError, AgentGone
 from sandbox.runner.processes import Child, Children
 from sandbox.runner.within import within
@@ -21,8 +22,20 @@ class Unusable(Exception):
     """The agent cannot be started; the message is a sentence."""
 
 
+class Program(NamedTuple):
+    """The agent as a program. `start` starts its process; `journal` keeps what it is told and says.
+
+    `set_aside` puts away what it knows of conversations, if there is any; `at_model`: when it last was with its model.
+    """
+
+    start: Callable[[], Child]
+    set_aside: Callable[[], bool]
+    at_model: Callable[[], float]
+    journal: Journal
+
+
 class Conversation:
-    """`start_agent` starts its process; `tools`: where the service's own are; `gate` opens when writes may begin.
+    """The agent `program` at work. `tools`: where the service's own are; `gate` opens when writes may begin.
 
     `earlier`: the id of a conversation to go on with.
     """
@@ -30,13 +43,13 @@ class Conversation:
     def __init__(
         self,
         children: Children,
-        start_agent: Callable[[], Child],
+        program: Program,
         repo: str,
         tools: str,
         gate: asyncio.Event,
         earlier: str | None,
     ) -> None:
-        self._children, self._start_agent, self._repo, self._gate = children, start_agent, repo, gate
+        self._children, self._program, self._repo, self._gate = children, program, repo, gate
         self._tools = tools
         self._agent: Acp | None = None
         self.id = earlier
@@ -49,6 +62,17 @@ class Conversation:
         """Whether there is an agent that can be prompted."""
         return self._agent is not None and self._agent.alive
 
+    @property
+    def journal(self) -> Journal:
+        """What keeps all that the agent is told and says."""
+        return self._program.journal
+
+    @property
+    def busy_at(self) -> float:
+        """When something was last seen of it beside its updates: it spoke with its model, or waited for us."""
+        waits = self._agent is not None and self._agent.waits_for_us
+        return asyncio.get_running_loop().time() if waits else self._program.at_model()
+
     async def gone(self) -> str:
         """Wait until the agent ends by itself; how it ended."""
         assert self._agent is not None, "started"
@@ -57,10 +81,20 @@ class Conversation:
     async def start(self, started: Child | None = None) -> None:
         """Start the agent (or take one that was started already) and open the conversation. Raises Unusable.
 
-        One that is alive with its conversation open is left as it is.
+        One that is alive with its conversation open is left as it is. If it cannot be started with what it knows of an
+        earlier conversation, that is put away and it begins anew.
         """
         if self.alive:
             return
+        try:
+            await self._start(started)
+        except Unusable:
+            if self.id is None or not self._program.set_aside():
+                raise
+            self.id = None
+            await self._start(None)
+
+    async def _start(self, started: Child | None) -> None:
         for pause in PAUSES:
             try:
                 await self._try(started)
@@ -77,7 +111,8 @@ class Conversation:
             await asyncio.sleep(pause)
 
     async def _try(self, started: Child | None) -> None:
-        agent = Acp(started or self._start_agent(), self._repo, self._tools, self._gate, self._updated)
+        child, journal = started or self._program.start(), self._program.journal
+        agent = Acp(child, self._repo, self._tools, self._gate, self._updated, journal)
         self._agent = agent
         await agent.initialize()
         self.resumed = await agent.open(self.id)

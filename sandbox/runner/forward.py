@@ -39,6 +39,11 @@ class Forwarder:
         self._said = 0
         self._room = asyncio.Semaphore(FORWARDED)
         self.priming = False  # while the agent serves nobody, what it asks its model goes where that costs nothing
+        self._at_model, self._model_at = 0, 0.0  # how many requests are there now, and when the last one ended
+
+    def at_model(self) -> float:
+        """When the agent last was with its model: now, if a request is there; by the loop's clock."""
+        return asyncio.get_running_loop().time() if self._at_model else self._model_at
 
     async def serve(self, listening: socket.socket) -> asyncio.AbstractServer:
         """Begin to serve."""
@@ -84,8 +89,11 @@ class Forwarder:
             return False
         await within(QUEUE_SECONDS, self._room.acquire())
         try:
+            self._at_model += target.startswith("/model/")
             return await self._forward(reader, writer, head, length)
         finally:
+            if target.startswith("/model/"):
+                self._at_model, self._model_at = self._at_model - 1, asyncio.get_running_loop().time()
             self._room.release()
 
     async def _forward(

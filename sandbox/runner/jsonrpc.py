@@ -12,6 +12,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from sandbox.runner.journal import Journal
 from sandbox.runner.processes import Child
 from sandbox.runner.within import within
 
@@ -40,17 +41,17 @@ class NoSuchMethod(Exception):
 
 
 class Peer:
-    """The other end of an agent's pipes."""
+    """The other end of an agent's pipes. All that passes is written into `journal`."""
 
-    def __init__(self, child: Child, on_request: Request, on_notification: Notification) -> None:
-        self.child = child
+    def __init__(self, child: Child, journal: Journal, on_request: Request, on_notification: Notification) -> None:
+        self.child, self._journal = child, journal
         self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._on_request = on_request
         self._on_notification = on_notification
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._next = 0
         self._writer: asyncio.WriteTransport | None = None
-        self._stderr = _Tail()
+        self._stderr = _Tail(journal.erred)
         self._answering: set[asyncio.Task[None]] = set()
 
     async def connect(self) -> None:
@@ -75,6 +76,11 @@ class Peer:
         finally:
             self._calls.pop(number, None)
 
+    @property
+    def answering(self) -> bool:
+        """Whether the agent waits for an answer of ours."""
+        return bool(self._answering)
+
     def notify(self, method: str, params: dict[str, Any]) -> None:
         """Tell the agent something. Nothing happens if it is gone."""
         with contextlib.suppress(AgentGone):
@@ -88,13 +94,17 @@ class Peer:
     def _send(self, message: dict[str, Any]) -> None:
         if self._writer is None or self.gone.done():
             raise AgentGone(self._how_it_went())
-        self._writer.write(json.dumps(message).encode() + b"\n")
+        line = json.dumps(message).encode()
+        self._journal.sent(line)
+        self._writer.write(line + b"\n")
 
     def _take(self, line: bytes) -> None:
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
-            return  # a log line on stdout, or nothing that anybody means
+            self._journal.heard(line, is_json=False)  # a log line on stdout, or nothing that anybody means
+            return
+        self._journal.heard(line, is_json=True)
         if not isinstance(message, dict):
             return
         method, params = message.get("method"), message.get("params")
@@ -187,13 +197,15 @@ class _Lines(asyncio.Protocol):
 
 
 class _Tail(asyncio.Protocol):
-    """Remembers the last of what was written to stderr."""
+    """Remembers the last of what was written to stderr. `all_of_it` is called with each piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, all_of_it: Callable[[bytes], None]) -> None:
         self._kept = b""
+        self._all_of_it = all_of_it
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
+        self._all_of_it(data)
         self._kept = (self._kept + data)[-STDERR_TAIL:]
 
     def text(self) -> str:

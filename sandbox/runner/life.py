@@ -17,11 +17,12 @@ from typing import Any, NamedTuple, TypeVar
 from sandbox.runner import history
 from sandbox.runner.box import Greeting, Places
 from sandbox.runner.control import Control
-from sandbox.runner.conversation import Conversation, Unusable
+from sandbox.runner.conversation import Conversation, Program, Unusable
 from sandbox.runner.dial import Dialer
 from sandbox.runner.egress import Egress
 from sandbox.runner.forward import Forwarder
 from sandbox.runner.git import Git, GitFailed, Person
+from sandbox.runner.journal import Journal
 from sandbox.runner.link import Link, Revoked
 from sandbox.runner.outbox import Outbox
 from sandbox.runner.processes import Child, Children
@@ -86,12 +87,17 @@ async def live(box: Box) -> int:
             return complain(why)
         if taken is None:
             return 0
-    return await Service(taken.box if taken else box, git, dialer, taken).run(ending)
+    return await Service(taken.box if taken else box, git, dialer, forwarder, taken).run(ending)
+
+
+def _program(box: Box, forwarder: Forwarder) -> Program:
+    journal = Journal(box.places.home)
+    return Program(box.start_agent, lambda: box.places.set_aside(box.greeting.agent), forwarder.at_model, journal)
 
 
 def _warm(box: Box, git: Git, dialer: Dialer, forwarder: Forwarder) -> Waiting:
     said, gate = box.greeting, asyncio.Event()
-    talk = Conversation(box.children, box.start_agent, box.places.repo, box.places.tools, gate, None)
+    talk = Conversation(box.children, _program(box, forwarder), box.places.repo, box.places.tools, gate, None)
 
     def in_step() -> Awaitable[str]:
         return patient_sync(git, said.base_branch, "", said.sync_seconds, lambda: None)
@@ -121,18 +127,16 @@ async def _build(box: Box, git: Git) -> int:
 class Service:
     """A box at work: one link, one conversation, one turn at a time."""
 
-    def __init__(self, box: Box, git: Git, dialer: Dialer, taken: Taken | None = None) -> None:
+    def __init__(self, box: Box, git: Git, dialer: Dialer, forwarder: Forwarder, taken: Taken | None = None) -> None:
         self._box, self._git = box, git
         self._synced = taken.gate if taken else asyncio.Event()
         self._outbox = Outbox(box.outbox)
         self._link = Link(dialer, box.greeting.generation, self._outbox, self._heard, box.greeting.silence_seconds)
-        said = box.greeting
+        said, program = box.greeting, _program(box, forwarder)
         self._conversation = (
             taken.conversation
             if taken
-            else Conversation(
-                box.children, box.start_agent, box.places.repo, box.places.tools, self._synced, said.conversation
-            )
+            else Conversation(box.children, program, box.places.repo, box.places.tools, self._synced, said.conversation)
         )
         self._turns = Turns(self._conversation, git, said.base_branch, said.branch, self._outbox.say, self._restart)
         self._prompts: asyncio.Queue[Turn] = asyncio.Queue()
@@ -251,7 +255,8 @@ class Service:
 
     def _prompted(self, event: dict[str, Any]) -> None:
         try:
-            turn = Turn(event, self._box.greeting.turn_seconds, self._box.greeting.cancel_seconds)
+            said = self._box.greeting
+            turn = Turn(event, said.turn_seconds, said.cancel_seconds, said.quiet_seconds)
         except (KeyError, TypeError, ValueError, AttributeError) as wrong:
             print(f"runner: a prompt that cannot be understood: {wrong!r}", file=sys.stderr)
             self._end_unbegun(event.get("turn"), "failed", "The prompt came in a form that the runner does not know.")

@@ -93,8 +93,18 @@ class ToolCall:
         line = " ".join(title.split()) or self.tool
         return line if len(line) <= TITLE_CHARS else line[: TITLE_CHARS - 1] + "…"
 
-    def frame(self) -> dict[str, Any]:
-        """The fields of a `tool` frame."""
+    @property
+    def output(self) -> str:
+        """What it gave out, whole."""
+        return self._output
+
+    @property
+    def too_long(self) -> bool:
+        """Whether it has ended with more than a frame may hold."""
+        return self.over and len(self._output) > TEXT_CHARS
+
+    def frame(self, whole: str = "") -> dict[str, Any]:
+        """The fields of a `tool` frame. `whole`: where all of the output is."""
         return {
             "id": self.id,
             "title": self.title,
@@ -102,7 +112,7 @@ class ToolCall:
             "status": self.status,
             "locations": self._locations,
             "diff": self._bounded_diffs(),
-            "output": cut(self._output, TEXT_CHARS if self.over else RUNNING_CHARS),
+            "output": cut(self._output, TEXT_CHARS if self.over else RUNNING_CHARS, whole),
             "exit": self._exit,
         }
 
@@ -154,14 +164,15 @@ def text_of(block: object) -> str:
     return text if isinstance(text, str) and record(block).get("type", "text") == "text" else ""
 
 
-def cut(text: str, limit: int) -> str:
-    """At most `limit` characters: the beginning and the end, and how much is missing between."""
+def cut(text: str, limit: int, whole: str = "") -> str:
+    """At most `limit` characters: the beginning and the end, and how much is missing between. `whole`: where all is."""
     if len(text) <= limit:
         return text
     if limit < 200:
         return ""
-    half = limit // 2 - 40
-    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+    half = limit // 2 - 40 - len(whole)
+    where = f"; all of it is in the box: {whole}" if whole else ""
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out{where} …\n{text[-half:]}"
 
 
 def _bare(title: str) -> bool:

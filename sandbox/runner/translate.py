@@ -31,13 +31,23 @@ Say = Callable[..., None]
 
 
 class Translator:
-    """`say(kind, **fields)` makes a frame; `flush_later()` is called when something waits for the next `flush`."""
+    """`say(kind, **fields)` makes a frame; `flush_later()` is called when something waits for the next `flush`.
+
+    `keep(name, text)` keeps an output that is too long for a frame, and says where.
+    """
 
     def __init__(
-        self, turn: int, repo: str, say: Say, flush_later: Callable[[], None], clock: Callable[[], float]
+        self,
+        turn: int,
+        repo: str,
+        say: Say,
+        flush_later: Callable[[], None],
+        clock: Callable[[], float],
+        keep: Callable[[str, str], str] = lambda _name, _text: "",
     ) -> None:
         self._turn, self._repo = turn, repo
-        self._emit, self._flush_later, self._clock = say, flush_later, clock
+        self._emit, self._flush_later, self._clock, self._keep = say, flush_later, clock, keep
+        self.heard_at = clock()  # when the agent said something
         self._kind, self._words = "text", ""  # words that wait to be said
         self._opening: str | None = ""  # what the agent said first, until it was restated
         self._message: object = None
@@ -56,7 +66,8 @@ class Translator:
         return shorten((self._last.strip() or self._said.strip()), SUMMARY_CHARS)
 
     def update(self, update: dict[str, Any]) -> None:
-        """Take one `update`. Kinds that we do not know are passed over: newer agents have more."""
+        """Take one `update`. Kinds that we do not know are passed over; `journal.py` has them."""
+        self.heard_at = self._clock()
         kind = update.get("sessionUpdate")
         if not isinstance(kind, str):
             return
@@ -75,6 +86,11 @@ class Translator:
             value = said.get(key)
             if isinstance(value, (int, float)) and 0 <= value < MOST:  # not NaN either
                 self.usage[key] = value
+
+    @property
+    def runs_command(self) -> bool:
+        """Whether a command runs, as far as the agent told."""
+        return any(call.tool == "execute" and not call.over for call in self._calls.values())
 
     def flush(self) -> None:
         """Say what waits, as far as it may be said now."""
@@ -172,7 +188,8 @@ class Translator:
 
     def _say_call(self, call: ToolCall) -> None:
         self._changed.pop(call.id, None)
-        self._say("tool", **call.frame())
+        whole = call.too_long and self._keep(f"{self._turn}-{call.id}", call.output)
+        self._say("tool", **call.frame(whole or ""))
 
     def _planned(self, entries: object) -> None:
         plan = []

@@ -18,16 +18,17 @@ T = TypeVar("T")
 class Turn:
     """A delivered prompt. `asked`: the person's words.
 
-    `seconds`: the turn's limit; `cancel_seconds`: how long the agent may take to heed a cancel before it is killed.
+    `seconds`: the turn's limit; `cancel_seconds`: how long the agent may take to heed a cancel before it is killed;
+    `quiet_seconds`: how long it may say and do nothing.
     """
 
-    def __init__(self, event: dict[str, Any], longest: float, cancel_seconds: float) -> None:
+    def __init__(self, event: dict[str, Any], longest: float, cancel_seconds: float, quiet_seconds: float) -> None:
         self.number = int(event["turn"])
         self.asked = str(event.get("text") or "")
         self.author = Person.of(event.get("author") or {})
         self.co_authors = [Person.of(person) for person in event.get("co_authors") or [] if isinstance(person, dict)]
         self.seconds = float(event.get("seconds") or longest)
-        self.cancel_seconds = cancel_seconds
+        self.cancel_seconds, self.quiet_seconds = cancel_seconds, quiet_seconds
         self._others = [_harmless(str(line)) for line in event.get("others") or []]
         self.again = bool(event.get("again"))  # somebody has been at it before and was interrupted
         self._stopped_at = 0.0

@@ -21,6 +21,7 @@ from sandbox.runner.translate import Translator
 from sandbox.runner.turn import Turn
 
 COALESCE_SECONDS = 0.1
+LOOK_SECONDS = 30.0  # how often a turn is looked at while nothing comes
 LEFT = "Keep what was written after the turn had ended"
 ERROR_CHARS = 1900
 # Why an agent ended its turn -> how it went, and what to say about it. https://agentclientprotocol.com/protocol/prompt-turn
@@ -92,7 +93,7 @@ class Turns:
 
     async def _work(self, turn: Turn) -> Ending:
         """The agent's part: ask, listen, and end it when it should end."""
-        listening = Listening(turn.number, self._git.repo, self._say)
+        listening = Listening(turn.number, self._git.repo, self._say, self._conversation.journal.keep)
         try:
             outcome, error = await self._ask_again_if_it_ends(turn, listening.translator)
         finally:
@@ -120,15 +121,32 @@ class Turns:
         await asyncio.sleep(0)  # the prompt is written now
         self._say_started(turn)
         try:
-            await asyncio.wait({asked, stopped}, timeout=turn.seconds, return_when=asyncio.FIRST_COMPLETED)
+            too_long = await self._until_over(turn, {asked, stopped}, translator)
             if asked.done():
                 return _outcome(asked)
-            outcome = "stopped" if turn.stopped.is_set() else "timed_out"
             await self._end(asked, turn.cancel_seconds)
         finally:
             stopped.cancel()
             self._conversation.on_update = None  # what it repeats of earlier turns when it is started again is no news
-        return outcome, f"The turn took longer than {_span(turn.seconds)}." if outcome == "timed_out" else None
+        return ("stopped", None) if turn.stopped.is_set() else ("timed_out", too_long)
+
+    async def _until_over(self, turn: Turn, ends: set[asyncio.Future[Any]], translator: Translator) -> str:
+        """Until one of `ends` is done, or it took too long: then a sentence that says what did.
+
+        An agent may be quiet while a command runs, while it speaks with its model, or waits for us; else it hangs.
+        """
+        now = asyncio.get_running_loop().time
+        end, quiet = now() + turn.seconds, turn.quiet_seconds
+        while now() < end:
+            seen = now() if translator.runs_command else max(translator.heard_at, self._conversation.busy_at)
+            quiet_end = seen + quiet
+            if quiet_end <= now():
+                return f"The agent said and did nothing for {_span(quiet)}, so it was stopped. Reply to go on."
+            look = min(end - now(), quiet_end - now(), LOOK_SECONDS)
+            done, _ = await asyncio.wait(ends, timeout=look, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                return ""
+        return f"The turn took longer than {_span(turn.seconds)}."
 
     def _say_started(self, turn: Turn) -> None:
         if self._started != turn.number:
@@ -165,11 +183,11 @@ def _outcome(asked: asyncio.Future[str]) -> tuple[str, str | None]:
 class Listening:
     """A turn's translator with its timer: what comes quickly is put together, the first of it is said at once."""
 
-    def __init__(self, turn: int, repo: str, say: Callable[..., None]) -> None:
+    def __init__(self, turn: int, repo: str, say: Callable[..., None], keep: Callable[[str, str], str]) -> None:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._flushed = 0.0
-        self.translator = Translator(turn, repo, say, self._later, self._loop.time)
+        self.translator = Translator(turn, repo, say, self._later, self._loop.time, keep)
 
     def _later(self) -> None:
         if self._timer is None:

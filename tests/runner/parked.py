@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.runner.acp import Acp
+from sandbox.runner.journal import Journal
 from sandbox.runner.processes import Children
 
 
@@ -21,7 +22,7 @@ async def main(pyz: str, repo: str, home: str) -> dict[str, Any]:
     argv = [sys.executable, "-I", "-S", "-B", pyz, "rehearsal"]
     env = {"HOME": home, "PATH": "/usr/local/bin:/usr/bin:/bin"}
     updates: list[dict[str, Any]] = []
-    agent = Acp(children.spawn(argv, cwd=repo, env=env), repo, "", gate, updates.append)
+    agent = Acp(children.spawn(argv, cwd=repo, env=env), repo, "", gate, updates.append, Journal(home))
     await agent.initialize()
     await agent.open(None)
 
