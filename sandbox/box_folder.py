@@ -84,6 +84,12 @@ class BoxFolder:
         """The id of the snapshot of this box's last state, decided beforehand so that taking it can be repeated."""
         return hashlib.sha256(f"last state of {self.name}".encode()).hexdigest()[:16]
 
+    def snapshot_of(self, moment: str) -> str:
+        """The id of a live snapshot: the same for the same moment, so that taking it can be repeated."""
+        if not moment:
+            return secrets.token_hex(8)
+        return hashlib.sha256(f"{moment} of {self.name}".encode()).hexdigest()[:16]
+
     def record(self) -> Record | None:
         """What was said when it was made; None if there is no such box."""
         try:

@@ -1,93 +1,30 @@
-# ruff: noqa: D103 - a check's name is its sentence
 """What every provider must do, as small checks that run against the real thing. Test suites go through `CHECKS`.
 
 A check gets a `ProviderFixture`, makes boxes with fresh names, and raises `Violation` with a sentence if a promise of
-`sandbox/provider.py` is not kept. It cleans up after itself.
+`sandbox/provider.py` is not kept. It cleans up after itself. `conformance_snapshots.py` has more of them.
 """
 
 import asyncio
-import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
-from sandbox.provider import (
-    BoxSpec,
-    BoxState,
-    Gone,
-    Permanent,
-    Provider,
-    ProviderFixture,
-    Snapshot,
-    SnapshotKind,
+from sandbox import conformance_snapshots
+from sandbox.promises import (
+    CHECKS,
+    DEADLINE,
+    Check,
+    Violation,
+    box,
+    check,
+    expect,
+    forget,
+    fresh_name,
+    read,
+    refuses,
+    write,
 )
+from sandbox.provider import BoxSpec, BoxState, Gone, Permanent, ProviderFixture, SnapshotKind
 
-Check = Callable[[ProviderFixture], Awaitable[None]]
-CHECKS: list[Check] = []
-DEADLINE = 20.0
-BACKGROUND = """\
-setsid sh -c 'echo $$ >pid; exec sleep 300' >/dev/null 2>&1 </dev/null &
-while [ ! -s pid ]; do sleep 0.01; done
-"""
-
-
-class Violation(AssertionError):
-    """The provider does not keep a promise."""
-
-
-def check(function: Check) -> Check:
-    """Add a check to the list."""
-    CHECKS.append(function)
-    return function
-
-
-def expect(kept: bool, promise: str) -> None:
-    """Raise Violation unless the promise is kept."""
-    if not kept:
-        raise Violation(promise)
-
-
-def fresh_name() -> str:
-    """A name that no box has had."""
-    return f"check-{secrets.token_hex(6)}"
-
-
-@asynccontextmanager
-async def box(fixture: ProviderFixture, base: str | None = None) -> AsyncIterator[str]:
-    """A new box, gone afterwards."""
-    name = fresh_name()
-    await fixture.provider.create(BoxSpec(name, fixture.greeting(), base=base, labels={"check": name}))
-    try:
-        yield name
-    finally:
-        await fixture.provider.discard(name)
-
-
-async def write(provider: Provider, name: str, path: str, text: str) -> None:
-    """Write a file in a box."""
-    done = await provider.exec(name, ("tee", path), stdin=text.encode())
-    expect(done.code == 0, f"tee {path} works: {done.stderr!r}")
-
-
-async def read(provider: Provider, name: str, path: str) -> str:
-    """Read a file of a box; empty if there is none."""
-    return (await provider.exec(name, ("cat", path))).stdout.decode()
-
-
-async def forget(provider: Provider, *snapshots: Snapshot | None) -> None:
-    """Let go of snapshots."""
-    for snapshot in snapshots:
-        if snapshot is not None:
-            await provider.forget_snapshot(snapshot.id)
-
-
-async def refuses(call: Awaitable[object], error: type[Exception], promise: str) -> None:
-    """Expect `error` of a call."""
-    try:
-        await call
-    except error:
-        return
-    raise Violation(promise)
+__all__ = ["CHECKS", "Check", "Violation", "conformance_snapshots", "expect"]
 
 
 @check
@@ -175,81 +112,6 @@ async def terminate_is_kind_first_and_then_not(fixture: ProviderFixture) -> None
         await provider.terminate(stubborn, grace=0.0)
         expect(time.monotonic() - began < DEADLINE, "without grace a box ends at once")
         expect((await provider.status(stubborn)).exit_code != 0, "a killed box did not end well")
-
-
-@check
-async def the_last_state_is_the_same_each_time_and_grows_new_boxes(fixture: ProviderFixture) -> None:
-    provider = fixture.provider
-    async with box(fixture) as name:
-        await write(provider, name, "kept", "words")
-        await provider.terminate(name)
-        first = await provider.last_state(name)
-        expect(first is not None, "a dead box left its tree")
-        expect(await provider.last_state(name) == first, "the last state is the same each time it is asked")
-    assert first is not None
-    async with box(fixture, first.id) as one, box(fixture, first.id) as two:
-        expect(await read(provider, one, "kept") == "words", "a box sees the files of the snapshot it grew from")
-        await write(provider, one, "kept", "changed")
-        expect(await read(provider, two, "kept") == "words", "two boxes from one snapshot do not see each other")
-    async with box(fixture, first.id) as three:
-        expect(await read(provider, three, "kept") == "words", "a snapshot never changes")
-    await forget(provider, first)
-
-
-@check
-async def deleted_and_replaced_things_stay_so_in_a_snapshot(fixture: ProviderFixture) -> None:
-    provider = fixture.provider
-    async with box(fixture) as name:
-        await provider.exec(name, ("sh", "-ec", "mkdir -p a/b c; echo 1 >a/b/f; echo 2 >c/g; ln -s c link; echo 3 >x"))
-        below = await provider.snapshot(name, SnapshotKind.BASE)
-    async with box(fixture, below.id) as name:
-        await provider.exec(name, ("sh", "-ec", "rm -r a; mkdir -p a; echo 4 >a/h; rm x; chmod 700 c; echo 5 >>c/g"))
-        live = await provider.snapshot(name, SnapshotKind.TURN)
-        await provider.terminate(name)
-        last = await provider.last_state(name)
-    assert last is not None
-    shown = "find . | sort; cat a/h c/g; readlink link; stat -c %a c"
-    for snapshot in (live, last):
-        async with box(fixture, snapshot.id) as name:
-            done = await provider.exec(name, ("sh", "-c", shown))
-            expect(done.stdout == b".\n./a\n./a/h\n./c\n./c/g\n./link\n4\n2\n5\nc\n700\n", f"files are right: {done}")
-    await forget(provider, live, last, below)
-
-
-@check
-async def a_live_snapshot_lets_the_box_go_on(fixture: ProviderFixture) -> None:
-    provider = fixture.provider
-    async with box(fixture) as name:
-        await write(provider, name, "f", "before")
-        await provider.exec(name, ("sh", "-c", BACKGROUND))
-        snapshot = await provider.snapshot(name, SnapshotKind.TURN)
-        expect(snapshot.kind is SnapshotKind.TURN and snapshot.bytes > 0, "a snapshot says what it is")
-        await write(provider, name, "f", "after")
-        moving = await provider.exec(name, ("sh", "-c", 'kill -0 "$(cat pid)" && ps -o stat= -p "$(cat pid)"'))
-        expect(moving.code == 0 and moving.stdout[:1] != b"T", "processes go on after a snapshot")
-    async with box(fixture, snapshot.id) as name:
-        expect(await read(provider, name, "f") == "before", "a live snapshot holds the moment it was taken")
-    await forget(provider, snapshot)
-
-
-@check
-async def a_forgotten_snapshot_grows_nothing_and_takes_nothing_along(fixture: ProviderFixture) -> None:
-    provider = fixture.provider
-    async with box(fixture) as name:
-        await write(provider, name, "old", "1")
-        below = await provider.snapshot(name, SnapshotKind.BASE)
-    async with box(fixture, below.id) as name:
-        await write(provider, name, "new", "2")
-        above = await provider.snapshot(name, SnapshotKind.TURN)
-        await provider.forget_snapshot(below.id)
-        await provider.forget_snapshot(below.id)
-        expect(await read(provider, name, "old") == "1", "a living box keeps the layers it stands on")
-    refused = provider.create(BoxSpec(fresh_name(), fixture.greeting(), base=below.id))
-    await refuses(refused, Permanent, "nothing grows from a forgotten snapshot")
-    async with box(fixture, above.id) as name:
-        both = await read(provider, name, "old") + await read(provider, name, "new")
-        expect(both == "12", "a snapshot keeps the layers that it grew from")
-    await forget(provider, above)
 
 
 @check

@@ -9,10 +9,10 @@ import contextlib
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sandbox import control, freezing, host_processes, trees
+from sandbox import control, freezing, host_processes, keeping, trees
 from sandbox.box_folder import BoxFolder, Record, checked_name
 from sandbox.host_processes import Process
 from sandbox.layers import Layers
@@ -209,25 +209,26 @@ class FolderProvider(ABC):
             if not process.gone(DEATH_SECONDS):
                 raise Unreachable(f"box {folder.name} does not end")
 
-    async def snapshot(self, name: str, kind: SnapshotKind) -> Snapshot:
+    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "") -> Snapshot:
         """Freeze a live box, keep its file system as a new layer, thaw it."""
-        return await asyncio.to_thread(self._snapshot, BoxFolder(self._boxes / checked_name(name)), kind)
+        return await asyncio.to_thread(self._snapshot, BoxFolder(self._boxes / checked_name(name)), kind, moment)
 
-    def _snapshot(self, folder: BoxFolder, kind: SnapshotKind) -> Snapshot:
+    def _snapshot(self, folder: BoxFolder, kind: SnapshotKind, moment: str) -> Snapshot:
         record = folder.record()
         with self._process(folder) as process:
             if record is None or process is None or process.gone():
                 raise Gone(f"box {folder.name} does not run")
 
-            def copy(target: Path) -> None:
-                with freezing.still(folder, process):
-                    trees.copy(folder.upper, target)
+            def copy(target: Path) -> Sequence[Path]:
+                return keeping.copy(folder, process, target, self._layers.tree)
 
-            below = self._chain_below(record)
+            id, below = folder.snapshot_of(moment), self._chain_below(record)
             try:
-                return self._layers.keep(copy, kind, below, time.time()).snapshot()
+                taken = self._layers.keep(copy, id, kind, below, time.time()).snapshot()
             except trees.UNBEARABLE as failed:
-                raise Permanent(f"box {folder.name} cannot be copied: {_briefly(failed)}") from failed
+                raise keeping.not_kept(f"box {folder.name} cannot be copied", failed) from failed
+            keeping.remember(folder, id)
+            return taken
 
     async def last_state(self, name: str, kind: SnapshotKind = SnapshotKind.FOLLOW_UP) -> Snapshot | None:
         """Turn what a dead box left into a snapshot."""
@@ -242,7 +243,7 @@ class FolderProvider(ABC):
             try:
                 taken = self._layers.take(folder.upper, folder.last_snapshot, kind, below, time.time())
             except trees.UNBEARABLE as failed:
-                raise Permanent(f"what box {folder.name} left cannot be kept: {_briefly(failed)}") from failed
+                raise keeping.not_kept(f"what box {folder.name} left cannot be kept", failed) from failed
         return taken.snapshot() if taken is not None else None
 
     @contextlib.contextmanager
@@ -296,8 +297,3 @@ class FolderProvider(ABC):
     async def list(self) -> list[BoxInfo]:
         """Every box that is running or dead with its state still here."""
         return await asyncio.to_thread(self._list)
-
-
-def _briefly(failed: BaseException) -> str:
-    """Why, without the name of the file: a box chose it, and it may be longer than any log line."""
-    return getattr(failed, "strerror", None) or type(failed).__name__

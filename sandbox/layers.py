@@ -1,6 +1,8 @@
 """Snapshots as layers on disk: a snapshot is a chain of trees that never change, the oldest first.
 
     layers/<id>/tree           what this layer adds; an overlay stacks them
+    layers/<id>/fingerprint    how to tell that nothing of it is missing; of what boxes wrote, unless it is a lot
+    layers/<id>/stamps.json    of a live box's: what its files were like (`keeping.py`)
     layers/<id>/manifest.json  there once the snapshot is whole: its chain, what it is, how large
 
 A layer without a manifest is one that a crash left half made, or one whose snapshot was let go while others still grow
@@ -8,21 +10,22 @@ from it. The tree and its folder belong to the box's user, and nobody else may e
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox import trees
+from sandbox import fingerprint, trees
 from sandbox.ownership import Owner, open_folder
 from sandbox.provider import Missing, Permanent, Snapshot, SnapshotKind
 
 MOST_LAYERS = 32
 MOUNT_OPTIONS_BYTES = 3500  # the kernel takes one page of them, the upper side included
-MANIFEST, TREE, FORGOTTEN = "manifest.json", "tree", "forgotten"
+MANIFEST, TREE, FORGOTTEN, FINGERPRINT = "manifest.json", "tree", "forgotten", "fingerprint"
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,9 @@ class Layers:
             return None
         try:
             said = json.loads((self._root / snapshot / MANIFEST).read_text())
-        except (FileNotFoundError, ValueError):
+            return Manifest(said["id"], SnapshotKind(said["kind"]), said["bytes"], said["taken"], tuple(said["chain"]))
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return Manifest(said["id"], SnapshotKind(said["kind"]), said["bytes"], said["taken"], tuple(said["chain"]))
 
     def chain(self, snapshot: str | None) -> tuple[str, ...]:
         """The layers to stack for a box that grows from this snapshot; raises Missing if one is not there."""
@@ -86,7 +89,17 @@ class Layers:
         for layer in manifest.chain:
             if not self.tree(layer).is_dir():
                 raise Missing(f"snapshot {snapshot} is damaged: its layer {layer} is missing")
+            if not self._is_whole(layer):
+                raise Missing(f"snapshot {snapshot} is damaged: files of its layer {layer} are missing or cut short")
         return manifest.chain
+
+    def _is_whole(self, layer: str) -> bool:
+        """Whether a layer has what it had when it was kept, as far as that was noted."""
+        try:
+            noted = (self._root / layer / FINGERPRINT).read_text()
+        except OSError:
+            return True
+        return noted == fingerprint.of(self.tree(layer))
 
     def check_weight(self, chain: tuple[str, ...], disk_bytes: int | None) -> None:
         """Raise Permanent if what boxes wrote into these layers is more than two of them may write."""
@@ -123,22 +136,38 @@ class Layers:
                 trees.settle_one(self._root)
             return self._finish(id, kind, below, now)
 
-    def keep(self, copy: Callable[[Path], None], kind: SnapshotKind, below: tuple[str, ...], now: float) -> Manifest:
-        """Keep what `copy(target)` writes as a new snapshot."""
-        id = secrets.token_hex(8)
+    def keep(
+        self, copy: Callable[[Path], Sequence[Path]], id: str, kind: SnapshotKind, below: tuple[str, ...], now: float
+    ) -> Manifest:
+        """Keep what `copy(target)` writes as the snapshot `id`; it says what is not durable yet. Repeatable.
+
+        Raises Missing if it was taken, and let go since.
+        """
+        folder = self._root / id
         with self.held():
-            making = self._owner.folder(self._root / f".{id}", 0o700)
-            try:
-                copy(making / TREE)
-                trees.settle(making / TREE)
-                making.rename(self._root / id)
-            except BaseException:
-                trees.remove(making)
-                raise
-            trees.settle_one(self._root)
+            if (folder / FORGOTTEN).exists():
+                raise Missing(f"snapshot {id} was let go")
+            if (manifest := self.manifest(id)) is not None:
+                return manifest
+            if not (folder / TREE).exists():
+                self._copy_to(folder, copy)
             return self._finish(id, kind, below, now)
 
+    def _copy_to(self, folder: Path, copy: Callable[[Path], Sequence[Path]]) -> None:
+        """Make a layer's folder. It appears whole; should another one be quicker with the same, his it is."""
+        making = self._owner.folder(folder.with_name(f".{folder.name}.{secrets.token_hex(4)}"), 0o700)
+        try:
+            trees.settle_these(copy(making / TREE))
+            making.rename(folder)
+        except BaseException as failed:
+            trees.remove(making)
+            if not (isinstance(failed, OSError) and failed.errno in (errno.ENOTEMPTY, errno.EEXIST)):
+                raise
+        trees.settle_one(self._root)
+
     def _finish(self, id: str, kind: SnapshotKind, below: tuple[str, ...], now: float) -> Manifest:
+        if kind is not SnapshotKind.BASE and (noted := fingerprint.of(self.tree(id))):
+            (self._root / id / FINGERPRINT).write_text(noted)
         chain = (*below, id)
         if len(chain) > self.most:
             chain = (self._flatten(chain),)

@@ -144,8 +144,12 @@ class Provider(Protocol):
         """Run a command in the repository's folder of a live box; raise `Gone` or `Unreachable` if the box cannot."""
         ...
 
-    async def snapshot(self, name: str, kind: SnapshotKind) -> Snapshot:
-        """Freeze a live box, keep its file system as a new layer, thaw it. The box goes on."""
+    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "") -> Snapshot:
+        """Freeze a live box, keep its file system as a new layer, thaw it. The box goes on.
+
+        The cost is what changed since the last one of this box. `moment` names it: asked again for the same, it is the
+        same snapshot, however often the one who asks is killed.
+        """
         ...
 
     async def last_state(self, name: str, kind: SnapshotKind = SnapshotKind.FOLLOW_UP) -> Snapshot | None:

@@ -1,4 +1,4 @@
-"""What a box wrote, as files on the host: measured, made durable, copied, merged, removed. Called by `layers.py`.
+"""What a box wrote, as files on the host: measured, made durable, merged, removed. `layers.py` and `copies.py` call it.
 
 A tree is the upper side of an overlay: a deleted name is a character device 0:0, a folder that hides the one below has
 the attribute `user.overlay.opaque`. Whatever is in it was made by a box, so no name in it is ever followed, and only
@@ -36,10 +36,15 @@ def settle(tree: Path) -> None:
     except UNBEARABLE:
         os.sync()
         return
-    if len(found) > SINGLE_SYNCS:
+    settle_these([tree, *(Path(entry.path) for entry in found)])
+
+
+def settle_these(paths: Sequence[Path]) -> None:
+    """Make sure that these files and folders outlive a power cut."""
+    if len(paths) > SINGLE_SYNCS:
         os.sync()
         return
-    for path in (tree, *(Path(entry.path) for entry in found)):
+    for path in paths:
         try:
             settle_one(path)
         except UNBEARABLE:  # also a file that its own owner may not open
@@ -49,14 +54,8 @@ def settle(tree: Path) -> None:
 
 def settle_one(path: Path) -> None:
     """Make one file or folder durable."""
-    with _opened(path, READ) as fd:
+    with opened(path, READ) as fd:
         os.fsync(fd)
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy a tree with its whiteouts, attributes, owners, hard links and holes. `target` must not exist."""
-    links: dict[tuple[int, int], Path] = {}
-    _copy_folder(source, target, links)
 
 
 def merge(layers: Sequence[Path], target: Path) -> None:
@@ -109,7 +108,7 @@ def _is_plain(mode: int) -> bool:
 
 
 def _everything(tree: Path) -> Iterator["os.DirEntry[str]"]:
-    with _listed(tree) as entries:
+    with listed(tree) as entries:
         for entry in entries:
             yield entry
             if entry.is_dir(follow_symlinks=False):
@@ -128,7 +127,8 @@ def _readable(path: Path, bits: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _listed(folder: Path) -> Iterator[list["os.DirEntry[str]"]]:
+def listed(folder: Path) -> Iterator[list["os.DirEntry[str]"]]:
+    """What is in a folder, also where its owner took the right to look away from himself."""
     with contextlib.ExitStack() as stack:
         if not os.access(folder, os.R_OK | os.X_OK):
             stack.enter_context(_readable(folder, 0o500))
@@ -137,7 +137,8 @@ def _listed(folder: Path) -> Iterator[list["os.DirEntry[str]"]]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
+def opened(path: Path, flags: int) -> Iterator[int]:
+    """A file's descriptor, also where its owner may not read it."""
     with contextlib.ExitStack() as stack:
         try:
             fd = os.open(path, flags)
@@ -148,88 +149,12 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         yield fd
 
 
-def _copy_folder(source: Path, target: Path, links: dict[tuple[int, int], Path]) -> None:
-    target.mkdir(mode=0o700)
-    with _listed(source) as entries:
-        for entry in entries:
-            status = entry.stat(follow_symlinks=False)
-            path = target / entry.name
-            if stat.S_ISDIR(status.st_mode):
-                _copy_folder(Path(entry.path), path, links)
-            else:
-                _copy_other(Path(entry.path), path, status, links)
-    _dress(source, target)
-
-
-def _copy_other(source: Path, target: Path, status: os.stat_result, links: dict[tuple[int, int], Path]) -> None:
-    inode = (status.st_dev, status.st_ino)
-    if status.st_nlink > 1 and inode in links:
-        os.link(links[inode], target, follow_symlinks=False)
-        return
-    if stat.S_ISREG(status.st_mode):
-        _copy_file(source, target, status.st_size)
-    elif stat.S_ISLNK(status.st_mode):
-        target.symlink_to(source.readlink())
-    elif _is_whiteout(status):
-        os.mknod(target, stat.S_IFCHR, 0)
-    elif stat.S_ISFIFO(status.st_mode):
-        os.mkfifo(target)
-    else:
-        return  # a socket: nobody can listen at its copy
-    _dress(source, target)
-    if status.st_nlink > 1:
-        links[inode] = target
-
-
-def _copy_file(source: Path, target: Path, size: int) -> None:
-    new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with _opened(source, READ) as origin:
-        copied = os.open(target, new, 0o600)
-        try:
-            for start, end in _filled(origin, size):
-                _copy_range(origin, copied, start, end)
-            os.ftruncate(copied, size)
-        finally:
-            os.close(copied)
-
-
-def _filled(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    """The parts of a file that hold something; a box may claim a terabyte of nothing."""
-    start = 0
-    while start < size:
-        try:
-            start = os.lseek(fd, start, os.SEEK_DATA)
-            end = min(os.lseek(fd, start, os.SEEK_HOLE), size)
-        except OSError as none_left:
-            if none_left.errno == errno.ENXIO:
-                return
-            raise
-        yield start, end
-        start = end
-
-
-def _copy_range(origin: int, copied: int, start: int, end: int) -> None:
-    if not hasattr(os, "copy_file_range"):
-        os.lseek(copied, start, os.SEEK_SET)
-        while start < end:
-            piece = os.pread(origin, min(end - start, 1 << 20), start)
-            start += os.write(copied, piece)
-            if not piece:
-                return
-        return
-    while start < end:
-        done = os.copy_file_range(origin, copied, end - start, start, start)
-        if done == 0:
-            return
-        start += done
-
-
 def _make_like(source: Path, target: Path) -> None:
     target.mkdir(mode=0o700)
-    _dress(source, target)
+    dress(source, target)
 
 
-def _dress(source: Path, target: Path) -> None:
+def dress(source: Path, target: Path) -> None:
     """Give `target` the owner, attributes, mode and times of `source`."""
     status = source.lstat()
     link = stat.S_ISLNK(status.st_mode)
@@ -238,7 +163,7 @@ def _dress(source: Path, target: Path) -> None:
     if not link:
         if LINUX and _is_plain(status.st_mode):
             _copy_attributes(source, target)
-        if not _is_whiteout(status):
+        if not is_whiteout(status):
             target.chmod(stat.S_IMODE(status.st_mode))
     with contextlib.suppress(PermissionError, NotImplementedError):
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
@@ -257,7 +182,7 @@ def _copy_attributes(source: Path, target: Path) -> None:
 
 
 def _merge_folder(layer: Path, target: Path) -> None:
-    with _listed(layer) as entries:
+    with listed(layer) as entries:
         for entry in entries:
             _merge_entry(entry, target / entry.name)
 
@@ -273,9 +198,9 @@ def _merge_entry(entry: "os.DirEntry[str]", path: Path) -> None:
             path.mkdir(mode=0o700)
         with _readable(path, 0o700):
             _merge_folder(source, path)
-        _dress(source, path)
+        dress(source, path)
         _forget_opaque(path)
-    elif not _is_whiteout(status):  # nothing lies below, so nothing has to be hidden
+    elif not is_whiteout(status):  # nothing lies below, so nothing has to be hidden
         os.link(source, path, follow_symlinks=False)
 
 
@@ -283,7 +208,8 @@ def _is_folder(path: Path) -> bool:
     return stat.S_ISDIR(path.lstat().st_mode)
 
 
-def _is_whiteout(status: os.stat_result) -> bool:
+def is_whiteout(status: os.stat_result) -> bool:
+    """Whether this stands for a name that was deleted."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 

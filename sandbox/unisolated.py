@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox import host_processes, runner_archive, spawning, trees
+from sandbox import copies, host_processes, runner_archive, spawning
 from sandbox.box_folder import BoxFolder, Record
 from sandbox.folder_provider import FolderProvider
 from sandbox.host_processes import Process
@@ -54,7 +54,7 @@ class UnisolatedProvider(FolderProvider):
     def _start(self, folder: BoxFolder, lock: int, spec: BoxSpec, chain: tuple[str, ...]) -> None:
         for layer in chain:
             folder.upper.rmdir()
-            trees.copy(self._layers.tree(layer), folder.upper)
+            copies.copy(self._layers.tree(layer), folder.upper)
         (folder.upper / "tmp").mkdir(exist_ok=True)
         with contextlib.ExitStack() as opened:
             outbox = os.open(folder.outbox, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

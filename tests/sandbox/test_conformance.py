@@ -93,7 +93,7 @@ def test_root_may_run_it_from_a_home_that_boxes_cannot_enter(spot: Path) -> None
     home.mkdir(mode=0o700)
     copy_source(home)
     python = interpreter.copied(spot)
-    check = conformance.the_last_state_is_the_same_each_time_and_grows_new_boxes.__name__
+    check = conformance.conformance_snapshots.the_last_state_is_the_same_each_time_and_grows_new_boxes.__name__
     assert run(python, home, spot / "data", check, user=0) == {check: ""}
 
 

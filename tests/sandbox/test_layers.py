@@ -1,6 +1,7 @@
 """Layers on disk: stacked, merged, taken once, collected when nobody needs them; and what a box can do to a tree."""
 
 import os
+import secrets
 import socket
 import stat
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import trees
+from sandbox import copies, trees
 from sandbox.layers import Layers
 from sandbox.ownership import Owner
 from sandbox.provider import Permanent, SnapshotKind
@@ -49,12 +50,13 @@ def layers(spot: Path) -> Layers:
 def kept(layers: Layers, below: tuple[str, ...], **files: str) -> tuple[str, ...]:
     """A new snapshot with these files; its chain."""
 
-    def write(target: Path) -> None:
+    def write(target: Path) -> list[Path]:
         target.mkdir()
         for name, text in files.items():
             (target / name).write_text(text)
+        return [target]
 
-    return layers.keep(write, SnapshotKind.TURN, below, 1.0).chain
+    return layers.keep(write, secrets.token_hex(8), SnapshotKind.TURN, below, 1.0).chain
 
 
 def test_a_chain_longer_than_a_mount_takes_is_merged_into_one(layers: Layers) -> None:
@@ -144,7 +146,7 @@ def test_a_copy_keeps_everything_that_an_overlay_means(spot: Path) -> None:
     opaque(source / "dir")
     os.utime(source / "dir/f", ns=(1, 2_000_000_000))
     target = spot / "target"
-    trees.copy(source, target)
+    copies.copy(source, target)
     copied = shown(target)
     assert copied == {name: seen for name, seen in shown(source).items() if name != "socket"}
     assert (target / "hard").stat().st_ino == (target / "dir/f").stat().st_ino
@@ -162,7 +164,7 @@ def test_a_huge_hole_costs_nothing_to_copy(spot: Path) -> None:
         file.truncate(1 << 40)
         file.seek(1 << 30)
         file.write(b"in the middle")
-    trees.copy(source, spot / "target")
+    copies.copy(source, spot / "target")
     assert (spot / "target/hole").stat().st_size == 1 << 40
     assert trees.measure(spot / "target") < 1 << 20
     with (spot / "target/hole").open("rb") as file:

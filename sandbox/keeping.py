@@ -1,0 +1,82 @@
+"""A live box's tree, copied while the box holds still. What did not change since the last time costs nothing.
+
+Beside each such copy lies `stamps.json`: what its files were like. A file is taken for unchanged only where that is
+certain: not if it was written just before the copy, when its time of change could not tell a later write, nor if a
+process has it mapped and could write without any. `folder_provider.py` calls `copy`.
+"""
+
+import contextlib
+import errno
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from sandbox import copies, freezing
+from sandbox.box_folder import BoxFolder
+from sandbox.copies import Earlier, Stamp
+from sandbox.host_processes import Process
+from sandbox.provider import BoxError, Permanent, Temporary
+
+STAMPS, KEPT = "stamps.json", "kept"
+FULL, FULL_SECONDS = (errno.ENOSPC, errno.EDQUOT), 20.0
+JUST_NOW_NS = 50_000_000  # far more than between two ticks of the clock that files are stamped with
+
+
+def copy(folder: BoxFolder, process: Process, target: Path, tree_of: Callable[[str], Path]) -> Sequence[Path]:
+    """Copy what a live box has written; what is not durable yet. `tree_of`: where the tree of a snapshot lies."""
+    earlier = _earlier(folder, tree_of)
+    with freezing.still(folder, process):
+        began = time.time_ns()
+        copied = copies.copy(folder.upper, target, earlier)
+        mapped = _mapped(process.members())
+    if mapped is not None:
+        certain = {
+            name: stamp
+            for name, stamp in copied.stamps.items()
+            if stamp[1] < began - JUST_NOW_NS and stamp[0] not in mapped
+        }
+        (target.parent / STAMPS).write_text(json.dumps(certain))
+    return copied.fresh
+
+
+def remember(folder: BoxFolder, snapshot: str) -> None:
+    """The next copy of this box is compared with this one."""
+    with contextlib.suppress(OSError):
+        (folder.path / KEPT).write_text(snapshot)
+
+
+def _earlier(folder: BoxFolder, tree_of: Callable[[str], Path]) -> Earlier | None:
+    try:
+        tree = tree_of((folder.path / KEPT).read_text())
+        said: dict[str, list[int]] = json.loads((tree.parent / STAMPS).read_text())
+        stamps: dict[str, Stamp] = {name: (inode, at, size) for name, (inode, at, size) in said.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+    return Earlier(tree, stamps)
+
+
+def _mapped(pids: Iterable[int]) -> set[int] | None:
+    """The inodes of files that these processes may write without a call; None if that cannot be known."""
+    found: set[int] = set()
+    for pid in pids:
+        try:
+            lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            if not Path("/proc/self/maps").exists():
+                return None
+            continue  # it has ended
+        except OSError:
+            return None
+        for line in lines:
+            words = line.split(maxsplit=5)
+            if len(words) > 4 and words[1][1] == "w" and words[1][3] == "s":
+                found.add(int(words[4]))
+    return found
+
+
+def not_kept(what: str, failed: BaseException) -> BoxError:
+    """The error, without the name of the file: a box chose it, and it may be longer than any log line."""
+    if isinstance(failed, OSError) and failed.errno in FULL:
+        return Temporary(f"{what}: the disk of the boxes is full", FULL_SECONDS)
+    return Permanent(f"{what}: {getattr(failed, 'strerror', None) or type(failed).__name__}")

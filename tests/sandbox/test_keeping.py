@@ -1,0 +1,251 @@
+"""Live snapshots cost what changed, miss nothing that did, and tell when there is no room or something is missing."""
+
+import errno
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox import copies, fingerprint, keeping
+from sandbox.layers import Layers
+from sandbox.local import LocalProvider
+from sandbox.ownership import Owner
+from sandbox.provider import BoxSpec, Missing, Permanent, Snapshot, SnapshotKind, Temporary
+from tests.sandbox.places import Place
+from tests.waiting import until
+
+MAP_AND_WRITE = """\
+import mmap, os, sys, time
+file = open("mapped", "r+b")
+view = mmap.mmap(file.fileno(), 0)
+view[0:6] = b"first!"
+open("ready", "w").close()
+while not os.path.exists("go"):
+    time.sleep(0.01)
+view[0:6] = b"second"
+open("done", "w").close()
+time.sleep(300)
+"""
+
+
+def tree(place: Place, snapshot: Snapshot) -> Path:
+    return place.boxes / "layers" / snapshot.id / "tree"
+
+
+async def box(place: Place, base: str | None = None) -> str:
+    await place.provider.create(BoxSpec("b1", place.greeting(), base=base))
+    return "b1"
+
+
+async def sh(place: Place, script: str, name: str = "b1") -> str:
+    done = await place.provider.exec(name, ("sh", "-ec", script))
+    assert done.code == 0, done.stderr
+    return done.stdout.decode()
+
+
+async def settled(place: Place) -> None:
+    """Wait until whatever is written by now is older than what could still be written to unnoticed."""
+    repo = place.boxes / "box/b1/tree/upper/repo"
+    newest = max((path.lstat().st_ctime_ns for path in repo.rglob("*")), default=0)
+    await until(lambda: time.time_ns() - newest > 2 * keeping.JUST_NOW_NS)
+
+
+async def take(place: Place, moment: str) -> Snapshot:
+    return await place.provider.snapshot("b1", SnapshotKind.TURN, moment)
+
+
+async def test_what_did_not_change_is_the_same_file_in_both_snapshots(local: Place) -> None:
+    await box(local)
+    await sh(local, "mkdir d; head -c 1000000 /dev/urandom >d/big; ln d/big twin; echo 1 >small")
+    await settled(local)
+    first = await take(local, "one")
+    await sh(local, "echo 2 >small; touch new")
+    second = await take(local, "two")
+    of_first, of_second = tree(local, first) / "repo", tree(local, second) / "repo"
+    assert (of_first / "d/big").samefile(of_second / "d/big") and (of_second / "twin").samefile(of_first / "twin")
+    assert ((of_first / "small").read_text(), (of_second / "small").read_text()) == ("1\n", "2\n")
+    assert not (of_first / "new").exists() and (of_second / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "cp -p f g; echo 2 >f; touch -r g f; rm g",
+        "touch -r f stamp; printf 2 | dd of=f conv=notrunc 2>/dev/null; touch -r stamp f; rm stamp",
+        "echo 2 >g; touch -r f g; mv g f",
+        "chmod 600 f; echo 2 >f; chmod 644 f",
+    ],
+)
+async def test_a_change_that_hides_its_time_is_seen(local: Place, change: str) -> None:
+    await box(local)
+    await sh(local, "echo 1 >f")
+    await settled(local)
+    await take(local, "one")
+    await sh(local, change)
+    assert (tree(local, await take(local, "two")) / "repo/f").read_text().startswith("2")
+
+
+async def test_a_change_right_after_a_snapshot_is_seen(local: Place) -> None:
+    await box(local)
+    for number in range(5):
+        await sh(local, f"echo {number} >f")
+        assert (tree(local, await take(local, str(number))) / "repo/f").read_text() == f"{number}\n"
+
+
+async def test_a_file_that_is_written_through_memory_is_copied_each_time(local: Place) -> None:
+    await box(local)
+    await sh(local, f"cat >map.py <<'E'\n{MAP_AND_WRITE}E\nhead -c 8192 /dev/zero >mapped")
+    await sh(local, "setsid python3 map.py >/dev/null 2>&1 </dev/null & while [ ! -e ready ]; do sleep 0.01; done")
+    await settled(local)
+    first = await take(local, "one")
+    await sh(local, "touch go; while [ ! -e done ]; do sleep 0.01; done")
+    second = await take(local, "two")
+    seen = [(tree(local, each) / "repo/mapped").read_bytes()[:6] for each in (first, second)]
+    assert seen == [b"first!", b"second"]
+
+
+async def test_a_snapshot_does_not_need_the_one_that_it_was_linked_to(local: Place) -> None:
+    await box(local)
+    await sh(local, "echo 1 >f")
+    await settled(local)
+    first = await take(local, "one")
+    second = await take(local, "two")
+    await local.provider.forget_snapshot(first.id)
+    third = await take(local, "three")
+    assert not tree(local, first).exists()
+    assert {(tree(local, each) / "repo/f").read_text() for each in (second, third)} == {"1\n"}
+
+
+async def test_holes_take_no_room(local: Place) -> None:
+    await box(local)
+    await sh(local, "truncate -s 3G hole")
+    assert (tree(local, await take(local, "holes")) / "repo/hole").stat().st_blocks == 0
+
+
+@pytest.fixture
+def small_disk(spot: Path) -> Iterator[Path]:
+    """A disk of 24 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a disk")
+    disk = spot / "disk"
+    disk.mkdir()
+    subprocess.run(("mount", "-t", "tmpfs", "-o", "size=24m,mode=711", "tmpfs", disk), check=True)
+    yield disk
+    subprocess.run(("umount", "--lazy", disk), check=True)
+
+
+async def test_a_full_disk_is_told_as_such_and_leaves_no_half_snapshot(spot: Path, small_disk: Path) -> None:
+    place = Place("local", small_disk)
+    place.provider = LocalProvider(small_disk / "boxes", gateway=spot / "gateway", agents=spot / "agents")
+    await place.provider.create(BoxSpec("b1", place.greeting()))
+    try:
+        used = sum(path.stat().st_size for path in (small_disk / "boxes").rglob("*") if path.is_file())
+        await sh(place, f"head -c {((24 << 20) - used) // 2 + (1 << 20)} /dev/urandom >f")
+        with pytest.raises(Temporary, match="the disk of the boxes is full"):
+            await take(place, "one")
+        assert [path.name for path in (small_disk / "boxes/layers").iterdir() if path.name != ".lock"] == []
+        await sh(place, "head -c 1000 f >g; rm f; mv g f; echo still here")
+        assert (tree(place, await take(place, "one")) / "repo/f").stat().st_size == 1000
+    finally:
+        await place.provider.discard("b1")
+
+
+def test_no_room_passes_and_a_tree_that_cannot_be_copied_does_not() -> None:
+    full = keeping.not_kept("box b cannot be copied", OSError(errno.ENOSPC, "No space left on device"))
+    assert isinstance(full, Temporary) and str(full) == "box b cannot be copied: the disk of the boxes is full"
+    assert isinstance(keeping.not_kept("it", OSError(errno.ENAMETOOLONG, "File name too long")), Permanent)
+    assert isinstance(keeping.not_kept("it", RecursionError()), Permanent)
+
+
+@pytest.mark.parametrize("stamps", ["", "{", "[]", '{"repo/f": 1}', '{"repo/f": ["a", 1, 2]}', "\0"])
+async def test_stamps_that_are_damaged_only_cost_a_whole_copy(local: Place, stamps: str) -> None:
+    await box(local)
+    await sh(local, "echo 1 >f")
+    await settled(local)
+    first = await take(local, "one")
+    (tree(local, first).parent / keeping.STAMPS).write_text(stamps)
+    second = await take(local, "two")
+    assert (tree(local, second) / "repo/f").read_text() == "1\n"
+    assert not (tree(local, second) / "repo/f").samefile(tree(local, first) / "repo/f")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda layer: (layer / "tree/repo/f").unlink(),
+        lambda layer: os.truncate(layer / "tree/repo/f", 1),
+        lambda layer: (layer / "tree/repo/extra").touch(),
+        lambda layer: (layer / "manifest.json").write_text("{"),
+        lambda layer: (layer / "manifest.json").write_text("[1]"),
+        lambda layer: (layer / "manifest.json").write_text(json.dumps({"id": "x"})),
+        lambda layer: (layer / "manifest.json").unlink(),
+    ],
+    ids=[
+        "a file is missing",
+        "a file is cut",
+        "a file too many",
+        "half a manifest",
+        "a list",
+        "no chain",
+        "no manifest",
+    ],
+)
+async def test_a_damaged_snapshot_is_missing_and_nothing_grows_from_it(local: Place, damage) -> None:  # type: ignore[no-untyped-def]
+    await box(local)
+    await sh(local, "echo 123 >f")
+    taken = await take(local, "one")
+    damage(tree(local, taken).parent)
+    with pytest.raises(Missing):
+        await local.provider.create(BoxSpec("b2", local.greeting(), base=taken.id))
+
+
+def test_a_fingerprint_is_of_names_kinds_and_sizes_and_only_of_what_is_not_too_much(spot: Path) -> None:
+    one = spot / "one"
+    one.mkdir()
+    (one / "f").write_text("abc")
+    noted = fingerprint.of(one)
+    (one / "f").write_text("abd")
+    assert fingerprint.of(one) == noted != ""
+    (one / "f").unlink()
+    (one / "f").mkdir()
+    assert fingerprint.of(one) != noted
+    for number in range(fingerprint.MOST):
+        (one / f"f/{number}").touch()
+    assert fingerprint.of(one) == ""
+
+
+def test_a_layer_that_another_maker_finished_first_is_his(spot: Path) -> None:
+    layers = Layers(spot / "layers", Owner.same())
+    layers.prepare()
+
+    def write(target: Path) -> list[Path]:
+        target.mkdir()
+        (target / "mine").touch()
+        if not (spot / "layers" / ("a" * 16)).exists():
+            layers.keep(write_quickly, "a" * 16, SnapshotKind.TURN, (), 1.0)
+        return [target]
+
+    def write_quickly(target: Path) -> list[Path]:
+        target.mkdir()
+        (target / "his").touch()
+        return [target]
+
+    layers.keep(write, "a" * 16, SnapshotKind.TURN, (), 2.0)
+    assert [path.name for path in layers.tree("a" * 16).iterdir()] == ["his"]
+    assert [path.name for path in (spot / "layers").iterdir() if path.name != ".lock"] == ["a" * 16]
+
+
+def test_a_copy_links_only_what_has_the_same_stamp(spot: Path) -> None:
+    source = spot / "source"
+    source.mkdir()
+    (source / "f").write_text("1")
+    (source / "g").write_text("2")
+    first = copies.copy(source, spot / "first")
+    wrong = {name: (inode, at, size + (name == "g")) for name, (inode, at, size) in first.stamps.items()}
+    second = copies.copy(source, spot / "second", copies.Earlier(spot / "first", wrong))
+    assert (spot / "first/f").samefile(spot / "second/f") and not (spot / "first/g").samefile(spot / "second/g")
+    assert set(second.fresh) == {spot / "second", spot / "second/g"}
