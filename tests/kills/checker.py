@@ -175,9 +175,10 @@ async def _check_forge(thread: Thread, log: list[Event], faults: Faults) -> None
         faults.commits_lost.append("the pull request shows something else than the branch")
     patch = await thread.office.patch(pulls[0]["number"])
     done = {event.turn for event in endings if event.outcome == "done"}
-    prompts = {event.prompt.id: event.prompt for event in log if isinstance(event, e.PromptReceived)}
+    texts = {event.prompt.id: event.prompt.text for event in log if isinstance(event, e.PromptReceived)}
+    texts |= {event.prompt_id: event.text for event in log if isinstance(event, e.PromptEdited)}
     for delivered in (v for v in log if isinstance(v, e.PromptDelivered) and v.turn in done):
-        line = prompts[delivered.prompt_id].text.partition(" saying ")[2]
+        line = texts[delivered.prompt_id].partition(" saying ")[2]
         times = patch.splitlines().count(f"+{line}")
         if line and times != 1:
             (faults.commits_doubled if times else faults.commits_lost).append(
