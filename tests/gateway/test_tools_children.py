@@ -23,6 +23,7 @@ TASK = {"repository": "acme/pad", "prompt": "Paint the pad"}
 async def at_work(site: Site, sid: str = "s1", token: str = "t-1") -> AsyncIterator[tuple[Client, Box]]:
     """A session whose agent works on a prompt of Ada's, and may use its tools."""
     site.environment["SHIPMATE_REPOSITORIES"] = "acme/rocket,acme/pad@trunk"
+    site.environment["SHIPMATE_AGENTS_DIR"] = str(site.folder / "no-agents")
     await site.box(sid, token)
     async with site.gateway(sid) as socket, one_box(socket, token) as box, tools_of(socket, token) as client:
         await box.get_ready()
@@ -37,7 +38,7 @@ async def said(client: Client, tool: str, **arguments: Any) -> str:
 
 async def refused(client: Client, tool: str, **arguments: Any) -> str:
     result = await client.call_tool(tool, arguments)
-    assert result.is_error
+    assert result.is_error, (tool, arguments, text_of(result))
     return text_of(result)
 
 
