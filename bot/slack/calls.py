@@ -53,6 +53,7 @@ METHODS: Mapping[str, Method] = {
     # 50 a minute: a burst of 7 and 42 a minute stay below it
     "chat.update": Method(scopes=("chat:write",)),
     "chat.postMessage": Method(scopes=("chat:write",), calls=3, seconds=3.0, by_channel=True),
+    "views.open": Method(calls=15),
     "chat.postEphemeral": Method(scopes=("chat:write",), calls=15),
     "agents.sessions.setStatus": Method(scopes=("chat:write",)),
     "assistant.threads.setStatus": Method(scopes=("chat:write",)),

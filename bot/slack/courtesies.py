@@ -15,6 +15,7 @@ from bot.slack.people import Directory
 
 log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 10.0
+FORM_SECONDS = 1.0  # a press lets us show a form for three
 OUTSIDER = "I can only work for members of this workspace. Ask one of them to mention me or to reply here."
 NOTHING_HERE = "There is no session in this thread yet. Mention me with a task to begin one."
 NOT_ENABLED = "That repository is not enabled any more. Reply with another one as owner/name."
@@ -34,6 +35,15 @@ class Courtesy:
     members_only: bool = False
 
 
+@dataclass(frozen=True)
+class Form:
+    """A form that is owed to whoever pressed something; `else_say` is said to them if it cannot be shown."""
+
+    trigger: str
+    view: dict[str, Any]
+    else_say: Courtesy
+
+
 def whisper(words: str, channel: str, thread: str, user: str) -> Courtesy:
     """A sentence for one person."""
     return Courtesy(channel, thread, blocks.plain_message(words), user)
@@ -44,8 +54,15 @@ def nothing_here(asked: StopAsked) -> tuple[Courtesy, ...]:
     return (whisper(NOTHING_HERE, asked.channel, asked.thread, asked.user),) if asked.mention else ()
 
 
-async def say(courtesy: Courtesy, calls: Calls, people: Directory) -> None:
+async def say(courtesy: Courtesy | Form, calls: Calls, people: Directory) -> None:
     """Say it, if Slack takes it."""
+    if isinstance(courtesy, Form):
+        try:
+            await calls.call("views.open", patience=FORM_SECONDS, trigger_id=courtesy.trigger, view=courtesy.view)
+            return
+        except SlackError as trouble:
+            log.warning("a form could not be shown: %s", trouble)
+            courtesy = courtesy.else_say
     if courtesy.members_only and not await people.is_member(courtesy.channel, courtesy.user or ""):
         return
     said: dict[str, Any] = {

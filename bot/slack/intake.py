@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.slack import blocks
+from bot.slack import family_blocks as family
 from bot.slack import text as t
 from bot.slack.meanings import (
     Answered,
@@ -21,6 +22,9 @@ from bot.slack.meanings import (
     Post,
     Refused,
     Reply,
+    SteerAsked,
+    Steered,
+    StopAllAsked,
     StopAsked,
     ViewAsked,
 )
@@ -38,6 +42,8 @@ def understand(body: Mapping[str, Any], me: Me, allowed_bots: frozenset[str] = f
     """What a payload (an event or a pressed button) means."""
     if body.get("type") == "block_actions":
         return _pressed(body, me)
+    if body.get("type") == "view_submission":
+        return _filled_in(body, me)
     event = body.get("event")
     if body.get("type") != "event_callback" or not isinstance(event, dict):
         return Ignored("not an event")
@@ -184,7 +190,7 @@ def _pressed(body: Mapping[str, Any], me: Me) -> Meaning:
     if _text(user, "team_id") not in ("", me.team):
         return Refused(me.team, place, thread, who, True)
     action, value = _text(actions[0], "action_id"), _text(actions[0], "value")
-    if action == blocks.STOP and value.startswith(f"{me.team}:{place}:"):
+    if action == blocks.STOP and (value.startswith(f"{me.team}:{place}:") or _of_an_agent(value)):
         return StopAsked(me.team, place, thread, who, value)
     if action.partition(":")[0] == blocks.CHOOSE and value:
         return Chosen(me.team, place, thread, who, value)
@@ -193,9 +199,45 @@ def _pressed(body: Mapping[str, Any], me: Me) -> Meaning:
     answered = pressed_answer(action, value)
     if answered is not None:
         return Answered(me.team, place, thread, who, *answered)
+    if family.SESSION.fullmatch(value):
+        return _pressed_of(action, value, (me.team, place, thread, who), _text(body, "trigger_id"))
     if action == blocks.VIEW_PRIVATE:
         return ViewAsked(me.team, place, thread, who)
     return Ignored("a button that needs nothing done")
+
+
+def _of_an_agent(prompt: str) -> bool:
+    """Whether a prompt is none of a person's messages: what a session that was started reports, or was given."""
+    session, _, rest = prompt.partition(":")
+    return bool(rest) and family.SESSION.fullmatch(session) is not None
+
+
+def _pressed_of(action: str, session: str, where: tuple[str, str, str, str], trigger: str) -> Meaning:
+    """A button that carries the session that it is of."""
+    match action:
+        case blocks.VIEW_PRIVATE:
+            return ViewAsked(*where, session)
+        case family.STOP_ONE:
+            return StopAsked(*where, session=session)
+        case family.STOP_ALL:
+            return StopAllAsked(*where, session)
+        case family.STEER if trigger:
+            return SteerAsked(*where, session, trigger)
+    return Ignored("a button that needs nothing done")
+
+
+def _filled_in(body: Mapping[str, Any], me: Me) -> Meaning:
+    """A form of ours that somebody has sent."""
+    view, user = _part(body, "view"), _part(body, "user")
+    field = _part(_part(_part(_part(view, "state"), "values"), family.FIELD), family.WORDS)
+    session, _, place = _text(view, "private_metadata").partition(" ")
+    channel, _, thread = place.partition(" ")
+    who, words, form = _text(user, "id"), _text(field, "value").strip(), _text(view, "id")
+    if _text(view, "callback_id") != family.STEERED or not (session and channel and thread and who and words and form):
+        return Ignored("a form that is none of ours, or empty")
+    if _text(user, "team_id") not in ("", me.team):
+        return Refused(me.team, channel, thread, who, True)
+    return Steered(me.team, channel, thread, who, session, words, f"form-{form}")
 
 
 def _from_outside(event: Mapping[str, Any], me: Me) -> bool:

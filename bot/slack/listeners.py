@@ -10,7 +10,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 
-from bot.slack.courtesies import Courtesy
+from bot.slack.courtesies import Courtesy, Form
 from bot.slack.desk import Desk
 from bot.slack.meanings import Me
 
@@ -29,7 +29,7 @@ def listen(app: AsyncApp, desk: Desk, me: Callable[[], Awaitable[Me]]) -> None:
 
     async def say_what_is_owed(ack: AsyncAck, context: AsyncBoltContext) -> None:
         await ack()
-        owed: tuple[Courtesy, ...] = context.get(OWED, ())
+        owed: tuple[Courtesy | Form, ...] = context.get(OWED, ())
         for courtesy in owed:
             await desk.say(courtesy)
 

@@ -86,7 +86,7 @@ class Deleted:
 @dataclass(frozen=True)
 class StopAsked:
     """Somebody wants the thread's work, or one prompt of it, to stop. `once`: the ts of what said so, which may be
-    delivered again; `mention`: said to us by name."""
+    delivered again; `mention`: said to us by name; `session`: one that an agent started, instead of the thread's."""
 
     team: str
     channel: str
@@ -95,6 +95,43 @@ class StopAsked:
     prompt_id: str | None = None
     once: str = ""
     mention: bool = False
+    session: str = ""
+
+
+@dataclass(frozen=True)
+class StopAllAsked:
+    """Somebody wants every session to stop that this one has started."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    session: str
+
+
+@dataclass(frozen=True)
+class SteerAsked:
+    """Somebody wants to say something to this session alone. `trigger`: lets us show a form, for a few seconds."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    session: str
+    trigger: str
+
+
+@dataclass(frozen=True)
+class Steered:
+    """Somebody has said it. `said`: what tells this form from all others."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    session: str
+    text: str
+    said: str
 
 
 @dataclass(frozen=True)
@@ -135,12 +172,13 @@ class Answered:
 
 @dataclass(frozen=True)
 class ViewAsked:
-    """Somebody in a private place wants to look at the session."""
+    """Somebody in a private place wants to look at the session; at the thread's own if `session` is empty."""
 
     team: str
     channel: str
     thread: str
     user: str
+    session: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,8 +199,8 @@ class Ignored:
     reason: str
 
 
-Pressed = StopAsked | Chosen | BudgetAnswered | Answered | ViewAsked
-Meaning = Mention | Reply | Edited | Deleted | Pressed | Refused | Ignored
+Pressed = StopAsked | StopAllAsked | SteerAsked | Chosen | BudgetAnswered | Answered | ViewAsked
+Meaning = Mention | Reply | Edited | Deleted | Pressed | Steered | Refused | Ignored
 
 
 def prompt_id(team: str, channel: str, ts: str) -> str:

@@ -1,0 +1,79 @@
+"""What a thread shows of sessions that agents started: lines, their own buttons, the form to steer one. Pure.
+
+Part of `blocks.py`. Several sessions share one thread, so a button of one of them carries its id.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from bot.phases import OUTCOMES
+from bot.slack import text as t
+from bot.slack.kit import Block, button, section
+from jobs.family import Child
+
+STOP_ONE, STOP_ALL, STEER, STEERED = "stop_session", "stop_children", "steer", "steered"
+FIELD, WORDS = "steer_words", "words"
+LINES, TASK, WORDS_MOST = 20, 90, 3_000
+SESSION = re.compile(r"s[0-9a-f]{16}")
+MARKS = {"done": "✓", None: "▸"}
+NOT_OPENED = "The form could not be opened. Reply here with `#{number}` and your words instead."
+
+
+def family_lines(children: Sequence[Child]) -> list[Block]:
+    """A line for each session that was started for a card's prompt, the newest at the end."""
+    if not children:
+        return []
+    left = len(children) - LINES
+    lines = [f"_{left} sessions before_"] if left > 0 else []
+    return [section("\n".join([*lines, *(_line(child) for child in children[-LINES:])]))]
+
+
+def _line(child: Child) -> str:
+    state = "working" if child.outcome is None else OUTCOMES[child.outcome].lower()
+    if child.outcome is None and child.stop_by is not None:
+        state = "stopping"
+    mark, repository = MARKS.get(child.outcome, "✗"), t.one_line(child.repository)
+    line = f"{mark} *#{child.number}* {repository}: {t.one_line(child.task, TASK)}"
+    pull = f"  ·  {t.link(child.url, f'Pull request #{child.pull_request}')}" if child.url else ""
+    return f"{line}  ·  _{state}_{pull}"
+
+
+def family_mark(children: Sequence[Child]) -> str:
+    """Changes when a person should see it soon."""
+    return "".join(f"{child.number}{(child.outcome or '')[:2]}" for child in children)
+
+
+def child_buttons(session: str, live: bool) -> list[Block]:
+    """Stop and Steer of a session that an agent started."""
+    stop = [button("Stop", STOP_ONE, session) | {"style": "danger"}] if live else []
+    return [*stop, button("Steer", STEER, session)]
+
+
+def stop_all_button(session: str, count: int) -> Block:
+    """What a person who stopped a session is offered."""
+    label = "Stop the session it started too" if count == 1 else f"Stop the {count} sessions it started too"
+    return {"type": "actions", "elements": [button(label, STOP_ALL, session) | {"style": "danger"}]}
+
+
+def steer_form(session: str, number: int, task: str, place: str) -> dict[str, Any]:
+    """The form for words to one session. `place`: what comes back with them, so that we know where to answer."""
+    title = f"Steer session #{number}"
+    field = {"type": "plain_text_input", "action_id": WORDS, "multiline": True, "max_length": WORDS_MOST}
+    label = {"type": "plain_text", "text": "What should it do?", "emoji": False}
+    return {
+        "type": "modal",
+        "callback_id": STEERED,
+        "private_metadata": f"{session} {place}",
+        "title": _plain(title[:24]),
+        "submit": _plain("Send"),
+        "close": _plain("Cancel"),
+        "blocks": [
+            section(f"It works on: {t.one_line(task, 300)}"),
+            {"type": "input", "block_id": FIELD, "label": label, "element": field},
+        ],
+    }
+
+
+def _plain(words: str) -> Block:
+    return {"type": "plain_text", "text": words, "emoji": False}
