@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bot.ahead import Door, FetchAhead
+from bot.ahead import Door, LookAhead
 from bot.gateway.server import Gateway
 from bot.github import GitHubEvents
 from bot.metrics import Metrics, MetricsPage
@@ -27,10 +27,12 @@ from bot.slack.calls import Counted
 from bot.slack.config import SlackConfig
 from bot.web.links import ViewLinks
 from bot.web.pages import ViewPages
+from bot.web.warm import WarmPage
 from jobs import census, redis_server, repos
 from jobs.events import Place
 from jobs.settings import JobSettings
 from jobs.upkeep import Upkeep
+from jobs.warm import warm_up, watch
 from jobs.wiring import Workshop, workshop
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,9 @@ async def run_web(settings: BotSettings) -> None:
         await gateway.start()
         opened.push_async_callback(gateway.close)
         links = ViewLinks(view_secret(settings.jobs.data_dir), settings.url, shop.clock)
-        slack = slack_client(settings, shop, FetchAhead(shop.inbox, gateway.expect), links, metrics.slack_called)
+        door = LookAhead(shop.inbox, gateway.expect, partial(warm_up, shop), partial(watch, shop))
+        opened.push_async_callback(door.close)
+        slack = slack_client(settings, shop, door, links, metrics.slack_called)
         routes = [*web_routes(settings, shop, links, slack), *metrics_routes(settings, shop, metrics)]
         await _listen(settings, routes, opened)
         if slack is not None:
@@ -76,8 +80,10 @@ def web_routes(
     settings: BotSettings, shop: Workshop, links: ViewLinks, slack: SlackClient | None
 ) -> list[web.RouteDef]:
     """What people, Slack and the forge reach."""
-    pages = ViewPages(shop.store, links, slack.may_view if slack else _only_public)
-    routes = [*pages.routes, web.get("/health", partial(health, shop, slack))]
+    may_view = slack.may_view if slack else _only_public
+    pages = ViewPages(shop.store, links, may_view)
+    warm = WarmPage(shop.store, links, may_view, partial(warm_up, shop))
+    routes = [*pages.routes, *warm.routes, web.get("/health", partial(health, shop, slack))]
     if slack is not None:
         routes += slack.routes
     if settings.github_webhook_secret is not None:

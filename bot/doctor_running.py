@@ -20,8 +20,8 @@ ATTACHED = (Status.PREPARING, Status.IDLE, Status.WORKING, Status.STOPPING)
 def findings(census: Census, gateways: int) -> list[Finding]:
     """All lines. `gateways`: how many web processes answer boxes on this machine."""
     return [
-        _sessions(census), _links(census, gateways), _boxes(census), _upkeep(census), *_queues(census), _lag(census),
-        _memory(census), _writes(census), *_disks(census),
+        _sessions(census), _links(census, gateways), _boxes(census), *_warm(census), _upkeep(census), *_queues(census),
+        _lag(census), _memory(census), _writes(census), *_disks(census),
     ]  # fmt: skip
 
 
@@ -50,6 +50,19 @@ def _boxes(census: Census) -> Finding:
     if not census.strays:
         return Finding("boxes", said)
     return Finding("boxes", f"{said} ({', '.join(census.strays[:3])})", "start `shipmate upkeep`, which ends them")
+
+
+def _warm(census: Census) -> Iterator[Finding]:
+    """How the pools are, and whether they pay. Nothing where no warm box is wanted, was, or is."""
+    totals = census.totals
+    starts = {kind: int(totals.get(f"start:{kind}", 0)) for kind in ("warm", "image", "cold")}
+    if census.warm or starts["warm"] or totals.get("warm:unused"):
+        pools = ", ".join(f"{pool.repository} {pool.waiting} of {pool.wanted}" for pool in census.warm)
+        hits = f"{starts['warm']} of {sum(starts.values())} fresh starts were warm"
+        unused = f"{totals.get('warm:unused', 0):.0f} ended unused after {_time(totals.get('warm:unused_seconds', 0))}"
+        idle = any(pool.wanted and not (pool.waiting or pool.filling) for pool in census.warm)
+        mend = "see the logs of the upkeep and of the worker of `boxes`" if idle else ""
+        yield Finding("warm boxes", f"{pools or 'none wanted'}; {hits}; {unused} in all", mend)
 
 
 def _upkeep(census: Census) -> Finding:

@@ -138,14 +138,25 @@ def _of_sessions(census: Census) -> Iterator[Metric]:
 def _of_totals(totals: Mapping[str, float]) -> Iterator[Metric]:
     yield _counters("events", "Facts in the logs, by kind", "kind", _under(totals, "event:"))
     yield _counters("turns", "Turns that ended, by outcome", "outcome", _under(totals, "turn:"))
+    yield _counters("starts", "Boxes that sessions got, by what they came from", "start", _under(totals, "start:"))
+    yield from _of_warm(_under(totals, "warm:"))
     yield CounterMetricFamily("shipmate_frames_stored", "Frames of runners stored", value=totals.get("frames", 0))
     yield _stages(_under(totals, "stage:"))
+
+
+def _of_warm(totals: Mapping[str, float]) -> Iterator[Metric]:
+    """How well warm boxes pay: beside `starts` of the kind warm, what was made for nobody."""
+    yield _counter("warm_predictions", "Times that somebody seemed about to ask", totals.get("wishes", 0))
+    yield _counter("warm_unused", "Warm boxes that ended without a session", totals.get("unused", 0))
+    yield _counter("warm_unused_seconds", "How long those had been there", totals.get("unused_seconds", 0))
 
 
 def _of_places(census: Census) -> Iterator[Metric]:
     if census.boxes is not None:
         boxes = {**census.boxes, "without_session": len(census.strays)}
         yield _gauges("boxes", "Boxes of this machine by state", "state", boxes)
+    pools = {state: sum(getattr(pool, state) for pool in census.warm) for state in ("wanted", "waiting", "filling")}
+    yield _gauges("warm_boxes", "Warm boxes: wanted, waiting for a session, getting ready", "state", pools)
     yield _gauges("queue_jobs", "Jobs that wait for a worker", "queue", census.queues)
     yield _gauges("workers", "Workers alive", "queue", census.workers)
     yield _gauge("upkeep", "1: an upkeep is at work", int(census.upkeep))
@@ -172,6 +183,10 @@ def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Me
     for value, count in sorted(values.items()):
         family.add_metric([value], count)
     return family
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"shipmate_{name}", text, value=value)
 
 
 def _counters(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:

@@ -21,6 +21,7 @@ from bot.supervisor import Program, Supervisor
 from jobs import redis_server
 from jobs.operations import park_box
 from jobs.settings import JobSettings
+from jobs.warm import WarmPool
 from jobs.wiring import Workshop, provider, workshop
 from sandbox import agents, probe, trees
 
@@ -103,6 +104,7 @@ class Stack:
         """Put every box to sleep. The workers and the upkeep are ended first, so that nothing is started again."""
         await self.supervisor.end("upkeep", *WORKERS)
         async with self.workshop() as shop:
+            await WarmPool(shop).end_all()
             for sid in await shop.store.all_sessions():
                 await park_box(shop, sid)
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobs.session import Session, Status
+from jobs.warm import WarmPool
+from jobs.warm_rules import PoolCount
 from jobs.wiring import Workshop
 from sandbox.provider import BoxError, BoxInfo, BoxState
 
@@ -57,6 +59,7 @@ class Census:
     upkeep: bool
     server: Server
     disks: Mapping[str, Disk] = field(default_factory=dict)
+    warm: tuple[PoolCount, ...] = ()
 
 
 async def take(shop: Workshop) -> Census:
@@ -77,6 +80,7 @@ async def take(shop: Workshop) -> Census:
         unnamed=sizes["unnamed"],
         totals=totals,
         boxes=None if boxes is None else _states(boxes),
+        warm=() if boxes is None else await WarmPool(shop).count(boxes),
         strays=() if boxes is None else _strays(boxes, under_way, now),
         queues=await shop.queue.depth(),
         workers=await shop.queue.workers(),

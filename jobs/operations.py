@@ -143,8 +143,18 @@ async def _spec(shop: Workshop, session: Session, box: str, origin: Origin) -> B
     )
 
 
-def greeting(shop: Workshop, grant: Grant, token: str, base_branch: str, session: Session | None = None) -> bytes:
-    """The line that a runner reads on its stdin (docs/wire.md). It is the only place that holds the box's token."""
+def greeting(
+    shop: Workshop,
+    grant: Grant,
+    token: str,
+    base_branch: str,
+    session: Session | None = None,
+    agent: dict[str, Any] | None = None,
+) -> bytes:
+    """The line that a runner reads on its stdin (docs/wire.md). It is the only place that holds the box's token.
+
+    `agent`: for a box that is no session's yet.
+    """
     rules = shop.settings.rules
     line = {
         "wire": wire.NEWEST,
@@ -156,7 +166,7 @@ def greeting(shop: Workshop, grant: Grant, token: str, base_branch: str, session
         "base_branch": base_branch,
         "branch": grant.branch,
         "mode": grant.purpose,
-        "agent": _agent(shop, session) if session is not None else None,
+        "agent": _agent(shop, session) if session is not None else agent,
         "conversation": session.conversation if session is not None else None,
         "limits": {"turn_seconds": rules.turn_seconds, "sync_seconds": rules.sync_seconds},
     }

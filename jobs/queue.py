@@ -46,6 +46,7 @@ _JOBS = {
     "hand": ("publish", "jobs.children.hand"),
 }
 _BUILD = ("images", "jobs.images.build")
+_FILL = ("boxes", "jobs.warm.fill")
 
 
 class Queue:
@@ -63,8 +64,12 @@ class Queue:
     async def enqueue_build(self, repository: str, slot: int) -> None:
         """Ask for an image of this repository, once for each `slot`."""
         queue, function = _BUILD
-        known_as = hashlib.sha256(repository.encode()).hexdigest()[:16]  # an id of RQ's may have no slash
-        await self._put(queue, function, f"image-{known_as}-{slot}", repository)
+        await self._put(queue, function, f"image-{_known_as(repository)}-{slot}", repository)
+
+    async def enqueue_fill(self, repository: str, slot: int) -> None:
+        """Ask for a warm box of this repository, once for each `slot` while that waits."""
+        queue, function = _FILL
+        await self._put(queue, function, f"warm-{_known_as(repository)}-{slot}", repository)
 
     async def clean(self) -> None:
         """Give up the jobs whose worker was killed, so that they can be asked for again."""
@@ -110,6 +115,10 @@ class Queue:
                 raise
             log.warning("%s was taken by a worker that died before it began; it is asked for again", job_id)
             ask()
+
+
+def _known_as(repository: str) -> str:
+    return hashlib.sha256(repository.encode()).hexdigest()[:16]  # an id of RQ's may have no slash
 
 
 def _forgotten(queue: rq.Queue, job_id: str) -> bool:

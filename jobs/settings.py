@@ -10,13 +10,15 @@ import pwd
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from jobs.session import Rules
+from jobs.settings_repositories import Repository, repositories, warm_numbers
 from sandbox.provider import Limits
 
 T = TypeVar("T")
@@ -24,14 +26,6 @@ MIB = 1 << 20
 SOCKET_PATH_BYTES = 100  # the kernel takes 107
 SOCKET_NAME = "/web-4194304.sock.new"  # the longest name that a gateway binds
 SYSTEM = Path("/var/lib/shipmate")
-_REPOSITORY = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+)(?:@([A-Za-z0-9._/-]+))?")
-
-
-class Repository(NamedTuple):
-    """A repository that sessions may work on, as `owner/name`, and the branch that they start from."""
-
-    name: str
-    base_branch: str = "main"
 
 
 class JobSettings(BaseModel):
@@ -55,6 +49,8 @@ class JobSettings(BaseModel):
     agent: str = "rehearsal"  # SHIPMATE_AGENT: a row of sandbox/agents.py
     agent_command: str = ""  # SHIPMATE_AGENT_COMMAND: for the agent custom, how it is started inside a box
     model: str = ""  # SHIPMATE_MODEL: anthropic/, openai/ or gemini/NAME; empty: the agent's own choice
+    warm: tuple[tuple[str, int], ...] = ()  # SHIPMATE_WARM: owner/name:NUMBER,... boxes that wait, ready, for a mention
+    warm_predicted: int = 2  # SHIPMATE_WARM_PREDICTED: repositories that get one more when somebody is about to ask
     rules: Rules = Rules()  # SHIPMATE_TURN_SECONDS, SHIPMATE_IDLE_SECONDS, …: one for each field
     limits: Limits = Limits()  # SHIPMATE_BOX_MEMORY_MB, SHIPMATE_BOX_DISK_MB (0: no limit), SHIPMATE_BOX_PROCESSES
 
@@ -74,6 +70,9 @@ class JobSettings(BaseModel):
         """Read the settings; raise with a line for each that cannot be used. `uid`: whose process it is to be."""
         read = Reader(env)
         none: tuple[Repository, ...] = ()
+        enabled = read("SHIPMATE_REPOSITORIES", repositories, none)
+        not_warm: tuple[tuple[str, int], ...] = ()
+        warm = read("SHIPMATE_WARM", partial(warm_numbers, enabled), not_warm)
         data_dir = read("SHIPMATE_DATA_DIR", _folder, Path(".shipmate").resolve())
         folders = _folders(data_dir, env, os.geteuid() if uid is None else uid, read)
         app_id = read("GITHUB_APP_ID", _whole, None)
@@ -85,7 +84,7 @@ class JobSettings(BaseModel):
             "search_path": env.get("PATH", os.defpath),
             "redis_url": read("REDIS_URL", _redis_url, "redis://127.0.0.1:6379/0"),
             "unisolated": read("SHIPMATE_UNISOLATED", _yes_or_no, False),
-            "repositories": read("SHIPMATE_REPOSITORIES", _repositories, none),
+            "repositories": enabled,
             "github_url": read("GITHUB_URL", web_url, "https://github.com"),
             "github_api_url": read("GITHUB_API_URL", web_url, "https://api.github.com"),
             "github_token": read("GITHUB_TOKEN", secret, None),
@@ -94,6 +93,8 @@ class JobSettings(BaseModel):
             "agent": read("SHIPMATE_AGENT", word, "rehearsal"),
             "agent_command": read("SHIPMATE_AGENT_COMMAND", lambda text: shlex.join(shlex.split(text)), ""),
             "model": read("SHIPMATE_MODEL", word, ""),
+            "warm": warm,
+            "warm_predicted": read("SHIPMATE_WARM_PREDICTED", _whole, 2),
             "rules": _rules(read),
             "limits": _limits(read),
         }
@@ -263,21 +264,6 @@ def _redis_url(text: str) -> str:
     if not _can_be_dialled(text):
         raise ValueError("must be redis://[:PASSWORD@]HOST[:PORT][/NUMBER]; in a password, / is written as %2F")
     return text
-
-
-def _repositories(text: str) -> tuple[Repository, ...]:
-    found: list[Repository] = []
-    for item in (part.strip() for part in text.split(",")):
-        match = _REPOSITORY.fullmatch(item)
-        if match is None:
-            raise ValueError(f"must be owner/name[@branch],...; {item!r} is not")
-        branch = match[2] or "main"
-        if match[1].endswith(("/.", "/..")) or branch.startswith(("-", "/", ".")) or ".." in branch:
-            raise ValueError(f"must be owner/name[@branch],...; {item!r} cannot be one")
-        found.append(Repository(match[1], branch))
-    if len({repository.name for repository in found}) != len(found):
-        raise ValueError("names a repository twice")
-    return tuple(found)
 
 
 def _private_key(text: str) -> SecretStr:

@@ -12,10 +12,8 @@ from typing import Any, NamedTuple
 import redis.asyncio as redis
 
 from jobs.records import Grant, Offer
-from jobs.store_scripts import BELL_SECONDS, GRANTS, TOTALS
-from jobs.warm_scripts import AFTER_WAIT, CANDIDATE, CLAIMS, MADE, OFFER, OFFERS, SEEN, WARM_BELL, WISH, WISHES
-
-__all__ = ["AFTER_WAIT", "Claim", "WarmBoxes"]
+from jobs.store_scripts import BELL_SECONDS, GRANTS, PREFIX, TOTALS
+from jobs.warm_scripts import CANDIDATE, CLAIMS, MADE, OFFER, OFFERS, RETIRE, SEEN, WARM_BELL, WISH, WISHES
 
 
 class Claim(NamedTuple):
@@ -31,7 +29,7 @@ class WarmBoxes:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         self._offer, self._wish = client.register_script(OFFER), client.register_script(WISH)
-        self._candidate = client.register_script(CANDIDATE)
+        self._candidate, self._retire = client.register_script(CANDIDATE), client.register_script(RETIRE)
 
     async def make(self, offer: Offer) -> None:
         """Write down a box that is about to be made, and to be warm one day."""
@@ -41,6 +39,15 @@ class WarmBoxes:
         """What was written down of it, if it was made as a warm one and is not forgotten."""
         kept = await self._do("HGET", MADE, box)
         return Offer(*json.loads(kept)) if kept is not None else None
+
+    async def all_made(self) -> dict[str, Offer]:
+        """What was written down of all of them, by name."""
+        flat: Any = await self._do("HGETALL", MADE)
+        return {box: Offer(*json.loads(text)) for box, text in dict(flat).items()}
+
+    async def retire(self, box: str) -> bool:
+        """Offer this box to nobody any more: its token ends. False: somebody has taken it."""
+        return bool(await self._retire(keys=[CLAIMS, OFFERS, SEEN, GRANTS, f"{PREFIX}tokens:{box}"], args=[box]))
 
     async def offer(self, offer: Offer) -> Grant | None:
         """The box waits, for the next moment at least; what its token allows now, which a claim changes. None: nothing.

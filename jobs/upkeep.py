@@ -10,10 +10,12 @@ import logging
 import secrets
 from collections.abc import Iterable
 
+from jobs import warm
 from jobs.commands import LoseBox, Refused, Tick
 from jobs.images import BUILD_SECONDS
 from jobs.log import about, forgiven
 from jobs.session import Operation, Session, Status, wants
+from jobs.warm import WarmPool
 from jobs.wire import spoken_with
 from jobs.wiring import Workshop
 from sandbox.provider import BoxError, BoxInfo, BoxState
@@ -38,6 +40,7 @@ class Upkeep:
         self._name = secrets.token_hex(8)
         self._cleaned = 0.0
         self._strangers: set[str] = set()
+        self._warm = WarmPool(shop)
 
     async def run(self) -> None:
         """Sweep for ever; a fault in one sweep is logged and the next one tries again."""
@@ -60,6 +63,8 @@ class Upkeep:
                     await self._look_at(session, boxes)
         if boxes is not None:
             await self._end_orphans(boxes.values())
+            with forgiven(log, "warm boxes could not be seen to; the next sweep tries again"):
+                await self._warm.keep(boxes)
         await self._ask_for_images()
         if self._shop.clock() - self._cleaned > CLEAN_SECONDS:
             self._cleaned = self._shop.clock()
@@ -100,13 +105,21 @@ class Upkeep:
     async def _end_overgrown(self, boxes: dict[str, BoxInfo]) -> None:
         """End boxes that use more than they may, and tell their people of what."""
         for name, why in (await self._shop.provider.overgrown()).items():
-            labels = boxes[name].labels if name in boxes else {}
-            with about(session=labels.get("session", ""), box=name), forgiven(log, "it could not be ended"):
+            sid = await self._owner(boxes[name]) if name in boxes else ""
+            with about(session=sid, box=name), forgiven(log, "it could not be ended"):
                 log.warning("box %s is ended: %s", name, why)
                 await self._shop.provider.terminate(name, 0.0)
-                if "session" in labels:
+                session = await self._shop.store.load(sid) if sid else None
+                if session is not None and session.box == name:
                     await self._shop.store.revoke(name)
-                    await self._shop.inbox.handle(labels["session"], LoseBox(int(labels["generation"]), why))
+                    await self._shop.inbox.handle(sid, LoseBox(session.generation, why))
+
+    async def _owner(self, box: BoxInfo) -> str:
+        """The session that a box serves, or served; empty if none ever did."""
+        if warm.LABEL not in box.labels:
+            return box.labels.get("session", "")
+        claim = (await self._shop.store.warm.claims()).get(box.name)
+        return claim.sid if claim is not None else ""
 
     async def _end_orphans(self, boxes: Iterable[BoxInfo]) -> None:
         """End boxes that nobody knows any more: their worker died, or they came too late."""
@@ -122,7 +135,7 @@ class Upkeep:
         await self._shop.provider.terminate(box.name, 0.0)
         left = await self._shop.provider.last_state(box.name)
         await self._shop.provider.discard(box.name)
-        owner = box.labels.get("session") or box.labels["image"]
+        owner = await self._owner(box) or box.labels["image"]
         if left is not None and await self._named(owner) not in (UNKNOWN, left.id):
             await self._shop.provider.forget_snapshot(left.id)
 
@@ -130,13 +143,15 @@ class Upkeep:
         age = self._shop.clock() - box.born
         if "image" in box.labels:
             return age > BUILD_SECONDS + ORPHAN_SECONDS
-        if "session" not in box.labels or age < ORPHAN_SECONDS:
+        owner = await self._owner(box)
+        if not owner or (age < ORPHAN_SECONDS and warm.LABEL not in box.labels):  # a warm one was there when taken
             return False
-        session = await self._shop.store.load(box.labels["session"])
+        session = await self._shop.store.load(owner)
         if session is None:
             self._wonder_at(box)
             return False
-        return box.name not in (session.box, session.lost_box) and session.status is not Status.BOOTING
+        booting = session.status is Status.BOOTING and warm.LABEL not in box.labels
+        return box.name not in (session.box, session.lost_box) and not booting
 
     def _wonder_at(self, box: BoxInfo) -> None:
         """Say once that nobody is known for this box. A record that was lost must not cost the work in boxes too."""

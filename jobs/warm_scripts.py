@@ -14,7 +14,6 @@ MADE, OFFERS, SEEN, CLAIMS, WISHES, WARM_BELL = (
 )
 HEARTBEAT_SECONDS = 1.0
 LEASE_SECONDS = 2.5
-AFTER_WAIT = "waited_seconds"  # the total of what claimed boxes had waited
 
 _NOW = """
 local function now()
@@ -55,6 +54,16 @@ if #ARGV > 0 then return '' end
 return found
 """
 )
+
+# KEYS: claims, offers, seen, grants, tokens of the box. ARGV: box. Returns 0 if somebody has taken it
+RETIRE = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 0 end
+redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[3], ARGV[1])
+for _, token in ipairs(redis.call('SMEMBERS', KEYS[5])) do redis.call('HDEL', KEYS[4], token) end
+redis.call('DEL', KEYS[5])
+return 1
+"""
 
 # KEYS: wishes. ARGV: repository, until, now, most. Returns 1 if it was not wished before
 WISH = """

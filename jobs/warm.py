@@ -1,0 +1,222 @@
+"""Warm boxes: how they are made, kept and ended, and how somebody says that one will be wanted soon.
+
+The upkeep calls `WarmPool.keep` in every sweep; a worker of the queue `boxes` runs `fill`; the faces call `warm_up`. A
+session takes a box in the record alone (`jobs/inbox.py`), so nothing here is on its way.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from jobs import wire
+from jobs.claims import ANSWER_SECONDS
+from jobs.commands import LoseBox, Tick
+from jobs.inbox import hash_token
+from jobs.log import about, forgiven
+from jobs.operations import greeting
+from jobs.records import Grant, Image, Offer
+from jobs.session import Session, Status
+from jobs.warm_rules import WISH_SECONDS, Plan, PoolCount, Wanted, WarmBox, counted, plan, wanted
+from jobs.wiring import Workshop, workshop
+from sandbox.provider import BoxError, BoxInfo, BoxSpec, BoxState
+
+log = logging.getLogger(__name__)
+LABEL = "warm"  # on a box: the repository that it is warm for
+SLOT_SECONDS = 10.0  # so long a job that was asked for is not asked for again
+FILL_SECONDS = 60.0
+AGAIN_SECONDS = 60.0  # after a box that did not get ready, for they cost much
+CLAIM_SECONDS = 60.0  # a list of boxes may be older than a claim, but never by so much
+LOOK_SECONDS = 0.25
+
+
+async def warm_up(shop: Workshop, repository: str, reason: str) -> bool:
+    """Somebody seems about to ask for work on this repository: have one more box ready for some minutes.
+
+    Cheap, and safe to call at every keystroke. Whether it was news.
+    """
+    now, most = shop.clock(), shop.settings.warm_predicted
+    if not most or repository not in {one.name for one in shop.settings.repositories}:
+        return False
+    if not await shop.store.warm.wish(repository, now + WISH_SECONDS, now, most):
+        return False
+    log.info("a box of %s is warmed up: %s", repository, reason)
+    await shop.store.warm.count("wishes", 1)
+    await _ask_for_one(shop, repository)
+    return True
+
+
+async def _ask_for_one(shop: Workshop, repository: str) -> None:
+    await shop.queue.enqueue_fill(repository, int(shop.clock() // SLOT_SECONDS))
+
+
+async def watch(shop: Workshop, session: Session) -> None:
+    """See that the warm box that this session has just taken answers; one that does not is replaced in a moment."""
+    assert session.box is not None, "it took a box"
+    end = asyncio.get_running_loop().time() + ANSWER_SECONDS + LOOK_SECONDS
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        now = await shop.store.load(session.id)
+        if now is None or now.generation != session.generation or now.status is not Status.CONNECTING:
+            return
+        if (await shop.provider.status(session.box)).state is not BoxState.RUNNING:
+            await shop.inbox.handle(session.id, LoseBox(session.generation, "its processes ended"))
+        elif asyncio.get_running_loop().time() > end:
+            await shop.inbox.handle(session.id, Tick())
+            return
+
+
+async def fill(repository: str) -> None:
+    """Make one warm box of this repository, if one is wanted."""
+    async with workshop() as shop:
+        await fill_pool(shop, repository)
+
+
+async def fill_pool(shop: Workshop, repository: str) -> None:
+    """As `fill`, with everything it needs handed in."""
+    owner, lease = secrets.token_hex(8), f"warm:{repository}"
+    if not await shop.store.lease(lease, owner, FILL_SECONDS):
+        return
+    try:
+        boxes = {box.name: box for box in await shop.provider.list()}
+        due = await WarmPool(shop).plan(boxes)
+        image = await shop.store.image(repository)
+        if repository in due.fill and image is not None:
+            await _make(shop, image)
+    except BoxError as error:
+        log.warning("no warm box of %s could be made: %s", repository, error)
+        await _wait_with(shop, repository, str(error))
+    finally:
+        await shop.store.release(lease, owner)
+
+
+async def _make(shop: Workshop, image: Image) -> None:
+    """A box that gets warm by itself from here on."""
+    box, token = f"warm-{secrets.token_hex(8)}", secrets.token_urlsafe(32)
+    repository, agent = image.repository, shop.settings.agent
+    grant, fit = Grant("", box, 0, repository, "warm", ""), shop.fit(agent)
+    offer = Offer(box, repository, fit, image.snapshot, shop.provider.isolated, hash_token(token), "")
+    await shop.store.warm.make(offer)
+    await shop.store.grant(hash_token(token), grant)
+    line = greeting(shop, grant, token, shop.settings.base_branch(repository), agent=shop.agent(agent))
+    labels = {LABEL: repository, wire.LABEL: str(wire.NEWEST)}
+    try:
+        await shop.provider.create(
+            BoxSpec(name=box, base=image.snapshot, greeting=line, labels=labels, limits=shop.settings.limits)
+        )
+    except BaseException:
+        await shop.store.revoke(box)
+        await shop.store.warm.forget(box)
+        raise
+    log.info("box %s of %s is being warmed", box, repository)
+
+
+async def _wait_with(shop: Workshop, repository: str, why: str) -> None:
+    await shop.store.remember(f"warm-trouble:{repository}", why, AGAIN_SECONDS)
+
+
+class WarmPool:
+    """The warm boxes of all repositories. It remembers only since when a box has been quiet."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+        self._quiet: dict[str, float] = {}
+        self._strangers: set[str] = set()
+
+    async def keep(self, boxes: Mapping[str, BoxInfo]) -> None:
+        """End what has outlived its use, and ask for what is missing."""
+        due = await self.plan(boxes)
+        for box, why in due.end:
+            with about(box=box.name), forgiven(log, "it could not be ended; the next sweep tries again"):
+                log.info("warm box %s of %s is ended: %s", box.name, box.repository, why)
+                await self._end(box)
+        for repository in due.fill:
+            await _ask_for_one(self._shop, repository)
+        await self._forget_gone(boxes)
+
+    async def plan(self, boxes: Mapping[str, BoxInfo]) -> Plan:
+        """What is due."""
+        ours, due = await self._unclaimed(boxes), await self._wanted()
+        found = plan(ours, due, self._shop.clock(), self._shop.settings.rules.warm_seconds)
+        held = [name for name in found.fill if await self._shop.store.recall(f"warm-trouble:{name}") is not None]
+        return replace(found, fill=tuple(name for name in found.fill if name not in held))
+
+    async def count(self, boxes: Iterable[BoxInfo]) -> tuple[PoolCount, ...]:
+        """How the pools are."""
+        return counted(await self._unclaimed({box.name: box for box in boxes}), await self._wanted())
+
+    async def end_all(self) -> None:
+        """End every warm box that nobody took."""
+        for box in await self._unclaimed({box.name: box for box in await self._shop.provider.list()}):
+            await self._end(box)
+
+    async def _wanted(self) -> tuple[Wanted, ...]:
+        settings, store = self._shop.settings, self._shop.store
+        enabled = [one.name for one in settings.repositories]
+        images = {name: image.snapshot for name in enabled if (image := await store.image(name)) is not None}
+        wishes = await store.warm.wishes(self._shop.clock())
+        return wanted(dict(settings.warm), wishes, enabled, self._shop.fit(settings.agent), images)
+
+    async def _unclaimed(self, boxes: Mapping[str, BoxInfo]) -> list[WarmBox]:
+        """The warm boxes that nobody took, but for those that this record knows nothing of."""
+        warm = self._shop.store.warm
+        labelled = [box for box in boxes.values() if LABEL in box.labels]
+        if not labelled:
+            return []
+        offers, claims, made = await warm.offers(), await warm.claims(), await warm.all_made()
+        now, found = self._shop.clock(), []
+        for box in labelled:
+            if box.name in claims:
+                continue
+            if box.name not in made:
+                self._wonder_at(box.name)
+                continue
+            offered = box.name in offers
+            if offered or box.name not in self._quiet:
+                self._quiet[box.name] = now
+            found.append(_warm_box(box, made[box.name], offered, self._quiet[box.name]))
+        return found
+
+    async def _end(self, box: WarmBox) -> None:
+        """End it for good."""
+        shop, lived = self._shop, self._shop.clock() - box.born
+        if not await shop.store.warm.retire(box.name):
+            return  # somebody took it in this very moment
+        await shop.provider.discard(box.name)
+        await shop.store.warm.forget(box.name)  # last, so that a box is known as long as it is there
+        await shop.store.warm.count("unused", 1)
+        await shop.store.warm.count("unused_seconds", max(0.0, lived))
+        if not box.offered and box.fit == shop.fit(shop.settings.agent):
+            await _wait_with(shop, box.repository, "the last one did not get ready")
+
+    async def _forget_gone(self, boxes: Mapping[str, BoxInfo]) -> None:
+        """Forget taken boxes that are not here any more."""
+        before = self._shop.clock() - CLAIM_SECONDS
+        for box, claim in (await self._shop.store.warm.claims()).items():
+            if box not in boxes and claim.at < before:
+                await self._shop.store.warm.forget(box)
+        self._quiet = {name: since for name, since in self._quiet.items() if name in boxes}
+
+    def _wonder_at(self, box: str) -> None:
+        """Say once that nobody knows this box."""
+        if box not in self._strangers:
+            self._strangers.add(box)
+            log.error(
+                "warm box %s is not in this record. It is left alone, for a session that this record has lost may have"
+                " taken it: then restore the record (docs/running.md)",
+                box,
+            )
+
+
+def _warm_box(box: BoxInfo, made: Offer, offered: bool, since: float) -> WarmBox:
+    return WarmBox(
+        name=box.name,
+        repository=made.repository,
+        fit=made.fit,
+        base=made.base or "",
+        born=box.born,
+        runs=box.state is BoxState.RUNNING,
+        offered=offered,
+        quiet_since=since,
+    )

@@ -1,0 +1,212 @@
+"""Warm boxes are made one at a time, kept as many as are wanted, and ended without leaving anything. Real boxes.
+
+No gateway runs here: the test offers a box in its runner's place.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jobs import commands as c
+from jobs.events import BoxLost
+from jobs.inbox import hash_token
+from jobs.records import Image, Offer
+from jobs.session import Status
+from jobs.store import Store
+from jobs.upkeep import Upkeep
+from jobs.warm import AGAIN_SECONDS, WarmPool, fill_pool, warm_up, watch
+from jobs.warm_rules import QUIET_SECONDS, WISH_SECONDS
+from sandbox.provider import BoxInfo, BoxSpec, BoxState, Temporary
+from tests.jobs.shop import ROCKET, Bench, bench
+
+S = Status
+
+
+@pytest.fixture
+async def at(store: Store, redis_url: str) -> AsyncIterator[Bench]:
+    async with bench(store, redis_url, SHIPMATE_WARM=f"{ROCKET}:1") as opened:
+        await new_image(opened, "image-1")
+        yield opened
+
+
+async def new_image(at: Bench, name: str) -> str:
+    """An image of an empty tree is the newest from here on."""
+    await at.shop.provider.create(BoxSpec(name=name, greeting=b"{}\n"))
+    await at.shop.provider.terminate(name)
+    left = await at.shop.provider.last_state(name)
+    assert left is not None
+    await at.shop.provider.discard(name)
+    await at.shop.store.save_image(Image(ROCKET, left.id, 1.0, 1))
+    return left.id
+
+
+async def boxes(at: Bench) -> dict[str, BoxInfo]:
+    return {box.name: box for box in await at.shop.provider.list() if "warm" in box.labels}
+
+
+async def offered(at: Bench, box: str) -> Offer:
+    """As its link does every second."""
+    made = await at.shop.store.warm.made(box)
+    assert made is not None
+    assert await at.shop.store.warm.offer(made) is not None
+    return made
+
+
+async def filled(at: Bench) -> str:
+    """A warm box that waits; its name."""
+    before = await boxes(at)
+    await fill_pool(at.shop, ROCKET)
+    (fresh,) = (await boxes(at)).keys() - before.keys()
+    await offered(at, fresh)
+    return fresh
+
+
+async def test_one_is_made_at_a_time_from_the_newest_image_and_then_enough_is_enough(at: Bench) -> None:
+    await fill_pool(at.shop, ROCKET)
+    await fill_pool(at.shop, ROCKET)
+    (box,) = await boxes(at)
+    made = await offered(at, box)
+    image = await at.shop.store.image(ROCKET)
+    assert image is not None
+    assert (made.base, made.repository, made.isolated) == (image.snapshot, ROCKET, False)
+    grant = await at.shop.store.granted(made.token)
+    assert grant is not None and (grant.purpose, grant.session, grant.branch) == ("warm", "", "")
+    await fill_pool(at.shop, ROCKET)
+    assert list(await boxes(at)) == [box]
+    assert [(pool.wanted, pool.waiting) for pool in await WarmPool(at.shop).count((await boxes(at)).values())] == [
+        (1, 1)
+    ]
+
+
+async def test_the_upkeep_asks_for_what_is_missing_once(at: Bench) -> None:
+    upkeep = Upkeep(at.shop)
+    await upkeep.sweep()
+    await upkeep.sweep()
+    assert (await at.shop.queue.depth())["boxes"] == 1
+    await filled(at)
+
+
+async def test_a_taken_box_makes_room_for_the_next_and_is_the_sessions_own(at: Bench) -> None:
+    box = await filled(at)
+    session = await at.ask()
+    assert session.box == box
+    await at.do(c.Attach(1, 1))
+    await fill_pool(at.shop, ROCKET)
+    assert len(await boxes(at)) == 2
+    at.clock.ahead = 3_600
+    await Upkeep(at.shop).sweep()
+    assert await at.state(box) is BoxState.RUNNING, "nobody but its session ends it"
+
+
+async def test_a_box_that_no_session_has_a_use_for_any_more_is_ended(at: Bench) -> None:
+    box = await filled(at)
+    await at.ask()
+    await at.do(c.LoseBox(1, "it does not answer"))
+    await Upkeep(at.shop).sweep()
+    assert await at.state(box) is BoxState.GONE
+
+
+async def test_a_taken_box_that_is_dead_is_replaced_in_a_moment_and_one_that_does_not_answer_soon_after(
+    at: Bench,
+) -> None:
+    box = await filled(at)
+    await at.shop.provider.terminate(box, 0.0)
+    session = await at.ask()
+    assert session.box == box, "nobody knew"
+    await watch(at.shop, session)
+    (lost,) = [event for event in await at.events() if isinstance(event, BoxLost)]
+    assert lost.at - session.since < 1.0
+    after = await at.session()
+    assert (after.status, after.lost_box) == (S.WAITING, None)
+    assert (await at.shop.queue.depth())["boxes"] >= 1, "the usual start is on its way"
+
+
+async def test_the_upkeep_gives_up_a_taken_box_that_does_not_answer(at: Bench) -> None:
+    await filled(at)
+    await at.ask()
+    at.clock.ahead = 3.0
+    await Upkeep(at.shop).sweep()
+    assert (await at.session()).status is S.WAITING
+
+
+async def test_a_new_image_replaces_what_grew_from_the_old_one_without_a_gap(at: Bench) -> None:
+    old, upkeep = await filled(at), Upkeep(at.shop)
+    await new_image(at, "image-2")
+    await upkeep.sweep()
+    assert old in await boxes(at)
+    new = await filled(at)
+    await offered(at, old)
+    await upkeep.sweep()
+    assert list(await boxes(at)) == [new]
+    assert (await at.shop.store.counts.totals())["warm:unused"] == 1
+
+
+async def test_a_box_that_never_gets_ready_is_ended_and_the_next_one_is_not_made_at_once(at: Bench) -> None:
+    upkeep = Upkeep(at.shop)
+    await fill_pool(at.shop, ROCKET)
+    await upkeep.sweep()
+    at.clock.ahead = QUIET_SECONDS + 1
+    await upkeep.sweep()
+    assert await boxes(at) == {}
+    await fill_pool(at.shop, ROCKET)
+    assert await boxes(at) == {}
+    assert await at.shop.store.recall(f"warm-trouble:{ROCKET}") == "the last one did not get ready"
+    assert AGAIN_SECONDS >= 60
+
+
+async def test_a_box_that_cannot_be_made_leaves_nothing_behind(at: Bench) -> None:
+    at.fails("create", Temporary("the machine is too busy"))
+    await fill_pool(at.shop, ROCKET)
+    assert await at.shop.store.warm.all_made() == {}
+    assert await at.shop.store.recall(f"warm-trouble:{ROCKET}") == "the machine is too busy"
+
+
+async def test_somebody_about_to_ask_gets_one_more_for_some_minutes(at: Bench) -> None:
+    first, upkeep = await filled(at), Upkeep(at.shop)
+    assert await warm_up(at.shop, ROCKET, "somebody types")
+    assert not await warm_up(at.shop, ROCKET, "somebody types on")
+    second = await filled(at)
+    await offered(at, first)
+    await upkeep.sweep()
+    assert set(await boxes(at)) == {first, second}
+    at.clock.ahead = WISH_SECONDS + 1
+    await upkeep.sweep()
+    assert len(await boxes(at)) == 1
+
+
+async def test_what_is_not_enabled_or_too_many_at_once_is_not_warmed_up(at: Bench) -> None:
+    assert not await warm_up(at.shop, "acme/other", "somebody types")
+    now = at.clock()
+    assert await at.shop.store.warm.wish("a/1", now + 9, now, 2)
+    assert await at.shop.store.warm.wish("a/2", now + 9, now, 2)
+    assert not await warm_up(at.shop, ROCKET, "somebody types")
+
+
+async def test_a_box_that_this_record_does_not_know_is_left_alone(at: Bench) -> None:
+    box = await filled(at)
+    await at.shop.store.warm.forget(box)  # as after the record was lost
+    at.clock.ahead = 3_600
+    await Upkeep(at.shop).sweep()
+    assert await at.state(box) is BoxState.RUNNING
+
+
+async def test_a_box_that_is_taken_while_it_is_to_be_ended_is_not_ended(at: Bench) -> None:
+    box = await filled(at)
+    await at.ask()
+    assert not await at.shop.store.warm.retire(box)
+    assert await at.shop.store.granted((await made(at, box)).token) is not None
+
+
+async def made(at: Bench, box: str) -> Offer:
+    found = await at.shop.store.warm.made(box)
+    assert found is not None
+    return found
+
+
+async def test_all_that_nobody_took_can_be_ended(at: Bench) -> None:
+    taken = await filled(at)
+    await at.ask()
+    await filled(at)
+    await WarmPool(at.shop).end_all()
+    assert list(await boxes(at)) == [taken]
+    assert await at.shop.store.granted(hash_token("nobody's")) is None
