@@ -18,7 +18,7 @@ from jobs.commands import Command, Refused, Stop
 from jobs.events import Author, Prompt
 from jobs.family import Child, child_of, descends
 from jobs.session import Session
-from jobs.settings import Repository
+from jobs.settings_repositories import Repository
 from sandbox import agents
 from sandbox.runner.visible import visible
 
