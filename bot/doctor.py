@@ -12,13 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import aiohttp
-from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import doctor_running
 from bot.findings import Finding
 from bot.gateway import sockets
+from bot.gateway.model_upstreams import Upstream, upstreams
 from bot.settings import BotSettings
 from bot.slack.calls import METHODS
 from jobs import census
@@ -213,23 +213,24 @@ async def _model(settings: BotSettings) -> list[Finding]:
     if settings.jobs.agent == "rehearsal":
         return [Finding("model", "none needed: rehearsal is a script")]
     provider = (settings.jobs.model or agents.DEFAULT_MODEL).partition("/")[0]
-    url, key, variable = settings.openai_url, settings.openai_key, "OPENAI_API_KEY"
-    path, header = "/models", "Authorization"
-    if provider == "anthropic":
-        url, key, variable = settings.anthropic_url, settings.anthropic_key, "ANTHROPIC_API_KEY"
-        path, header = "/v1/models", "x-api-key"
-    if key is None:
-        return [Finding("model", f"no key for {provider}", f"set {variable}")]
-    return [await _ask_model(url.rstrip("/") + path, header, key, variable)]
+    upstream = upstreams(settings).get(provider)
+    if upstream is None:
+        return [Finding("model", f"there is no provider {provider}", "correct SHIPMATE_MODEL")]
+    if upstream.key is None and not upstream.keyless:
+        return [Finding("model", f"no key for {provider}", f"set {upstream.setting}")]
+    return [await _ask_model(upstream)]
 
 
-async def _ask_model(url: str, header: str, key: SecretStr, variable: str) -> Finding:
-    value = key.get_secret_value() if header == "x-api-key" else f"Bearer {key.get_secret_value()}"
-    headers = {header: value, "anthropic-version": "2023-06-01"}
+async def _ask_model(upstream: Upstream) -> Finding:
+    headers = {"anthropic-version": "2023-06-01"}
+    if upstream.key is not None:
+        headers |= [upstream.protocol.with_key(upstream.key.get_secret_value())]
+    url = f"{upstream.url.rstrip('/')}/{upstream.protocol.listing}"
     try:
         async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as answer:
             if answer.status in (401, 403):
-                return Finding("model", f"the provider refused the key ({answer.status})", f"set {variable} anew")
+                said = f"the provider refused the key ({answer.status})"
+                return Finding("model", said, f"set {upstream.setting} anew")
             return Finding("model", f"the provider answers ({answer.status})")
     except (aiohttp.ClientError, OSError) as trouble:
         return Finding("model", f"{url} cannot be reached: {type(trouble).__name__}", "see the address and the network")

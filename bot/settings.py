@@ -8,11 +8,16 @@ import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from bot import model_settings
 from bot.gateway.egress_rules import REGISTRIES, Target, hosts_of, targets_of
+from bot.model_keys import ModelKey, model_key
+from bot.model_prices import Price
+from bot.model_settings import MoreUpstream
 from jobs.settings import JobSettings, Reader, secret, web_url, word
 
 VARIABLES = {
@@ -32,6 +37,12 @@ VARIABLES = {
     "openai_key": "OPENAI_API_KEY",
     "anthropic_url": "ANTHROPIC_BASE_URL",
     "anthropic_key": "ANTHROPIC_API_KEY",
+    "gemini_url": "GEMINI_BASE_URL",
+    "gemini_key": "GEMINI_API_KEY",
+    "upstreams": "SHIPMATE_UPSTREAMS",
+    "models": "SHIPMATE_MODELS",
+    "model_prices": "SHIPMATE_MODEL_PRICES",
+    "budget": "SHIPMATE_BUDGET",
 }
 
 
@@ -42,7 +53,7 @@ class SettingsError(ValueError):
 class BotSettings(BaseModel):
     """Everything that the web process needs. `None` means: that face is off."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     jobs: JobSettings
     host: str = "127.0.0.1"  # SHIPMATE_HOST: where the web process listens
@@ -59,9 +70,18 @@ class BotSettings(BaseModel):
     allowed_bots: tuple[str, ...] = ()  # SHIPMATE_ALLOWED_BOTS: bot ids that may give prompts
     github_webhook_secret: SecretStr | None = None  # GITHUB_WEBHOOK_SECRET: without it, webhooks are off
     openai_url: str = "https://api.openai.com/v1"  # OPENAI_BASE_URL: or any server that speaks its protocol
-    openai_key: SecretStr | None = None  # OPENAI_API_KEY: stays in the gateway
+    openai_key: ModelKey | None = None  # OPENAI_API_KEY: stays in the gateway; or @FILE, read again when it changes
     anthropic_url: str = "https://api.anthropic.com"  # ANTHROPIC_BASE_URL: or any server that speaks its protocol
-    anthropic_key: SecretStr | None = None  # ANTHROPIC_API_KEY: stays in the gateway
+    anthropic_key: ModelKey | None = None  # ANTHROPIC_API_KEY: likewise
+    gemini_url: str = "https://generativelanguage.googleapis.com"  # GEMINI_BASE_URL: likewise
+    gemini_key: ModelKey | None = None  # GEMINI_API_KEY: likewise
+    upstreams: tuple[MoreUpstream, ...] = ()  # SHIPMATE_UPSTREAMS: more providers: name=protocol,url[,KEY_VARIABLE];…
+    upstream_keys: Mapping[str, ModelKey] = {}
+    models: tuple[str, ...] = ()  # SHIPMATE_MODELS: the models that agents may ask, such as `claude-*,gpt-5*`; all
+    model_prices: Mapping[
+        str, Price
+    ] = {}  # SHIPMATE_MODEL_PRICES: `{"name*": [input, output]}`, $ for 10⁶ tokens; @FILE
+    budget: float = 0.0  # SHIPMATE_BUDGET: dollars after which a session pauses and asks its thread; none
 
     @property
     def url(self) -> str:
@@ -84,6 +104,8 @@ class BotSettings(BaseModel):
             self.github_webhook_secret,
             self.openai_key,
             self.anthropic_key,
+            self.gemini_key,
+            *self.upstream_keys.values(),
         )
         return self.jobs.secrets() + tuple(s.get_secret_value() for s in mine if s is not None)
 
@@ -91,7 +113,9 @@ class BotSettings(BaseModel):
     def from_env(cls, env: Mapping[str, str]) -> "BotSettings":
         """Read the settings; raise with a line for each that cannot be used."""
         read = Reader(env)
-        given = {field: read(name, _parser(field), None) for field, name in VARIABLES.items()}
+        given: dict[str, Any] = {field: read(name, _parser(field), None) for field, name in VARIABLES.items()}
+        more: tuple[MoreUpstream, ...] = given["upstreams"] or ()
+        keys = {one.name: read(one.key_variable, model_key, None) for one in more if one.key_variable}
         bots = tuple(bot.strip() for bot in env.get("SHIPMATE_ALLOWED_BOTS", "").split(",") if bot.strip())
         try:
             jobs = JobSettings.from_env(env)
@@ -100,6 +124,7 @@ class BotSettings(BaseModel):
         if read.wrong:
             raise SettingsError("\n".join(read.wrong))
         told = {field: value for field, value in given.items() if value is not None}
+        told["upstream_keys"] = {name: key for name, key in keys.items() if key is not None}
         return cls.model_validate({"jobs": jobs, "allowed_bots": bots, **told})
 
 
@@ -113,6 +138,13 @@ def _parser(field: str) -> Callable[[str], object]:
         "egress_proxy": lambda text: SecretStr(web_url(text)),
         "slack_api_url": lambda text: web_url(text) + "/",
         "github_webhook_secret": SecretStr,
+        "upstreams": model_settings.upstreams,
+        "models": model_settings.models,
+        "model_prices": model_settings.prices,
+        "budget": model_settings.dollars,
+        "openai_key": model_key,
+        "anthropic_key": model_key,
+        "gemini_key": model_key,
     }
     return by_name.get(field, web_url if field.endswith("_url") else secret)
 

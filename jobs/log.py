@@ -47,6 +47,14 @@ def configure(secrets: Iterable[str], stream: TextIO | None = None) -> None:
     sys.excepthook = _uncaught
 
 
+def hide(secrets: Iterable[str]) -> None:
+    """From now on no line has these either: secrets that came while we run."""
+    fresh = list(secrets)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, _Line):
+            handler.formatter.hide(fresh)
+
+
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """The last words of a process are a line like any other, so they hold no secret either."""
     logging.getLogger(__name__).critical("the process ends", exc_info=(kind, error, trace))
@@ -98,9 +106,15 @@ class _Line(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str]) -> None:
         super().__init__()
-        parts = {part for secret in secrets for part in _parts(secret)}
-        longest_first = sorted(parts, key=len, reverse=True)
-        self._secret = re.compile("|".join(re.escape(part) for part in longest_first)) if parts else None
+        self._parts: set[str] = set()
+        self._secret: re.Pattern[str] | None = None
+        self.hide(secrets)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Leave these out, too."""
+        self._parts |= {part for secret in secrets for part in _parts(secret)}
+        longest_first = sorted(self._parts, key=len, reverse=True)
+        self._secret = re.compile("|".join(re.escape(part) for part in longest_first)) if longest_first else None
 
     def format(self, record: logging.LogRecord) -> str:
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))

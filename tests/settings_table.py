@@ -12,7 +12,13 @@ from jobs.settings import JobSettings
 
 _FIELD = re.compile(r"    (?P<field>\w+): [^#]*?(?:  # (?P<comment>.*))?")
 _VARIABLES = re.compile(r"(?P<names>[A-Z][A-Z_]{2,}(?:, [A-Z][A-Z_]{2,}(?: \([^)]*\))?)*)(?P<rest>.*)")
-LATER = ("rules", "limits", "jobs", "search_path")  # told field by field, by hand, or not settings of ours
+LATER = (
+    "upstream_keys",
+    "rules",
+    "limits",
+    "jobs",
+    "search_path",
+)  # told field by field, by hand, or not settings of ours
 
 
 class Setting(NamedTuple):

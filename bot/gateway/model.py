@@ -1,39 +1,43 @@
 """The model gateway: an agent's requests go on to the model provider with the real key, and the answer streams back.
 
-`server.py` mounts it at `/model/anthropic/` and `/model/openai/`. A box has no key of its own: what it sends as one
-ends here. Bodies are passed on piece by piece and never kept. The first request of a turn with tools is reported.
+`server.py` mounts it at `/model/UPSTREAM/`. A box has no key of its own: what it sends as one ends here. A request is
+held until it is passed on, for it must be known which model it asks (`model_asked.py`) and whether it may
+(`model_account.py`); an answer goes back piece by piece, and what it took is counted when it has ended. The first
+request of a turn with tools is reported, and so is the first byte of the first answer.
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
-from pydantic import SecretStr
 from yarl import URL
 
 from bot.gateway.access import GRANT
-from bot.gateway.model_wire import PROVIDERS, Provider, ToolsSeen, downward, upward
+from bot.gateway.aside import Aside
+from bot.gateway.model_account import Accounts, NotAllowed
+from bot.gateway.model_asked import Room, TooMuch, Unclear, model_of, offers_tools
+from bot.gateway.model_reports import ModelReports
+from bot.gateway.model_trouble import Troubles
+from bot.gateway.model_upstreams import Upstream
+from bot.gateway.model_usage import Meter
+from bot.gateway.model_wire import downward, query_without_key, upward
 from bot.metrics import Metrics
-from jobs.records import Grant
+from jobs.records import Grant, Payer
 
 log = logging.getLogger(__name__)
-BODY_BYTES = 64 << 20
-TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=600.0)
+CONNECT_SECONDS, SILENT_SECONDS = 10.0, 600.0
 QUERY_CHARS = 2_000
-TOO_LARGE = f"A request may have at most {BODY_BYTES >> 20} MB."
+REFUSED_BY_PROVIDER = {
+    401: "{title} does not accept our key (401). Whoever runs Shipmate has to set {setting} anew.",
+    402: "{title} says that our account has no credit left (402). Whoever runs Shipmate has to see to it.",
+    403: "{title} does not let our key do this (403). Whoever runs Shipmate has to see to {setting}.",
+}
 OUR_OWN = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")  # aiohttp adds none of these by itself
-
-
-class Upstream(NamedTuple):
-    """Where a provider is, and the key that it knows us by; None: nobody gave us one."""
-
-    url: str
-    key: SecretStr | None
 
 
 class Refused(Exception):
@@ -44,139 +48,195 @@ class Refused(Exception):
         self.status = status
 
 
-class ModelProxy:
-    """`upstreams`: by provider. `report` is called at once, and must not wait, when a box asks with tools on offer."""
+@dataclass(frozen=True)
+class _Asked:
+    """One request, as it goes on."""
 
-    def __init__(self, upstreams: dict[str, Upstream], report: Callable[[Grant], None], metrics: Metrics) -> None:
-        self._upstreams, self._metrics = upstreams, metrics
-        self._report = report
+    grant: Grant
+    upstream: Upstream
+    method: str
+    url: URL
+    headers: CIMultiDict[str]
+    body: bytes
+    model: str
+    tools: bool
+    costs: bool
+
+
+class ModelProxy:
+    """`upstreams`: by name. `silent_seconds`: how long a provider may say nothing."""
+
+    def __init__(
+        self,
+        upstreams: Mapping[str, Upstream],
+        accounts: Accounts,
+        reports: ModelReports,
+        troubles: Troubles,
+        metrics: Metrics,
+        room: Room,
+        silent_seconds: float = SILENT_SECONDS,
+    ) -> None:
+        self._upstreams, self._accounts, self._reports, self._troubles = upstreams, accounts, reports, troubles
+        self._metrics, self._room, self._silent = metrics, room, silent_seconds
+        self._aside = Aside()
         self._http: aiohttp.ClientSession | None = None
 
     @property
     def routes(self) -> list[web.RouteDef]:
         """The proxy's addresses."""
-        return [web.route("*", "/model/{provider}/{path:.*}", self._answer)]
+        return [web.route("*", "/model/{upstream}/{path:.*}", self._answer)]
 
     async def start(self) -> None:
         """Open the connections' pool."""
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=TIMEOUT,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=self._silent),
             auto_decompress=False,
             skip_auto_headers=OUR_OWN,
         )
 
     async def close(self) -> None:
         """Hang up on all providers."""
+        self._troubles.close()
+        await self._aside.close()
         if self._http is not None:
             await self._http.close()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        name, path = request.match_info["provider"], request.match_info["path"]
-        provider = PROVIDERS.get(name)
-        if provider is None or name not in self._upstreams:
+        upstream, grant = self._upstreams.get(request.match_info["upstream"]), request[GRANT]
+        if upstream is None:
             return web.json_response({"error": "there is no such model provider here"}, status=404)
         try:
-            upstream = self._upstreams[name]
-            url = _target(request, provider, upstream.url, path)
-            headers = _headers(request, provider, upstream.key)
-            return await self._pass_on(request, provider, url, headers)
-        except Refused as refused:
-            log.warning("refused %s to box %s: %s", path, request[GRANT].box, refused)
-            self._metrics.model_answered(name, f"refused {refused.status}")
-            return web.json_response(provider.error(refused.status, str(refused)), status=refused.status)
+            with self._room.share(grant.box) as share:
+                url, headers = _target(request, upstream), _headers(request, upstream)
+                asked = await self._look_at(request, upstream, url, headers, await share.read(request))
+                return await self._pass_on(request, asked)
+        except TooMuch as much:
+            refused = Refused(503 if much.passing else 413, str(much))
+        except Unclear as unclear:
+            refused = Refused(400, str(unclear))
+        except NotAllowed as not_allowed:
+            refused = Refused(not_allowed.status, str(not_allowed))
+        except Refused as other:
+            refused = other
+        log.warning("refused %s to box %s: %s", request.match_info["path"][:200], grant.box, refused)
+        self._metrics.model_answered(upstream.name, f"refused {refused.status}")
+        more = {"Retry-After": "2"} if refused.status == 503 else {}
+        error = upstream.protocol.error(refused.status, str(refused))
+        return web.json_response(error, status=refused.status, headers=more)
 
-    async def _pass_on(
-        self, request: web.Request, provider: Provider, url: URL, headers: CIMultiDict[str]
-    ) -> web.StreamResponse:
+    async def _look_at(
+        self, request: web.Request, upstream: Upstream, url: URL, headers: CIMultiDict[str], body: bytes
+    ) -> _Asked:
+        """The request, if it may be passed on. That it offers tools is reported at once: then the agent is at work."""
+        path, protocol = request.match_info["path"], upstream.protocol
+        readable = "Content-Encoding" not in request.headers
+        tools = readable and offers_tools(body)
+        if tools:
+            self._reports.asked(request[GRANT])
+        model, costs = "", protocol.costs(request.method, path)
+        if protocol.model is not None and (named := protocol.model.fullmatch(path)):
+            model = named[1]
+        elif readable and costs:
+            model = await model_of(body)
+        if costs:
+            self._accounts.limits.check(upstream.name, model)
+            await self._accounts.check_budget(request[GRANT])
+        return _Asked(request[GRANT], upstream, request.method, url, headers, body, model, tools, costs)
+
+    async def _pass_on(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
         assert self._http is not None, "start() comes first"
-        body = _Body(request, self._report) if request.body_exists else None
-        name, began = request.match_info["provider"], time.monotonic()
+        upstream, began = asked.upstream, time.monotonic()
+        body = asked.body if request.body_exists else None
         try:
-            asked = self._http.request(request.method, url, headers=headers, data=body, allow_redirects=False)
-            async with asked as said:
+            going = self._http.request(asked.method, asked.url, headers=asked.headers, data=body, allow_redirects=False)
+            async with going as said:
                 if 300 <= said.status < 400:
-                    raise Refused(502, f"{provider.title} answered with a redirect: check {provider.url_setting}.")
-                self._metrics.model_answered(name, str(said.status))
-                begins = partial(self._begins, name, began)
-                return await _stream_back(request, said, begins)
+                    raise Refused(502, f"{upstream.title} answered with a redirect: check {upstream.url_setting}.")
+                self._heard(asked, said.status)
+                return await self._stream_back(request, asked, said, began)
         except TimeoutError:
-            raise Refused(504, f"{provider.title} did not answer in time. Try again.") from None
+            self._troubles.silent(asked.grant)
+            raise Refused(504, f"{upstream.title} did not answer in time. Try again.") from None
         except aiohttp.ClientError as failed:
-            if body is not None and body.too_large:
-                raise Refused(413, TOO_LARGE) from None
-            log.warning("%s cannot be reached: %r", provider.title, failed)
-            hint = f"{provider.title} cannot be reached from the Shipmate server just now. Try again, or check"
-            raise Refused(502, f"{hint} {provider.url_setting}.") from None
+            log.warning("%s cannot be reached: %r", upstream.title, failed)
+            self._troubles.silent(asked.grant)
+            hint = f"{upstream.title} cannot be reached from the Shipmate server just now. Try again, or check"
+            raise Refused(502, f"{hint} {upstream.url_setting}.") from None
 
-    def _begins(self, name: str, began: float) -> None:
-        self._metrics.model_began(name, time.monotonic() - began)
+    def _heard(self, asked: _Asked, status: int) -> None:
+        upstream = asked.upstream
+        self._metrics.model_answered(upstream.name, str(status))
+        if asked.costs:
+            self._troubles.answered(asked.grant, status)
+        if status in REFUSED_BY_PROVIDER:
+            said = REFUSED_BY_PROVIDER[status].format(title=upstream.title, setting=upstream.setting or "its key")
+            self._reports.refused(asked.grant, f"{said} Then reply here and I go on.")
+
+    async def _stream_back(
+        self,
+        request: web.Request,
+        asked: _Asked,
+        said: aiohttp.ClientResponse,
+        began: float,
+    ) -> web.StreamResponse:
+        """The provider's answer, piece by piece as it comes. If it is cut, ours is cut as well: the agent must see it.
+        What it took is counted however it ends."""
+        answer = web.StreamResponse(status=said.status, headers=CIMultiDict(downward(said.headers.items())))
+        if said.content_length is not None:
+            answer.content_length = said.content_length
+        streamed = said.content_type == "text/event-stream"
+        meter = Meter(asked.upstream.protocol.name, streamed=streamed, sent=len(asked.body))
+        counted = asked.costs and said.status < 400
+        paying = asyncio.create_task(self._accounts.payer(asked.grant)) if counted else None
+        try:
+            await answer.prepare(request)
+            pieces = said.content.iter_any()
+            async for piece in pieces:
+                self._begins(asked, said.status, began)
+                meter.look(piece)
+                await answer.write(piece)
+                break
+            async for piece in pieces:
+                meter.look(piece)
+                await answer.write(piece)
+            await answer.write_eof()
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as cut:
+            log.warning("a model's answer was cut: %r", cut)
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            if paying is not None:
+                self._aside.do("count what a model took", self._count(paying, asked.model, meter))
+        return answer
+
+    def _begins(self, asked: _Asked, status: int, began: float) -> None:
+        self._metrics.model_began(asked.upstream.name, time.monotonic() - began)
+        if asked.tools and status < 400:
+            self._reports.began(asked.grant, time.time())
+
+    async def _count(self, paying: Awaitable[Payer], model: str, meter: Meter) -> None:
+        spent, told = meter.spent()
+        await self._accounts.count(await paying, model, spent, told)
 
 
-class _Body:
-    """A request's body as it comes, bounded, and looked at for tools in passing."""
-
-    def __init__(self, request: web.Request, report: Callable[[Grant], None]) -> None:
-        self._request, self._report = request, report
-        self.too_large = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        request, tools, passed = self._request, ToolsSeen(), 0
-        readable = request.content_type == "application/json" and "Content-Encoding" not in request.headers
-        async for piece in request.content.iter_any():
-            passed += len(piece)
-            if passed > BODY_BYTES:
-                self.too_large = True
-                raise ValueError(TOO_LARGE)
-            if readable and tools.look(piece):
-                self._report(request[GRANT])
-            yield piece
+def _target(request: web.Request, upstream: Upstream) -> URL:
+    query, path = request.rel_url.raw_query_string, request.match_info["path"]
+    if not upstream.protocol.allows(request.method, path) or len(query) > QUERY_CHARS:
+        raise Refused(404, f"Shipmate's gateway does not pass {request.method} {path[:100]} on to {upstream.title}.")
+    kept = query_without_key(query)
+    return URL(f"{upstream.url.rstrip('/')}/{path}" + (f"?{kept}" if kept else ""), encoded=True)
 
 
-def _target(request: web.Request, provider: Provider, base: str, path: str) -> URL:
-    query = request.rel_url.raw_query_string
-    if not provider.allows(request.method, path) or len(query) > QUERY_CHARS:
-        raise Refused(404, f"Shipmate's gateway does not pass {request.method} {path[:100]} on to {provider.title}.")
-    if request.content_length is not None and request.content_length > BODY_BYTES:
-        raise Refused(413, TOO_LARGE)
-    return URL(f"{base.rstrip('/')}/{path}" + (f"?{query}" if query else ""), encoded=True)
-
-
-def _headers(request: web.Request, provider: Provider, key: SecretStr | None) -> CIMultiDict[str]:
-    if key is None:
-        said = f"No key for {provider.title} is configured: whoever runs Shipmate has to set {provider.setting}."
-        raise Refused(401, said)
+def _headers(request: web.Request, upstream: Upstream) -> CIMultiDict[str]:
+    """What goes up. Answers are asked for unpacked, for what they took is read in passing."""
     headers = CIMultiDict(upward(request.headers.items()))
-    headers.add(*provider.with_key(key.get_secret_value()))
+    if upstream.key is not None:
+        headers.add(*upstream.protocol.with_key(upstream.key.get_secret_value()))
+    elif not upstream.keyless:
+        said = f"No key for {upstream.title} is configured: whoever runs Shipmate has to set {upstream.setting}."
+        raise Refused(401, said)
+    headers.add("Accept-Encoding", "identity")
     headers.add("User-Agent", request.headers.get("X-Forwarded-Agent") or "shipmate")
-    if request.content_length is not None and request.body_exists:
-        headers.add("Content-Length", str(request.content_length))
     return headers
-
-
-async def _stream_back(
-    request: web.Request, said: aiohttp.ClientResponse, begins: Callable[[], None]
-) -> web.StreamResponse:
-    """The provider's answer, piece by piece as it comes. If it is cut, ours is cut as well: the agent must see it.
-
-    `begins` is called when its first piece came.
-    """
-    answer = web.StreamResponse(status=said.status, headers=CIMultiDict(downward(said.headers.items())))
-    if said.content_length is not None:
-        answer.content_length = said.content_length
-    await answer.prepare(request)
-    try:
-        pieces = said.content.iter_any()
-        async for piece in pieces:
-            begins()
-            await answer.write(piece)
-            break
-        async for piece in pieces:
-            await answer.write(piece)
-        await answer.write_eof()
-    except (TimeoutError, aiohttp.ClientError, ConnectionError) as cut:
-        log.warning("a model's answer was cut: %r", cut)
-        if request.transport is not None:
-            request.transport.abort()
-    return answer

@@ -1,15 +1,16 @@
 """What is known of model providers: which of their addresses a box may use, how they take a key and tell an error.
 
-Pure; `model.py` proxies by it. A new provider is a new row in `PROVIDERS`.
+Pure; `model.py` proxies by it. A protocol is a row in `PROTOCOLS`; an upstream is a place that speaks one.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 PASSED_UP = re.compile(
-    r"(accept|accept-encoding|content-type|content-encoding|anthropic-version|anthropic-beta|openai-beta"
+    r"(accept|content-type|content-encoding|anthropic-version|anthropic-beta|openai-beta"
     r"|idempotency-key|x-stainless-[a-z-]+)"
 )
 PASSED_DOWN = re.compile(
@@ -20,62 +21,105 @@ Headers = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Provider:
-    """One protocol family. `setting` and `url_setting` are the variables that a person would have to set.
+class Protocol:
+    """How one family of providers is spoken with.
 
-    `allowed`: (method, pattern of the path). `with_key`: the header of a key. `error`: the body of an error.
+    `allowed`: (method, pattern of the path, whether it costs). `with_key`: the header of a key. `error`: the body of an
+    error. `model`: the pattern of a path that names the model; None: the body does. `listing`: where its models are.
     """
 
-    title: str
-    setting: str
-    url_setting: str
-    allowed: tuple[tuple[str, str], ...]
+    name: str
+    allowed: tuple[tuple[str, str, bool], ...]
     with_key: Callable[[str], tuple[str, str]]
     error: Callable[[int, str], dict[str, Any]]
+    listing: str
+    model: re.Pattern[str] | None = None
 
     def allows(self, method: str, path: str) -> bool:
         """Whether a box may ask this."""
-        return any(method == known and re.fullmatch(pattern, path) for known, pattern in self.allowed)
+        return any(method == known and re.fullmatch(pattern, path) for known, pattern, _ in self.allowed)
+
+    def costs(self, method: str, path: str) -> bool:
+        """Whether it asks a model for work."""
+        return any(method == known and re.fullmatch(pattern, path) and pays for known, pattern, pays in self.allowed)
 
 
 def _anthropic_error(status: int, said: str) -> dict[str, Any]:
-    kinds = {401: "authentication_error", 404: "not_found_error", 413: "request_too_large"}
+    kinds = {
+        400: "invalid_request_error",
+        401: "authentication_error",
+        402: "billing_error",
+        403: "permission_error",
+        404: "not_found_error",
+        413: "request_too_large",
+        429: "rate_limit_error",
+        529: "overloaded_error",
+    }
     return {"type": "error", "error": {"type": kinds.get(status, "api_error"), "message": said}}
 
 
 def _openai_error(status: int, said: str) -> dict[str, Any]:
     kind = "server_error" if status >= 500 else "invalid_request_error"
-    return {"error": {"message": said, "type": kind, "param": None, "code": None}}
+    codes = {401: "invalid_api_key", 402: "insufficient_quota", 403: "model_not_allowed", 429: "rate_limit_exceeded"}
+    return {"error": {"message": said, "type": kind, "param": None, "code": codes.get(status)}}
 
 
+def _gemini_error(status: int, said: str) -> dict[str, Any]:
+    kinds = {
+        400: "INVALID_ARGUMENT",
+        401: "UNAUTHENTICATED",
+        402: "FAILED_PRECONDITION",
+        403: "PERMISSION_DENIED",
+        404: "NOT_FOUND",
+        413: "INVALID_ARGUMENT",
+        429: "RESOURCE_EXHAUSTED",
+        504: "DEADLINE_EXCEEDED",
+    }
+    return {"error": {"code": status, "message": said, "status": kinds.get(status, "UNAVAILABLE")}}
+
+
+KEY_NAMES = ("key", "api_key", "access_token")
 NAME = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}"
-PROVIDERS: Mapping[str, Provider] = {
-    "anthropic": Provider(
-        title="Anthropic",
-        setting="ANTHROPIC_API_KEY",
-        url_setting="ANTHROPIC_BASE_URL",
+SHORT = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"  # Gemini puts a colon and a verb behind a model's name
+PROTOCOLS: Mapping[str, Protocol] = {
+    "anthropic": Protocol(
+        name="anthropic",
         allowed=(
-            ("POST", r"v1/messages"),
-            ("POST", r"v1/messages/count_tokens"),
-            ("GET", r"v1/models"),
-            ("GET", rf"v1/models/{NAME}"),
+            ("POST", r"v1/messages", True),
+            ("POST", r"v1/messages/count_tokens", False),
+            ("GET", r"v1/models", False),
+            ("GET", rf"v1/models/{NAME}", False),
         ),
         with_key=lambda key: ("x-api-key", key),
         error=_anthropic_error,
+        listing="v1/models",
     ),
-    "openai": Provider(
-        title="OpenAI",
-        setting="OPENAI_API_KEY",
-        url_setting="OPENAI_BASE_URL",
+    "openai": Protocol(
+        name="openai",
         allowed=(
-            ("POST", r"chat/completions"),
-            ("POST", r"responses"),
-            ("POST", r"embeddings"),
-            ("GET", r"models"),
-            ("GET", rf"models/{NAME}"),
+            ("POST", r"chat/completions", True),
+            ("POST", r"responses", True),
+            ("POST", r"embeddings", True),
+            ("GET", r"models", False),
+            ("GET", rf"models/{NAME}", False),
         ),
         with_key=lambda key: ("Authorization", f"Bearer {key}"),
         error=_openai_error,
+        listing="models",
+    ),
+    "gemini": Protocol(
+        name="gemini",
+        allowed=(
+            ("POST", rf"v1(?:beta|alpha)?/models/{SHORT}:(?:generateContent|streamGenerateContent)", True),
+            ("POST", rf"v1(?:beta|alpha)?/models/{SHORT}:(?:embedContent|batchEmbedContents)", True),
+            ("POST", rf"v1(?:beta|alpha)?/models/{SHORT}:countTokens", False),
+            ("GET", r"v1(?:beta|alpha)?/models", False),
+            ("GET", rf"v1(?:beta|alpha)?/models/{SHORT}", False),
+        ),
+        with_key=lambda key: ("x-goog-api-key", key),
+        error=_gemini_error,
+        listing="v1beta/models",
+        model=re.compile(rf"v1(?:beta|alpha)?/models/({SHORT}):\w+"),
     ),
 }
 
@@ -90,25 +134,8 @@ def downward(headers: Iterable[tuple[str, str]]) -> Headers:
     return [(name, value) for name, value in headers if PASSED_DOWN.fullmatch(name.lower())]
 
 
-class ToolsSeen:
-    """Looks for a `tools` list that is not empty in a JSON body that streams by, without keeping the body.
-
-    A quotation mark inside a JSON string is escaped, so `"tools":` is a key wherever it stands. (One of a deeper object
-    does as well: no more than a time is noted by it.)
-    """
-
-    _OFFER = re.compile(rb'"tools"\s{0,20}:\s{0,20}\[\s{0,20}[{"]')
-    _TAIL = 80  # longer than any match
-
-    def __init__(self) -> None:
-        self._tail = b""
-        self.found = False
-
-    def look(self, piece: bytes) -> bool:
-        """Look at the next piece; True the first time that tools are seen."""
-        if self.found:
-            return False
-        window = self._tail + piece
-        self.found = self._OFFER.search(window) is not None
-        self._tail = window[-self._TAIL :]
-        return self.found
+def query_without_key(query: str) -> str:
+    """A request's query as it goes on: Gemini's clients may put what they take for a key in there."""
+    told = parse_qsl(query, keep_blank_values=True)
+    kept = [(name, value) for name, value in told if name.lower() not in KEY_NAMES]
+    return query if len(kept) == len(told) else urlencode(kept)

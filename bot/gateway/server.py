@@ -20,21 +20,25 @@ from bot.gateway.egress import EgressGateway
 from bot.gateway.git import GitGateway
 from bot.gateway.link import Link
 from bot.gateway.link_warm import WarmLink
-from bot.gateway.model import ModelProxy, Upstream
+from bot.gateway.model import ModelProxy
+from bot.gateway.model_account import Accounts, Limits
+from bot.gateway.model_asked import Room
+from bot.gateway.model_priming import Priming
+from bot.gateway.model_reports import ModelReports
+from bot.gateway.model_trouble import Troubles
+from bot.gateway.model_upstreams import upstreams
 from bot.gateway.outward import Outward
 from bot.gateway.tools import ToolServer
 from bot.metrics import Metrics
 from bot.settings import BotSettings
-from jobs.commands import SeeModelRequest
 from jobs.events import Author
 from jobs.github import Forge
 from jobs.inbox import Inbox
-from jobs.records import Grant
 from jobs.store import Store
 
 log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 2.0
-KINDS = ("link/attach", "link/down", "link/up", "link/warm", "git", "model", "tools", "egress")
+KINDS = ("link/attach", "link/down", "link/up", "link/warm", "git", "model/priming", "model", "tools", "egress")
 
 
 class Gateway:
@@ -55,13 +59,13 @@ class Gateway:
         access = Access(store.granted, lambda request: box_behind(request, self._boxes_dir))
         self._link = Link(store, inbox, access, self._bells, settings.jobs.rules)
         self._warm = WarmLink(store.warm, self._claims, settings.jobs.rules)
-        self._model = ModelProxy(_upstreams(settings), self._asked_model, metrics)
+        self._model, priming = self._models(settings)
         self._git = GitGateway(settings.jobs, forge.token, self._participants, metrics.push_refused)
         self._egress = _egress(settings, store, metrics)
         self._tools = ToolServer(settings, store, inbox, self._bells, self._git.diff)
         metrics.watch_links(lambda: self._link.attached)
         self._app = web.Application(middlewares=[self._count, access.check])
-        parts = (self._link, self._warm, self._model, self._git, self._tools, self._egress)
+        parts = (priming, self._link, self._warm, self._model, self._git, self._tools, self._egress)
         self._app.add_routes([route for part in parts for route in part.routes])
         self._runner = web.AppRunner(
             self._app,
@@ -127,16 +131,20 @@ class Gateway:
         session = await self._store.load(sid)
         return session.participants if session is not None else ()
 
-    def _asked_model(self, grant: Grant) -> None:
-        noted = self._inbox.handle(grant.session, SeeModelRequest(grant.generation))
-        self._aside.do("note that the model was asked", noted)
-
-
-def _upstreams(settings: BotSettings) -> dict[str, Upstream]:
-    return {
-        "anthropic": Upstream(settings.anthropic_url, settings.anthropic_key),
-        "openai": Upstream(settings.openai_url, settings.openai_key),
-    }
+    def _models(self, settings: BotSettings) -> tuple[ModelProxy, Priming]:
+        """The way to models, and the one that stands in for them while an agent is primed."""
+        known, room = upstreams(settings), Room()
+        limits = Limits(settings.models, settings.model_prices, settings.budget)
+        reports = ModelReports(self._store, self._inbox, self._aside)
+        proxy = ModelProxy(
+            known,
+            Accounts(self._store, self._inbox, limits),
+            reports,
+            Troubles(reports.in_trouble),
+            self._metrics,
+            room,
+        )
+        return proxy, Priming({name: one.protocol for name, one in known.items()}, room)
 
 
 def _egress(settings: BotSettings, store: Store, metrics: Metrics) -> EgressGateway:

@@ -1,0 +1,136 @@
+"""On whose account a request to a model goes, what it may ask for, and what it has cost.
+
+`model.py` asks before it passes a request on, and gives the count when the answer has ended. What is spent is in the
+record (`jobs/store_usage.py`); that a budget is reached is a fact of the session's log, and pauses it.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+from bot.model_prices import PRICES, Price, cost, plain, price_of
+from jobs.commands import Command, ReachBudget, Refused
+from jobs.records import Grant, Payer, Spent
+from jobs.session import Session
+from jobs.store_usage import Usage
+
+log = logging.getLogger(__name__)
+OTHER = "other"
+MICROS = 1_000_000
+
+
+class Record(Protocol):
+    """What of the record is needed here: `jobs.store.Store` has it."""
+
+    usage: Usage
+
+    async def load(self, sid: str) -> Session | None:
+        """The session, if there is one."""
+
+
+class Inbox(Protocol):
+    """The floor below: `jobs.inbox.Inbox` is one."""
+
+    async def handle(self, sid: str, command: Command) -> Session:
+        """Follow a command; raises `jobs.commands.Refused`."""
+
+
+class NotAllowed(Exception):
+    """A request that is not passed on; the message is a sentence for the agent. `status` is HTTP's."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(said)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a workspace allows. `models`: patterns, none: all; `budget`: dollars of a session, 0: none."""
+
+    models: tuple[str, ...] = ()
+    prices: Mapping[str, Price] | None = None
+    budget: float = 0.0
+
+    @property
+    def must_know_model(self) -> bool:
+        """Whether a request that does not show its model can be passed on."""
+        return bool(self.models) or self.budget > 0
+
+    def price(self, model: str) -> Price | None:
+        """What it costs, if that is known."""
+        return price_of(model, self.prices or {})
+
+    def check(self, upstream: str, model: str) -> None:
+        """Raise NotAllowed for a model that may not be asked."""
+        if self.must_know_model and not model:
+            raise NotAllowed(400, "Name the model in the request: this workspace allows some and no others.")
+        if self.models and not any(
+            fnmatchcase(name, p) for p in self.models for name in (model, f"{upstream}/{model}")
+        ):
+            allowed = ", ".join(self.models)
+            raise NotAllowed(403, f"This workspace does not allow the model {model[:100]}. It allows: {allowed[:500]}.")
+        if self.budget and self.price(model) is None:
+            said = f"This workspace has a budget, and no price is known for the model {model[:100]}."
+            raise NotAllowed(403, f"{said} Whoever runs Shipmate can give one in SHIPMATE_MODEL_PRICES.")
+
+
+class Accounts:
+    """Knows who pays, and counts."""
+
+    def __init__(self, record: Record, inbox: Inbox, limits: Limits) -> None:
+        self._record, self._inbox, self.limits = record, inbox, limits
+
+    async def payer(self, grant: Grant) -> Payer:
+        """Who pays for what this box asks now."""
+        session = await self._record.load(grant.session)
+        if session is None or session.turn is None:
+            turn = session.turns if session is not None else 0
+            return Payer(grant.session, _root(session, grant), turn, "", grant.repository)
+        author = session.turn.prompt.author.id
+        return Payer(grant.session, _root(session, grant), session.turn.number, author, grant.repository)
+
+    async def check_budget(self, grant: Grant) -> None:
+        """Raise NotAllowed once the budget is used up; the session has been paused by then, and people are asked."""
+        if not self.limits.budget:
+            return
+        session = await self._record.load(grant.session)
+        root = _root(session, grant)
+        used = await self._record.usage.of_budget(root)
+        if used < self.limits.budget:
+            return
+        family = session if root == grant.session else await self._record.load(root)
+        limit = self.limits.budget + (family.raised if family is not None else 0.0)
+        if used < limit:
+            return
+        await self._pause(root, grant, used, limit)
+        raise NotAllowed(402, "The budget of this session is used up. Its people are asked whether it may go on.")
+
+    async def _pause(self, root: str, grant: Grant, used: float, limit: float) -> None:
+        """Pause the session whose budget it is, and the child that has asked."""
+        more = self.limits.budget
+        asked = [(grant.session, ReachBudget(grant.generation, used, limit, more))]
+        if root != grant.session:
+            asked.append((root, ReachBudget(None, used, limit, more)))
+        for sid, command in asked:
+            try:
+                await self._inbox.handle(sid, command)
+            except Refused as refused:
+                log.info("%s is not paused: %s", sid, refused)
+
+    async def count(self, payer: Payer, model: str, spent: Spent, told: float | None) -> None:
+        """One request has ended. `told`: dollars, if the provider said so itself."""
+        price = self.limits.price(model)
+        micros = round(told * MICROS) if told is not None else None if price is None else cost(spent, price)
+        await self._record.usage.count(payer, self._named(model), spent._replace(micros=micros))
+
+    def _named(self, model: str) -> str:
+        """The model as the totals name it. Boxes choose what they call a model, so only known names count."""
+        name = plain(model)
+        return name if name in PRICES or self.limits.price(model) is not None and len(name) < 60 else OTHER
+
+
+def _root(session: Session | None, grant: Grant) -> str:
+    """The session whose budget a box spends: its own, or that of the session from which all of its kin come."""
+    return grant.session if session is None else session.id

@@ -1,0 +1,141 @@
+"""What a box asks of a model: the body, held whole and bounded, and what is looked at in it.
+
+`model.py` reads one for each request. A body is looked through with patterns, not parsed, for it may be long and the
+agent waits; only where that leaves a doubt is it parsed.
+"""
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiohttp import web
+
+BODY_BYTES = 64 << 20  # of one request, and of all that one box asks at a time
+ALL_BYTES = 512 << 20  # of all boxes together, in one process
+QUICK_BYTES = 256 << 10  # what may be parsed without a thread
+# A quotation mark inside a JSON string is escaped, so what looks like a key is one, wherever it stands. Letters of a
+# key may be written as \u0000; nobody does, but somebody who hides a model's name might.
+_OFFER = re.compile(rb'"tools"\s{0,20}:\s{0,20}\[\s{0,20}[{"]')
+_STREAM = re.compile(rb'"stream"\s{0,20}:\s{0,20}true')
+_MODEL = re.compile(
+    rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"\s*:\s*"((?:[^"\\]|\\.){0,300})"'
+)
+
+
+class TooMuch(Exception):
+    """A body that is not taken; the message is a sentence. `passing`: there may be room in a moment."""
+
+    def __init__(self, said: str, passing: bool = False) -> None:
+        super().__init__(said)
+        self.passing = passing
+
+
+class Unclear(Exception):
+    """A body that does not say which model it is for; the message is a sentence."""
+
+
+class Room:
+    """How much of boxes' requests is held in this process."""
+
+    def __init__(self, of_box: int = BODY_BYTES, of_all: int = ALL_BYTES) -> None:
+        self._of_box, self._of_all = of_box, of_all
+        self._held: Counter[str] = Counter()
+
+    @property
+    def held(self) -> int:
+        """Bytes."""
+        return self._held.total()
+
+    @contextmanager
+    def share(self, box: str) -> Iterator["Share"]:
+        """A box's share, given back at the end."""
+        share = Share(self, box)
+        try:
+            yield share
+        finally:
+            self._held[box] -= share.taken
+            if self._held[box] <= 0:
+                del self._held[box]
+
+    def take(self, box: str, size: int) -> None:
+        """Raises TooMuch."""
+        if self._held[box] + size > self._of_box:
+            raise TooMuch(f"A request may have at most {self._of_box >> 20} MB, and all at a time no more than that.")
+        if self.held + size > self._of_all:
+            raise TooMuch("Shipmate's gateway holds too many long requests just now. Try again.", passing=True)
+        self._held[box] += size
+
+
+class Share:
+    """What one request holds."""
+
+    def __init__(self, room: Room, box: str) -> None:
+        self._room, self._box = room, box
+        self.taken = 0
+
+    async def read(self, request: web.Request) -> bytes:
+        """The body. Raises TooMuch."""
+        if request.content_length is not None and request.content_length > BODY_BYTES:
+            raise TooMuch(f"A request may have at most {BODY_BYTES >> 20} MB.")
+        pieces = []
+        async for piece in request.content.iter_any():
+            self._room.take(self._box, len(piece))
+            self.taken += len(piece)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+def offers_tools(body: bytes) -> bool:
+    """Whether tools are on offer: a request for work, not for a title. (A list of that name in a deeper object does as
+    well: no more than a time is noted by it.)"""
+    return _OFFER.search(body) is not None
+
+
+def wants_stream(body: bytes) -> bool:
+    """Whether the answer is to stream."""
+    return _STREAM.search(body) is not None
+
+
+async def model_of(body: bytes) -> str:
+    """The model that a body names; "" if it names none. Raises Unclear where readers of JSON could differ about it."""
+    names = set(_MODEL.findall(body))
+    if len(names) == 1:
+        return _text(names.pop())
+    if not names:
+        return ""
+    if len(body) <= QUICK_BYTES:
+        return _of_whole(body)
+    return await asyncio.to_thread(_of_whole, body)
+
+
+def _text(raw: bytes) -> str:
+    try:
+        found = json.loads(b'"' + raw + b'"')
+    except ValueError:
+        return ""
+    return found if isinstance(found, str) else ""
+
+
+def _of_whole(body: bytes) -> str:
+    """The model of the outermost object."""
+    last: list[tuple[str, Any]] = []
+
+    def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal last
+        last = pairs  # the outermost object is the last that is read
+        return dict(pairs)
+
+    try:
+        told = json.loads(body, object_pairs_hook=keep)
+    except (ValueError, RecursionError):
+        raise Unclear("The request is not JSON.") from None
+    if not isinstance(told, dict):
+        raise Unclear("The request must be a JSON object.")
+    if [name for name, _ in last].count("model") > 1:
+        raise Unclear("The request names its model more than once.")
+    name = told.get("model")
+    return name if isinstance(name, str) else ""
