@@ -30,6 +30,9 @@ class Price(NamedTuple):
     long: tuple[float, float, float, float] | None = None
 
 
+Prices = Mapping[str, Price]
+
+
 def _claude(input_: float, output: float) -> Price:
     """Reading from the cache is a tenth of input, writing to it a quarter more."""
     return Price(input_, output, round(input_ * 0.1, 4), round(input_ * 1.25, 4))
@@ -47,7 +50,7 @@ def _tiered(input_: float, output: float, long_from: int, written: float | None 
     return usual._replace(long_from=long_from, long=long)
 
 
-PRICES: Mapping[str, Price] = {
+PRICES: Prices = {
     "claude-fable-5": _claude(10, 50),
     "claude-opus-5": _claude(5, 25),
     "claude-opus-4-8": _claude(5, 25),
@@ -87,7 +90,7 @@ def plain(model: str) -> str:
     return _DATED.sub("", model.lower().rpartition("/")[2].replace(".", "-"))
 
 
-def price_of(model: str, given: Mapping[str, Price]) -> Price | None:
+def price_of(model: str, given: Prices) -> Price | None:
     """The price of a model; what was `given` by setting goes first, the longest pattern of it first of all."""
     name = model.lower()
     for pattern in sorted(given, key=len, reverse=True):

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from bot import model_settings
 from bot.gateway.egress_rules import REGISTRIES, Target, hosts_of, targets_of
 from bot.model_keys import ModelKey, model_key
-from bot.model_prices import Price
+from bot.model_prices import Prices
 from bot.model_settings import MoreUpstream
 from jobs.settings import JobSettings, Reader, secret, web_url, word
 
@@ -77,11 +77,9 @@ class BotSettings(BaseModel):
     gemini_key: ModelKey | None = None  # GEMINI_API_KEY: likewise
     upstreams: tuple[MoreUpstream, ...] = ()  # SHIPMATE_UPSTREAMS: more providers: name=protocol,url[,KEY_VARIABLE];…
     upstream_keys: Mapping[str, ModelKey] = {}
-    models: tuple[str, ...] = ()  # SHIPMATE_MODELS: the models that agents may ask, such as `claude-*,gpt-5*`; all
-    model_prices: Mapping[
-        str, Price
-    ] = {}  # SHIPMATE_MODEL_PRICES: `{"name*": [input, output]}`, $ for 10⁶ tokens; @FILE
-    budget: float = 0.0  # SHIPMATE_BUDGET: dollars after which a session pauses and asks its thread; none
+    models: tuple[str, ...] = ()  # SHIPMATE_MODELS: the models that agents may ask, such as `claude-*,gpt-5*`; else all
+    model_prices: Prices = {}  # SHIPMATE_MODEL_PRICES: `{"name*": [in, out]}` in $ for a million tokens, or @FILE
+    budget: float = 0.0  # SHIPMATE_BUDGET: dollars after which a session pauses and asks its thread; 0: no limit
 
     @property
     def url(self) -> str:

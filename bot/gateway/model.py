@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp import web
@@ -30,7 +31,7 @@ from bot.metrics import Metrics
 from jobs.records import Grant, Payer
 
 log = logging.getLogger(__name__)
-CONNECT_SECONDS, SILENT_SECONDS = 10.0, 600.0
+CONNECT_SECONDS = 10.0
 QUERY_CHARS = 2_000
 REFUSED_BY_PROVIDER = {
     401: "{title} does not accept our key (401). Whoever runs Shipmate has to set {setting} anew.",
@@ -38,6 +39,16 @@ REFUSED_BY_PROVIDER = {
     403: "{title} does not let our key do this (403). Whoever runs Shipmate has to see to {setting}.",
 }
 OUR_OWN = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")  # aiohttp adds none of these by itself
+
+
+class Patience(NamedTuple):
+    """With providers: how long one may be in trouble before people are told, and how long one may say nothing."""
+
+    told_seconds: float = 10.0
+    silent_seconds: float = 600.0
+
+
+PATIENCE = Patience()
 
 
 class Refused(Exception):
@@ -74,7 +85,7 @@ class ModelProxy:
         troubles: Troubles,
         metrics: Metrics,
         room: Room,
-        silent_seconds: float = SILENT_SECONDS,
+        silent_seconds: float,
     ) -> None:
         self._upstreams, self._accounts, self._reports, self._troubles = upstreams, accounts, reports, troubles
         self._metrics, self._room, self._silent = metrics, room, silent_seconds

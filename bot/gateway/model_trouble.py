@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from jobs.events import ModelTrouble
 from jobs.records import Grant
 
-LONG_SECONDS = 10.0
 OVERLOADED = (429, 503, 529)
 SESSIONS_MOST = 10_000
 Tell = Callable[[Grant, ModelTrouble], None]
@@ -29,7 +28,7 @@ class _Trouble:
 class Troubles:
     """Of all sessions that this process serves. `tell` must not wait."""
 
-    def __init__(self, tell: Tell, long_seconds: float = LONG_SECONDS) -> None:
+    def __init__(self, tell: Tell, long_seconds: float) -> None:
         self._tell, self._long = tell, long_seconds
         self._known: dict[str, _Trouble] = {}
 

@@ -62,9 +62,8 @@ class Meter:
         told = [found for line in lines for found in _usages(line)]
         if not told:
             return self._guess(), None
-        amounts = [self._read(usage) for usage in told]
-        spent = Spent(*(max(column) for column in zip(*(one[:4] for one in amounts), strict=True)))
-        return spent, next((dollars for usage in told if (dollars := _dollars(usage)) is not None), None)
+        whole = {name: value for usage in told for name, value in usage.items() if value is not None}
+        return self._read(whole), _dollars(whole)
 
     def _guess(self) -> Spent:
         """An answer that was cut, or that says nothing of it, has still been paid for: a token for each event, or for

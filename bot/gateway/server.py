@@ -20,7 +20,7 @@ from bot.gateway.egress import EgressGateway
 from bot.gateway.git import GitGateway
 from bot.gateway.link import Link
 from bot.gateway.link_warm import WarmLink
-from bot.gateway.model import ModelProxy
+from bot.gateway.model import PATIENCE, ModelProxy, Patience
 from bot.gateway.model_account import Accounts, Limits
 from bot.gateway.model_asked import Room
 from bot.gateway.model_priming import Priming
@@ -51,6 +51,7 @@ class Gateway:
         inbox: Inbox,
         forge: Forge,
         metrics: Metrics,
+        patience: Patience = PATIENCE,
     ) -> None:
         self._folder, self._boxes_dir = settings.jobs.gateway_dir, settings.jobs.boxes_dir
         self._store, self._inbox, self._metrics = store, inbox, metrics
@@ -59,7 +60,7 @@ class Gateway:
         access = Access(store.granted, lambda request: box_behind(request, self._boxes_dir))
         self._link = Link(store, inbox, access, self._bells, settings.jobs.rules)
         self._warm = WarmLink(store.warm, self._claims, settings.jobs.rules)
-        self._model, priming = self._models(settings)
+        self._model, priming = self._models(settings, patience)
         self._git = GitGateway(settings.jobs, forge.token, self._participants, metrics.push_refused)
         self._egress = _egress(settings, store, metrics)
         self._tools = ToolServer(settings, store, inbox, self._bells, self._git.diff)
@@ -131,7 +132,7 @@ class Gateway:
         session = await self._store.load(sid)
         return session.participants if session is not None else ()
 
-    def _models(self, settings: BotSettings) -> tuple[ModelProxy, Priming]:
+    def _models(self, settings: BotSettings, patience: Patience) -> tuple[ModelProxy, Priming]:
         """The way to models, and the one that stands in for them while an agent is primed."""
         known, room = upstreams(settings), Room()
         limits = Limits(settings.models, settings.model_prices, settings.budget)
@@ -140,9 +141,10 @@ class Gateway:
             known,
             Accounts(self._store, self._inbox, limits),
             reports,
-            Troubles(reports.in_trouble),
+            Troubles(reports.in_trouble, patience.told_seconds),
             self._metrics,
             room,
+            patience.silent_seconds,
         )
         return proxy, Priming({name: one.protocol for name, one in known.items()}, room)
 

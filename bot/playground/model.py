@@ -22,6 +22,7 @@ from aiohttp import web
 from bot.playground import model_scripts
 from bot.playground.model_anthropic import AnthropicMessages
 from bot.playground.model_chat import ChatCompletions
+from bot.playground.model_gemini import Gemini
 from bot.playground.model_responses import Responses
 from bot.playground.model_talk import Json, Reply, Talk, Wire
 
@@ -35,6 +36,8 @@ WIRES: dict[str, Wire] = {
     "/v1/chat/completions": ChatCompletions(),
     "/v1/responses": Responses(),
 }
+GEMINI = Gemini()
+GARBAGE = b'\x00\xff data: {"usage": {"input_tokens": "lots", <html>502</html>\r\n\r\nevent: \xf0\x28\n\n'
 
 
 @dataclass
@@ -45,6 +48,8 @@ class Faults:
     pace: float = 0.0  # seconds before each word of a stream
     errors: list[int] = field(default_factory=list)  # the next answers' statuses: 429, 500, 529, ...
     cut_after: int = 0  # the next stream is cut after so many parts; 0: not
+    garbage: int = 0  # so many of the next answers make no sense at all
+    tokens: int = 0  # what each answer says that it took, in and out; 0: about what it really would
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,18 @@ class Model:
             "ANTHROPIC_API_KEY": self.key,
             "OPENAI_BASE_URL": url + "/v1",
             "OPENAI_API_KEY": self.key,
+            "GEMINI_BASE_URL": url,
+            "GEMINI_API_KEY": self.key,
         }
 
     def knows(self, request: web.Request) -> bool:
-        """Whether the request carries our key, in either header."""
+        """Whether the request carries our key, in any of the headers."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        given = (request.headers.get("x-api-key", ""), token if scheme.lower() == "bearer" else "")
+        given = (
+            request.headers.get("x-api-key", ""),
+            request.headers.get("x-goog-api-key", ""),
+            token if scheme.lower() == "bearer" else "",
+        )
         return any(hmac.compare_digest(one.encode(), self.key.encode()) for one in given)
 
 
@@ -100,6 +111,8 @@ def model_routes(model: Model) -> list[web.RouteDef]:
     switch = Switch(model)
     return [
         *answers,
+        web.post(PREFIX + r"/v1beta/models/{model:[\w.-]+}:{verb:\w+}", _answering(model, "/v1beta/models", GEMINI)),
+        web.get(PREFIX + "/v1beta/models", switch.gemini_models),
         web.post(PREFIX + "/v1/messages/count_tokens", switch.count),
         web.get(PREFIX + "/v1/models", switch.models),
         web.get(PREFIX + "/_seen", switch.seen),
@@ -111,7 +124,7 @@ def model_routes(model: Model) -> list[web.RouteDef]:
 def _answering(model: Model, path: str, wire: Wire) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            talk = wire.talk(await _json(request))
+            talk = _with_tokens(wire.talk(await _json(request) | _of_path(request)), model.faults.tokens)
         except ValueError as wrong:
             return _refused(wire, 400, str(wrong))
         status = _status(model, request)
@@ -119,12 +132,29 @@ def _answering(model: Model, path: str, wire: Wire) -> Callable[[web.Request], A
         if status != 200:
             return _refused(wire, status, "invalid x-api-key" if status == 401 else "This fault was asked for.")
         await asyncio.sleep(model.faults.delay)
+        if model.faults.garbage > 0:
+            model.faults.garbage -= 1
+            return web.Response(body=GARBAGE, content_type="text/event-stream" if talk.stream else "application/json")
+        if request.match_info.get("verb") == "countTokens":
+            return web.json_response({"totalTokens": talk.size // 4})
         reply = model_scripts.play(talk) if talk.tools else model_scripts.title(talk)
+        reply = dataclasses.replace(reply, told_tokens=model.faults.tokens)
         if not talk.stream:
             return web.json_response(wire.whole(talk, reply))
         return await _stream(model, request, wire, talk, reply)
 
     return answer
+
+
+def _of_path(request: web.Request) -> Json:
+    """What Gemini says in the path, as the others say it in the body."""
+    if "verb" not in request.match_info:
+        return {}
+    return {"model": request.match_info["model"], "stream": request.match_info["verb"].startswith("stream")}
+
+
+def _with_tokens(talk: Talk, tokens: int) -> Talk:
+    return dataclasses.replace(talk, size=tokens * 4) if tokens else talk
 
 
 def _status(model: Model, request: web.Request) -> int:
@@ -191,6 +221,12 @@ class Switch:
             "owned_by": "shipmate",
         }
         return web.json_response({"object": "list", "data": [row], "has_more": False})
+
+    async def gemini_models(self, request: web.Request) -> web.Response:
+        """GET /v1beta/models: the same one."""
+        if not self._model.knows(request):
+            return _refused(GEMINI, 401, "API key not valid.")
+        return web.json_response({"models": [{"name": f"models/{MODEL}", "displayName": MODEL}]})
 
     async def count(self, request: web.Request) -> web.Response:
         """POST /v1/messages/count_tokens: about a token for four characters."""

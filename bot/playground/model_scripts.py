@@ -139,9 +139,23 @@ CHOICES: tuple[tuple[str, Callable[[str], Script]], ...] = (
 )
 
 
+NAMED: dict[str, Callable[[str], Script]] = {
+    script.__name__.replace("_", "-"): script
+    for script in (fix_the_failing_test, add_a_line, speak_slowly, run_slowly, ask_back, answer)
+}
+
+
+def named(prompt: str) -> Callable[[str], Script] | None:
+    """The script that a prompt asks for by its name, as in `script: speak-slowly`; None if it names none."""
+    found = re.search(r"\bscript:\s*([a-z-]+)", prompt, re.IGNORECASE)
+    return NAMED.get(found[1].lower()) if found else None
+
+
 def play(talk: Talk) -> Reply:
     """The next step of the script that the prompt asks for, given what its tools have returned so far."""
-    chosen = next(script for pattern, script in CHOICES if re.search(pattern, talk.prompt, re.IGNORECASE))
+    chosen = named(talk.prompt) or next(
+        script for pattern, script in CHOICES if re.search(pattern, talk.prompt, re.IGNORECASE)
+    )
     script, results, words = chosen(talk.prompt), list(talk.results), ""
     step = next(script)
     while True:

@@ -1,7 +1,7 @@
 """One request to a model and one answer, whatever the protocol: the plain records between wires and scripts.
 
-`model_anthropic.py`, `model_chat.py` and `model_responses.py` make a `Talk` of a request and bytes of a `Reply`;
-`model_scripts.py` knows only these records. Pure.
+`model_anthropic.py`, `model_chat.py`, `model_responses.py` and `model_gemini.py` make a `Talk` of a request and bytes
+of a `Reply`; `model_scripts.py` knows only these records. Pure.
 """
 
 import json
@@ -35,16 +35,20 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model answers. `pace`: seconds before each word, None: the server's own."""
+    """What the model answers. `pace`: seconds before each word, None: the server's own. `told_tokens`: what it says
+    that it is long, if that is to be something else than it is."""
 
     words: str
     call: Call | None = None
     thought: str = ""
     pace: float | None = None
+    told_tokens: int = 0
 
     @property
     def tokens(self) -> int:
         """About how many tokens it is."""
+        if self.told_tokens:
+            return self.told_tokens
         told = len(self.words) + len(self.thought) + (len(json.dumps(self.call.arguments)) if self.call else 0)
         return max(1, told // 4)
 

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bot.gateway.model import PATIENCE, Patience
 from bot.gateway.server import Gateway
 from bot.metrics import Metrics
 from bot.settings import BotSettings
@@ -54,11 +55,11 @@ class Site:
         self.hints.append((sid, operation))
 
     @asynccontextmanager
-    async def gateway(self, name: str = "a", **more: str) -> AsyncIterator["Path"]:
+    async def gateway(self, name: str = "a", patience: Patience = PATIENCE, **more: str) -> AsyncIterator["Path"]:
         """A gateway of its own; yields the path of its socket."""
         environment = self.environment | more | {"SHIPMATE_GATEWAY_DIR": str(self.folder / name)}
         settings = BotSettings.from_env(environment)
-        gateway = Gateway(settings, self.store, self.inbox, Forge("http://127.0.0.1:9", "none"), self.metrics)
+        gateway = Gateway(settings, self.store, self.inbox, Forge("http://127.0.0.1:9", "none"), self.metrics, patience)
         await gateway.start()
         try:
             (path,) = (self.folder / name).glob("web-*.sock")

@@ -155,8 +155,42 @@ class Responses:
         return answer
 
 
-PROTOCOLS = [Anthropic(), Chat(), Responses()]
-Speaker = Anthropic | Chat | Responses
+class Gemini:
+    path = "/v1beta/models/m:generateContent"
+
+    def headers(self, key: str) -> dict[str, str]:
+        return {"x-goog-api-key": key}
+
+    def body(self, prompt: str, tools: dict[str, Json], turns: list[tuple[Answer, str]]) -> Json:
+        contents: list[Json] = [{"role": "user", "parts": [{"text": prompt}]}]
+        for answer, result in turns:
+            call = {"functionCall": {"name": answer.name, "args": answer.arguments}}
+            contents.append({"role": "model", "parts": [*([{"text": answer.words}] if answer.words else []), call]})
+            returned = {"functionResponse": {"name": answer.name, "response": {"output": result}}}
+            contents.append({"role": "user", "parts": [returned]})
+        offered = [{"name": name, "parametersJsonSchema": each} for name, each in tools.items()]
+        return {"contents": contents, **({"tools": [{"functionDeclarations": offered}]} if offered else {})}
+
+    def whole(self, body: Json) -> Answer:
+        (candidate,) = body["candidates"]
+        assert candidate["finishReason"] == "STOP"
+        assert body["usageMetadata"]["totalTokenCount"] > 0
+        return self._of_parts(candidate["content"]["parts"])
+
+    def streamed(self, events: list[Json]) -> Answer:
+        assert events[-1]["candidates"][0]["finishReason"] == "STOP"
+        return self._of_parts([part for event in events for part in event["candidates"][0]["content"]["parts"]])
+
+    def _of_parts(self, parts: list[Json]) -> Answer:
+        answer = Answer("".join(part.get("text", "") for part in parts))
+        for part in parts:
+            if "functionCall" in part:
+                answer.name, answer.arguments = part["functionCall"]["name"], part["functionCall"]["args"]
+        return answer
+
+
+PROTOCOLS = [Anthropic(), Chat(), Responses(), Gemini()]
+Speaker = Anthropic | Chat | Responses | Gemini
 
 
 @dataclass
@@ -166,10 +200,11 @@ class Served:
 
     async def ask(self, speaker: Speaker, body: Json, *, stream: bool = False, key: str = KEY) -> Answer:
         """One request. Raises AssertionError with the body of an error."""
+        path = speaker.path.replace(":generate", ":streamGenerate") if stream else speaker.path
         async with (
             ClientSession() as http,
             http.post(
-                self.url + "/model" + speaker.path, json={**body, "stream": stream}, headers=speaker.headers(key)
+                self.url + "/model" + path, json={**body, "stream": stream}, headers=speaker.headers(key)
             ) as answer,
         ):
             text = await answer.text()
@@ -325,7 +360,7 @@ async def test_a_new_prompt_begins_a_new_script(served: Served, speaker: Speaker
     old = (Answer("Running", "bash", {"command": "x"}, "c1"), "FAILED")
     body = speaker.body("fix the failing test", TOOLS, [old])
     new = speaker.body("add a line to the README saying Hi", TOOLS, [])
-    key = "input" if "input" in body else "messages"
+    key = next(name for name in ("input", "messages", "contents") if name in body)
     body[key] += [message for message in new[key] if message["role"] == "user"]
     answer = await served.ask(speaker, body)
     assert "I will add this line to README.md: “Hi”" in answer.words
@@ -387,6 +422,31 @@ async def test_slow_words_come_one_by_one_until_the_client_goes(served: Served) 
     assert b"I " in parts[1]
 
 
+async def test_an_answer_makes_no_sense_when_that_is_asked_for(served: Served) -> None:
+    served.model.faults.garbage = 1
+    body = Anthropic().body("fix the failing test", TOOLS, [])
+    with pytest.raises(ValueError):
+        await served.ask(Anthropic(), body)
+    await served.ask(Anthropic(), body)
+
+
+async def test_what_an_answer_took_is_what_was_asked_for(served: Served) -> None:
+    served.model.faults.tokens = 70_000
+    async with (
+        ClientSession(headers={"x-api-key": KEY}) as http,
+        http.post(served.url + "/model/v1/messages", json=Anthropic().body("hello", {}, [])) as answer,
+    ):
+        assert (await answer.json())["usage"] == {"input_tokens": 70_000, "output_tokens": 70_000}
+
+
+@pytest.mark.parametrize("speaker", PROTOCOLS, ids=ids)
+async def test_a_script_is_played_by_its_name(served: Served, speaker: Speaker) -> None:
+    said = await served.ask(speaker, speaker.body("script: ask-back, whatever the README says", TOOLS, []))
+    assert "should the change go into the code" in said.words
+    said = await served.ask(speaker, speaker.body("script: no-such-thing, but fix the failing test", TOOLS, []))
+    assert "find the failing test" in said.words
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"messages": "x"}', b'{"messages": [1]}'])
 @pytest.mark.parametrize("speaker", PROTOCOLS, ids=ids)
 async def test_what_is_no_request_is_refused(served: Served, speaker: Speaker, body: bytes) -> None:
@@ -406,6 +466,11 @@ async def test_the_small_addresses(served: Served) -> None:
         body = Anthropic().body("hello", {}, [])
         async with http.post(served.url + "/model/v1/messages/count_tokens", json=body) as answer:
             assert (await answer.json())["input_tokens"] > 5
+        async with http.get(served.url + "/model/v1beta/models") as answer:
+            assert [row["name"] for row in (await answer.json())["models"]] == ["models/shipmate-scripted"]
+        counted = served.url + "/model/v1beta/models/m:countTokens"
+        async with http.post(counted, json=Gemini().body("hello", {}, [])) as answer:
+            assert (await answer.json())["totalTokens"] > 5
         async with http.get(served.url + "/model/_seen") as answer:
             text = await answer.text()
     assert json.loads(text)[0]["tools"] == len(TOOLS)

@@ -1,0 +1,67 @@
+"""Which model a request is for, and how much of requests is held: as tables."""
+
+import json
+
+import pytest
+
+from bot.gateway.model_asked import QUICK_BYTES, Room, TooMuch, Unclear, model_of, wants_stream
+
+NAMED = [
+    (b'{"model": "claude-x", "messages": []}', "claude-x"),
+    (b'{"messages": [], "model":"claude-x"}', "claude-x"),
+    (b'{"model" : "a\\u002db"}', "a-b"),
+    (b'{"messages": [{"content": "say \\"model\\": \\"evil\\""}], "model": "good"}', "good"),
+    (b'{"tools": [{"input_schema": {"properties": {"model": {"type": "string"}}}}], "model": "good"}', "good"),
+    (b'{"messages": [{"input": {"model": "evil"}}], "model": "good"}', "good"),
+    (b'{"model": "good", "messages": [{"input": {"model": "evil"}}]}', "good"),
+    (b'{"metadata": {"model": "good"}, "mod\\u0065l": "evil"}', "evil"),
+    (b'{"messages": []}', ""),
+    (b'{"model": 7}', ""),
+    (b"", ""),
+    (b"not json at all", ""),
+]
+UNCLEAR = [
+    b'{"model": "good", "messages": [], "model": "evil"}',
+    b'{"model": "good", "\\u006dodel": "evil"}',
+    b'[{"model": "good"}, {"model": "evil"}]',
+    b'{"model": "good", "x": {"model": "evil"}',
+]
+
+
+@pytest.mark.parametrize(("body", "model"), NAMED)
+async def test_the_model_is_that_of_the_outermost_object(body: bytes, model: str) -> None:
+    assert await model_of(body) == model
+
+
+@pytest.mark.parametrize("body", UNCLEAR)
+async def test_where_readers_could_differ_it_is_not_guessed(body: bytes) -> None:
+    with pytest.raises(Unclear):
+        await model_of(body)
+
+
+async def test_a_long_body_with_a_doubt_is_read_whole() -> None:
+    said = [{"input": {"model": "evil", "text": "x" * 1_000}}] * (QUICK_BYTES // 500)
+    assert await model_of(json.dumps({"model": "good", "messages": said}).encode()) == "good"
+
+
+@pytest.mark.parametrize(
+    ("body", "streams"), [(b'{"stream": true}', True), (b'{"stream":true}', True), (b'{"stream": false}', False)]
+)
+def test_whether_it_is_to_stream_is_seen(body: bytes, streams: bool) -> None:
+    assert wants_stream(body) is streams
+
+
+def test_one_box_takes_no_others_room_and_all_together_have_an_end() -> None:
+    room = Room(of_box=10, of_all=25)
+    with room.share("one") as one, room.share("two"):
+        room.take("one", 8)
+        one.taken += 8
+        with pytest.raises(TooMuch) as much:
+            room.take("one", 3)
+        assert not much.value.passing
+        room.take("two", 10)
+        with pytest.raises(TooMuch) as much:
+            room.take("three", 8)
+        assert much.value.passing
+        room.take("three", 7)
+    assert room.held == 17
