@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jobs.events import Author, Commit, Outcome, PlanEntry, StartKind
+from jobs.family import Child, at_work
 from jobs.session import Session
 
 CardState = Literal["waiting", "running", "ended", "withdrawn"]
@@ -21,7 +22,8 @@ class Card:
 
     `phase` is a human word for how far it is; `start`: how the box was started that it waited for, if it waited for
     one. `isolated` False must be told wherever the card is shown. `cost`: dollars that its model took, None while that
-    is not known.
+    is not known. `children`: sessions that were started for it. `report_of`: it is what the session of this number has
+    come to; `by_agent`: the agent that started this session asks, for `author`.
     """
 
     id: str
@@ -46,6 +48,9 @@ class Card:
     edited: bool = False
     stop_by: str | None = None
     cost: float | None = None
+    children: tuple[Child, ...] = ()
+    report_of: int = 0
+    by_agent: bool = False
 
     @property
     def live(self) -> bool:
@@ -56,7 +61,8 @@ class Card:
 @dataclass(frozen=True)
 class Ending:
     """The end of one turn, for the person who asked. `settled` is when its last word was known, None while the pull
-    request is on its way; `publishing` says what became of the commits, `trouble` why not."""
+    request is on its way; `publishing` says what became of the commits, `trouble` why not. `session`: the number of
+    one that an agent started, of which it is; `by_agent`: that agent asked, not a person."""
 
     id: str
     to: Author
@@ -70,6 +76,8 @@ class Ending:
     publishing: Publishing
     settled: float | None
     head: str = ""
+    session: int = 0
+    by_agent: bool = False
     branch: str = ""
     pull_request: int | None = None
     url: str = ""
@@ -152,6 +160,24 @@ class BudgetQuestion:
 
 
 @dataclass(frozen=True)
+class StopOffer:
+    """`to` stopped a session; so many that it had started went on: stop them too? `by`: who said so, "" while nobody
+    has; `ended`: they all have by themselves."""
+
+    id: str
+    at: float
+    to: Author
+    children: int
+    by: str = ""
+    ended: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to decide."""
+        return bool(self.by) or self.ended
+
+
+@dataclass(frozen=True)
 class ThreadView:
     """The whole thread. `session` is the fold that the rules go by; the other fields are in the order of the log."""
 
@@ -163,10 +189,11 @@ class ThreadView:
     asked: tuple[Asked, ...] = ()
     files: tuple[SharedFile, ...] = ()
     budgets: tuple[BudgetQuestion, ...] = ()
+    offers: tuple[StopOffer, ...] = ()
     runner_phase: str = ""
     trouble: str = ""
 
     @property
     def busy(self) -> bool:
         """Whether something is being done or waited for."""
-        return self.session.turn is not None or bool(self.session.queue)
+        return self.session.turn is not None or bool(self.session.queue) or bool(at_work(self.session.children))

@@ -31,6 +31,8 @@ def ending_of(session: Session, card: Card, event: e.TurnEnded) -> Ending:
         pull_request=shown.number if shown else None,
         url=shown.url if shown else "",
         cost=card.cost,
+        session=session.lineage.number if session.lineage is not None else 0,
+        by_agent=card.by_agent,
     )
 
 

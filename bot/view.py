@@ -11,6 +11,7 @@ from typing import Any, Literal
 from bot.cards import BudgetQuestion, Card, Notice, Question, ThreadView
 from bot.endings import ending_of, shown_by
 from bot.phases import phase_of
+from bot.view_family import FAMILY_CHANGES, asked_by_agent, children_for
 from bot.view_tools import TOOL_CHANGES, questions_over
 from jobs import events as e
 from jobs.events import Author, Event
@@ -34,7 +35,12 @@ def _next(view: ThreadView | None, event: Event) -> ThreadView:
         return ThreadView(session)
     change = _CHANGES.get(type(event), _unchanged)(view, event)
     after = replace(view, session=session, **change)
-    return replace(after, cards=tuple(replace(card, phase=phase_of(after, card)) for card in after.cards))
+    return replace(
+        after,
+        cards=tuple(
+            replace(card, phase=phase_of(after, card), children=children_for(session, card.id)) for card in after.cards
+        ),
+    )
 
 
 # -- what one event changes: each takes the view before it, whose session does not know the event yet ------------------
@@ -55,6 +61,8 @@ def _received(view: ThreadView, event: e.PromptReceived) -> Change:
         attachments=tuple(file.name for file in prompt.attachments),
         asked=prompt.received_at or event.at,
         isolated=view.session.isolated,
+        report_of=prompt.report_of,
+        by_agent=asked_by_agent(view.session, prompt),
     )
     return {"cards": (*view.cards, card)}
 
@@ -258,6 +266,7 @@ def _of_turn(view: ThreadView, turn: int, **change: Any) -> Change:
 
 _CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
     **TOOL_CHANGES,
+    **FAMILY_CHANGES,
     e.PromptReceived: _received,
     e.PromptEdited: _edited,
     e.PromptWithdrawn: _withdrawn,

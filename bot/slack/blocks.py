@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bot.cards import BudgetQuestion, Card, Ending, Notice, Question
 from bot.phases import STARTS
 from bot.slack import text as t
+from bot.slack.family_blocks import child_buttons, family_lines
 from bot.slack.kit import Block, Message
 from bot.slack.kit import button as _button
 from bot.slack.kit import context as _context
@@ -36,11 +37,13 @@ HELP = (
 @dataclass(frozen=True)
 class Where:
     """What every card of a session shares: the repository, its branch, and how to look at it. `view_url` for all, or
-    "" in a private place, where the button gives a link to whoever may see it."""
+    "" in a private place, where the button gives a link to whoever may see it. `number`: of one that an agent started.
+    """
 
     session: str
     repository: str = ""
     view_url: str = ""
+    number: int = 0
 
 
 def card_message(card: Card, where: Where, now: float | None = None) -> Message:
@@ -52,6 +55,7 @@ def card_message(card: Card, where: Where, now: float | None = None) -> Message:
         *_warnings(card),
         *_plan(card.plan),
         *_steps(card),
+        *family_lines(card.children),
         *_trouble(card),
         _buttons(card, where),
     ]
@@ -60,8 +64,11 @@ def card_message(card: Card, where: Where, now: float | None = None) -> Message:
 
 
 def _facts(card: Card, where: Where, now: float | None) -> str:
-    asked = f"asked by {t.one_line(card.author.name, 80)}"
+    name = t.one_line(card.author.name, 80)
+    asked = f"for {name}" if card.report_of or card.by_agent else f"asked by {name}"
     facts = [f"*{t.one_line(card.phase, 400)}*", asked, t.one_line(where.repository), _elapsed(card, now)]
+    if where.number:
+        facts.insert(0, f"session *#{where.number}*")
     if card.start is not None and card.state == "running":
         facts.append(STARTS[card.start].lower())
     if card.edited:
@@ -126,6 +133,9 @@ def _trouble(card: Card) -> list[Block]:
 
 
 def _buttons(card: Card, where: Where) -> Block:
+    if where.number:
+        own = child_buttons(where.session, card.live and card.stop_by is None)
+        return {"type": "actions", "elements": [*own, _view(where)]}
     stop = _button("Stop", STOP, card.id) | {"style": "danger"}
     return {"type": "actions", "elements": ([stop] if card.live and card.stop_by is None else []) + [_view(where)]}
 
@@ -137,8 +147,10 @@ def _view(where: Where) -> Block:
 
 
 def ending_message(ending: Ending) -> Message:
-    """The end of a turn, which names the person who asked."""
-    who = t.person(ending.to.id, ending.to.name)
+    """The end of a turn, which names the person who asked; nobody, if an agent did, which hears of it by itself."""
+    who = t.one_line(ending.to.name, 80) + ":" if ending.by_agent else t.person(ending.to.id, ending.to.name)
+    if ending.session:
+        who = f"*#{ending.session}* {who}"
     result = _result(ending)
     first = f"{who} {OPENINGS[ending.outcome]} {result}".strip()
     blocks = [_section(first)]

@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from bot.cards import StopOffer
 from bot.phases import OUTCOMES
 from bot.slack import text as t
-from bot.slack.kit import Block, button, section
+from bot.slack.kit import Block, Message, button, section
 from jobs.family import Child
 
 STOP_ONE, STOP_ALL, STEER, STEERED = "stop_session", "stop_children", "steer", "steered"
@@ -50,10 +51,18 @@ def child_buttons(session: str, live: bool) -> list[Block]:
     return [*stop, button("Steer", STEER, session)]
 
 
-def stop_all_button(session: str, count: int) -> Block:
-    """What a person who stopped a session is offered."""
-    label = "Stop the session it started too" if count == 1 else f"Stop the {count} sessions it started too"
-    return {"type": "actions", "elements": [button(label, STOP_ALL, session) | {"style": "danger"}]}
+def stop_offer_message(offer: StopOffer, session: str) -> Message:
+    """What a person who stopped a session is told of those that it had started."""
+    if offer.over:
+        by = f"{t.one_line(offer.by, 80)} stopped what this session had started, too."
+        said = by if offer.by else "What this session had started has ended."
+        return Message(said, (section(said),))
+    one = offer.children == 1
+    them = "The session that it started goes on" if one else f"The {offer.children} sessions that it started go on"
+    said = f"{t.person(offer.to.id, offer.to.name)} {them}."
+    label = "Stop it too" if one else f"Stop the {offer.children} sessions it started too"
+    press = {"type": "actions", "elements": [button(label, STOP_ALL, session) | {"style": "danger"}]}
+    return Message(said, (section(said), press))
 
 
 def steer_form(session: str, number: int, task: str, place: str) -> dict[str, Any]:

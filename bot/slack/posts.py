@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from bot.cards import Card, Ending, ThreadView
 from bot.slack import blocks, tool_blocks
 from bot.slack.blocks import Where
+from bot.slack.family_blocks import family_mark, stop_offer_message
 from bot.slack.kit import Message
 
 
@@ -59,6 +60,7 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
     if view.question is not None:
         found.append(_still("question", view.question.at, blocks.question_message(view.question)))
     found += [_still(asked.id, asked.at, blocks.budget_message(asked)) for asked in view.budgets]
+    found += [_still(offer.id, offer.at, stop_offer_message(offer, view.session.id)) for offer in view.offers]
     for ending in view.endings:
         if not _awaits_pull_request(ending, now, settle_seconds):
             at = ending.settled if ending.settled is not None else ending.ended + settle_seconds
@@ -85,11 +87,13 @@ def _where(view: ThreadView, card: Card, view_url: Callable[[float], str]) -> Wh
         session=view.session.id,
         repository=view.session.repository or "",
         view_url="" if private else view_url(card.asked),
+        number=view.session.lineage.number if view.session.lineage is not None else 0,
     )
 
 
 def _card(card: Card, where: Where, now: float) -> Draft:
     mark = f"{card.state}/{card.outcome or ''}/{'words' if card.task else ''}/{card.stop_by is not None}"
+    mark += f"/{family_mark(card.children)}" if card.children else ""
     return Draft(
         id=card.id,
         at=card.asked,

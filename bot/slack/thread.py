@@ -170,6 +170,8 @@ class Thread:
         return seconds
 
     async def _show_status(self, view: ThreadView, before: str | None, faded: bool) -> float | None:
+        if view.session.lineage is not None:
+            return None  # the thread's status is that of the session that a person opened
         kept, again = await self._status.show(view, before, faded)
         if kept and kept != before:
             await self._record.save_post(self._sid, STATUS, kept)

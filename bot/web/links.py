@@ -34,6 +34,10 @@ class ViewLinks:
         """A link for one person, for a quarter of an hour."""
         return self._link(sid, viewer, self._clock() + PRIVATE_SECONDS)
 
+    def beside(self, sid: str, viewer: str) -> str:
+        """A link to another session of the same place, for whoever looks at one with such a link."""
+        return self.personal(sid, viewer) if viewer else self.public(sid, self._clock())
+
     def viewer(self, sid: str, query: Mapping[str, str]) -> str:
         """Whom the link was made for, "" for everybody. Raises `BadLink` for one that is altered or too old."""
         expires, viewer, given = query.get("expires", ""), query.get("viewer", ""), query.get("signature", "")

@@ -17,7 +17,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from bot.cards import Card, Question, ThreadView
-from bot.phases import MOMENTS, STARTS, session_phase
+from bot.phases import MOMENTS, OUTCOMES, STARTS, session_phase
 from bot.view import fold_view
 from bot.web.links import BadLink, ViewLinks
 from jobs.events import Event, Place
@@ -94,6 +94,7 @@ class ViewPages:
         view = fold_view(await self._record.events(sid))
         assert view is not None, "a session has a log"
         shown = describe(view, await self._transcript(sid), await self._record.stamps(sid))
+        shown |= family(view.session, lambda other: self._links.beside(other, viewer))
         return self._page("session.html", 200, session=shown, fragment=request.query.get("fragment") == "1")
 
     async def _transcript(self, sid: str) -> list[Entry]:
@@ -135,6 +136,26 @@ def describe(view: ThreadView, transcript: Iterable[Entry], stamps: Mapping[str,
         "start": STARTS[session.start] if session.start else "",
         "turns": [_turn(n, card, view, entries) for n, card in enumerate(view.cards, 1)],
         "notices": [{"at": n.at, "text": n.text, "label": n.label, "url": web_address(n.url)} for n in view.notices],
+    }
+
+
+def family(session: Session, link: Callable[[str], str]) -> dict[str, Any]:
+    """What the template shows of the sessions that this one comes from and that were started for it. Pure."""
+    return {
+        "number": session.lineage.number if session.lineage is not None else 0,
+        "root": link(session.root) if session.lineage is not None else "",
+        "children": [
+            {
+                "number": child.number,
+                "repository": child.repository,
+                "task": child.task,
+                "state": OUTCOMES[child.outcome] if child.outcome is not None else "Working",
+                "view": link(child.id),
+                "pull_request": child.pull_request,
+                "url": web_address(child.url),
+            }
+            for child in session.children
+        ],
     }
 
 

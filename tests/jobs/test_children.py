@@ -9,6 +9,7 @@ from jobs import commands as c
 from jobs import commands_children as f
 from jobs import decide_children
 from jobs import events as e
+from jobs.children import report_prompt
 from jobs.decide import decide
 from jobs.events import Lineage, Prompt
 from jobs.family import CHILDREN_KEPT, Child, descends
@@ -43,6 +44,13 @@ def two_levels() -> Log:
 
 def reported() -> Log:
     return one().do(f.TakeChildReport(FIRST, 12, *ENDED))
+
+
+def reporting() -> f.TakeReport:
+    """The report of the one, as `jobs/children.py` words it."""
+    session = of(child_ended().publish())
+    assert session.owed is not None
+    return f.TakeReport(report_prompt(session, the_one(one()), session.owed, 1_010.0))
 
 
 def idle_with_one() -> Log:

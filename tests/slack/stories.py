@@ -4,12 +4,14 @@ from pathlib import Path
 
 from bot.slack import blocks, tool_blocks
 from bot.slack.blocks import Where
+from bot.slack.family_blocks import stop_offer_message
 from bot.slack.kit import Message
 from bot.view import fold_view
 from jobs import commands as c
 from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.events import PlanEntry
+from tests.jobs import test_children as a_family
 from tests.logs import GRACE, Log, done
 
 WHERE = Where("s1", "acme/rocket", "https://ship.test/view/s1?signature=x")
@@ -50,7 +52,10 @@ def everything(log: Log) -> str:
     """The whole thread, as a person reads it a minute after its last event."""
     view = fold_view(log.events)
     assert view is not None
-    messages = [blocks.card_message(card, WHERE, log.now + 60) for card in view.cards]
+    lineage = view.session.lineage
+    where = WHERE if lineage is None else Where(view.session.id, "acme/pad", number=lineage.number)
+    messages = [blocks.card_message(card, where, log.now + 60) for card in view.cards]
+    messages += [stop_offer_message(offer, view.session.id) for offer in view.offers]
     messages += [blocks.question_message(view.question)] if view.question else []
     messages += [blocks.budget_message(question) for question in view.budgets]
     messages += [tool_blocks.asked_message(one, "s1") for one in view.asked]
@@ -93,6 +98,13 @@ STORIES = {
     "budget_declined": answered(c.DeclineBudget),
     "model_overloaded": working().do(c.TellModelTrouble(1, "overloaded")),
     "cost": working().end(cost=0.424),
+    "started_others": a_family.two_levels(),
+    "others_reported": a_family.reported().end(commits=0).do(a_family.reporting()),
+    "others_go_on": a_family.two_levels().do(c.Stop(GRACE)).end(outcome="stopped", commits=0),
+    "others_stopped": a_family.two_levels().do(c.Stop(GRACE)).do(a_family.f.StopChildren(GRACE)),
+    "others_ended": a_family.one().do(c.Stop(GRACE)).do(a_family.f.TakeChildReport("c1", 12, *a_family.ENDED)),
+    "started_by_an_agent": a_family.child_ended().publish(),
+    "steered_by_a_person": a_family.child().boot().ready().work().ask(2, GRACE, "Paint it red"),
     "merged": done().do(c.ClosePullRequest(7, True, "grace")),
 }
 

@@ -10,13 +10,14 @@ from playwright.async_api import Browser, expect
 
 from bot.phases import MOMENTS as MOMENT_WORDS
 from bot.web.links import ViewLinks
-from bot.web.pages import ViewPages, to_html
+from bot.web.pages import ViewPages, family, to_html
 from jobs import commands as c
 from jobs import frames as f
 from jobs.events import Place
 from jobs.moments import MOMENTS, RECEIVED
 from jobs.store import Entry, Store
 from tests.browser import PATIENCE_MS, browsing, visit
+from tests.jobs import test_children as a_family
 from tests.logs import GRACE, SID, Log, done
 from tests.slack.stories import STORIES, working
 
@@ -264,3 +265,16 @@ def test_an_agents_markdown_is_harmless(words: str, html: str) -> None:
     made = to_html(words)
     assert html in made
     assert "<img" not in made
+
+
+async def test_sessions_that_it_started_are_listed_and_linked(served: Served) -> None:
+    log = a_family.two_levels().do(a_family.f.TakeChildReport("c1", 12, *a_family.ENDED))
+    await served.keep(log)
+    _, text = await get(served.address)
+    assert 'href="https://forge.test/acme/pad/pull/7"' in text and "Paint the pad" in text
+    assert "/view/c1?expires=" in text and "/view/c2?expires=" in text
+
+
+def test_a_session_that_was_started_links_to_the_one_that_a_person_opened() -> None:
+    session = a_family.of(a_family.child())
+    assert family(session, lambda sid: f"to {sid}") == {"number": 1, "root": f"to {SID}", "children": []}
