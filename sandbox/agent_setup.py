@@ -55,7 +55,8 @@ def opencode(model: str) -> Setup:
 
 
 def claude(model: str) -> Setup:
-    """Claude Code asks before each write by itself, so no rules are given; its own updates and reports are off."""
+    """Claude Code shall ask before each write, which else a model of its own would judge. Updates and reports are off."""
+    settings = {"permissions": {"defaultMode": "default"}, "includeCoAuthoredBy": False}
     env = {
         "ANTHROPIC_BASE_URL": "{gateway}" + ADDRESSES["anthropic"],
         "ANTHROPIC_API_KEY": NO_KEY,
@@ -65,7 +66,8 @@ def claude(model: str) -> Setup:
         "IS_SANDBOX": "1",
         "NO_BROWSER": "1",
     }
-    return Setup(env | ({"ANTHROPIC_MODEL": _name(model)} if model else {}))
+    env |= {"ANTHROPIC_MODEL": _name(model)} if model else {}
+    return Setup(env, {".claude/settings.json": json.dumps(settings, indent=2) + "\n"})
 
 
 def codex(model: str) -> Setup:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 
+from bot.playground import model_code
 from bot.playground.model_chat import ChatCompletions
 from bot.playground.model_talk import Json, Listener, Reply, Talk, messages_of, sse, words_of
 
@@ -17,28 +18,30 @@ class Responses:
 
     def talk(self, body: Json) -> Talk:
         """`input` is a prompt, or a list of messages and of what tools gave back."""
-        listener = Listener()
+        listener, functions = Listener(), dict[str, Json]()
         if isinstance(body.get("input"), str):
             listener.heard(body["input"])
         else:
-            for item in messages_of(body, "input"):
-                if item.get("type") == "function_call_output":
+            items = messages_of(body, "input")
+            functions = model_code.functions_in(items)
+            for item in items:
+                if item.get("type") in ("function_call_output", "custom_tool_call_output"):
                     listener.returned(item.get("output"))
                 elif item.get("role") == "user":
                     listener.heard(item.get("content"))
-        functions = [tool for tool in body.get("tools") or [] if isinstance(tool, dict) and tool.get("name")]
+        named = [tool for tool in body.get("tools") or [] if isinstance(tool, dict) and tool.get("name")]
         return Talk(
             model=str(body.get("model", "")),
             prompt=listener.prompt,
             results=tuple(listener.results),
-            tools={str(tool["name"]): tool.get("parameters") or {} for tool in functions},
+            tools=functions | {str(tool["name"]): tool.get("parameters") or {} for tool in named},
             stream=bool(body.get("stream")),
             size=len(json.dumps(body)),
         )
 
     def whole(self, talk: Talk, reply: Reply) -> Json:
         """A response."""
-        return _response(talk, reply, "completed", _output(reply))
+        return _response(talk, reply, "completed", _output(talk, reply))
 
     def events(self, talk: Talk, reply: Reply) -> Iterator[bytes]:
         """response.created, the items of the output one by one, response.completed."""
@@ -49,7 +52,7 @@ class Responses:
             count += 1
             return sse({"type": kind, "sequence_number": count - 1, **fields}, event=kind)
 
-        output = _output(reply)
+        output = _output(talk, reply)
         done = _response(talk, reply, "completed", output)
         begun = {**done, "status": "in_progress", "output": [], "usage": None}
         yield event("response.created", response=begun)
@@ -64,7 +67,11 @@ class Responses:
 
 def _item_events(event: Callable[..., bytes], index: int, item: Json) -> Iterator[bytes]:
     where = {"output_index": index, "item_id": item["id"]}
-    if item["type"] == "function_call":
+    if item["type"] == "custom_tool_call":
+        yield event("response.output_item.added", output_index=index, item={**item, "input": ""})
+        yield event("response.custom_tool_call_input.delta", **where, delta=item["input"])
+        yield event("response.custom_tool_call_input.done", **where, input=item["input"])
+    elif item["type"] == "function_call":
         empty = {**item, "arguments": "", "status": "in_progress"}
         yield event("response.output_item.added", output_index=index, item=empty)
         yield event("response.function_call_arguments.delta", **where, delta=item["arguments"])
@@ -82,14 +89,17 @@ def _item_events(event: Callable[..., bytes], index: int, item: Json) -> Iterato
     yield event("response.output_item.done", output_index=index, item=item)
 
 
-def _output(reply: Reply) -> list[Json]:
+def _output(talk: Talk, reply: Reply) -> list[Json]:
     items: list[Json] = []
     if reply.words:
         text = {"type": "output_text", "text": reply.words, "annotations": []}
         items.append(
             {"type": "message", "id": _id("msg"), "role": "assistant", "status": "completed", "content": [text]}
         )
-    if reply.call:
+    if reply.call and model_code.IN_CODE in talk.tools.get(reply.call.name, {}):
+        told = {"name": model_code.PROGRAM, "input": model_code.program_for(reply.call)}
+        items.append({"type": "custom_tool_call", "id": _id("ctc"), "call_id": _id("call"), **told})
+    elif reply.call:
         told = {"name": reply.call.name, "arguments": json.dumps(reply.call.arguments)}
         items.append({"type": "function_call", "id": _id("fc"), "call_id": _id("call"), "status": "completed", **told})
     return items

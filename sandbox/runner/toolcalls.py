@@ -10,6 +10,7 @@ from typing import Any
 
 TEXT_CHARS, RUNNING_CHARS = 20_000, 4_000
 DIFFS, DIFF_CHARS_IN_ALL = 50, 200_000
+TERMINAL_CHARS = 2_000_000
 TITLE_CHARS = 200
 LOCATIONS = 50
 TOOLS = {
@@ -47,7 +48,8 @@ class ToolCall:
         self._input = record(update.get("rawInput")) or self._input
         self._locations = self._paths(update.get("locations")) or self._locations
         self._take_content(update.get("content"))
-        self._take_raw_output(record(update.get("rawOutput")))
+        self._take_terminal(record(update.get("_meta")))
+        self._take_raw_output(update.get("rawOutput"))
         if self._facts() != before:
             return "more"
         return "output" if self._output != output else ""
@@ -126,7 +128,8 @@ class ToolCall:
 
     def _paths(self, locations: object) -> list[str]:
         found = [record(place).get("path") for place in (locations if isinstance(locations, list) else [])]
-        return [self._relative(path) for path in found if isinstance(path, str) and path][:LOCATIONS]
+        named = [path for path in found if isinstance(path, str) and path.rstrip("/") + "/" not in ("/", self._repo)]
+        return [self._relative(path) for path in named][:LOCATIONS]
 
     def _relative(self, path: str) -> str:
         return (path[len(self._repo) :] if path.startswith(self._repo) else path)[:1000]
@@ -142,15 +145,30 @@ class ToolCall:
         texts = [text_of(block.get("content")) for block in blocks if block.get("type") == "content"]
         self._output = "\n".join(text for text in texts if text) or self._output
 
-    def _take_raw_output(self, raw: dict[str, Any]) -> None:
-        said = raw.get("output")
+    def _take_terminal(self, meta: dict[str, Any]) -> None:
+        """Some agents tell a command's output piece by piece beside the content, as of a terminal of ours."""
+        piece = record(meta.get("terminal_output_delta")).get("data")
+        if isinstance(piece, str) and len(self._output) < TERMINAL_CHARS:
+            self._output += piece
+        self._take_exit(record(meta.get("terminal_exit")))
+
+    def _take_raw_output(self, raw: object) -> None:
+        """What the tool gave out, without the dress that an agent puts on the content."""
+        if isinstance(raw, str) and raw and self._kind == "execute":
+            code = re.match(r"Exit code (\d{1,5})(?:\n|$)", raw)
+            self._exit = int(code[1]) if code else self._exit
+            self._output = raw[code.end() :] if code else raw
+        said = record(raw).get("output")
         if isinstance(said, str) and not self._output:
             self._output = said
-        for place in (record(raw.get("metadata")), raw):
-            for key in ("exit", "exitCode", "exit_code"):
-                code = place.get(key)
-                if isinstance(code, int) and not isinstance(code, bool):
-                    self._exit = code
+        self._take_exit(record(record(raw).get("metadata")))
+        self._take_exit(record(raw))
+
+    def _take_exit(self, place: dict[str, Any]) -> None:
+        for key in ("exit", "exitCode", "exit_code"):
+            code = place.get(key)
+            if isinstance(code, int) and not isinstance(code, bool):
+                self._exit = code
 
 
 def record(value: object) -> dict[str, Any]:

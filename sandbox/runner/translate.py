@@ -59,6 +59,7 @@ class Translator:
         self._frames, self._chars = Allowance(*FRAMES, clock), Allowance(*CHARS, clock)
         self._left_out = False
         self.usage: dict[str, Any] = {}
+        self.in_trouble = False  # the agent told that it cannot go on, though it may call that an end of its turn
 
     @property
     def summary(self) -> str:
@@ -77,8 +78,14 @@ class Translator:
             self._worked(update)
         elif kind == "plan":
             self._planned(update.get("entries"))
+        elif kind == "session_info_update":
+            self._told_state(record(record(record(update.get("_meta")).get("codex")).get("threadStatus")).get("type"))
         elif kind == "usage_update":
             self.used({**update, **record(update.get("cost"))})
+
+    def _told_state(self, state: object) -> None:
+        if state is not None:
+            self.in_trouble = state == "systemError"
 
     def used(self, said: dict[str, Any]) -> None:
         """Take what the agent says of its use: known numbers, and nothing else of it."""

@@ -123,7 +123,7 @@ class Turns:
         try:
             too_long = await self._until_over(turn, {asked, stopped}, translator)
             if asked.done():
-                return _outcome(asked)
+                return _outcome(asked, translator)
             await self._end(asked, turn.cancel_seconds)
         finally:
             stopped.cancel()
@@ -172,12 +172,15 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:g} seconds"
 
 
-def _outcome(asked: asyncio.Future[str]) -> tuple[str, str | None]:
+def _outcome(asked: asyncio.Future[str], translator: Translator) -> tuple[str, str | None]:
     """How it went. Raises AgentGone."""
     try:
-        return REASONS.get(asked.result(), ("done", None))
+        outcome, error = REASONS.get(asked.result(), ("done", None))
     except AgentError as failed:
         return "failed", f"The agent reported an error: {failed}"
+    if outcome == "done" and translator.in_trouble:
+        return "failed", f"The agent reported an error: {translator.summary[:ERROR_CHARS] or 'it did not say which'}"
+    return outcome, error
 
 
 class Listening:
