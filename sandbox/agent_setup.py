@@ -55,7 +55,7 @@ def opencode(model: str) -> Setup:
 
 
 def claude(model: str) -> Setup:
-    """Claude Code shall ask before each write, which else a model of its own would judge. Updates and reports are off."""
+    """Claude Code shall ask before each write, which else a model would judge. Updates and reports are off."""
     settings = {"permissions": {"defaultMode": "default"}, "includeCoAuthoredBy": False}
     env = {
         "ANTHROPIC_BASE_URL": "{gateway}" + ADDRESSES["anthropic"],
