@@ -20,6 +20,7 @@ from jobs.session import Status
 
 S = Status
 STEPS_SHOWN = 3
+ANEW = "The agent could not open its earlier conversation. It begins a new one and is told what was done here."
 
 
 def fold_view(events: Iterable[Event], view: ThreadView | None = None) -> ThreadView | None:
@@ -185,7 +186,13 @@ def _phase_reached(view: ThreadView, event: e.PhaseReached) -> Change:
 
 
 def _ready(view: ThreadView, event: e.AgentReady) -> Change:
-    return {"runner_phase": "" if event.synced else view.runner_phase, "trouble": ""}
+    known, change = (
+        view.session.conversation,
+        {"runner_phase": "" if event.synced else view.runner_phase, "trouble": ""},
+    )
+    if not view.session.turns or event.resumed or known in (None, event.conversation):
+        return change
+    return change | _notice(view, event.at, ANEW)
 
 
 def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:

@@ -144,11 +144,17 @@ def _prompt_delivered(s: Session, event: e.PromptDelivered) -> Change:
     return {"queue": rest, "turn": turn, "turns": event.turn, "interrupted": None}
 
 
+def _agent_ready(s: Session, event: e.AgentReady) -> Change:
+    began = {"anew": s.turns} if s.turns and not event.resumed and event.conversation != s.conversation else {}
+    return {"conversation": event.conversation, "failures": 0, "synced": event.synced} | began
+
+
 def _turn_ended(s: Session, event: e.TurnEnded) -> Change:
     pushed = {"head": event.head} if event.pushed and event.head else {}
     fresh = {"publish_failures": 0, "publish_retry_at": 0.0} if pushed and event.head != s.head else {}
     stopped = turn_was_stopped(s) if event.outcome == "stopped" else {}
-    over = {"turn": None, "wanted_files": (), "commits": (s.commits + event.commits)[-COMMITS_KEPT:]}
+    told = {"anew": None} if s.anew is not None and event.turn > s.anew else {}  # with the turn's prompt
+    over = told | {"turn": None, "wanted_files": (), "commits": (s.commits + event.commits)[-COMMITS_KEPT:]}
     return over | pushed | fresh | stopped | (_to_go_on(s) if event.outcome == "paused" else _owes(s, event))
 
 
@@ -249,7 +255,7 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.StartAbandoned: lambda s, v: {"failures": 0},
     e.BoxStarted: _box_started,
     e.PhaseReached: lambda s, v: {"synced": True} if v.phase == SYNCED else {},
-    e.AgentReady: lambda s, v: {"conversation": v.conversation, "failures": 0, "synced": v.synced},
+    e.AgentReady: _agent_ready,
     e.PromptDelivered: _prompt_delivered,
     e.ModelRequested: lambda s, v: _turn_set(s, model_asked=True),
     e.TaskRestated: lambda s, v: {"title": s.title or v.text},

@@ -161,6 +161,7 @@ class Session(Frozen):
     lost_box: str | None = None
     interrupted: str | None = None
     conversation: str | None = None
+    anew: int | None = None  # the conversation began after so many turns and knows nothing of them
     failures: int = 0
     retry_at: float = 0.0
     told: int = 0

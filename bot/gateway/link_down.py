@@ -4,7 +4,7 @@ Only what a runner acts on is sent, and only to the generation that it is meant 
 so any gateway process can send any of it again from the log.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jobs import events as e
@@ -15,7 +15,7 @@ from sandbox.runner.visible import visible
 Line = dict[str, Any]
 BEAT: Line = {"kind": "beat"}
 REPLACED: Line = {"kind": "replaced"}
-WAITING_CHARS = 300
+WAITING_CHARS, SUMMARY_CHARS, TURNS_TOLD = 300, 700, 20
 
 
 def meant_for(generation: int, events: Iterable[Event]) -> tuple[Event, ...]:
@@ -34,8 +34,11 @@ def superseded(generation: int, epoch: int, events: Iterable[Event]) -> bool:
     return False
 
 
-def line_of(event: Event, session: Session, rules: Rules) -> Line | None:
-    """What the runner is told of an event; None if its turn is over. `session` is at least as new as the event."""
+def line_of(event: Event, session: Session, rules: Rules, earlier: Sequence[str] = ()) -> Line | None:
+    """What the runner is told of an event; None if its turn is over. `session` is at least as new as the event.
+
+    `earlier`: what was asked and done before, for an agent that does not know it.
+    """
     if session.turn is None or not isinstance(event, e.PromptDelivered | e.StopRequested):
         return None
     if event.turn != session.turn.number:
@@ -53,8 +56,32 @@ def line_of(event: Event, session: Session, rules: Rules) -> Line | None:
         "author": _person(prompt.author),
         "co_authors": [_person(one) for one in session.participants if one.id != prompt.author.id],
         "others": [_waiting(one) for one in session.queue],
+        "earlier": list(earlier),
         "seconds": turn_seconds(session, rules),
     }
+
+
+def begins_anew(event: Event, session: Session) -> bool:
+    """Whether the agent that gets this prompt knows nothing of the turns before."""
+    return isinstance(event, e.PromptDelivered) and session.anew is not None and event.turn > session.anew
+
+
+def earlier_turns(events: Iterable[Event], before: int) -> list[str]:
+    """What was asked and done in the turns before this one, oldest first: a paragraph for each of the last ones."""
+    prompts: dict[str, Prompt] = {}
+    asked: dict[int, str] = {}
+    told: dict[int, str] = {}
+    for event in events:
+        if isinstance(event, e.PromptReceived):
+            prompts[event.prompt.id] = event.prompt
+        elif isinstance(event, e.PromptDelivered) and event.turn < before and event.prompt_id in prompts:
+            prompt = prompts[event.prompt_id]
+            asked[event.turn] = f"{prompt.author.name} asked: {_short(prompt.text, WAITING_CHARS)}"
+        elif isinstance(event, e.TurnEnded) and event.turn in asked:
+            told[event.turn] = (
+                f"{event.outcome}: {_short(event.summary or event.error or 'nothing was said', SUMMARY_CHARS)}"
+            )
+    return [f"{words} — {told.get(turn, 'interrupted')}" for turn, words in sorted(asked.items())][-TURNS_TOLD:]
 
 
 def _text(prompt: Prompt) -> str:
@@ -70,6 +97,10 @@ def _person(author: Author) -> Line:
 
 
 def _waiting(prompt: Prompt) -> str:
-    words = " ".join(prompt.text.split())
-    short = words if len(words) <= WAITING_CHARS else words[: WAITING_CHARS - 1] + "…"
+    short = _short(prompt.text, WAITING_CHARS)
     return f"{prompt.author.name} asked for something that comes later, as a request of its own: {short}"
+
+
+def _short(text: str, most: int) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= most else words[: most - 1] + "…"

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from bot.gateway.link_down import BEAT, REPLACED, Line, line_of, meant_for, superseded
+from bot.gateway.link_down import BEAT, REPLACED, Line, begins_anew, earlier_turns, line_of, meant_for, superseded
 from jobs.events import Event
 from jobs.records import Grant
 from jobs.session import Rules, Session
@@ -60,7 +60,12 @@ class Stream:
         session = await self._record.load(self._grant.session) if meant else None
         if session is None:
             return []
-        return [line for event in meant if (line := line_of(event, session, self._rules)) is not None]
+        earlier: list[str] = []
+        for event in meant:
+            if begins_anew(event, session):
+                earlier = earlier_turns(await self._record.events(self._grant.session), session.turns)
+        lines = [line_of(event, session, self._rules, earlier) for event in meant]
+        return [line for line in lines if line is not None]
 
     async def send(self, answer: web.StreamResponse, first: list[Line], welcome: Callable[[], Awaitable[bool]]) -> None:
         """Write `first` and everything after it, until ended, replaced or revoked (`welcome` says so)."""

@@ -30,6 +30,7 @@ class Turn:
         self.seconds = float(event.get("seconds") or longest)
         self.cancel_seconds, self.quiet_seconds = cancel_seconds, quiet_seconds
         self._others = [_harmless(str(line)) for line in event.get("others") or []]
+        self._earlier = [_harmless(str(line)) for line in event.get("earlier") or []]
         self.again = bool(event.get("again"))  # somebody has been at it before and was interrupted
         self._stopped_at = 0.0
         self.stopped = asyncio.Event()
@@ -68,6 +69,12 @@ class Turn:
             told.append(
                 "You were interrupted in the middle of this request. Part of it may be done: look before you go on."
             )
+        if self._earlier:
+            told += [
+                "This conversation is new: an earlier one about the same work was lost. In it, oldest first:",
+                *(f"- {line}" for line in self._earlier),
+                "What was done then is in the repository, on this branch: look before you rely on it.",
+            ]
         if self._others:
             told += [
                 "Said in the conversation meanwhile, for your information:",
