@@ -22,13 +22,13 @@ from typing import Any
 from bot.stack import Stack
 from jobs.inbox import hash_token
 from jobs.records import Grant
-from sandbox import agents
 from tests.e2e.conftest import environment, office_of, state_folder
 from tests.e2e.people import Office, Thread
 
 INSIDE = Path(__file__).with_name("inside")
-AGENT = "opencode"  # a row of the table whose file is installed, here by us
+AGENT, FILES = "custom", "hostile"
 SETTINGS = {
+    "SHIPMATE_AGENT_COMMAND": f"/opt/shipmate/agents/{FILES}/agent.py",
     "SHIPMATE_BOX_MEMORY_MB": "700",
     "SHIPMATE_BOX_DISK_MB": "200",
     "SHIPMATE_BOX_PROCESSES": "128",
@@ -41,13 +41,10 @@ FORGED = "a forged frame"
 
 @contextmanager
 def hostile_agents() -> Iterator[Path]:
-    """A folder of agents in which the installed one is ours."""
+    """A folder of agents with ours in it."""
     with state_folder() as folder:
-        binary = agents.row(AGENT).binary(folder)
-        assert binary is not None, "this agent is a file"
-        shutil.copytree(INSIDE, binary.parent, ignore=shutil.ignore_patterns("__pycache__"))
-        (binary.parent / "agent.py").rename(binary)
-        binary.chmod(0o755)
+        shutil.copytree(INSIDE, folder / FILES, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / FILES / "agent.py").chmod(0o755)
         yield folder
 
 
@@ -186,6 +183,7 @@ class Ground:
             "branch": f"shipmate/{thread.sid}",
             "other_branch": f"shipmate/{self.victim.sid}",
             "open_calls": [1, 2, 3, 4],
+            "victim": self.victim.sid,
         }
         return {
             key: known[value[1:-1]] if str(value).startswith("{") and isinstance(value, str) else value

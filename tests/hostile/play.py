@@ -79,6 +79,8 @@ async def _one(ground: Ground, thread: Thread, trick: Trick) -> Row:
     found = (await ground.outcomes(thread)).get(trick.name.partition(".")[2] and trick.name, {})
     if found.get("got") and not trick.bears:
         faults.append(f"got {found['got'][:300]}")
+    if found.get("why", "").startswith("ended with 1:"):
+        faults.append("the trick itself is broken")
     faults += await ground.faults(thread)
     faults += await _unsaid(thread, trick)
     lines = Counter(ground.log_lines(box)) - before

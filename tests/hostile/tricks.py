@@ -157,6 +157,50 @@ GATEWAY = (
     ),
 )
 
+OUTWARD = (
+    Trick(
+        "outward.private",
+        "the host, its neighbours, cloud metadata through the proxy",
+        "gateway: egress rules",
+        {"hosts": "{hosts}", "ports": "{ports}"},
+        log="does not reach",
+        short=True,
+    ),
+    Trick("outward.unlisted", "names that are on no list", "gateway: egress rules", log="does not reach", short=True),
+    Trick(
+        "outward.smuggled",
+        "the link and other hosts, hidden in a tunnel",
+        "runner: proxy",
+        log="does not reach",
+        short=True,
+    ),
+    Trick(
+        "outward.other_sessions",
+        "look at, steer and stop other sessions",
+        "gateway: tools",
+        {"victim": "{victim}"},
+        log="refused",
+        short=True,
+    ),
+    Trick("outward.loop", "tool calls without end", "gateway: a pace for each session", log="refused", alone=True),
+    Trick(
+        "outward.spawn_storm",
+        "sessions without end",
+        "decide: bounds of a family",
+        {"most": 12},
+        log="refused",
+        alone=True,
+    ),
+    Trick(
+        "outward.files_of_others",
+        "show people files of the host, of the system, pipes",
+        "runner: plain files of its tree",
+        {"paths": "{other_paths}"},
+        log="refused",
+        alone=True,
+    ),
+)
+
 MOUTH = (
     Trick("mouth.one_line", "a line of 1 GB on its stdout", "runner: lines are bounded", {"megabytes": 1024}),
     Trick("mouth.large_update", "an update of 40 MB", "runner: frames are bounded", {"megabytes": 40}, bears=True),
@@ -265,4 +309,4 @@ GREED = (
     ),
 )
 
-ALL = (*WALLS, *GATEWAY, *MOUTH, *LEFT_BEHIND, *GREED)
+ALL = (*WALLS, *GATEWAY, *OUTWARD, *MOUTH, *LEFT_BEHIND, *GREED)

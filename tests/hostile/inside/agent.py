@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-PLAYERS = ("files", "processes", "gateway", "forwarder", "repository", "network", "kernel", "tree", "greed")
+PLAYERS = ("files", "processes", "gateway", "forwarder", "repository", "network", "kernel", "tree", "greed", "outward")
 SECONDS = 60
 SESSION = "hostile-conversation"
 
