@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from jobs import frames as f
 from jobs.commands_children import ChildCommand
+from jobs.commands_snapshots import SnapshotCommand
 from jobs.commands_tools import ToolCommand
 from jobs.events import Author, ModelTrouble, Place, Prompt, StartKind
 
@@ -90,6 +91,7 @@ class FinishStart:
     start: StartKind
     base: str | None
     isolated: bool
+    instead: str = ""
 
 
 @dataclass(frozen=True)
@@ -280,4 +282,5 @@ Command = (
     | ToolCommand
     | Tick
     | ChildCommand
+    | SnapshotCommand
 )

@@ -12,6 +12,7 @@ from jobs import events as e
 from jobs.claims import warm_box_is_late
 from jobs.commands import Choice, Command, FinishPark, NotYet, Refused
 from jobs.commands_children import OpenChild
+from jobs.decide_snapshots import DECIDE_SNAPSHOTS, rest, told_of_start
 from jobs.decide_tools import DECIDE_TOOLS, late_answers
 from jobs.events import Event
 from jobs.fold import fold
@@ -128,10 +129,7 @@ def _finish_start(s: Session, c: commands.FinishStart, now: float, _: Rules) -> 
     if c.generation != s.generation or s.status is not S.BOOTING:
         raise Refused(f"generation {c.generation} is not wanted any more")
     started = e.BoxStarted(at=now, generation=c.generation, box=c.box, start=c.start, base=c.base, isolated=c.isolated)
-    if s.snapshot is None or c.start == "snapshot":
-        return (started,)
-    note = "What the last box had left is not there any more. I begin from the branch, which has all that was pushed."
-    return (started, e.Noted(at=now, text=note))
+    return (started, *told_of_start(s, c, now))
 
 
 def _fail_start(s: Session, c: commands.FailStart, now: float, rules: Rules) -> tuple[Event, ...]:
@@ -179,9 +177,7 @@ def _fail_park(s: Session, c: commands.FailPark, now: float, rules: Rules) -> tu
     if c.generation != s.generation or s.status is not S.PARKING:
         return ()
     if c.delay is None:
-        note = (
-            f"The box could not be put to sleep ({c.reason}), so what it had not pushed is lost. I go on from before."
-        )
+        note = f"The box could not be put to sleep ({c.reason}), and what only it had is lost. {rest(s)}"
         return (e.Noted(at=now, text=note), *_finish_park(s, FinishPark(c.generation, None), now, rules))
     return (e.ParkFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay),)
 
@@ -305,4 +301,5 @@ _DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, 
     commands.ReviewPullRequest: _review_pull,
     commands.Tick: _tick,
     **decide_children.DECIDE,
+    **DECIDE_SNAPSHOTS,
 }

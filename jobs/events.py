@@ -367,6 +367,26 @@ class BoxParked(Fact):
     snapshot: str | None
 
 
+class SnapshotTaken(Fact):
+    """A live box was copied after a turn: `snapshot` brings it back as it was then, should the box be lost."""
+
+    kind: Literal["snapshot_taken"] = "snapshot_taken"
+    generation: int
+    turn: int
+    snapshot: str
+
+
+class SnapshotFailed(Fact):
+    """A live box could not be copied; again at `retry_at`, None: not before the next turn. `told`: with a note."""
+
+    kind: Literal["snapshot_failed"] = "snapshot_failed"
+    generation: int
+    turn: int
+    reason: str
+    retry_at: float | None
+    told: bool = False
+
+
 class PublishBegan(Fact):
     """A worker opens or updates the pull request so that it shows `head`."""
 
@@ -603,6 +623,8 @@ Event = Annotated[
     | ParkBegan
     | ParkFailed
     | BoxParked
+    | SnapshotTaken
+    | SnapshotFailed
     | PublishBegan
     | PublishFailed
     | PullRequestPublished

@@ -12,6 +12,7 @@ from jobs.asked import Pause
 from jobs.events import Event, Fact, Outcome
 from jobs.family import Owed, folded
 from jobs.fold_tools import FOLD_TOOLS, late_answer_came, turn_was_stopped
+from jobs.saved import Saved, after_failure, after_snapshot, after_turn, at_rest
 from jobs.session import ANY_TIME, TRANSITIONS, PullRequest, Session, Status, Turn
 
 S = Status
@@ -128,8 +129,12 @@ def _park_began(s: Session, event: e.ParkBegan) -> Change:
 
 
 def _box_started(s: Session, event: e.BoxStarted) -> Change:
-    restored = event.base if event.start == "snapshot" else s.snapshot
+    restored = event.base if event.start == "snapshot" else None
+    saved = Saved() if restored is None else at_rest(s.saved, s.turns, event.at, restored)
+    if restored == s.snapshot:
+        saved = at_rest(s.saved, s.turns, event.at, None)
     return {
+        "saved": saved,
         "box": event.box, "start": event.start, "isolated": event.isolated, "snapshot": restored, "lost_box": None,
         "synced": False,
     }  # fmt: skip
@@ -154,7 +159,8 @@ def _turn_ended(s: Session, event: e.TurnEnded) -> Change:
     fresh = {"publish_failures": 0, "publish_retry_at": 0.0} if pushed and event.head != s.head else {}
     stopped = turn_was_stopped(s) if event.outcome == "stopped" else {}
     told = {"anew": None} if s.anew is not None and event.turn > s.anew else {}  # with the turn's prompt
-    over = told | {"turn": None, "wanted_files": (), "commits": (s.commits + event.commits)[-COMMITS_KEPT:]}
+    over: Change = told | {"turn": None, "wanted_files": (), "commits": (s.commits + event.commits)[-COMMITS_KEPT:]}
+    over["saved"] = after_turn(s.saved, event)
     return over | pushed | fresh | stopped | (_to_go_on(s) if event.outcome == "paused" else _owes(s, event))
 
 
@@ -270,6 +276,7 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.ParkBegan: _park_began,
     e.ParkFailed: lambda s, v: {"retry_at": v.retry_at},
     e.BoxParked: lambda s, v: _box_gone(s)
+    | {"saved": at_rest(s.saved, s.turns, v.at, v.snapshot)}
     | {"snapshot": v.snapshot or s.snapshot, "lost_box": None, "retry_at": 0.0},
     e.PublishBegan: lambda s, v: {"publish_began": v.at},
     e.PublishFailed: _publish_failed,
@@ -278,6 +285,8 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.Noted: _noted,
     e.StopOffered: lambda s, v: {"halted": True},
     e.Reported: _reported,
-    e.SnapshotForgotten: lambda s, v: {"snapshot": None, "lost_box": None, "conversation": None},
+    e.SnapshotTaken: lambda s, v: {"snapshot": v.snapshot, "saved": after_snapshot(s.saved, v)},
+    e.SnapshotFailed: lambda s, v: {"saved": after_failure(s.saved, v)},
+    e.SnapshotForgotten: lambda s, v: {"snapshot": None, "lost_box": None, "conversation": None, "saved": Saved()},
     **dict.fromkeys(_CHILDREN, _children),
 }  # fmt: skip

@@ -25,10 +25,11 @@ RETRY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Origin:
-    """What a box grows from. `base` None: an empty tree, and the runner clones."""
+    """What a box grows from. `base` None: an empty tree, and the runner clones. `instead`: why not from better."""
 
     kind: StartKind
     base: str | None
+    instead: str = ""
 
 
 async def start(sid: str) -> None:
@@ -58,12 +59,12 @@ async def start_box(shop: Workshop, sid: str) -> None:
         origin = await _make(shop, session, box)
     except Exception as trouble:
         await shop.store.revoke(box)
-        delay = _delay(trouble, RETRY_SECONDS * 2**session.failures)
-        await shop.inbox.handle(sid, FailStart(generation, _sentence(trouble), delay))
+        delay = delay_of(trouble, RETRY_SECONDS * 2**session.failures)
+        await shop.inbox.handle(sid, FailStart(generation, sentence(trouble), delay))
         if not isinstance(trouble, BoxError):
             raise
         return
-    finished = FinishStart(generation, box, origin.kind, origin.base, shop.provider.isolated)
+    finished = FinishStart(generation, box, origin.kind, origin.base, shop.provider.isolated, origin.instead)
     await _record(shop, session, finished)
 
 
@@ -82,12 +83,15 @@ async def _make(shop: Workshop, session: Session, box: str) -> Origin:
 async def _next_best(shop: Workshop, session: Session, origin: Origin, trouble: Permanent) -> Origin:
     """What a box grows from instead; raises the trouble if nothing else can help."""
     if origin.kind == "snapshot" and isinstance(trouble, Missing):
+        if session.snapshot is not None and origin.base != session.snapshot:
+            log.warning("%s, so the session goes on from the snapshot before", trouble)
+            return Origin("snapshot", session.snapshot, str(trouble))
         log.warning("%s, so the session begins from its branch", trouble)
-        return await _fresh(shop, session)
+        return await _fresh(shop, session, str(trouble))
     if origin.kind == "image" and session.repository is not None:
         log.warning("the image of %s cannot be used, so another one is built: %s", session.repository, trouble)
         await shop.queue.enqueue_build(session.repository, int(shop.clock()))
-        return Origin("cold", None)
+        return Origin("cold", None, origin.instead)
     raise trouble
 
 
@@ -100,33 +104,38 @@ async def _record(shop: Workshop, session: Session, finished: FinishStart) -> No
         await shop.provider.discard(finished.box)
 
 
-def _delay(trouble: Exception, usual: float) -> float | None:
+def delay_of(trouble: Exception, usual: float) -> float | None:
     """Seconds until it is tried again; None: that cannot help."""
     if isinstance(trouble, Permanent):
         return None
     return max(trouble.delay, usual) if isinstance(trouble, Temporary) else usual
 
 
-def _sentence(trouble: Exception) -> str:
+def sentence(trouble: Exception) -> str:
+    """What went wrong, for people."""
     return str(trouble) if isinstance(trouble, BoxError) else f"something unexpected ({type(trouble).__name__})"
 
 
 async def _origin(shop: Workshop, session: Session) -> Origin:
-    """What was left by a lost box, else the snapshot, else the newest image, else nothing."""
+    """What was left by a lost box, else the newest snapshot, else the newest image, else nothing."""
+    instead = ""
     if session.lost_box is not None:
-        left = await shop.provider.last_state(session.lost_box)
+        try:
+            left = await shop.provider.last_state(session.lost_box)
+        except Permanent as damaged:
+            left, instead = None, str(damaged)
         if left is not None:
             return Origin("snapshot", left.id)
     if session.snapshot is not None:
-        return Origin("snapshot", session.snapshot)
-    return await _fresh(shop, session)
+        return Origin("snapshot", session.snapshot, instead)
+    return await _fresh(shop, session, instead)
 
 
-async def _fresh(shop: Workshop, session: Session) -> Origin:
+async def _fresh(shop: Workshop, session: Session, instead: str = "") -> Origin:
     """The newest image, else nothing."""
     assert session.repository is not None, "a session that waits for a box has a repository"
     image = await shop.store.image(session.repository)
-    return Origin("image", image.snapshot) if image is not None else Origin("cold", None)
+    return Origin("image", image.snapshot, instead) if image is not None else Origin("cold", None, instead)
 
 
 async def _spec(shop: Workshop, session: Session, box: str, origin: Origin) -> BoxSpec:
@@ -194,7 +203,7 @@ async def park_box(shop: Workshop, sid: str) -> None:
     try:
         left = await _put_to_sleep(shop, box)
     except Exception as trouble:
-        await shop.inbox.handle(sid, FailPark(generation, _sentence(trouble), _delay(trouble, RETRY_SECONDS)))
+        await shop.inbox.handle(sid, FailPark(generation, sentence(trouble), delay_of(trouble, RETRY_SECONDS)))
         if not isinstance(trouble, BoxError):
             raise
         return

@@ -41,6 +41,7 @@ QUEUES: Mapping[str, QueueRow] = {
 _JOBS = {
     "start": ("boxes", "jobs.operations.start"),
     "park": ("boxes", "jobs.operations.park"),
+    "snapshot": ("boxes", "jobs.snapshots.snapshot"),
     "publish": ("publish", "jobs.publish.publish"),
     "report": ("publish", "jobs.children.report"),
     "hand": ("publish", "jobs.children.hand"),

@@ -14,6 +14,7 @@ from jobs import events as e
 from jobs.asked import Description, Inquiry, Kept, Pause, Wanted
 from jobs.events import Author, Commit, Fact, Frozen, Lineage, ModelTrouble, Place, Prompt, StartKind
 from jobs.family import Child, Owed
+from jobs.saved import TRIES_APART, TURNS_APART, Saved
 
 
 class Status(StrEnum):
@@ -40,6 +41,7 @@ _TURN: dict[type[Fact], None] = dict.fromkeys(
     (e.TurnStarted, e.ModelRequested, e.ModelTroubled, e.TaskRestated, e.PlanUpdated, e.StepStarted)
 )
 _BUDGET: dict[type[Fact], None] = dict.fromkeys((e.BudgetReached, e.BudgetRaised, e.BudgetDeclined))
+_SAVING: dict[type[Fact], None] = dict.fromkeys((e.SnapshotTaken, e.SnapshotFailed))
 _LINK: dict[type[Fact], None] = dict.fromkeys((e.LinkAttached, e.PhaseReached))
 FORGE: dict[type[Fact], None] = dict.fromkeys(
     (e.PublishBegan, e.PublishFailed, e.PullRequestPublished, e.PullRequestClosed, e.PullRequestReviewed, e.Noted)
@@ -86,16 +88,16 @@ TRANSITIONS: Mapping[Status, Mapping[type[Fact], Status]] = {
     | {e.LinkAttached: S.PREPARING, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP},
     S.PREPARING: _stays(S.PREPARING, _QUEUE, _BUDGET, _LINK)
     | {e.AgentReady: S.IDLE, e.AgentUnready: S.FAILED, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP},
-    S.IDLE: _stays(S.IDLE, _QUEUE, _BUDGET, _LINK, [e.AgentReady])
+    S.IDLE: _stays(S.IDLE, _SAVING, _QUEUE, _BUDGET, _LINK, [e.AgentReady])
     | {e.PromptDelivered: S.WORKING, e.AgentUnready: S.FAILED, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP},
-    S.WORKING: _stays(S.WORKING, _QUEUE, _BUDGET, _LINK, _TURN, [e.AgentReady])
+    S.WORKING: _stays(S.WORKING, _SAVING, _QUEUE, _BUDGET, _LINK, _TURN, [e.AgentReady])
     | {e.StopRequested: S.STOPPING, e.TurnEnded: S.IDLE, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP},
-    S.STOPPING: _stays(S.STOPPING, _QUEUE, _BUDGET, _LINK, _TURN, [e.AgentReady, e.StopRequested])
+    S.STOPPING: _stays(S.STOPPING, _SAVING, _QUEUE, _BUDGET, _LINK, _TURN, [e.AgentReady, e.StopRequested])
     | {e.TurnEnded: S.IDLE, e.ParkBegan: S.PARKING},
     S.PARKING: _stays(S.PARKING, _QUEUE, _BUDGET, _LINK, _TURN, [e.AgentReady, e.StopRequested, e.TurnEnded])
     | _stays(S.PARKING, [e.ParkBegan, e.ParkFailed])
     | {e.BoxParked: S.ASLEEP},
-    S.FAILED: _stays(S.FAILED, _LINK, _QUEUE, _BUDGET, [e.AgentReady])
+    S.FAILED: _stays(S.FAILED, _SAVING, _LINK, _QUEUE, _BUDGET, [e.AgentReady])
     | {e.PromptReceived: S.WAITING, e.ParkBegan: S.PARKING, e.BoxLost: S.ASLEEP, e.SessionClosed: S.CLOSED},
     S.CLOSED: _stays(S.CLOSED, [e.SnapshotForgotten])
     | {e.PromptReceived: S.WAITING, e.RepositoryAsked: S.ASKING, e.RepositoryChosen: S.ASLEEP},
@@ -158,6 +160,7 @@ class Session(Frozen):
     synced: bool = False
     start: StartKind | None = None
     snapshot: str | None = None
+    saved: Saved = Saved()
     lost_box: str | None = None
     interrupted: str | None = None
     conversation: str | None = None
@@ -264,15 +267,16 @@ ASKED_AGAIN_SECONDS = 10.0  # after that a hint is taken for lost; then it takes
 class Operation(NamedTuple):
     """Work for a worker. `attempt` makes a second try another job; all three are the job's identity."""
 
-    kind: Literal["start", "park", "publish", "report", "hand"]
+    kind: Literal["start", "park", "snapshot", "publish", "report", "hand"]
     generation: int
     attempt: int
 
 
 def wants(session: Session, now: float, rules: Rules) -> tuple[Operation, ...]:
     """The operations that are due at `now`: on the box, on the forge, and for its family, one of each at most."""
+    box = _wants_box(session, now, rules)
     due = (
-        _wants_box(session, now, rules),
+        box if box is not None else _wants_snapshot(session, now),
         _wants_publish(session, now, rules),
         _wants_report(session, now),
         _wants_hand(session, now),
@@ -291,6 +295,17 @@ def _wants_box(s: Session, now: float, rules: Rules) -> Operation | None:
     if s.box is not None and (overdue >= 0 or (put_back and s.status is S.PARKING)):
         return Operation("park", s.generation, int(s.retry_at or s.since) + _lost_hints(overdue))
     return None
+
+
+def _wants_snapshot(s: Session, now: float) -> Operation | None:
+    """What a turn has done is kept as soon as it has ended, whether or not the next one has begun."""
+    if not s.saved.due or s.box is None or s.status not in (S.IDLE, S.WORKING) or s.saved.retry_at is None:
+        return None
+    waited = now - max(s.saved.due_since, s.saved.retry_at)
+    if waited < 0 and s.since <= now + SKEW_SECONDS:
+        return None
+    tries = min(s.saved.failures, TURNS_APART // TRIES_APART - 1) * TRIES_APART
+    return Operation("snapshot", s.generation, s.saved.due * TURNS_APART + tries + _lost_hints(waited))
 
 
 def _lost_hints(waited: float) -> int:

@@ -6,6 +6,7 @@ session knows, lets go of snapshots that nobody names any more, and keeps RQ's o
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from jobs.session import Operation, Session, Status, wants
 from jobs.warm import WarmPool
 from jobs.wire import spoken_with
 from jobs.wiring import Workshop
-from sandbox.provider import BoxError, BoxInfo, BoxState
+from sandbox.provider import BoxError, BoxInfo, BoxState, Permanent
 
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 2.0
@@ -133,7 +134,9 @@ class Upkeep:
         """Forget the box, and the snapshot that was made of it but never named, by a worker that died in between."""
         await self._shop.store.revoke(box.name)
         await self._shop.provider.terminate(box.name, 0.0)
-        left = await self._shop.provider.last_state(box.name)
+        left = None
+        with contextlib.suppress(Permanent):  # what cannot be read is of no use to anybody
+            left = await self._shop.provider.last_state(box.name)
         await self._shop.provider.discard(box.name)
         owner = await self._owner(box) or box.labels["image"]
         if left is not None and await self._named(owner) not in (UNKNOWN, left.id):

@@ -10,6 +10,7 @@ from jobs import commands as c
 from jobs import decide_children
 from jobs import frames as f
 from jobs.decide import _DECIDE, _deliveries, decide
+from jobs.decide_snapshots import DECIDE_SNAPSHOTS
 from jobs.decide_tools import DECIDE_TOOLS
 from jobs.events import Prompt
 from jobs.fold import fold
@@ -326,7 +327,7 @@ def test_a_runner_that_calls_a_moment_too_early_is_told_so() -> None:
 
 def test_every_command_has_its_cases() -> None:
     given_somewhere = {type(row[2]) for row in (*CAUSES, *REFUSED)}
-    elsewhere = set(DECIDE_TOOLS) | set(decide_children.DECIDE)  # test_tools.py and test_children.py have those
+    elsewhere = set(DECIDE_TOOLS) | set(decide_children.DECIDE) | set(DECIDE_SNAPSHOTS)  # each has a file of its own
     assert given_somewhere == set(_DECIDE) - elsewhere
 
 

@@ -40,7 +40,7 @@ def some(kind: type[Fact]) -> Fact:
         "repository": "acme/rocket", "base_branch": "main", "prompt_id": "T1:C1:1.000003", "text": "t", "generation": 1,
         "prompt": e.Prompt(id="T1:C1:1.000009", author=ADA, text="t"), "box": "b", "retry_at": 1.0, "start": "cold",
         "epoch": 1, "phase": "synced", "conversation": "c", "resumed": False, "head": HEAD, "turn": 2, "entries": (),
-        "title": "t", "tool": "read", "outcome": "done", "snapshot": None, "number": 7, "url": "u", "opened": True,
+        "title": "t", "tool": "read", "outcome": "done", "snapshot": "snap", "number": 7, "url": "u", "opened": True,
         "merged": True, "verdict": "approved", "id": "q1", "question": "?", "answer": "yes", "path": "a.png",
         "name": "a.png", "bytes": 1, "digest": "d", "used": 5.1, "limit": 5.0, "more": 5.0, "trouble": "overloaded",
         "child": "c1", "parent": "s", "depth": 1, "model": "", "cause": "p", "waits": True, "upto": 3, "children": 1,

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs import commands as c
+from jobs.commands_snapshots import FailSnapshot
 from jobs.decide import decide
 from jobs.fold import fold
 from jobs.queue import QUEUES
@@ -38,9 +39,9 @@ DUE = [
     (S.WORKING, given_a.working, 1_000_000, []),
     (S.STOPPING, given_a.stopping, 19, []),
     (S.STOPPING, given_a.stopping, 20, [("park", 1)]),
-    (S.IDLE, done, 899, []),
+    (S.IDLE, done, 899, [("snapshot", 1)]),
     (S.IDLE, done, 900, [("park", 1)]),
-    (S.IDLE, given_a.idle, 0, [("publish", 1)]),
+    (S.IDLE, given_a.idle, 0, [("snapshot", 1), ("publish", 1)]),
     (S.PARKING, lambda: done().do(c.BeginPark(1)), 99, []),
     (S.PARKING, lambda: done().do(c.BeginPark(1)), 100, [("park", 1)]),
     (S.FAILED, given_a.unready, 0, [("park", 1)]),
@@ -118,6 +119,8 @@ def attempt(session: Session, operation: Operation, now: float) -> Session:
     if operation.kind == "park":
         parking = follow(session, c.BeginPark(session.generation), now)
         return follow(parking, c.FinishPark(session.generation, None), now)
+    if operation.kind == "snapshot":
+        return follow(session, FailSnapshot(session.generation, session.saved.due, "the disk is full", None), now)
     return follow(follow(session, c.BeginPublish(), now), c.FailPublish(session.head, "no rights", None), now)
 
 
@@ -173,17 +176,22 @@ def test_a_park_that_failed_is_another_job_after_its_delay() -> None:
     assert wants(session_of(log), log.now + 5, RULES) != first
 
 
+def others(session: Session, now: float, rules: Rules) -> tuple[Operation, ...]:
+    """What is due besides a snapshot."""
+    return tuple(operation for operation in wants(session, now, rules) if operation.kind != "snapshot")
+
+
 def test_publishing_is_due_again_after_its_delay_or_when_its_worker_is_silent_but_not_without_a_person() -> None:
     log = given_a.publishing()
     session = session_of(log)
-    assert wants(session, log.now + 109, RULES) == ()
-    [again] = wants(session, log.now + 110, RULES)
+    assert others(session, log.now + 109, RULES) == ()
+    [again] = others(session, log.now + 110, RULES)
     assert again.kind == "publish" and again != Operation("publish", 1, 0), "the silent one's job is in the way"
     log.do(c.FailPublish(given_a.PUSHED, "down", 30.0))
-    assert wants(session_of(log), log.now + 29, RULES) == ()
-    assert wants(session_of(log), log.now + 30, RULES) == (Operation("publish", 1, 1),)
+    assert others(session_of(log), log.now + 29, RULES) == ()
+    assert others(session_of(log), log.now + 30, RULES) == (Operation("publish", 1, 1),)
     refused = given_a.unpublishable()
-    assert wants(session_of(refused), refused.now + 500, RULES) == ()
+    assert others(session_of(refused), refused.now + 500, RULES) == ()
 
 
 @pytest.mark.parametrize(
