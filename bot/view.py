@@ -144,6 +144,9 @@ def _sum(one: float | None, other: float | None) -> float | None:
 
 
 def _budget_reached(view: ThreadView, event: e.BudgetReached) -> Change:
+    """A child's question is its root's, in the same thread."""
+    if view.session.lineage is not None:
+        return {}
     turn = view.session.turn
     asked = event.seq or view.session.seq + 1
     question = BudgetQuestion(

@@ -7,10 +7,10 @@ An RQ worker of the queue `publish` runs `report` for a child and `hand` for a r
 import contextlib
 import logging
 
-from jobs.commands import Refused, Stop
+from jobs.commands import FollowBudget, Refused, Stop
 from jobs.commands_children import FinishHanding, FinishReport, OpenChild, TakeChildReport, TakeReport
 from jobs.events import Lineage, Outcome, Prompt
-from jobs.family import Child, Owed, child_of
+from jobs.family import BUDGET, STOP, Child, Owed, child_of
 from jobs.inbox import Inbox
 from jobs.session import Session, wants
 from jobs.wiring import Workshop, workshop
@@ -82,7 +82,11 @@ async def hand_over(inbox: Inbox, root: Session) -> None:
         if child.stop_by is not None:
             with contextlib.suppress(Refused):  # it has ended meanwhile
                 await inbox.handle(child.id, Stop(child.stop_by))
-            await inbox.handle(root.id, FinishHanding(child.id, ""))
+            await inbox.handle(root.id, FinishHanding(child.id, STOP))
+        if child.budget is not None:
+            with contextlib.suppress(Refused):  # it is not there any more
+                await inbox.handle(child.id, FollowBudget(child.budget.by, child.budget.raised))
+            await inbox.handle(root.id, FinishHanding(child.id, BUDGET))
 
 
 def _opening(root: Session, child: Child, prompt: Prompt) -> OpenChild:

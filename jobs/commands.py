@@ -231,6 +231,14 @@ class DeclineBudget:
 
 
 @dataclass(frozen=True)
+class FollowBudget:
+    """To a child: its root's question for money was answered so."""
+
+    by: Author
+    raised: bool
+
+
+@dataclass(frozen=True)
 class ClosePullRequest:
     """The forge says: closed or merged."""
 
@@ -277,6 +285,7 @@ Command = (
     | ReachBudget
     | RaiseBudget
     | DeclineBudget
+    | FollowBudget
     | ClosePullRequest
     | ReviewPullRequest
     | ToolCommand

@@ -11,7 +11,7 @@ from jobs import commands_children as commands
 from jobs import events as e
 from jobs.commands import Refused
 from jobs.events import Event
-from jobs.family import SUMMARY_CHARS, Child, at_work, child_of
+from jobs.family import BUDGET, STOP, SUMMARY_CHARS, Child, at_work, child_of
 from jobs.session import Rules, Session
 
 NOT_WORKING = "Sessions can be started only while a request is worked on."
@@ -102,7 +102,8 @@ def _finish_handing(s: Session, c: commands.FinishHanding, now: float, _: Rules)
     child = child_of(s.children, c.child)
     if child is None:
         return ()
-    waited = child.pending is not None and child.pending.id == c.prompt_id if c.prompt_id else child.stop_by is not None
+    waits = {STOP: child.stop_by is not None, BUDGET: child.budget is not None}
+    waited = waits.get(c.prompt_id, child.pending is not None and child.pending.id == c.prompt_id)
     return (e.ChildHanded(at=now, child=c.child, prompt_id=c.prompt_id),) if waited else ()
 
 

@@ -13,12 +13,20 @@ from jobs.events import Author, Fact, Frozen, Outcome, Prompt
 
 CHILDREN_KEPT = 60  # ended ones beyond it are forgotten, the oldest first
 SUMMARY_CHARS = 500
+STOP, BUDGET = "", "budget"  # in the place of a prompt's id: a stop, or an answer about money, was handed over
+
+
+class BudgetAnswer(Frozen):
+    """What a person said to the root's question for money, which is also its children's: go on (`raised`) or not."""
+
+    by: Author
+    raised: bool
 
 
 class Child(Frozen):
     """A session that an agent started. `number` is how people name it; `cause`: the prompt of its root that it is for.
 
-    `waits`: its parent is given what comes of it. `pending` and `stop_by`: what it was not given yet.
+    `waits`: its parent is given what comes of it. `pending`, `stop_by` and `budget`: what it was not given yet.
     """
 
     id: str
@@ -36,6 +44,7 @@ class Child(Frozen):
     since: float
     pending: Prompt | None = None
     stop_by: Author | None = None
+    budget: BudgetAnswer | None = None
     outcome: Outcome | None = None
     summary: str = ""
     reported: int = 0
@@ -50,7 +59,7 @@ class Child(Frozen):
     @property
     def owed(self) -> bool:
         """Whether it is still to be given something."""
-        return self.pending is not None or self.stop_by is not None
+        return self.pending is not None or self.stop_by is not None or self.budget is not None
 
 
 class Owed(Frozen):
@@ -114,8 +123,8 @@ def _handed(children: Children, event: e.ChildHanded) -> Children:
     child = child_of(children, event.child)
     if child is None:
         return children
-    if not event.prompt_id:
-        return _changed(children, child.id, stop_by=None)
+    if event.prompt_id in (STOP, BUDGET):
+        return _changed(children, child.id, **{"stop_by" if event.prompt_id == STOP else "budget": None})
     given = child.pending is not None and child.pending.id == event.prompt_id
     return _changed(children, child.id, pending=None) if given else children
 
@@ -134,6 +143,12 @@ def _stop_requested(children: Children, event: e.ChildrenStopRequested) -> Child
     return tuple(one.model_copy(update={"stop_by": event.by}) if one.working else one for one in children)
 
 
+def _budget_answered(children: Children, event: e.BudgetRaised | e.BudgetDeclined) -> Children:
+    """Those that work may be paused by it."""
+    answer = BudgetAnswer(by=event.by, raised=isinstance(event, e.BudgetRaised))
+    return tuple(one.model_copy(update={"budget": answer}) if one.working else one for one in children)
+
+
 def _changed(children: Children, sid: str, **change: Any) -> Children:
     return tuple(one.model_copy(update=change) if one.id == sid else one for one in children)
 
@@ -144,4 +159,6 @@ _FOLD: Mapping[type[Fact], Callable[[Children, Any], Children]] = {
     e.ChildHanded: _handed,
     e.ChildReported: _reported,
     e.ChildrenStopRequested: _stop_requested,
+    e.BudgetRaised: _budget_answered,
+    e.BudgetDeclined: _budget_answered,
 }

@@ -188,7 +188,12 @@ def _budget_reached(s: Session, event: e.BudgetReached) -> Change:
 
 
 def _budget_raised(s: Session, event: e.BudgetRaised) -> Change:
-    return {"paused": None, "raised": s.raised + event.more, "failures": 0 if s.status is S.ASLEEP else s.failures}
+    failures = 0 if s.status is S.ASLEEP else s.failures
+    return _budget_declined(s, event) | {"raised": s.raised + event.more, "failures": failures}
+
+
+def _budget_declined(s: Session, event: e.BudgetRaised | e.BudgetDeclined) -> Change:
+    return {"paused": None, "children": folded(s.children, event)}
 
 
 def _stop_requested(s: Session, event: e.StopRequested) -> Change:
@@ -269,7 +274,7 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.StopRequested: _stop_requested,
     e.BudgetReached: _budget_reached,
     e.BudgetRaised: _budget_raised,
-    e.BudgetDeclined: lambda s, v: {"paused": None},
+    e.BudgetDeclined: _budget_declined,
     e.SessionClosed: lambda s, v: {"paused": None},
     e.TurnEnded: _turn_ended,
     e.BoxLost: _box_lost,

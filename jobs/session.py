@@ -365,7 +365,7 @@ def _wants_report(s: Session, now: float) -> Operation | None:
 
 def _wants_hand(s: Session, now: float) -> Operation | None:
     """Whoever gives a child a prompt hands it over at once; if it is not there soon, that process died."""
-    late = [one.since for one in s.children if one.stop_by is not None or _is_late(one, now)]
+    late = [one.since for one in s.children if one.stop_by or one.budget or _is_late(one, now)]
     return Operation("hand", int(min(late)), _lost_hints(now - min(late))) if late else None
 
 

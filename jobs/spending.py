@@ -6,8 +6,9 @@ reached; anybody in the thread answers the question that follows.
 
 from jobs import commands
 from jobs import events as e
+from jobs.asked import Pause
 from jobs.commands import Refused
-from jobs.events import Event
+from jobs.events import Author, Event
 from jobs.session import Rules, Session, Status
 
 S = Status
@@ -54,22 +55,36 @@ def reach_budget(s: Session, c: commands.ReachBudget, now: float, _: Rules) -> t
 
 def raise_budget(s: Session, c: commands.RaiseBudget, now: float, _: Rules) -> tuple[Event, ...]:
     """The first answer counts."""
-    paused = s.paused
-    if paused is None or paused.asked != c.asked:
+    if s.paused is None or s.paused.asked != c.asked:
         raise Refused(ANSWERED)
-    return (e.BudgetRaised(at=now, by=c.by, more=paused.more),)
+    return _go_on(s.paused, c.by, now)
+
+
+def _go_on(paused: Pause, by: Author, now: float) -> tuple[Event, ...]:
+    return (e.BudgetRaised(at=now, by=by, more=paused.more),)
 
 
 def decline_budget(s: Session, c: commands.DeclineBudget, now: float, _: Rules) -> tuple[Event, ...]:
     """Everything that waits is given up, and a turn that has not paused yet is stopped."""
     if s.paused is None or s.paused.asked != c.asked:
         raise Refused(ANSWERED)
-    reason = f"{c.by.name} did not raise the budget"
+    return _give_up(s, c.by, now)
+
+
+def _give_up(s: Session, by: Author, now: float) -> tuple[Event, ...]:
+    reason = f"{by.name} did not raise the budget"
     stopped: list[Event] = []
     if s.turn is not None and s.turn.paused and s.status in (S.WORKING, S.STOPPING):
-        stopped.append(e.StopRequested(at=now, generation=s.generation, turn=s.turn.number, by=c.by))
+        stopped.append(e.StopRequested(at=now, generation=s.generation, turn=s.turn.number, by=by))
     withdrawn = (e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in s.queue)
-    return (*stopped, *withdrawn, e.BudgetDeclined(at=now, by=c.by))
+    return (*stopped, *withdrawn, e.BudgetDeclined(at=now, by=by))
+
+
+def follow_budget(s: Session, c: commands.FollowBudget, now: float, _: Rules) -> tuple[Event, ...]:
+    """A child goes on, or gives up, as its root was told; the question was asked in the root's name."""
+    if s.paused is None:
+        return ()
+    return _go_on(s.paused, c.by, now) if c.raised else _give_up(s, c.by, now)
 
 
 ANSWERED = "Somebody has answered that already."

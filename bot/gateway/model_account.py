@@ -133,4 +133,4 @@ class Accounts:
 
 def _root(session: Session | None, grant: Grant) -> str:
     """The session whose budget a box spends: its own, or that of the session from which all of its kin come."""
-    return grant.session if session is None else session.id
+    return grant.session if session is None else session.root

@@ -10,12 +10,15 @@ from aiohttp import web
 
 from bot.model_prices import PRICES, cost, plain, price_of
 from jobs import commands as c
-from jobs.events import BudgetReached, StopRequested, TurnEnded
+from jobs.children import hand_over
+from jobs.commands_children import SpawnChild
+from jobs.events import BudgetReached, Prompt, StopRequested, TurnEnded
+from jobs.frames import Ended, Ready
 from jobs.records import Spent
-from jobs.session import Session
+from jobs.session import Session, wants
 from tests.gateway.conftest import SOON, Json, Site
 from tests.gateway.proxied import ANTHROPIC, ASK, GEMINI, IDS, OPENAI, TOOL, WAYS, Proxied, scripted, served
-from tests.logs import ADA, GRACE
+from tests.logs import ADA, GRACE, RULES
 
 PRICED = '{"m": [1, 1], "free*": [0, 0]}'  # a dollar for a million tokens
 MILLION = 1_000_000
@@ -247,6 +250,45 @@ async def test_it_goes_on_when_somebody_says_so_and_counts_from_there(site: Site
         assert (await answered(box, ANTHROPIC, ASK))[0] == 402
     reached = await site.log("s1", BudgetReached)
     assert [(one.used, one.limit) for one in reached] == [(6.0, 5.0), (12.0, 10.0)]
+
+
+async def child_at_work(site: Site) -> None:
+    """The root has started a session, whose box has the token t-2 and a turn that runs."""
+    prompt = Prompt(id="c1:p1", author=ADA, text="Paint the pad", received_at=1.0)
+    spawn = SpawnChild("c1", "s1", "acme/rocket", "main", "rehearsal", "", prompt, True)
+    await hand_over(site.inbox, await site.inbox.handle("s1", spawn))
+    for command in (c.BeginStart(0), c.FinishStart(1, "c1-1", "cold", None, True), c.Attach(1, 1)):
+        session = await site.inbox.handle("c1", command)
+    await site.grant(session, "t-2")
+    ready = Ready(n=1, at=0, kind="ready", conversation="c", resumed=False, head="a" * 40)
+    assert (await site.inbox.handle("c1", c.Hear(1, (ready,)))).turn is not None
+
+
+async def test_a_childs_requests_are_on_its_roots_budget_and_one_answer_is_for_both(site: Site) -> None:
+    async with scripted(site, SHIPMATE_BUDGET="5", SHIPMATE_MODEL_PRICES=PRICED) as (box, model):
+        await child_at_work(site)
+        model.faults.tokens = 3 * MILLION
+        assert (await answered(box, ANTHROPIC, ASK))[0] == 200
+        await spent(site)
+        async with box.post(ANTHROPIC, ASK, Authorization="Bearer t-2") as answer:
+            assert answer.status == 402
+        root, child = [await site.store.load(sid) for sid in ("s1", "c1")]
+        assert root is not None and root.paused is not None and child is not None and child.paused is not None
+        await box.says("turn_ended", turn=1, outcome="stopped")
+        ended = Ended(n=2, at=0, kind="turn_ended", turn=1, outcome="stopped")
+        await site.inbox.handle("c1", c.Hear(1, (ended,)))
+        raised = await site.inbox.handle("s1", c.RaiseBudget(GRACE, root.paused.asked))
+        assert [operation.kind for operation in wants(raised, 2e9, RULES)] == ["hand"]
+        await hand_over(site.inbox, raised)
+        child = await site.store.load("c1")
+        assert child is not None and child.paused is None and child.turn is not None
+        assert not (await site.inbox.handle("s1", c.Tick())).children[0].owed
+        async with box.post(ANTHROPIC, ASK, Authorization="Bearer t-2") as answer:
+            assert answer.status == 200
+        assert (await spent(site, "c1"))["micros"] == 6 * MILLION
+        async with asyncio.timeout(SOON):
+            while await site.store.usage.of_budget("s1") < 12:
+                await asyncio.sleep(0.01)
 
 
 async def test_between_turns_a_request_over_budget_is_refused_and_nobody_is_asked(site: Site) -> None:

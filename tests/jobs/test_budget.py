@@ -3,8 +3,11 @@
 import pytest
 
 from jobs import commands as c
+from jobs.commands_children import FinishHanding
 from jobs.events import TurnEnded
+from jobs.family import BUDGET, BudgetAnswer
 from jobs.session import Session, Status, wants
+from tests.jobs.test_children import one
 from tests.jobs.test_commands import GRACE, ONE, REACHED, TWO, asked, hear, paused, paused_asleep, pausing, working
 from tests.logs import RULES, Log
 
@@ -103,3 +106,16 @@ def test_what_a_turn_took_is_told_with_its_end() -> None:
     ended = hear({"kind": "turn_ended", "turn": 1, "outcome": "done"})
     log.do(c.Hear(1, ended.frames, cost=0.42))
     assert log.events[-1].cost == 0.42  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("answer", "raised"), [(c.RaiseBudget, True), (c.DeclineBudget, False)])
+def test_what_a_person_says_to_a_root_is_handed_to_all_that_work_for_it(
+    answer: type[c.RaiseBudget] | type[c.DeclineBudget], raised: bool
+) -> None:
+    log = one().do(c.ReachBudget(None, 5.1, 5.0, 5.0)).end(outcome="stopped", commits=0)
+    log.do(answer(GRACE, asked(log)))
+    (child,) = of(log).children
+    assert child.budget == BudgetAnswer(by=GRACE, raised=raised)
+    assert "hand" in [operation.kind for operation in wants(of(log), log.now, RULES)]
+    log.do(FinishHanding(child.id, BUDGET))
+    assert of(log).children[0].budget is None
