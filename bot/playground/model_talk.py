@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Json = dict[str, Any]
-REMINDER = "<system-reminder>"
+REMINDERS = ("<system-reminder>", "<session_context>", "<environment_context>")  # how what agents slip in begins
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def text_of(content: object, reminders: bool = False) -> str:
         parts = [str(part.get("text", "")) for part in content if isinstance(part, dict)]
     else:
         parts = []
-    kept = (part for part in parts if part.strip() and (reminders or not part.lstrip().startswith(REMINDER)))
+    kept = (part for part in parts if part.strip() and (reminders or not part.lstrip().startswith(REMINDERS)))
     return "\n".join(kept)
 
 

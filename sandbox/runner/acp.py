@@ -139,10 +139,22 @@ class Acp:
 
     async def _requested(self, method: str, params: dict[str, Any]) -> Any:
         if method == "session/request_permission":
-            return {"outcome": await self._permission(params)}
+            return {"outcome": await self._told_permission(params)}
         if method == "fs/write_text_file":
             return None  # some agents tell us and write by themselves as well; doing it again would be twice
         raise NoSuchMethod(method)  # reading too: the runner may see what the agent must not, so it reads for nobody
+
+    async def _told_permission(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The answer; what was asked for is told as an update, because some agents tell it in no other way."""
+        call = _record(params.get("toolCall"))
+        ours = "toolCallId" in call and params.get("sessionId") == self.conversation
+        if ours:
+            self._on_update({"status": "pending", **call, "sessionUpdate": "tool_call_update"})
+        outcome = await self._permission(params)
+        if ours and outcome["outcome"] == "selected":
+            begun = {"sessionUpdate": "tool_call_update", "toolCallId": call["toolCallId"], "status": "in_progress"}
+            self._on_update(begun)
+        return outcome
 
     async def _permission(self, params: dict[str, Any]) -> dict[str, Any]:
         """Yes, once the tree is in step: the box is the fence. Told to stop meanwhile: cancelled, never rejected."""

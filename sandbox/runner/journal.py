@@ -48,14 +48,14 @@ class Journal:
         self._message(b"stderr", _quoted(data))
 
     def _message(self, way: bytes, said: bytes) -> None:
-        if not self._room.take(min(len(said), MESSAGE_BYTES)):
+        if len(said) > MESSAGE_BYTES:
+            said = json.dumps({"bytes": len(said), "begins": said[:BEGINS].decode("utf-8", "replace")}).encode()
+        if not self._room.take(len(said)):
             self._left_out += 1
             return
         if self._left_out:
             missing, self._left_out = self._left_out, 0
             self._line(b"left_out", b"%d" % missing)
-        if len(said) > MESSAGE_BYTES:
-            said = json.dumps({"bytes": len(said), "begins": said[:BEGINS].decode("utf-8", "replace")}).encode()
         self._line(way, said)
 
     def _line(self, key: bytes, value: bytes) -> None:

@@ -142,6 +142,9 @@ class ToolCall:
                 {"path": self._relative(d["path"]), "old": _words(d.get("oldText")), "new": _words(d.get("newText"))}
                 for d in diffs
             ]
+        if self.status in ("", "pending") or (self.over and content == []):
+            self._output = ""  # what it says of itself before it has begun is no output
+            return
         texts = [text_of(block.get("content")) for block in blocks if block.get("type") == "content"]
         self._output = "\n".join(text for text in texts if text) or self._output
 

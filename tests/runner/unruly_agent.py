@@ -30,7 +30,7 @@ def flood() -> None:
     for _ in range(200):
         print("x" * 100_000)
         for _ in range(100):
-            says("word " * 60)
+            says("word " * 80)
     print("!" * 3_000_000, file=sys.stderr, flush=True)
     says("Flooded.", "m2")
 
