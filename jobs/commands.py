@@ -257,6 +257,13 @@ class ReviewPullRequest:
 
 
 @dataclass(frozen=True)
+class Note:
+    """People should know this, and it changes nothing."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Tick:
     """Time went by."""
 
@@ -289,6 +296,7 @@ Command = (
     | ClosePullRequest
     | ReviewPullRequest
     | ToolCommand
+    | Note
     | Tick
     | ChildCommand
     | SnapshotCommand

@@ -1,75 +1,210 @@
-"""Images: a repository, cloned once through the gateway, that every session's box grows from.
+"""Images: repositories made ready beforehand, which sessions' boxes grow from. What is built, when, and from what.
 
-An RQ worker of the queue `images` runs `build`, one at a time for each repository. `jobs/upkeep.py` asks for it when an
-enabled repository has no image. A box in mode `build` clones and exits; what it leaves is the image.
+An RQ worker of the queue `images` runs `build`; `jobs/upkeep.py` asks for it when one is due (`due`), and a person may
+(`shipmate images build`). Whoever holds the repository's lease is alone at it. Nothing is built if neither the branch
+nor the recipe nor Shipmate's own part of it moved; a build that fails leaves the images before it as they are.
 """
 
 import asyncio
 import logging
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from jobs.inbox import hash_token
-from jobs.operations import greeting
-from jobs.store import Grant, Image
+from jobs import image_log
+from jobs.github import ForgeDown, ForgeRefused
+from jobs.image_build import Anew, Builder, BuildFailed, Built
+from jobs.image_check import Check
+from jobs.image_log import BuildLog
+from jobs.image_records import EXPIRES_SECONDS, Build, BuildState, Image, Standing, Step, Wanted, may_grow, why_build
+from jobs.image_words import tell_those_who_wait
 from jobs.wiring import Workshop, workshop
-from sandbox.provider import BoxError, BoxSpec, BoxState, SnapshotKind
+from sandbox.provider import BoxError, Missing, Temporary, Unreachable
+from sandbox.runtime_version import runtime_version
 
 log = logging.getLogger(__name__)
-BUILD_SECONDS = 600.0
-LOOK_SECONDS = 0.2
+LEASE_SECONDS, RENEW_SECONDS = 60.0, 10.0
 
 
 async def build(repository: str) -> None:
-    """Build the image of this repository, unless another worker is at it."""
+    """Build the image of this repository if one is due, unless another worker is at it."""
     async with workshop() as shop:
         await build_image(shop, repository)
 
 
 async def build_image(shop: Workshop, repository: str) -> Image | None:
-    """As `build`, with everything it needs handed in; None if it failed or is under way elsewhere."""
-    owner = secrets.token_hex(8)
-    lease = f"image:{repository}"
-    if not await shop.store.lease(lease, owner, BUILD_SECONDS + 60):
+    """As `build`, with everything it needs handed in; the image, if one was made."""
+    name = f"build-{secrets.token_hex(8)}"
+    if not await shop.store.lease(_lease(repository), name, LEASE_SECONDS):
         return None
-    box = f"image-{secrets.token_hex(8)}"
+    async with _held(shop, repository, name):
+        asked, standing = await shop.store.images.asked(repository), await _settled(shop, repository)
+        if asked is None and shop.clock() < standing.next_at:
+            return None
+        await shop.store.images.answered(repository)
+        return await _Attempt(shop, repository, name, standing).go(asked is not None)
+
+
+def _lease(repository: str) -> str:
+    return f"image:{repository}"
+
+
+@asynccontextmanager
+async def _held(shop: Workshop, repository: str, name: str) -> AsyncIterator[None]:
+    """Keep the lease until this is over. If it gets lost, the build is given up: another worker may be at it."""
+    building = asyncio.current_task()
+    assert building is not None
+
+    async def renew() -> None:
+        while await shop.store.lease(_lease(repository), name, LEASE_SECONDS):
+            await asyncio.sleep(RENEW_SECONDS)
+        log.error("the lease of the image of %s was lost, so its build is given up", repository)
+        building.cancel()
+
+    renewing = asyncio.create_task(renew())
     try:
-        return await _build(shop, repository, box)
-    except BoxError as error:
-        log.warning("the image of %s could not be built: %s", repository, error)
-        return None
+        yield
     finally:
-        await shop.store.revoke(box)
-        await shop.provider.discard(box)
-        await shop.store.release(lease, owner)
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+        await shop.store.release(_lease(repository), name)
 
 
-async def _build(shop: Workshop, repository: str, box: str) -> Image | None:
-    token = secrets.token_urlsafe(32)
-    grant = Grant("", box, 0, repository, "build", "")
-    await shop.store.grant(hash_token(token), grant)
-    line = greeting(shop, grant, token, shop.settings.base_branch(repository))
-    await shop.provider.create(
-        BoxSpec(name=box, greeting=line, labels={"image": repository}, limits=shop.settings.limits)
-    )
-    code = await _exit_code(shop, box)
-    if code != 0:
-        log.warning("the image of %s could not be built: its box ended with %s", repository, code)
-        return None
-    snapshot = await shop.provider.last_state(box, SnapshotKind.BASE)
-    if snapshot is None:
-        return None
-    image = Image(repository=repository, snapshot=snapshot.id, built_at=shop.clock(), bytes=snapshot.bytes)
-    await shop.store.save_image(image)
-    log.info("image of %s: %s, %d bytes", repository, snapshot.id, snapshot.bytes)
-    return image
+async def _settled(shop: Workshop, repository: str) -> Standing:
+    """How it stands. A build that is still called under way, while we hold the lease, was killed with its worker."""
+    standing = await shop.store.images.standing(repository)
+    latest = standing.latest
+    if latest is None or latest.state != "building":
+        return standing
+    killed = latest.model_copy(update={"state": "failed", "reason": "its worker was killed", "ended": shop.clock()})
+    standing = standing.ended(killed, shop.clock())
+    await shop.store.images.save_standing(repository, standing)
+    return standing
 
 
-async def _exit_code(shop: Workshop, box: str) -> int | None:
-    """How the box ended; None if it had to be ended after the time limit."""
-    for _ in range(int(BUILD_SECONDS / LOOK_SECONDS)):
-        info = await shop.provider.status(box)
-        if info.state is not BoxState.RUNNING:
-            return info.exit_code
-        await asyncio.sleep(LOOK_SECONDS)
-    await shop.provider.terminate(box)
-    return None
+class _Over(Exception):
+    """The attempt has no image to show: `state` and `reason` say why."""
+
+    def __init__(self, state: BuildState, reason: str = "") -> None:
+        super().__init__(reason)
+        self.state, self.reason = state, reason
+
+
+class _Attempt:
+    """One attempt, from the question whether anything moved to the words for those who wait."""
+
+    def __init__(self, shop: Workshop, repository: str, name: str, standing: Standing) -> None:
+        self._shop, self._repository, self._standing = shop, repository, standing
+        self._build = Build(id=name, state="building", began=shop.clock())
+        self._steps: list[Step] = []
+
+    async def go(self, asked: bool) -> Image | None:
+        """The image, if one was made."""
+        try:
+            image = await self._image(asked)
+        except _Over as over:
+            await self._end(over.state, over.reason)
+            return None
+        await self._end("good")
+        return image
+
+    async def _image(self, asked: bool) -> Image:
+        newest = await self._shop.store.images.newest(self._repository)
+        wanted = Wanted(await self._tip(), runtime_version())
+        why = why_build(newest, wanted, self._shop.clock(), asked)
+        if not why:
+            raise _Over("unchanged")
+        self._build = self._build.model_copy(update={"why": why})
+        await self._save(self._standing.began(self._build))
+        with BuildLog(self._shop.settings.data_dir, self._build.id, self._shop.clock) as told:
+            told.say(f"image of {self._repository}: {why}")
+            try:
+                image = await self._made(told, newest, wanted)
+            except (BuildFailed, BoxError) as failed:
+                passes = isinstance(failed, Temporary | Unreachable)
+                told.say(f"not now: {failed}" if passes else f"FAILED: {failed}")
+                raise _Over("waiting" if passes else "failed", str(failed)) from failed
+            told.say(f"done in {image.seconds:.1f} s: {image.snapshot}, {image.bytes} bytes")
+        return image
+
+    async def _tip(self) -> str:
+        branch = self._shop.settings.base_branch(self._repository)
+        try:
+            return await self._shop.forge.tip(self._repository, branch)
+        except ForgeDown as down:
+            raise _Over("waiting", str(down)) from down
+        except ForgeRefused as refused:
+            raise _Over("failed", f"the forge shows no branch {branch} with a commit: {refused}") from refused
+
+    async def _made(self, told: BuildLog, newest: Image | None, wanted: Wanted) -> Image:
+        """Made, looked at, and promoted."""
+        builder = Builder(self._shop, self._repository, self._build.id, told)
+        self._steps = builder.steps
+        try:
+            return await self._promoted(told, newest, wanted, builder)
+        finally:
+            await builder.clear()
+
+    async def _promoted(self, told: BuildLog, newest: Image | None, wanted: Wanted, builder: Builder) -> Image:
+        built, base = await self._built(told, newest, wanted, builder)
+        try:
+            await Check(self._shop, self._repository, self._build.id, told, self._steps).passes(built)
+        except BaseException:
+            await self._shop.provider.forget_snapshot(built.snapshot.id)
+            raise
+        now = self._shop.clock()
+        image = Image(
+            repository=self._repository, snapshot=built.snapshot.id, built_at=now, bytes=built.snapshot.bytes,
+            id=self._build.id, commit=built.head, recipe=built.recipe.to_json(), recipe_digest=built.recipe.digest,
+            runtime=wanted.runtime, age=0 if base is None else base.age + 1, seconds=now - self._build.began,
+            steps=tuple(self._steps), notes=built.notes,
+            expires_at=base.expires_at if base is not None else now + EXPIRES_SECONDS,
+        )  # fmt: skip
+        await self._shop.store.images.add(image)
+        log.info("image of %s at %s: %s, %d bytes", self._repository, image.commit[:10], image.snapshot, image.bytes)
+        return image
+
+    async def _built(
+        self, told: BuildLog, newest: Image | None, wanted: Wanted, builder: Builder
+    ) -> tuple[Built, Image | None]:
+        """A box's tree, and what it grew from. If the image before is of no use, from scratch."""
+        if newest is not None and may_grow(newest, wanted, self._shop.clock()):
+            told.say(f"it grows from {newest.id}, number {newest.age + 1} since the last one from scratch")
+            try:
+                return await builder.make(newest), newest
+            except Anew:
+                told.say("the recipe has changed: from scratch")
+            except Missing as damaged:
+                told.say(f"the image before cannot be used ({damaged}): from scratch")
+                await self._shop.store.images.drop(newest, self._shop.clock())
+        builder.steps.clear()
+        return await builder.make(None), None
+
+    async def _end(self, state: BuildState, reason: str = "") -> None:
+        """Note how it went, and tell those who wait if it failed."""
+        now = self._shop.clock()
+        more = {"state": state, "reason": reason, "ended": now, "steps": tuple(self._steps)}
+        standing = self._standing.ended(self._build.model_copy(update=more), now)
+        await self._save(standing)
+        if state == "failed":
+            log.warning("the image of %s could not be built: %s", self._repository, reason)
+            await tell_those_who_wait(self._shop, self._repository, reason)
+        elif state == "good":
+            await self._shop.store.images.waiting(self._repository)
+        named = (build.id for each in (await self._shop.store.images.standings()).values() for build in each.builds)
+        image_log.clear(self._shop.settings.data_dir, named, now)
+
+    async def _save(self, standing: Standing) -> None:
+        await self._shop.store.images.save_standing(self._repository, standing)
+
+
+async def due(shop: Workshop) -> dict[str, float]:
+    """The repositories that have no builder and want a look, and since when."""
+    standings, asked = await shop.store.images.standings(), await shop.store.images.all_asked()
+    now, found = shop.clock(), {}
+    for repository in shop.settings.repositories:
+        name = repository.name
+        since = min(standings.get(name, Standing()).next_at, asked.get(name, now + 1.0))
+        if since <= now and await shop.store.images.builder(name) is None:
+            found[name] = since
+    return found

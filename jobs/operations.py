@@ -13,7 +13,10 @@ from typing import Any
 from jobs import wire
 from jobs.commands import BeginPark, BeginStart, FailPark, FailStart, FinishPark, FinishStart, Refused
 from jobs.events import StartKind
+from jobs.image_records import Image
+from jobs.image_words import tell_of_image
 from jobs.inbox import hash_token
+from jobs.log import forgiven
 from jobs.session import Session
 from jobs.store import Grant
 from jobs.wiring import Workshop, workshop
@@ -25,11 +28,13 @@ RETRY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Origin:
-    """What a box grows from. `base` None: an empty tree, and the runner clones. `instead`: why not from better."""
+    """What a box grows from. `base` None: an empty tree, and the runner clones. `instead`: why not from better.
+    `image`: the one that `base` is of."""
 
     kind: StartKind
     base: str | None
     instead: str = ""
+    image: Image | None = None
 
 
 async def start(sid: str) -> None:
@@ -88,11 +93,14 @@ async def _next_best(shop: Workshop, session: Session, origin: Origin, trouble: 
             return Origin("snapshot", session.snapshot, str(trouble))
         log.warning("%s, so the session begins from its branch", trouble)
         return await _fresh(shop, session, str(trouble))
-    if origin.kind == "image" and session.repository is not None:
-        log.warning("the image of %s cannot be used, so another one is built: %s", session.repository, trouble)
-        await shop.queue.enqueue_build(session.repository, int(shop.clock()))
+    if origin.image is None:
+        raise trouble
+    log.warning("an image of %s cannot be used: %s", session.repository, trouble)
+    if not isinstance(trouble, Missing):
         return Origin("cold", None, origin.instead)
-    raise trouble
+    await shop.store.images.drop(origin.image, shop.clock())
+    await shop.store.images.ask(origin.image.repository, shop.clock())
+    return await _fresh(shop, session, origin.instead)
 
 
 async def _record(shop: Workshop, session: Session, finished: FinishStart) -> None:
@@ -102,6 +110,11 @@ async def _record(shop: Workshop, session: Session, finished: FinishStart) -> No
         log.info("the box came too late: %s", refused)
         await shop.store.revoke(finished.box)
         await shop.provider.discard(finished.box)
+        return
+    if finished.start != "snapshot":
+        assert session.repository is not None
+        with forgiven(log, "what there is to know of its image could not be told"):
+            await tell_of_image(shop, session, session.repository)
 
 
 def delay_of(trouble: Exception, usual: float) -> float | None:
@@ -134,8 +147,8 @@ async def _origin(shop: Workshop, session: Session) -> Origin:
 async def _fresh(shop: Workshop, session: Session, instead: str = "") -> Origin:
     """The newest image, else nothing."""
     assert session.repository is not None, "a session that waits for a box has a repository"
-    image = await shop.store.image(session.repository)
-    return Origin("image", image.snapshot, instead) if image is not None else Origin("cold", None, instead)
+    image = await shop.store.images.newest(session.repository)
+    return Origin("image", image.snapshot, instead, image) if image is not None else Origin("cold", None, instead)
 
 
 async def _spec(shop: Workshop, session: Session, box: str, origin: Origin) -> BoxSpec:

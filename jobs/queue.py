@@ -36,7 +36,7 @@ class QueueRow:
 
 
 QUEUES: Mapping[str, QueueRow] = {
-    row.name: row for row in (QueueRow("boxes", 55), QueueRow("images", 660), QueueRow("publish", 55))
+    row.name: row for row in (QueueRow("boxes", 55), QueueRow("images", 9_000), QueueRow("publish", 55))
 }
 _JOBS = {
     "start": ("boxes", "jobs.operations.start"),

@@ -85,15 +85,6 @@ class Unnamed(NamedTuple):
     snapshot: str
 
 
-class Image(NamedTuple):
-    """The newest image of a repository; `bytes` is what it takes."""
-
-    repository: str
-    snapshot: str
-    built_at: float
-    bytes: int
-
-
 class Spent(NamedTuple):
     """What requests to models took. Tokens: `input` without what the provider had `cached` or has `written` to its
     cache. `micros`: millionths of a dollar, None if no price is known."""

@@ -22,17 +22,18 @@ from jobs import store_connection as connection
 from jobs import store_scripts as scripts
 from jobs.archive import Archived
 from jobs.events import Event, event_from_json
-from jobs.records import Conflict, Entry, Fence, Grant, Heard, Image, Link, Looked, StaleLink, Unnamed
+from jobs.records import Conflict, Entry, Fence, Grant, Heard, Link, Looked, StaleLink, Unnamed
 from jobs.session import Session, Status
 from jobs.store_counts import Counts
 from jobs.store_egress import EgressHosts
+from jobs.store_images import Images
 from jobs.store_leftovers import Leftovers
-from jobs.store_scripts import ACTIVE, BELL, CLOSED, KEPT, PREFIX, SLEEPING, TOTALS, UNNAMED, UNSHOWN, key, keys
+from jobs.store_scripts import ACTIVE, BELL, CLOSED, KEPT, PREFIX, SLEEPING, TOTALS, UNSHOWN, key, keys
 from jobs.store_usage import Usage
 from jobs.store_warm import WarmBoxes
 
 __all__ = [
-    "Conflict", "Entry", "Fence", "Grant", "Heard", "Image", "Link", "Looked", "StaleLink", "Store", "Unnamed",
+    "Conflict", "Entry", "Fence", "Grant", "Heard", "Link", "Looked", "StaleLink", "Store", "Unnamed",
 ]  # fmt: skip
 
 
@@ -45,8 +46,8 @@ class Store:
         self._lease, self._release = client.register_script(scripts.LEASE), client.register_script(scripts.RELEASE)
         self._spend, self._revoke = client.register_script(scripts.SPEND), client.register_script(scripts.REVOKE)
         self._drop, self._bring = client.register_script(archiving.DROP), client.register_script(archiving.BRING_BACK)
-        self._stamp, self._save_image = (client.register_script(s) for s in (scripts.STAMP, scripts.SAVE_IMAGE))
-        self.leftovers, self.counts = Leftovers(client), Counts(client)
+        self._stamp = client.register_script(scripts.STAMP)
+        self.leftovers, self.counts, self.images = Leftovers(client), Counts(client), Images(client)
         self.usage, self.egress, self.warm = Usage(client), EgressHosts(client), WarmBoxes(client)
 
     @classmethod
@@ -242,16 +243,6 @@ class Store:
     async def revoke(self, box: str) -> None:
         """The tokens of this box allow nothing any more."""
         await self._revoke(keys=[f"{PREFIX}tokens:{box}", scripts.GRANTS])
-
-    async def image(self, repository: str) -> Image | None:
-        """The newest image of a repository."""
-        kept = await self._do("HGET", scripts.IMAGES, repository)
-        return None if kept is None else Image(*json.loads(kept))
-
-    async def save_image(self, image: Image) -> None:
-        """This is the newest image of its repository now; the one before it is named no more."""
-        args: list[str | float] = [image.repository, json.dumps(image), image.snapshot, image.built_at]
-        await self._save_image(keys=[scripts.IMAGES, UNNAMED], args=args)
 
     async def archive(self, sid: str) -> bool:
         """Move a closed session to its file; False: it is not closed, or somebody wrote meanwhile."""

@@ -16,7 +16,7 @@ from jobs.warm_scripts import CLAIM_WIDTH, CLAIMS, OFFERS, SEEN, TAKE_FUNCTIONS,
 
 PREFIX = "shipmate:"
 ACTIVE, SLEEPING, CLOSED, UNSHOWN, BELL = (PREFIX + n for n in ("active", "sleeping", "closed", "unshown", "bell"))
-UNNAMED, KEPT, TOTALS, GRANTS, IMAGES = (PREFIX + n for n in ("unnamed", "kept", "totals", "grants", "images"))
+UNNAMED, KEPT, TOTALS, GRANTS = (PREFIX + n for n in ("unnamed", "kept", "totals", "grants"))
 BELL_SECONDS = 10.0
 INDEXES = (
     ACTIVE,
@@ -253,14 +253,5 @@ return string.format('%.6f', wait)
 REVOKE = """
 for _, token in ipairs(redis.call('SMEMBERS', KEYS[1])) do redis.call('HDEL', KEYS[2], token) end
 redis.call('DEL', KEYS[1])
-return 1
-"""
-
-# KEYS: images, unnamed. ARGV: repository, image as JSON, its snapshot, its time
-SAVE_IMAGE = """
-local before = redis.call('HGET', KEYS[1], ARGV[1])
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-local snapshot = before and cjson.decode(before)[2]
-if snapshot and snapshot ~= ARGV[3] then redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1] .. ' ' .. snapshot) end
 return 1
 """

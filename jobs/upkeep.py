@@ -11,9 +11,9 @@ import logging
 import secrets
 from collections.abc import Iterable
 
-from jobs import warm
+from jobs import images, warm
 from jobs.commands import LoseBox, Refused, Tick
-from jobs.images import BUILD_SECONDS
+from jobs.image_records import lost_tries
 from jobs.log import about, forgiven
 from jobs.session import Operation, Session, Status, wants
 from jobs.warm import WarmPool
@@ -25,11 +25,9 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS = 2.0
 LEASE_SECONDS = 10.0
 CLEAN_SECONDS = 10.0
-UNKNOWN = "unknown"
 KILLED = (137, -9)  # how a shell and how a parent tell SIGKILL
 ORPHAN_SECONDS = 60.0
 ARCHIVE_SECONDS = 86_400.0  # after it was closed: late edits and retries still find the session in memory
-IMAGE_RETRY_SECONDS = 60
 UNNAMED_SECONDS = 86_400.0  # so long a snapshot stays that nobody names: a backup of the record may still name it
 
 
@@ -139,13 +137,13 @@ class Upkeep:
             left = await self._shop.provider.last_state(box.name)
         await self._shop.provider.discard(box.name)
         owner = await self._owner(box) or box.labels["image"]
-        if left is not None and await self._named(owner) not in (UNKNOWN, left.id):
+        if left is not None and not await self._names(owner, left.id, unknown=True):
             await self._shop.provider.forget_snapshot(left.id)
 
     async def _is_orphan(self, box: BoxInfo) -> bool:
         age = self._shop.clock() - box.born
         if "image" in box.labels:
-            return age > BUILD_SECONDS + ORPHAN_SECONDS
+            return await self._shop.store.images.builder(box.labels["image"]) != box.labels.get("build", "")
         owner = await self._owner(box)
         if not owner or (age < ORPHAN_SECONDS and warm.LABEL not in box.labels):  # a warm one was there when taken
             return False
@@ -186,23 +184,24 @@ class Upkeep:
                 await leftovers.keep_no_more(sid)
         for one in await leftovers.unnamed(now - UNNAMED_SECONDS):
             with forgiven(log, f"snapshot {one.snapshot} of {one.owner} could not be let go"):
-                if await self._named(one.owner) != one.snapshot:
+                if not await self._names(one.owner, one.snapshot, unknown=False):
                     await self._shop.provider.forget_snapshot(one.snapshot)
                 await leftovers.let_go(one)
 
-    async def _named(self, owner: str) -> str | None:
-        """The snapshot that a session, or the image of a repository, names now. `UNKNOWN`: there is no such session."""
+    async def _names(self, owner: str, snapshot: str, *, unknown: bool) -> bool:
+        """Whether a session, or a good image of a repository, names this snapshot now; `unknown`: there is no such
+        session."""
         if "/" in owner:
-            image = await self._shop.store.image(owner)
-            return image.snapshot if image is not None else None
+            return snapshot in [image.snapshot for image in await self._shop.store.images.good(owner)]
         session = await self._shop.store.load(owner)
-        return session.snapshot if session is not None else UNKNOWN
+        return session.snapshot == snapshot if session is not None else unknown
 
     async def _ask_for_images(self) -> None:
-        slot = int(self._shop.clock()) // IMAGE_RETRY_SECONDS
-        for repository in self._shop.settings.repositories:
-            if await self._shop.store.image(repository.name) is None:
-                await self._shop.queue.enqueue_build(repository.name, slot)
+        """Ask for the builds that are due, each under the number of its slot: several upkeeps ask for one and the same.
+        One that nobody takes up for long becomes another one, for its worker may have died."""
+        now = self._shop.clock()
+        for repository, since in (await images.due(self._shop)).items():
+            await self._shop.queue.enqueue_build(repository, int(since) + lost_tries(now - since))
 
 
 def _outdated(session: Session, boxes: dict[str, BoxInfo] | None) -> tuple[Operation, ...]:

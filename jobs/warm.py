@@ -13,10 +13,11 @@ from dataclasses import replace
 from jobs import wire
 from jobs.claims import ANSWER_SECONDS
 from jobs.commands import LoseBox, Tick
+from jobs.image_records import Image
 from jobs.inbox import hash_token
 from jobs.log import about, forgiven
 from jobs.operations import greeting
-from jobs.records import Grant, Image, Offer
+from jobs.records import Grant, Offer
 from jobs.session import Session, Status
 from jobs.warm_rules import WISH_SECONDS, Plan, PoolCount, Wanted, WarmBox, counted, plan, wanted
 from jobs.wiring import Workshop, workshop
@@ -81,7 +82,7 @@ async def fill_pool(shop: Workshop, repository: str) -> None:
     try:
         boxes = {box.name: box for box in await shop.provider.list()}
         due = await WarmPool(shop).plan(boxes)
-        image = await shop.store.image(repository)
+        image = await shop.store.images.newest(repository)
         if repository in due.fill and image is not None:
             await _make(shop, image)
     except BoxError as error:
@@ -154,7 +155,7 @@ class WarmPool:
     async def _wanted(self) -> tuple[Wanted, ...]:
         settings, store = self._shop.settings, self._shop.store
         enabled = [one.name for one in settings.repositories]
-        images = {name: image.snapshot for name in enabled if (image := await store.image(name)) is not None}
+        images = {name: image.snapshot for name in enabled if (image := await store.images.newest(name)) is not None}
         wishes = await store.warm.wishes(self._shop.clock())
         return wanted(dict(settings.warm), wishes, enabled, self._shop.fit(settings.agent), images)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.provider import ExecResult, Permanent
@@ -17,10 +18,15 @@ class NoAnswer(Exception):
     """The runner did not answer in time, hung up, or is not there."""
 
 
-async def run(address: str, argv: tuple[str, ...], stdin: bytes, timeout: float, limit: int) -> ExecResult:
-    """Run a command through the control socket; raises NoAnswer."""
+Heard = Callable[[bytes], None]
+
+
+async def run(
+    address: str, argv: tuple[str, ...], stdin: bytes, timeout: float, limit: int, heard: Heard | None = None
+) -> ExecResult:
+    """Run a command through the control socket; `heard` gets its output while it comes. Raises NoAnswer."""
     try:
-        return await asyncio.wait_for(_run(address, argv, stdin, timeout, limit), timeout + PATIENCE)
+        return await asyncio.wait_for(_run(address, argv, stdin, timeout, limit, heard), timeout + PATIENCE)
     except (TimeoutError, OSError, EOFError, ValueError, KeyError) as failed:
         raise NoAnswer(repr(failed)) from failed
 
@@ -33,13 +39,16 @@ def ask_to_end(address: str) -> None:
         wire.sendall(b'{"op":"end"}\n')
 
 
-async def _run(address: str, argv: tuple[str, ...], stdin: bytes, timeout: float, limit: int) -> ExecResult:
+async def _run(
+    address: str, argv: tuple[str, ...], stdin: bytes, timeout: float, limit: int, heard: Heard | None
+) -> ExecResult:
     reader, writer = await asyncio.open_unix_connection(address, limit=LINE_BYTES)
     try:
         request = {"op": "exec", "argv": argv, "timeout": timeout, "limit": limit, "stdin_bytes": len(stdin)}
+        request["follow"] = heard is not None
         writer.write(json.dumps(request).encode() + b"\n" + stdin)
         await writer.drain()
-        answer: dict[str, Any] = json.loads(await reader.readline())
+        answer = await _answer(reader, limit, heard)
         if "error" in answer:
             raise Permanent(f"the runner refused a command: {answer['error']}")
         return await _result(answer, reader, limit)
@@ -49,9 +58,22 @@ async def _run(address: str, argv: tuple[str, ...], stdin: bytes, timeout: float
             await writer.wait_closed()
 
 
+async def _answer(reader: asyncio.StreamReader, limit: int, heard: Heard | None) -> dict[str, Any]:
+    """The line that comes last; the pieces of output before it go to `heard`."""
+    while True:
+        line: dict[str, Any] = json.loads(await reader.readline())
+        if heard is None or "piece" not in line:
+            return line
+        limit -= (size := int(line["piece"]))
+        if size < 0 or limit < 0:
+            raise ValueError("more output than asked for")
+        heard(await reader.readexactly(size))
+
+
 async def _result(answer: dict[str, Any], reader: asyncio.StreamReader, limit: int) -> ExecResult:
     sizes = int(answer["stdout_bytes"]), int(answer["stderr_bytes"])
     if min(sizes) < 0 or sum(sizes) > limit:
         raise ValueError("an answer larger than asked for")
     stdout, stderr = [await reader.readexactly(size) for size in sizes]
-    return ExecResult(int(answer["code"]), stdout, stderr, bool(answer["truncated"]))
+    timed_out = bool(answer.get("timed_out", False))
+    return ExecResult(int(answer["code"]), stdout, stderr, bool(answer["truncated"]), timed_out)

@@ -178,7 +178,7 @@ class _Reading:
         if not isinstance(self.at(path), list):
             raise self.wrong(path, "must be a string, an array of strings, or an object of those")
         argv = tuple(self.text(item, MOST_COMMAND_BYTES) for item in self.items(path, 100))
-        if not argv or not argv[0] or sum(map(len, argv)) > MOST_COMMAND_BYTES:
+        if not argv or argv[0] == "" or "=" in argv[0] or sum(map(len, argv)) > MOST_COMMAND_BYTES:
             raise self.wrong(path, f"must name a program, and be at most {MOST_COMMAND_BYTES} bytes long")
         return Command(name, argv)
 

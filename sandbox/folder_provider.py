@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sandbox import control, freezing, host_processes, keeping, trees
@@ -162,7 +162,14 @@ class FolderProvider(ABC):
                     yield BoxFolder(path)
 
     async def exec(
-        self, name: str, argv: tuple[str, ...], *, stdin: bytes = b"", timeout: float = 60.0, limit: int = 4 << 20
+        self,
+        name: str,
+        argv: tuple[str, ...],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+        limit: int = 4 << 20,
+        heard: Callable[[bytes], None] | None = None,
     ) -> ExecResult:
         """Run a command in the repository's folder of a live box."""
         folder = BoxFolder(self._boxes / checked_name(name))
@@ -170,7 +177,7 @@ class FolderProvider(ABC):
             raise Gone(f"box {name} does not run")
         try:
             with folder.control() as address:
-                return await control.run(address, argv, stdin, timeout, limit)
+                return await control.run(address, argv, stdin, timeout, limit, heard)
         except (FileNotFoundError, control.NoAnswer) as failed:
             if await asyncio.to_thread(self._dies, folder):
                 raise Gone(f"box {name} ended meanwhile") from failed

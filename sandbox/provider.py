@@ -8,7 +8,7 @@ Two failures are kept apart everywhere: *the command failed* is an `ExecResult`;
 `BoxError`s, and those four steer every retry above.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -114,6 +114,7 @@ class ExecResult:
     stdout: bytes
     stderr: bytes
     truncated: bool = False
+    timed_out: bool = False
 
 
 class Provider(Protocol):
@@ -140,8 +141,12 @@ class Provider(Protocol):
         stdin: bytes = b"",
         timeout: float = 60.0,
         limit: int = 4 << 20,
+        heard: Callable[[bytes], None] | None = None,
     ) -> ExecResult:
-        """Run a command in the repository's folder of a live box; raise `Gone` or `Unreachable` if the box cannot."""
+        """Run a command in the repository's folder of a live box; raise `Gone` or `Unreachable` if the box cannot.
+
+        `heard` is given both outputs while they come, as far as `limit` goes; the result has none then.
+        """
         ...
 
     async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "") -> Snapshot:

@@ -2,7 +2,8 @@
 
 A provider starts it as pid 1 of a box with a greeting on stdin (docs/wire.md). The order here is for secrecy and
 for speed: nobody may look into this process before the agent exists, and the agent is started before asyncio is loaded.
-`runner.pyz rehearsal` is the scripted agent instead. Exit codes: 0, 1 (build failed), 2 (used wrongly).
+`runner.pyz rehearsal` is the scripted agent instead, `quiet` and `search` are for images (`tidy.py`). Exit codes: 0, 2
+(used wrongly).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import NamedTuple
 from sandbox.runner.box import AGENTS, EGRESS_PORT, PATH, PORT, BadGreeting, Greeting, Places
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
-USAGE = "usage: runner.pyz [--control-fd N] [--outbox-fd N] [--root DIR] [--agents DIR] | runner.pyz rehearsal"
+USAGE = (
+    "usage: runner.pyz [--control-fd N] [--outbox-fd N] [--root DIR] [--agents DIR] | runner.pyz rehearsal|quiet|search"
+)
 
 
 class Arguments(NamedTuple):
@@ -66,6 +69,10 @@ def main(argv: list[str]) -> int:
         from sandbox.rehearsal.agent import main as rehearse  # another program, in the same file
 
         return rehearse()
+    if argv in (["quiet"], ["search"]):
+        from sandbox.runner import tidy  # likewise
+
+        return tidy.main(argv[0])
     harden()
     try:
         arguments = Arguments.parse(argv)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from sandbox.runner.processes import Child, Children
@@ -32,10 +32,12 @@ async def run(
     stdin: bytes = b"",
     timeout: float = 60.0,
     limit: int = LIMIT,
+    heard: Callable[[bytes], None] | None = None,
 ) -> Finished:
     """Run `argv` and wait for it. After `timeout` seconds, or when this task is cancelled, its group is killed.
 
-    `limit` is for both outputs together. A child in the background that holds the output open does not delay the end.
+    `limit` is for both outputs together; `heard`, if given, has them as they come, and then the answer has none. A
+    child in the background that holds the output open does not delay the end.
     """
     try:
         child = children.spawn(argv, cwd=cwd, env=env)
@@ -44,7 +46,7 @@ async def run(
     except (OSError, ValueError) as wrong:
         return Finished(126, b"", f"{wrong}\n".encode())
     room = Room(limit)
-    out, err = Collected(room), Collected(room)
+    out, err = Collected(room, heard), Collected(room, heard)
     try:
         await _connect(child, out, err, stdin)
         timed_out = not await ended(child, timeout)
@@ -101,8 +103,9 @@ class Room:
 class Collected(asyncio.Protocol):
     """One output of a command. The rest is read and thrown away when the room is used up, so that it never blocks."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, heard: Callable[[bytes], None] | None = None) -> None:
         self.data = bytearray()
+        self._keep = heard or self.data.extend
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._room = room
         self._transport: asyncio.BaseTransport | None = None
@@ -113,7 +116,9 @@ class Collected(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
-        self.data += self._room.take(data)
+        kept = self._room.take(data)
+        if kept:
+            self._keep(kept)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""

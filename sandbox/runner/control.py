@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +25,7 @@ class Control:
 
     def __init__(self, children: Children, repo: str, env: Mapping[str, str], end: Callable[[], None]) -> None:
         self._children, self._repo, self._env, self._end = children, repo, env, end
+        self._own = {"{python}": sys.executable, "{runner}": os.path.abspath(sys.argv[0])}
 
     async def serve(self, fd: int) -> asyncio.AbstractServer:
         """Begin to serve the listening socket `fd`."""
@@ -31,7 +34,7 @@ class Control:
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             request = json.loads(await reader.readline())
-            answer, rest = await self._obey(request, reader)
+            answer, rest = await self._obey(request, reader, writer)
             writer.write(json.dumps(answer).encode() + b"\n" + rest)
             await writer.drain()
         except (ValueError, KeyError, TypeError, AttributeError) as wrong:
@@ -41,7 +44,9 @@ class Control:
         finally:
             writer.close()
 
-    async def _obey(self, request: dict[str, Any], reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes]:
+    async def _obey(
+        self, request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[dict[str, Any], bytes]:
         if request["op"] == "ping":
             return {"ok": True, "runner": "1"}, b""
         if request["op"] == "end":
@@ -53,7 +58,7 @@ class Control:
         if size > STDIN_BYTES:
             raise ValueError(f"stdin is larger than {STDIN_BYTES} bytes")
         stdin = await reader.readexactly(size)
-        done = await self._run(request, stdin)
+        done = await self._run(request, stdin, writer if request.get("follow") else None)
         answer = {
             "code": done.code,
             "stdout_bytes": len(done.stdout),
@@ -63,13 +68,21 @@ class Control:
         }
         return answer, done.stdout + done.stderr
 
-    async def _run(self, request: dict[str, Any], stdin: bytes) -> commands.Finished:
+    async def _run(
+        self, request: dict[str, Any], stdin: bytes, follower: asyncio.StreamWriter | None
+    ) -> commands.Finished:
+        def say(piece: bytes) -> None:
+            assert follower is not None
+            if not follower.is_closing():
+                follower.write(b'{"piece":%d}\n' % len(piece) + piece)
+
         return await commands.run(
             self._children,
-            [str(word) for word in request["argv"]],
+            [self._own.get(word, word) for word in map(str, request["argv"])],
             cwd=str(request.get("cwd") or self._repo),
             env=self._env,
             stdin=stdin,
             timeout=float(request.get("timeout") or 60),
             limit=int(request.get("limit") or commands.LIMIT),
+            heard=say if follower is not None else None,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -78,7 +79,9 @@ async def live(box: Box) -> int:
         await ending.wait()
         return 0
     if box.greeting.mode == "build":
-        return await _first(_build(box, git), ending) or 0
+        await _first(_clone(box, git), ending)
+        await ending.wait()
+        return 0
     taken = None
     if box.greeting.mode == "warm":
         try:
@@ -115,13 +118,16 @@ async def _first(doing: Awaitable[T], ending: asyncio.Event) -> T | None:
     return None if task.cancelled() else task.result()
 
 
-async def _build(box: Box, git: Git) -> int:
+async def _clone(box: Box, git: Git) -> None:
+    """What an image begins with; how it went is told by a file that appears whole, for the host to find."""
     try:
-        await patient_sync(git, box.greeting.base_branch, "", box.greeting.sync_seconds, lambda: None)
+        said = {"head": await patient_sync(git, box.greeting.base_branch, "", box.greeting.sync_seconds, lambda: None)}
     except GitFailed as failed:
-        print(f"runner: the repository could not be cloned: {failed}", file=sys.stderr)
-        return 1
-    return 0
+        said = {"error": str(failed)}
+    told = os.path.join(box.places.scratch, f"cloned-{box.greeting.box}.json")
+    with open(f"{told}.new", "w", encoding="utf-8") as file:
+        json.dump(said, file)
+    os.replace(f"{told}.new", told)
 
 
 class Service:

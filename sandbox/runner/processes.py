@@ -122,6 +122,14 @@ def _code(status: int) -> int:
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
+def below(pid: int) -> list[int]:
+    """Every process below one, the nearest first."""
+    found = _children(pid)
+    for child in found:  # it grows meanwhile
+        found += _children(child)
+    return found
+
+
 def _children(pid: int) -> list[int]:
     found: list[int] = []
     with contextlib.suppress(OSError):  # a kernel without it, or no /proc: an isolated box ends with its pid 1 anyway

@@ -71,7 +71,7 @@ async def asking() -> AsyncIterator[Asking]:
             async with aiohttp.ClientSession() as http, stack.workshop() as shop:
                 workspace = Workspace(stack, http)
                 async with asyncio.timeout(DEADLINE_SECONDS):
-                    while await shop.store.image("acme/rocket") is None:
+                    while await shop.store.images.newest("acme/rocket") is None:
                         await asyncio.sleep(LOOK_SECONDS)
                 yield Asking(stack, shop, workspace, await workspace.bootstrap())
             await stack.discard()

@@ -6,8 +6,9 @@ import pytest
 
 from jobs import commands as c
 from jobs.events import SnapshotForgotten
+from jobs.image_records import Image
 from jobs.operations import park_box, start_box
-from jobs.records import Image, Unnamed
+from jobs.records import Unnamed
 from jobs.session import Status
 from jobs.store import Store
 from jobs.upkeep import ARCHIVE_SECONDS, CLEAN_SECONDS, ORPHAN_SECONDS, UNNAMED_SECONDS, Upkeep
@@ -71,7 +72,8 @@ async def test_the_older_snapshot_of_a_session_is_let_go_a_day_later_and_the_new
 async def test_a_snapshot_that_is_named_again_is_not_let_go(at: Bench) -> None:
     one, two = await slept(at, 1), await slept(at, 2)
     for snapshot in (one, two, one):
-        await at.shop.store.save_image(Image(ROCKET, snapshot, at.clock(), 1))
+        await at.shop.store.images.add(Image(repository=ROCKET, snapshot=snapshot, built_at=at.clock(), bytes=1))
+        await at.shop.store.images.keep_only(ROCKET, 1, at.clock())
     unnamed = await at.shop.store.leftovers.unnamed(at.clock() + 1)
     assert {Unnamed(ROCKET, one), Unnamed(ROCKET, two)} <= set(unnamed)
     # as if the log of the session had never let go of the one, and as if the other were the image's alone

@@ -7,9 +7,10 @@ import pytest
 
 from jobs import commands as c
 from jobs.events import BoxStarted, Noted, ParkFailed, PromptWithdrawn, StartAbandoned, StartFailed
+from jobs.image_records import Image
 from jobs.inbox import hash_token
 from jobs.operations import greeting, park_box, start_box
-from jobs.records import Grant, Image, Unnamed
+from jobs.records import Grant, Unnamed
 from jobs.session import Status
 from jobs.store import Store
 from sandbox.provider import BoxSpec, BoxState, Permanent, Temporary, Unreachable
@@ -128,11 +129,12 @@ async def test_a_fault_of_our_own_is_on_record_and_is_raised(at: Bench) -> None:
 
 
 async def test_an_image_that_is_broken_does_not_keep_a_session_from_starting(at: Bench) -> None:
-    await at.shop.store.save_image(Image(ROCKET, "0" * 16, 1.0, 1))
+    await at.shop.store.images.add(Image(repository=ROCKET, snapshot="0" * 16, built_at=1.0, bytes=1))
     await at.ask()
     await start_box(at.shop, at.sid)
     assert (await at.session()).start == "cold"
-    assert (await at.shop.queue.depth())["images"] == 1
+    assert await at.shop.store.images.newest(ROCKET) is None
+    assert await at.shop.store.images.asked(ROCKET) is not None, "another one is built"
 
 
 async def test_parked_and_woken_a_box_has_what_it_had(at: Bench) -> None:
@@ -179,7 +181,7 @@ async def test_where_what_a_box_left_is_gone_its_session_begins_from_the_branch_
         await at.shop.provider.terminate(other)
         left = await at.shop.provider.last_state(other)
         assert left is not None
-        await at.shop.store.save_image(Image(ROCKET, left.id, 1.0, 1))
+        await at.shop.store.images.add(Image(repository=ROCKET, snapshot=left.id, built_at=1.0, bytes=1))
     await at.shop.provider.forget_snapshot(snapshot)  # as after a restore on another machine
     await start_box(at.shop, at.sid)
     session = await at.session()

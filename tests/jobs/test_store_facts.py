@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.records import Grant, Image
+from jobs.records import Grant
 from jobs.store import Store
 from tests.jobs.logged import put
 from tests.logs import SID, Log
@@ -60,13 +60,6 @@ async def test_a_token_allows_what_was_granted_until_its_box_goes(store: Store) 
     await store.revoke(GRANT.box)
     await store.revoke(GRANT.box)
     assert (await store.granted("hash-1"), await store.granted("hash-2")) == (None, build)
-
-
-async def test_the_newest_image_of_a_repository_is_kept(store: Store) -> None:
-    assert await store.image("acme/rocket") is None
-    for snapshot in ("one", "two"):
-        await store.save_image(Image("acme/rocket", snapshot, 12.5, 1 << 33))
-    assert await store.image("acme/rocket") == Image("acme/rocket", "two", 12.5, 1 << 33)
 
 
 async def test_the_server_keeps_everything_and_says_so(store: Store) -> None:

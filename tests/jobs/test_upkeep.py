@@ -12,9 +12,10 @@ from jobs import commands as c
 from jobs import wire
 from jobs.events import BoxLost
 from jobs.frames import Ready
+from jobs.image_records import Image, Standing
 from jobs.inbox import hash_token
 from jobs.operations import park_box, start_box
-from jobs.records import Grant, Image
+from jobs.records import Grant
 from jobs.session import Status
 from jobs.store import Store
 from jobs.upkeep import LEASE_SECONDS, ORPHAN_SECONDS, Upkeep
@@ -30,7 +31,7 @@ READY = Ready(n=1, at=1.0, kind="ready", conversation="talk", resumed=False, hea
 @pytest.fixture
 async def at(store: Store, redis_url: str) -> AsyncIterator[Bench]:
     async with bench(store, redis_url) as opened:
-        await store.save_image(Image(ROCKET, "0" * 16, 1.0, 1))
+        await store.images.add(Image(repository=ROCKET, snapshot="0" * 16, built_at=1.0, bytes=1))
         yield opened
 
 
@@ -143,10 +144,9 @@ def test_with_which_boxes_this_release_speaks(labels: dict[str, str], spoken: bo
         (SUPERSEDED, True, False),
         (SUPERSEDED, False, True),
         ({"session": "snobody", "generation": "1"}, True, True),
-        ({"image": ROCKET}, True, True),
         ({}, True, True),
     ],
-    ids=["superseded", "superseded a moment ago", "of a session that the record lost", "an image's", "not ours"],
+    ids=["superseded", "superseded a moment ago", "of a session that the record lost", "not ours"],
 )
 async def test_only_a_box_whose_session_has_done_with_it_is_ended(
     at: Bench, labels: dict[str, str], old: bool, stays: bool
@@ -158,11 +158,17 @@ async def test_only_a_box_whose_session_has_done_with_it_is_ended(
     assert (await at.state("stray") is not BoxState.GONE) is stays
 
 
-async def test_the_build_of_an_image_that_never_ended_is_ended(at: Bench) -> None:
-    await at.shop.provider.create(BoxSpec(name="image-1", greeting=b"{}\n", labels={"image": ROCKET}))
-    at.clock.ahead = 3_600
+async def test_a_box_that_builds_an_image_is_left_alone_only_while_its_build_is_under_way(at: Bench) -> None:
+    for build in ("build-1", "build-2"):
+        labels = {"image": ROCKET, "build": build}
+        await at.shop.provider.create(BoxSpec(name=f"of-{build}", greeting=b"{}\n", labels=labels))
+    await at.shop.store.lease(f"image:{ROCKET}", "build-2", 60)
     await Upkeep(at.shop).sweep()
-    assert await at.state("image-1") is BoxState.GONE
+    assert [await at.state(f"of-build-{number}") for number in (1, 2)] == [BoxState.GONE, BoxState.DEAD]
+    await at.shop.store.release(f"image:{ROCKET}", "build-2")
+    await Upkeep(at.shop).sweep()
+    assert await at.state("of-build-2") is BoxState.GONE
+    assert not list((at.shop.settings.boxes_dir / "layers").glob("[!.]*")), "what they left is let go"
 
 
 async def test_boxes_that_are_used_waited_for_or_being_made_are_nobodys_orphans(at: Bench) -> None:
@@ -182,15 +188,17 @@ async def test_boxes_that_are_used_waited_for_or_being_made_are_nobodys_orphans(
     assert await at.state(box) is BoxState.GONE
 
 
-async def test_an_image_that_is_missing_is_asked_for_and_one_that_is_there_is_not(
-    at: Bench, redis_url: str, store: Store
-) -> None:
+async def test_a_build_is_asked_for_when_it_is_due_and_not_before(at: Bench, redis_url: str, store: Store) -> None:
+    await store.images.save_standing(ROCKET, Standing(next_at=at.clock() + 1_000))
     await Upkeep(at.shop).sweep()
     assert await depth(at, "images") == 0
     async with bench(store, redis_url, SHIPMATE_REPOSITORIES=f"{ROCKET},acme/site") as other:
         await Upkeep(other.shop).sweep()
         await Upkeep(other.shop).sweep()
         assert await depth(other, "images") == 1
+    at.clock.ahead = 1_001
+    await asyncio.gather(*(Upkeep(at.shop).sweep() for _ in range(2)))
+    assert await depth(at, "images") == 2, "two upkeeps ask for one and the same build"
 
 
 async def test_of_two_copies_one_works(at: Bench) -> None:

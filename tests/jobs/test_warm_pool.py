@@ -9,8 +9,9 @@ import pytest
 
 from jobs import commands as c
 from jobs.events import BoxLost
+from jobs.image_records import Image
 from jobs.inbox import hash_token
-from jobs.records import Image, Offer
+from jobs.records import Offer
 from jobs.session import Status
 from jobs.store import Store
 from jobs.upkeep import Upkeep
@@ -36,7 +37,7 @@ async def new_image(at: Bench, name: str) -> str:
     left = await at.shop.provider.last_state(name)
     assert left is not None
     await at.shop.provider.discard(name)
-    await at.shop.store.save_image(Image(ROCKET, left.id, 1.0, 1))
+    await at.shop.store.images.add(Image(repository=ROCKET, snapshot=left.id, built_at=1.0, bytes=1))
     return left.id
 
 
@@ -66,7 +67,7 @@ async def test_one_is_made_at_a_time_from_the_newest_image_and_then_enough_is_en
     await fill_pool(at.shop, ROCKET)
     (box,) = await boxes(at)
     made = await offered(at, box)
-    image = await at.shop.store.image(ROCKET)
+    image = await at.shop.store.images.newest(ROCKET)
     assert image is not None
     assert (made.base, made.repository, made.isolated) == (image.snapshot, ROCKET, False)
     grant = await at.shop.store.granted(made.token)

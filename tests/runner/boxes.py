@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,18 @@ class RunningBox:
 
     async def control(self, request: Any, stdin: bytes = b"") -> tuple[dict[str, Any], bytes]:
         """Ask over the control socket; the answer and the bytes that follow it."""
+        async with self.asked(request, stdin) as reader:
+            answer = json.loads(await reader.readline())
+            return answer, await reader.read()
+
+    @contextlib.asynccontextmanager
+    async def asked(self, request: Any, stdin: bytes = b"") -> AsyncIterator[asyncio.StreamReader]:
+        """Ask over the control socket; what comes back, for as long as a test has patience."""
         reader, writer = await asyncio.open_unix_connection(str(self._control))
         writer.write((request if isinstance(request, bytes) else json.dumps(request).encode() + b"\n") + stdin)
         try:
-            answer = json.loads(await asyncio.wait_for(reader.readline(), PATIENCE))
-            return answer, await asyncio.wait_for(reader.read(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                yield reader
         finally:
             writer.close()
 

@@ -1,5 +1,7 @@
 """The control socket: how the host runs commands in a box."""
 
+import json
+
 import pytest
 
 from tests.runner.boxes import RunningBox, command_of, descendants
@@ -79,3 +81,16 @@ async def test_a_command_is_run_while_a_turn_runs(box: RunningBox, gateway: Stan
 async def test_an_idle_runner_ends_when_it_is_told(idle: RunningBox):
     await idle.control({"op": "ping"})
     assert await idle.terminate() == 0
+
+
+async def test_output_is_followed_while_the_command_runs(idle: RunningBox):
+    command = "echo one; while ! [ -e go ]; do sleep 0.02; done; echo two >&2"
+    request = {"op": "exec", "argv": ["sh", "-c", command], "follow": True, "limit": 6}
+    async with idle.asked(request) as reader:
+        assert await reader.readline() == b'{"piece":4}\n'
+        assert await reader.readexactly(4) == b"one\n"
+        (idle.repo / "go").touch()
+        assert await reader.readline() == b'{"piece":2}\n'
+        assert await reader.readexactly(2) == b"tw"
+        answer = json.loads(await reader.readline())
+    assert (answer["code"], answer["stdout_bytes"], answer["stderr_bytes"], answer["truncated"]) == (0, 0, 0, True)

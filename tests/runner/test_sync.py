@@ -1,9 +1,11 @@
 """The tree is brought in step, or the box says why it cannot be."""
 
+import json
 from pathlib import Path
 
 from tests.runner.boxes import BRANCH, RunningBox, git
 from tests.runner.gateway import StandIn
+from tests.waiting import until
 
 
 async def test_a_repository_that_is_not_there_makes_the_box_unready(box: RunningBox, gateway: StandIn):
@@ -37,9 +39,17 @@ async def test_the_next_box_takes_what_the_forge_has_of_the_branch(box: RunningB
     assert (await gateway.frame("ready"))["head"] == git(bare, "rev-parse", "main~1")
 
 
-async def test_an_image_is_the_base_branch_checked_out(box: RunningBox, gateway: StandIn, bare: Path):
+async def cloned(box: RunningBox) -> dict[str, str]:
+    """How the clone of an image went."""
+    await until((box.root / "tmp/cloned-b1.json").exists)
+    return dict(json.loads(await box.exec("sh", "-c", 'cat "$TMPDIR/cloned-b1.json"')))
+
+
+async def test_an_image_is_the_base_branch_checked_out_in_a_box_that_stays(
+    box: RunningBox, gateway: StandIn, bare: Path
+):
     await box.start(mode="build", agent=None)
-    assert await box.ended() == 0
+    assert await cloned(box) == {"head": git(bare, "rev-parse", "main")}
     assert git(box.repo, "rev-parse", "HEAD") == git(bare, "rev-parse", "main")
     assert git(box.repo, "status", "--porcelain") == ""
     assert not gateway.attached
@@ -47,7 +57,8 @@ async def test_an_image_is_the_base_branch_checked_out(box: RunningBox, gateway:
 
 async def test_a_box_on_an_image_fetches_only_the_difference(box: RunningBox, gateway: StandIn, bare: Path):
     await box.start(mode="build", agent=None)
-    await box.ended()
+    await cloned(box)
+    assert await box.terminate() == 0
     tree = git(bare, "rev-parse", "main^{tree}")
     who = {f"GIT_{role}_{what}": "x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     newer = git(bare, "commit-tree", tree, "-p", "main", "-m", "Newer", **who)
@@ -60,8 +71,8 @@ async def test_a_box_on_an_image_fetches_only_the_difference(box: RunningBox, ga
 
 async def test_an_image_that_cannot_be_built_says_why(box: RunningBox, gateway: StandIn):
     await box.start(mode="build", agent=None, repository="acme/nothing")
-    assert await box.ended() == 1
-    assert "the repository could not be cloned" in box.stderr.read_text()
+    assert "acme/nothing" in (await cloned(box))["error"]
+    assert await box.terminate() == 0
 
 
 async def test_a_tree_that_was_left_in_the_middle_of_a_checkout_is_put_right(box: RunningBox, gateway: StandIn):
