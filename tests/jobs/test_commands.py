@@ -275,6 +275,7 @@ CAUSES = [
     ("nothing is closed that is not there", waiting, c.ClosePullRequest(7, True, "grace"), ""),
     # -- time goes by --
     ("a moment", waiting, c.Tick(), ""),
+    ("people should know something", working, c.Note("The image is old."), "noted"),
 ]  # fmt: skip
 
 

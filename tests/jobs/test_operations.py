@@ -54,8 +54,9 @@ async def test_a_waiting_session_gets_a_box(at: Bench) -> None:
 
 
 async def test_the_greeting_has_what_a_runner_needs_and_its_token(at: Bench) -> None:
+    session = (await at.ask()).model_copy(update={"conversation": "conversation-1"})
     grant = Grant(at.sid, "b", 3, ROCKET, "serve", f"shipmate/{at.sid}")
-    line = greeting(at.shop, grant, "the-token", "main", "rehearsal", "conversation-1")
+    line = greeting(at.shop, grant, "the-token", "main", session)
     assert line.endswith(b"\n")
     said = json.loads(line)
     assert said.pop("agent")["name"] == "rehearsal"

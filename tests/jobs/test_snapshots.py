@@ -8,8 +8,9 @@ from jobs import commands as c
 from jobs.commands_snapshots import FailSnapshot, FinishSnapshot
 from jobs.decide import decide
 from jobs.events import BoxStarted, Noted, SnapshotFailed, SnapshotTaken
+from jobs.image_records import Image
 from jobs.operations import park_box, start_box
-from jobs.records import Image, Unnamed
+from jobs.records import Unnamed
 from jobs.session import Session, Status, wants
 from jobs.snapshots import keep_turn
 from jobs.store import Store
@@ -288,7 +289,7 @@ async def test_what_a_box_left_that_nobody_can_read_does_not_stay_for_ever(at: B
 
 async def test_a_turn_is_restored_days_later_after_the_image_it_grew_from_was_let_go(at: Bench) -> None:
     image = await _image(at)
-    await at.shop.store.save_image(Image(ROCKET, image.id, 1.0, 1))
+    await at.shop.store.images.add(Image(repository=ROCKET, snapshot=image.id, built_at=1.0, bytes=1))
     await worked(at, 1, "one")
     await keep_turn(at.shop, at.sid)
     snapshot = (await at.session()).snapshot
