@@ -13,7 +13,7 @@ from bot.slack import text as t
 from bot.slack.intake import Me
 from bot.slack.meanings import Ignored, Meaning
 from jobs import repos
-from jobs.settings import Repository
+from jobs.settings_repositories import Repository
 from tests.fuzz.anything import json_values, like, quickly, words
 
 ME = Me(team="T1", user="U0BOT", bot="B0BOT")

@@ -6,7 +6,8 @@ import pytest
 
 from bot.settings import BotSettings
 from jobs.session import Rules
-from jobs.settings import SOCKET_NAME, SOCKET_PATH_BYTES, JobSettings, Repository
+from jobs.settings import SOCKET_NAME, SOCKET_PATH_BYTES, JobSettings
+from jobs.settings_repositories import Repository
 
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----"
 

@@ -28,7 +28,7 @@ from jobs import repos
 from jobs.events import Prompt, PromptReceived
 from jobs.inbox import Inbox, session_id
 from jobs.session import Session
-from jobs.settings import Repository
+from jobs.settings_repositories import Repository
 from jobs.store import Store
 from tests.playground.workspaces import DEV, MENTION, Served, serving
 

@@ -19,7 +19,7 @@ from bot.slack.config import SlackConfig
 from bot.web.links import ViewLinks
 from jobs import repos
 from jobs.inbox import Inbox, session_id
-from jobs.settings import Repository
+from jobs.settings_repositories import Repository
 from jobs.store import Store
 from tests.playground.workspaces import DEV, MENTION, Served, served
 
