@@ -25,7 +25,8 @@ from bot.playground.workspace_routes import workspace_routes
 HOST = "127.0.0.1"
 HOSTS = (HOST, "localhost", "[::1]")
 GRACE_SECONDS = 0.2
-REPOSITORY = "acme/rocket"
+REPOSITORY = "acme/rocket"  # enabled unless one says otherwise
+SAMPLES = ("rocket", "docs")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -62,7 +63,7 @@ async def playground(port: int, state: Path, webhook_url: str = "") -> AsyncIter
     async with contextlib.AsyncExitStack() as stack:
         workspace = await Workspace.open(state / "workspace")
         stack.push_async_callback(workspace.close)
-        forge = await Forge.open(state / "forge", webhook_url=webhook_url)
+        forge = await Forge.open(state / "forge", webhook_url=webhook_url, samples=SAMPLES)
         stack.push_async_callback(forge.close)
         model = Model.open(state / "model")
         app = web.Application(middlewares=[loopback_only])

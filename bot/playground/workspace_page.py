@@ -84,6 +84,31 @@ class Page:
             return _refused(Refusal("no_answer"))
         return web.json_response({"ok": True})
 
+    async def submit(self, request: web.Request) -> web.Response:
+        """POST {token, view_id, values}: a person sends a form that the app has shown."""
+        try:
+            said = await _said(request)
+            who = caller_of(self._workspace, said.text("token")).account
+            view = self._workspace.views.submitted(who.id, said.needed("view_id"), said.structure("values"))
+        except Refusal as refused:
+            return _refused(refused)
+        payload: Json = {
+            "type": "view_submission",
+            "user": {"id": who.id, "username": who.name, "name": who.name, "team_id": who.team},
+            "team": {"id": people.TEAM, "domain": people.DOMAIN},
+            "api_app_id": people.APP,
+            "token": self._workspace.tokens.verification,
+            "trigger_id": self._workspace.views.trigger(who.id),
+            "is_enterprise_install": False,
+            "enterprise": None,
+            "view": view,
+            "response_urls": [],
+        }
+        delivery = Delivery(id="Ia0" + secrets.token_hex(5).upper(), type="interactive", payload=payload)
+        if await self._workspace.deliveries.ask(delivery) is None:
+            return _refused(Refusal("no_answer"))
+        return web.json_response({"ok": True})
+
     def _message(self, viewer: str, channel: Channel, ts: str) -> tuple[Message, bool]:
         """The message, and whether it is one that the viewer alone sees."""
         for reader, whisper in self._workspace.whispers:

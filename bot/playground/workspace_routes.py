@@ -31,6 +31,7 @@ def workspace_routes(workspace: Workspace) -> list[web.RouteDef]:
         web.get("/playground/bootstrap", page.bootstrap),
         web.get("/playground/live", Live(workspace).stream),
         web.post("/playground/press", page.press),
+        web.post("/playground/submit", page.submit),
         web.post("/playground/stop", page.stop),
         web.get("/playground/faults", page.show_faults),
         web.post("/playground/faults", page.set_faults),

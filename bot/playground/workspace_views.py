@@ -60,6 +60,22 @@ class Views:
             raise Refusal("hash_conflict")
         return user, self._keep(user, _checked(view, before["type"]), view_id)
 
+    def submitted(self, user: str, view_id: str, values: object) -> Json:
+        """The form with what this person has filled in, {block: {action: words}}; it is closed. Refuses with not_found,
+        and with missing_field for an input that must say something."""
+        owner, view = self._views.get(view_id, ("", {}))
+        if not view or owner != user or view["type"] != "modal":
+            raise Refusal("not_found")
+        filled: Json = {}
+        for block in (block for block in view["blocks"] if block.get("type") == "input"):
+            element = block["element"]
+            words = _words(values, block["block_id"], element["action_id"])
+            if not words and not block.get("optional"):
+                raise Refusal("missing_field")
+            filled[block["block_id"]] = {element["action_id"]: {"type": element["type"], "value": words or None}}
+        del self._views[view_id]
+        return view | {"state": {"values": filled}}
+
     def _keep(self, user: str, view: Json, view_id: str) -> Json:
         shape = view | {
             "id": view_id,
@@ -84,6 +100,12 @@ def _checked(view: object, kind: str) -> Json:
     if len(json.dumps(view)) > SIZE or len(view["blocks"]) > BLOCKS:
         raise Refusal("view_too_large")
     return view
+
+
+def _words(values: object, block: str, action: str) -> str:
+    fields = values.get(block) if isinstance(values, dict) else None
+    words = fields.get(action) if isinstance(fields, dict) else None
+    return words.strip() if isinstance(words, str) else ""
 
 
 def _forget_the_oldest(kept: dict[str, tuple[str, float]] | dict[str, tuple[str, Json]]) -> None:

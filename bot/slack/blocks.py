@@ -134,7 +134,7 @@ def _trouble(card: Card) -> list[Block]:
 
 def _buttons(card: Card, where: Where) -> Block:
     if where.number:
-        own = child_buttons(where.session, card.live and card.stop_by is None)
+        own = child_buttons(where.session, card.id, card.live and card.stop_by is None)
         return {"type": "actions", "elements": [*own, _view(where)]}
     stop = _button("Stop", STOP, card.id) | {"style": "danger"}
     return {"type": "actions", "elements": ([stop] if card.live and card.stop_by is None else []) + [_view(where)]}

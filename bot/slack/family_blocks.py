@@ -45,9 +45,9 @@ def family_mark(children: Sequence[Child]) -> str:
     return "".join(f"{child.number}{(child.outcome or '')[:2]}" for child in children)
 
 
-def child_buttons(session: str, live: bool) -> list[Block]:
-    """Stop and Steer of a session that an agent started."""
-    stop = [button("Stop", STOP_ONE, session) | {"style": "danger"}] if live else []
+def child_buttons(session: str, prompt: str, live: bool) -> list[Block]:
+    """Stop, of one prompt, and Steer of a session that an agent started."""
+    stop = [button("Stop", STOP_ONE, f"{session} {prompt}") | {"style": "danger"}] if live else []
     return [*stop, button("Steer", STEER, session)]
 
 

@@ -199,8 +199,9 @@ def _pressed(body: Mapping[str, Any], me: Me) -> Meaning:
     answered = pressed_answer(action, value)
     if answered is not None:
         return Answered(me.team, place, thread, who, *answered)
-    if family.SESSION.fullmatch(value):
-        return _pressed_of(action, value, (me.team, place, thread, who), _text(body, "trigger_id"))
+    session, _, prompt = value.partition(" ")
+    if family.SESSION.fullmatch(session):
+        return _pressed_of(action, session, prompt, (me.team, place, thread, who), _text(body, "trigger_id"))
     if action == blocks.VIEW_PRIVATE:
         return ViewAsked(me.team, place, thread, who)
     return Ignored("a button that needs nothing done")
@@ -212,13 +213,13 @@ def _of_an_agent(prompt: str) -> bool:
     return bool(rest) and family.SESSION.fullmatch(session) is not None
 
 
-def _pressed_of(action: str, session: str, where: tuple[str, str, str, str], trigger: str) -> Meaning:
+def _pressed_of(action: str, session: str, prompt: str, where: tuple[str, str, str, str], trigger: str) -> Meaning:
     """A button that carries the session that it is of."""
     match action:
         case blocks.VIEW_PRIVATE:
             return ViewAsked(*where, session)
-        case family.STOP_ONE:
-            return StopAsked(*where, session=session)
+        case family.STOP_ONE if prompt:
+            return StopAsked(*where, prompt, session=session)
         case family.STOP_ALL:
             return StopAllAsked(*where, session)
         case family.STEER if trigger:

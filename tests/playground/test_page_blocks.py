@@ -177,3 +177,29 @@ async def test_the_page_takes_nothing_from_elsewhere(served: Served) -> None:
             assert answer.status == 404
     scripts = [STATIC / "workspace.js", *(STATIC / "workspace").glob("*.js")]
     assert not [file.name for file in scripts if "innerHTML" in file.read_text() or "https://" in file.read_text()]
+
+
+async def test_a_form_that_the_app_shows_is_filled_in_and_sent(served: Served, browser: Browser) -> None:
+    await served.say(BOT, "card", blocks=[{"type": "actions", "elements": [button("Steer", "steer", "s1")]}])
+    field = {"type": "plain_text_input", "action_id": "words", "multiline": True}
+    label = {"type": "plain_text", "text": "What should it do?"}
+    form = {
+        "type": "modal",
+        "callback_id": "steered",
+        "private_metadata": "s1",
+        "title": {"type": "plain_text", "text": "Steer session #1"},
+        "blocks": [section("It works on *this*"), {"type": "input", "block_id": "b", "label": label, "element": field}],
+    }
+    async with window(browser, served) as page:
+        await messages(page).get_by_role("button", name="Steer").click()
+        pressed = await served.hears("block_actions")
+        await served.call(BOT, "views.open", trigger_id=pressed["trigger_id"], view=form)
+        dialog = page.get_by_role("dialog", name="Steer session #1")
+        await expect(dialog).to_contain_text("It works on this")
+        await dialog.get_by_label("What should it do?").fill(f"use tabs {HOSTILE}")
+        await dialog.get_by_role("button", name="Send").click()
+        sent = await served.hears("view_submission")
+        assert sent["user"]["id"] == ADA
+        assert sent["view"]["private_metadata"] == "s1"
+        assert sent["view"]["state"]["values"]["b"]["words"]["value"] == f"use tabs {HOSTILE}"
+        await expect(dialog).to_have_count(0)

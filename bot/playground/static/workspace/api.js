@@ -48,6 +48,11 @@ export class Api {
     return this.own("/playground/press", what);
   }
 
+  // A form that the app has shown.
+  submit(what) {
+    return this.own("/playground/submit", what);
+  }
+
   // The Stop that the workspace itself shows while an agent is at work.
   stop(where) {
     return this.own("/playground/stop", where);

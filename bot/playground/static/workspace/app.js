@@ -5,6 +5,7 @@ import { Composer } from "./composer.js";
 import { Desk } from "./desk.js";
 import { el, icon, iconButton } from "./dom.js";
 import { openFaults } from "./faults.js";
+import { openForm } from "./form.js";
 import { face } from "./message.js";
 import { MessageList } from "./list.js";
 import { encode } from "./mrkdwn.js";
@@ -58,6 +59,7 @@ export class App {
       });
     };
     this.model.addEventListener("change", soon, { signal });
+    this.model.addEventListener("view", (event) => openForm(this, event.detail), { signal });
     window.addEventListener("hashchange", () => this.follow(), { signal });
     window.addEventListener("focus", soon, { signal });
     document.addEventListener("keydown", (event) => this.key(event), { signal });

@@ -60,6 +60,7 @@ const CHANGES = {
   left: (model, { channel }) => model.channels.delete(channel),
   session: (model, { session }) => model.sessions.set(`${session.channel}/${session.thread_ts}`, session),
   status: (model, told) => model.setStatus(told),
+  view: (model, { view }) => model.dispatchEvent(new CustomEvent("view", { detail: view })),
 };
 
 // What a thread's status line says, if anything.
