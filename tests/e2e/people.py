@@ -176,6 +176,20 @@ class Person:
         wish = {"channel": thread.channel, "ts": said.ts, "action_id": button}
         await self.office.post("playground/press", {"token": self.token, **wish})
 
+    async def fills_in(self, thread: Thread, said: Said, action: str, words: str) -> None:
+        """Press a button of this message that opens a form with one field, and send these words with it."""
+        url = f"{self.office.stack.page_url}playground/live"
+        async with asyncio.timeout(SECONDS), self.office.http.get(url, params={"token": self.token}) as stream:
+            await self.presses(thread, said, action)
+            async for line in stream.content:
+                told = json.loads(line[6:]) if line.startswith(b"data: ") else {}
+                if told.get("type") == "view":
+                    break
+        view = told["view"]
+        field = next(block for block in view["blocks"] if block["type"] == "input")
+        values = {field["block_id"]: {field["element"]["action_id"]: words}}
+        await self.office.post("playground/submit", {"token": self.token, "view_id": view["id"], "values": values})
+
     async def presses_slacks_own_stop(self, thread: Thread) -> None:
         """Press the button that Slack shows for as long as the thread's agent says that it is at work."""
         await until(self.office.agents_at_work, lambda threads: thread.ts in threads)
@@ -278,9 +292,9 @@ class Office:
         async with self.http.post(url, data={"do": do, "who": who, "body": body}) as answer:
             assert answer.status == 200, await answer.text()
 
-    async def asked_of_forge(self, path: str) -> Any:
+    async def asked_of_forge(self, path: str, repository: str = REPOSITORY) -> Any:
         """What the forge's API says about the repository."""
-        url = f"{self.stack.keys['GITHUB_API_URL'].rstrip('/')}/repos/{REPOSITORY}/{path}"
+        url = f"{self.stack.keys['GITHUB_API_URL'].rstrip('/')}/repos/{repository}/{path}"
         headers = {"Authorization": f"Bearer {self.stack.keys['GITHUB_TOKEN']}"}
         async with self.http.get(url, headers=headers) as answer:
             return await answer.json()
@@ -290,9 +304,9 @@ class Office:
         found = await self.asked_of_forge("pulls?state=all&per_page=100")
         return [pull for pull in found if pull["head"]["ref"] == f"shipmate/{thread.sid}"]
 
-    async def commits(self, pull_request: int) -> list[Json]:
+    async def commits(self, pull_request: int, repository: str = REPOSITORY) -> list[Json]:
         """Its commits, oldest first: subject, author, co_authors."""
-        found = await self.asked_of_forge(f"pulls/{pull_request}/commits?per_page=100")
+        found = await self.asked_of_forge(f"pulls/{pull_request}/commits?per_page=100", repository)
         return [_commit(row["commit"]) for row in found]
 
     async def patch(self, pull_request: int) -> str:
