@@ -62,7 +62,8 @@ class Card:
 class Ending:
     """The end of one turn, for the person who asked. `settled` is when its last word was known, None while the pull
     request is on its way; `publishing` says what became of the commits, `trouble` why not. `session`: the number of
-    one that an agent started, of which it is; `by_agent`: that agent asked, not a person."""
+    one that an agent started, of which it is; `by_agent`: that agent asked, not a person. `waits_for`: the numbers of
+    those that this one had started and goes on with when they report."""
 
     id: str
     to: Author
@@ -78,6 +79,7 @@ class Ending:
     head: str = ""
     session: int = 0
     by_agent: bool = False
+    waits_for: tuple[int, ...] = ()
     branch: str = ""
     pull_request: int | None = None
     url: str = ""

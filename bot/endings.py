@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bot.cards import Card, Ending, Publishing
 from jobs import events as e
+from jobs.family import at_work
 from jobs.session import Session
 
 
@@ -33,6 +34,7 @@ def ending_of(session: Session, card: Card, event: e.TurnEnded) -> Ending:
         cost=card.cost,
         session=session.lineage.number if session.lineage is not None else 0,
         by_agent=card.by_agent,
+        waits_for=tuple(one.number for one in at_work(session.children) if one.waits and one.parent == session.id),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from bot.cards import Card, ThreadView
 from jobs.events import ModelTrouble, Outcome
+from jobs.family import at_work
 from jobs.session import Session, Status
 
 S = Status
@@ -63,7 +64,7 @@ def phase_of(view: ThreadView, card: Card) -> str:
     if card.state == "withdrawn":
         return f"Withdrawn: {card.error}"
     if card.state == "ended" and card.outcome is not None:
-        return OUTCOMES[card.outcome]
+        return f"{OUTCOMES[card.outcome]}{_going_on(view.session, card.id)}"
     if card.state == "running":
         return _running_phase(view, card)
     if view.session.paused is not None:
@@ -72,6 +73,12 @@ def phase_of(view: ThreadView, card: Card) -> str:
     if ahead:
         return f"Waiting its turn ({ahead} ahead)"
     return session_phase(view)
+
+
+def _going_on(session: Session, prompt_id: str) -> str:
+    """The sessions that were started for it and are at work."""
+    numbers = [f"#{child.number}" for child in at_work(session.children) if child.cause == prompt_id]
+    return f"; {', '.join(numbers)} at work" if numbers else ""
 
 
 def _ahead(session: Session, prompt_id: str) -> int:

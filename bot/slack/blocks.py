@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bot.cards import BudgetQuestion, Card, Ending, Notice, Question
 from bot.phases import STARTS
 from bot.slack import text as t
-from bot.slack.family_blocks import child_buttons, family_lines
+from bot.slack.family_blocks import child_buttons, family_lines, waiting_for
 from bot.slack.kit import Block, Message
 from bot.slack.kit import button as _button
 from bot.slack.kit import context as _context
@@ -148,11 +148,15 @@ def _view(where: Where) -> Block:
 
 def ending_message(ending: Ending) -> Message:
     """The end of a turn, which names the person who asked; nobody, if an agent did, which hears of it by itself."""
-    who = t.one_line(ending.to.name, 80) + ":" if ending.by_agent else t.person(ending.to.id, ending.to.name)
+    waits = bool(ending.waits_for) and ending.outcome == "done"
+    quiet = ending.by_agent or waits
+    who = t.one_line(ending.to.name, 80) + ":" if quiet else t.person(ending.to.id, ending.to.name)
     if ending.session:
         who = f"*#{ending.session}* {who}"
     result = _result(ending)
     first = f"{who} {OPENINGS[ending.outcome]} {result}".strip()
+    if waits:
+        first = f"{who} {waiting_for(ending.waits_for)}{f' {result}' if ending.commits else ''}"
     blocks = [_section(first)]
     if ending.error:
         blocks.append(_section(f":warning: {t.quiet(ending.error, 2_000)}"))

@@ -40,6 +40,12 @@ def _line(child: Child) -> str:
     return f"{line}  ·  _{state}_{pull}"
 
 
+def waiting_for(numbers: Sequence[int]) -> str:
+    """What a turn says at its end that goes on when others report."""
+    named = ", ".join(f"*#{number}*" for number in numbers)
+    return f"Waiting for {named}, and going on with what {'it reports' if len(numbers) == 1 else 'they report'}."
+
+
 def family_mark(children: Sequence[Child]) -> str:
     """Changes when a person should see it soon."""
     return "".join(f"{child.number}{(child.outcome or '')[:2]}" for child in children)

@@ -75,6 +75,11 @@ def of(log: Log) -> Session:
     return log.session
 
 
+def due(log: Log, after: float = 0.0) -> list[Operation]:
+    """What is due for the session's family, so many seconds later."""
+    return [one for one in wants(of(log), log.now + after, RULES) if one.kind in ("report", "hand")]
+
+
 def the_one(log: Log, n: int = 0) -> Child:
     return of(log).children[n]
 
@@ -197,19 +202,19 @@ def test_an_end_is_told_once_its_pull_request_is_there_or_late() -> None:
     log = child_ended()
     owed = of(log).owed
     assert owed is not None and (owed.upto, owed.outcome, owed.summary) == (12, "done", "Tanks round up now.")
-    assert [one.kind for one in wants(of(log), log.now, RULES)] == ["publish"]
-    assert Operation("report", 12, 2) in wants(of(log), log.now + REPORT_SECONDS, RULES)
+    assert due(log) == []
+    assert due(log, REPORT_SECONDS) == [Operation("report", 12, 2)]
     log.publish()
-    assert wants(of(log), log.now, RULES) == (Operation("report", 12, 0),)
+    assert due(log) == [Operation("report", 12, 0)]
     log.do(f.FinishReport(12))
-    assert (wants(of(log), log.now, RULES), of(log).owed) == ((), None)
+    assert (due(log), of(log).owed) == ([], None)
 
 
 def test_nothing_is_told_while_it_has_more_to_do() -> None:
     log = child().boot().ready().ask(2).work().end(commits=0)
-    assert "report" not in [one.kind for one in wants(of(log), log.now, RULES)]
+    assert due(log) == []
     log.work(2).end(2, commits=0)
-    assert [one.kind for one in wants(of(log), log.now, RULES)] == ["report"]
+    assert [one.kind for one in due(log)] == ["report"]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +229,7 @@ def test_one_that_never_got_far_is_told_of_too(log: Callable[[], Log], outcome: 
     ended = log()
     owed = of(ended).owed
     assert owed is not None and owed.outcome == outcome
-    assert "report" in [one.kind for one in wants(of(ended), ended.now, RULES)]
+    assert [one.kind for one in due(ended)] == ["report"]
     assert not of(ended).at_rest, "the upkeep must see that something is due"
 
 
@@ -234,16 +239,15 @@ def test_nobody_is_told_of_what_a_person_opened() -> None:
 
 def test_what_was_not_handed_over_soon_is_due() -> None:
     log = working().do(spawn())
-    assert wants(of(log), log.now + HAND_SECONDS - 0.1, RULES) == ()
-    (due,) = wants(of(log), log.now + HAND_SECONDS, RULES)
-    assert due.kind == "hand"
-    assert wants(of(log.do(f.FinishHanding(FIRST, "c1:p1"))), log.now + 99, RULES) == ()
+    assert due(log, HAND_SECONDS - 0.1) == []
+    assert [one.kind for one in due(log, HAND_SECONDS)] == ["hand"]
+    assert due(log.do(f.FinishHanding(FIRST, "c1:p1")), 99) == []
 
 
 def test_a_stop_of_all_is_due_at_once() -> None:
     log = one().do(f.StopChildren(GRACE))
-    assert [operation.kind for operation in wants(of(log), log.now, RULES)] == ["hand"]
-    assert wants(of(log.do(f.FinishHanding(FIRST, ""))), log.now, RULES) == ()
+    assert [one.kind for one in due(log)] == ["hand"]
+    assert due(log.do(f.FinishHanding(FIRST, ""))) == []
 
 
 def test_a_report_of_older_work_ends_nothing() -> None:
