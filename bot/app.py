@@ -19,18 +19,24 @@ from bot.ahead import Door, LookAhead
 from bot.gateway.server import Gateway
 from bot.github import GitHubEvents
 from bot.metrics import Metrics, MetricsPage
+from bot.outside import NOWHERE, Outside
 from bot.playground import server as playground
 from bot.settings import BotSettings, view_secret
 from bot.slack.app import SlackClient, SlackRefused
 from bot.slack.below import Repositories
 from bot.slack.calls import Counted
 from bot.slack.config import SlackConfig
+from bot.slack.downloads import Downloads
+from bot.web.admission import Admission
+from bot.web.files import FilePages
 from bot.web.links import ViewLinks
 from bot.web.pages import ViewPages
 from bot.web.warm import WarmPage
 from jobs import census, redis_server, repos
 from jobs.events import Place
+from jobs.session import Session
 from jobs.settings import JobSettings
+from jobs.shelf import Shelf
 from jobs.upkeep import Upkeep
 from jobs.warm import warm_up, watch
 from jobs.wiring import Workshop, workshop
@@ -57,10 +63,10 @@ async def run_web(settings: BotSettings) -> None:
     await record_answers(settings.jobs)
     async with told_to_end() as ending, workshop(settings.jobs) as shop, AsyncExitStack() as opened:
         metrics = Metrics()
-        gateway = Gateway(settings, shop.store, shop.inbox, shop.forge, metrics)
+        links = ViewLinks(view_secret(settings.jobs.data_dir), settings.url, shop.clock)
+        gateway = Gateway(settings, shop.store, shop.inbox, shop.forge, metrics, outside=outside(settings, links))
         await gateway.start()
         opened.push_async_callback(gateway.close)
-        links = ViewLinks(view_secret(settings.jobs.data_dir), settings.url, shop.clock)
         door = LookAhead(shop.inbox, gateway.expect, partial(warm_up, shop), partial(watch, shop))
         opened.push_async_callback(door.close)
         slack = slack_client(settings, shop, door, links, metrics.slack_called)
@@ -76,14 +82,25 @@ async def run_web(settings: BotSettings) -> None:
         await ending.wait()
 
 
+def outside(settings: BotSettings, links: ViewLinks) -> Outside:
+    """What the gateway is told of people's side."""
+
+    def file_url(session: Session, file_id: str) -> str:
+        return "" if session.place.private else links.file(session.id, file_id)
+
+    fetch = NOWHERE.fetch if settings.slack_bot_token is None else Downloads(slack_config(settings)).fetch
+    return Outside(file_url, fetch)
+
+
 def web_routes(
     settings: BotSettings, shop: Workshop, links: ViewLinks, slack: SlackClient | None
 ) -> list[web.RouteDef]:
     """What people, Slack and the forge reach."""
     may_view = slack.may_view if slack else _only_public
-    pages = ViewPages(shop.store, links, may_view)
+    admission, shelf = Admission(shop.store, links, may_view), Shelf(settings.jobs.files_dir)
+    pages, files = ViewPages(shop.store, admission), FilePages(admission, shelf)
     warm = WarmPage(shop.store, links, may_view, partial(warm_up, shop))
-    routes = [*pages.routes, *warm.routes, web.get("/health", partial(health, shop, slack))]
+    routes = [*pages.routes, *files.routes, *warm.routes, web.get("/health", partial(health, shop, slack))]
     if slack is not None:
         routes += slack.routes
     if settings.github_webhook_secret is not None:

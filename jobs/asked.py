@@ -44,6 +44,7 @@ class Kept(Frozen):
 
     id: str
     name: str
+    mimetype: str
     bytes: int
     digest: str
 

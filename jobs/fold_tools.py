@@ -63,7 +63,7 @@ def _without(s: Session, file_id: str) -> Change:
 
 
 def _attached(s: Session, event: e.FileAttached) -> Change:
-    kept = Kept(id=event.id, name=event.name, bytes=event.bytes, digest=event.digest)
+    kept = Kept(id=event.id, name=event.name, mimetype=event.mimetype, bytes=event.bytes, digest=event.digest)
     return _without(s, event.id) | {"files": (*s.files, kept)}
 
 

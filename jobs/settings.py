@@ -54,6 +54,11 @@ class JobSettings(BaseModel):
     rules: Rules = Rules()  # SHIPMATE_TURN_SECONDS, SHIPMATE_IDLE_SECONDS, …: one for each field
     limits: Limits = Limits()  # SHIPMATE_BOX_MEMORY_MB, SHIPMATE_BOX_DISK_MB (0: no limit), SHIPMATE_BOX_PROCESSES
 
+    @property
+    def files_dir(self) -> Path:
+        """Where the files that agents attach are kept."""
+        return self.data_dir / "files"
+
     def base_branch(self, repository: str) -> str:
         """The branch that work on this repository starts from."""
         return next((r.base_branch for r in self.repositories if r.name == repository), "main")

@@ -7,9 +7,11 @@ so any gateway process can send any of it again from the log.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bot.gateway.house_rules import RULES
 from jobs import events as e
-from jobs.events import Author, Event, Prompt
+from jobs.events import Attachment, Author, Event, Prompt
 from jobs.session import Rules, Session, turn_seconds
+from jobs.shelf import clean_name
 from sandbox.runner.visible import visible
 
 Line = dict[str, Any]
@@ -20,7 +22,7 @@ WAITING_CHARS, SUMMARY_CHARS, TURNS_TOLD = 300, 700, 20
 
 def meant_for(generation: int, events: Iterable[Event]) -> tuple[Event, ...]:
     """The events that the runner of this generation acts on."""
-    acted_on = (e.PromptDelivered, e.StopRequested)
+    acted_on = (e.PromptDelivered, e.StopRequested, e.FileWanted)
     return tuple(v for v in events if isinstance(v, acted_on) and v.generation == generation)
 
 
@@ -39,6 +41,9 @@ def line_of(event: Event, session: Session, rules: Rules, earlier: Sequence[str]
 
     `earlier`: what was asked and done before, for an agent that does not know it.
     """
+    if isinstance(event, e.FileWanted):
+        waited_for = any(file.id == event.id for file in session.wanted_files)
+        return {"seq": event.seq, "kind": event.kind, "id": event.id, "path": event.path} if waited_for else None
     if session.turn is None or not isinstance(event, e.PromptDelivered | e.StopRequested):
         return None
     if event.turn != session.turn.number:
@@ -55,6 +60,8 @@ def line_of(event: Event, session: Session, rules: Rules, earlier: Sequence[str]
         "text": _text(prompt),
         "author": _person(prompt.author),
         "co_authors": [_person(one) for one in session.participants if one.id != prompt.author.id],
+        "attachments": [_attachment(file, event.turn, n) for n, file in enumerate(prompt.attachments)],
+        "rules": list(RULES),
         "others": [_waiting(one) for one in session.queue],
         "earlier": list(earlier),
         "seconds": turn_seconds(session, rules),
@@ -88,8 +95,14 @@ def _text(prompt: Prompt) -> str:
     if not prompt.attachments:
         return prompt.text
     names = ", ".join(" ".join(visible(file.name).split()) for file in prompt.attachments)
-    note = f"(Files came with this message: {names}. They are not in the box yet, so they cannot be opened here.)"
+    note = f"(Files came with this message: {names}. Those that are in the box are named below, with their places.)"
     return f"{prompt.text}\n\n{note}".strip()
+
+
+def _attachment(file: Attachment, turn: int, n: int) -> Line:
+    """What the runner fetches, and where; the name is cleaned here, once."""
+    path = f"/link/attachment?turn={turn}&n={n}"
+    return {"name": clean_name(file.name), "mimetype": file.mimetype, "bytes": file.bytes, "path": path}
 
 
 def _person(author: Author) -> Line:

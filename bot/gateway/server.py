@@ -17,6 +17,7 @@ from bot.gateway.aside import Aside
 from bot.gateway.bells import Bells
 from bot.gateway.door import Door, box_behind
 from bot.gateway.egress import EgressGateway
+from bot.gateway.files import Files
 from bot.gateway.git import GitGateway
 from bot.gateway.link import Link
 from bot.gateway.link_warm import WarmLink
@@ -30,10 +31,12 @@ from bot.gateway.model_upstreams import upstreams
 from bot.gateway.outward import Outward
 from bot.gateway.tools import ToolServer
 from bot.metrics import Metrics
+from bot.outside import NOWHERE, Outside
 from bot.settings import BotSettings
 from jobs.events import Author
 from jobs.github import Forge
 from jobs.inbox import Inbox
+from jobs.shelf import Shelf
 from jobs.store import Store
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ class Gateway:
         forge: Forge,
         metrics: Metrics,
         patience: Patience = PATIENCE,
+        outside: Outside = NOWHERE,
     ) -> None:
         self._folder, self._boxes_dir = settings.jobs.gateway_dir, settings.jobs.boxes_dir
         self._store, self._inbox, self._metrics = store, inbox, metrics
@@ -63,10 +67,11 @@ class Gateway:
         self._model, priming = self._models(settings, patience)
         self._git = GitGateway(settings.jobs, forge.token, self._participants, metrics.push_refused)
         self._egress = _egress(settings, store, metrics)
+        self._files = Files(store, inbox, Shelf(settings.jobs.files_dir), outside)
         self._tools = ToolServer(settings, store, inbox, self._bells, self._git.diff)
         metrics.watch_links(lambda: self._link.attached)
         self._app = web.Application(middlewares=[self._count, access.check])
-        parts = (priming, self._link, self._warm, self._model, self._git, self._tools, self._egress)
+        parts = (priming, self._link, self._warm, self._model, self._git, self._tools, self._egress, self._files)
         self._app.add_routes([route for part in parts for route in part.routes])
         self._runner = web.AppRunner(
             self._app,

@@ -24,9 +24,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.slack.below import Door, Facts, Repositories
 from bot.slack.calls import Calls, Counted, SlackError, Unsure
 from bot.slack.config import SlackConfig
-from bot.slack.desk import CLIENT, Desk
+from bot.slack.desk import Desk
 from bot.slack.listeners import listen
-from bot.slack.meanings import Me
+from bot.slack.meanings import CLIENT, Me
 from bot.slack.people import Directory
 from bot.slack.relay import Bells, Relay
 from bot.web.links import ViewLinks

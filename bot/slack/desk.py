@@ -24,7 +24,7 @@ from bot.slack.early import Early
 from bot.slack.family import Families, for_child, post_of, without_number
 from bot.slack.following import ONCE_SECONDS, Following, Owed
 from bot.slack.intake import STOP_WORDS, understand
-from bot.slack.meanings import Me, Meaning, Post
+from bot.slack.meanings import CLIENT, Me, Meaning, Post
 from bot.slack.people import Directory
 from jobs import commands
 from jobs.commands import Command, Submit
@@ -33,7 +33,6 @@ from jobs.inbox import session_id
 from jobs.session import Session
 
 log = logging.getLogger(__name__)
-CLIENT = "slack"
 WITHDRAWN = "its message was deleted"
 EMPTIED = "its message was emptied"
 ASIDE_NOW = "its message is an aside now"

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from jobs.events import Attachment
 
+CLIENT = "slack"  # in a session's place
+
 
 @dataclass(frozen=True)
 class Me:

@@ -48,6 +48,18 @@ class ViewLinks:
             raise BadLink("This link is too old. Press View in the thread for a new one.")
         return viewer
 
+    def file(self, sid: str, file_id: str) -> str:
+        """A link to one file, for everybody who has it and for as long as the file is kept; for public places."""
+        return f"{self._base}/view/{sid}/file/{file_id}?{urlencode({'file': self._file_signature(sid, file_id)})}"
+
+    def opens_file(self, sid: str, file_id: str, given: str) -> bool:
+        """Whether this is the signature of a link to this file."""
+        right = self._file_signature(sid, file_id)
+        return hmac.compare_digest(right.encode(), given.encode("utf-8", "surrogatepass"))
+
+    def _file_signature(self, sid: str, file_id: str) -> str:
+        return hmac.new(self._secret, json.dumps(("file", sid, file_id)).encode(), hashlib.sha256).hexdigest()
+
     def _link(self, sid: str, viewer: str, expires: float) -> str:
         until = str(int(expires))
         query = {"expires": until} | ({"viewer": viewer} if viewer else {})

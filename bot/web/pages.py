@@ -5,10 +5,11 @@ and repositories said is escaped; the agent's words are Markdown without HTML, a
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 import jinja2
 from aiohttp import web
@@ -16,11 +17,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from bot.cards import Card, Question, ThreadView
+from bot.cards import Asked, Card, Question, SharedFile, ThreadView
 from bot.phases import MOMENTS, OUTCOMES, STARTS, session_phase
 from bot.view import fold_view
-from bot.web.links import BadLink, ViewLinks
-from jobs.events import Event, Place
+from bot.web.admission import Admission, NotShown
+from bot.web.files import PICTURES
+from jobs.events import Event
 from jobs.session import Session
 from jobs.store import Entry
 from sandbox.runner.visible import visible
@@ -30,6 +32,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
 TRANSCRIPT_PAGE, TRANSCRIPT_MOST = 1_000, 20_000
 TURN_CHARS = 200_000
+LINK = ("expires", "viewer", "signature")
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -59,10 +62,10 @@ class Record(Protocol):
 
 
 class ViewPages:
-    """GET /view/{sid}. `may_view` says whether somebody may look at a private place now."""
+    """GET /view/{sid}, for whom `admission` lets in."""
 
-    def __init__(self, record: Record, links: ViewLinks, may_view: Callable[[Place, str], Awaitable[bool]]) -> None:
-        self._record, self._links, self._may_view = record, links, may_view
+    def __init__(self, record: Record, admission: Admission) -> None:
+        self._record, self._admission = record, admission
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -82,19 +85,14 @@ class ViewPages:
         """The page of one session, or, with `fragment=1`, only what changes in it; or a page that says why not."""
         sid = request.match_info["sid"]
         try:
-            viewer = self._links.viewer(sid, request.query)
-        except BadLink as bad:
-            return self._refusal(403, "This link does not work", str(bad))
-        session = await self._record.load(sid)
-        if session is None:
-            return self._refusal(404, "There is no such session", "Press View in its thread for a new link.")
-        if session.place.private and not (viewer and await self._may_view(session.place, viewer)):
-            words = "This session belongs to a private place. Only its members may look; press View there."
-            return self._refusal(403, "This session is private", words)
+            _, viewer = await self._admission.to_session(sid, request.query)
+        except NotShown as no:
+            return self._page("error.html", no.status, title=no.title, message=no.words, status=no.status)
         view = fold_view(await self._record.events(sid))
         assert view is not None, "a session has a log"
-        shown = describe(view, await self._transcript(sid), await self._record.stamps(sid))
-        shown |= family(view.session, lambda other: self._links.beside(other, viewer))
+        link = {name: request.query[name] for name in LINK if name in request.query}
+        shown = describe(view, await self._transcript(sid), await self._record.stamps(sid), urlencode(link))
+        shown |= family(view.session, lambda other: self._admission.links.beside(other, viewer))
         return self._page("session.html", 200, session=shown, fragment=request.query.get("fragment") == "1")
 
     async def _transcript(self, sid: str) -> list[Entry]:
@@ -108,16 +106,15 @@ class ViewPages:
             after = page[-1].id
         return entries
 
-    def _refusal(self, status: int, title: str, message: str) -> web.Response:
-        return self._page("error.html", status, title=title, message=message, status=status)
-
     def _page(self, template: str, code: int, **variables: object) -> web.Response:
         text = self._templates.get_template(template).render(**variables)
         return web.Response(text=text, status=code, content_type="text/html", headers=HEADERS)
 
 
-def describe(view: ThreadView, transcript: Iterable[Entry], stamps: Mapping[str, float]) -> dict[str, Any]:
-    """The template's `session`, made of a view, its transcript and its stamps. Pure."""
+def describe(
+    view: ThreadView, transcript: Iterable[Entry], stamps: Mapping[str, float], link: str = ""
+) -> dict[str, Any]:
+    """The template's `session`, made of a view, its transcript, its stamps, and the query of the link to it. Pure."""
     session = view.session
     entries = list(transcript)
     return {
@@ -132,6 +129,8 @@ def describe(view: ThreadView, transcript: Iterable[Entry], stamps: Mapping[str,
         "participants": [person.name for person in session.participants],
         "isolated": session.isolated,
         "question": _question(view.question),
+        "asked": [_asked(one) for one in view.asked],
+        "files": [_file(file, session.id, link) for file in view.files],
         "moments": _moments(stamps),
         "start": STARTS[session.start] if session.start else "",
         "turns": [_turn(n, card, view, entries) for n, card in enumerate(view.cards, 1)],
@@ -163,6 +162,16 @@ def _question(asked: Question | None) -> dict[str, Any] | None:
     if asked is None:
         return None
     return {"reason": asked.reason, "options": asked.options, "answer": asked.answer, "by": asked.by}
+
+
+def _asked(one: Asked) -> dict[str, Any]:
+    state = "answered" if one.answer is not None else "withdrawn" if one.withdrawn else "open"
+    return {"question": one.question, "options": one.options, "answer": one.answer, "by": one.by, "state": state}
+
+
+def _file(file: SharedFile, sid: str, link: str) -> dict[str, Any]:
+    address = f"/view/{sid}/file/{file.id}?{link}"
+    return {"name": file.name, "title": file.title, "address": address, "picture": file.mimetype in PICTURES}
 
 
 def _moments(stamps: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def test_the_other_participants_are_co_authors_and_what_waits_is_told_as_context
     )
 
 
-def test_files_are_named_and_said_not_to_be_there() -> None:
+def test_files_are_named_and_the_runner_is_told_where_to_fetch_them() -> None:
     log = working()
     session = log.session
     assert session is not None and session.turn is not None
@@ -49,7 +49,10 @@ def test_files_are_named_and_said_not_to_be_there() -> None:
     line = line_of(event, with_files, RULES)
     assert line is not None
     assert line["text"].startswith("Fix the fuel test\n\n(Files came with this message: crash.log, a.png.")
-    assert "not in the box yet" in line["text"]
+    assert line["attachments"] == [
+        {"name": "crash.log", "mimetype": "", "bytes": 0, "path": "/link/attachment?turn=1&n=0"},
+        {"name": "a.png", "mimetype": "", "bytes": 0, "path": "/link/attachment?turn=1&n=1"},
+    ]
 
 
 def test_a_stop_goes_down_after_its_prompt() -> None:

@@ -9,6 +9,7 @@ from aiohttp import ClientSession, web
 from playwright.async_api import Browser, expect
 
 from bot.phases import MOMENTS as MOMENT_WORDS
+from bot.web.admission import Admission
 from bot.web.links import ViewLinks
 from bot.web.pages import ViewPages, family, to_html
 from jobs import commands as c
@@ -65,7 +66,7 @@ class Served:
 async def served(store: Store) -> AsyncIterator[Served]:
     found = Served(store)
     app = web.Application()
-    pages = ViewPages(store, ViewLinks("secret", "", lambda: found.now), found.may_view)
+    pages = ViewPages(store, Admission(store, ViewLinks("secret", "", lambda: found.now), found.may_view))
     app.add_routes(pages.routes)
     runner = web.AppRunner(app)
     await runner.setup()

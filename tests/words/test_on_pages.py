@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Page, expect
 
+from bot.web.admission import Admission
 from bot.web.links import ViewLinks
 from bot.web.pages import ViewPages
 from jobs.events import Place
@@ -85,7 +86,7 @@ async def address(store: Store) -> AsyncIterator[str]:
     assert log.session is not None
     await store.append(SID, log.events, log.session, expected=0, transcript=entries)
     app = web.Application()
-    app.add_routes(ViewPages(store, ViewLinks("secret", "", time.time), nobody).routes)
+    app.add_routes(ViewPages(store, Admission(store, ViewLinks("secret", "", time.time), nobody)).routes)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -116,7 +117,7 @@ async def test_a_page_of_nothing_but_mischief_is_only_words(address: str) -> Non
 
 async def test_a_page_that_asks_for_a_repository_and_one_that_refuses_are_only_words(store: Store) -> None:
     app = web.Application()
-    app.add_routes(ViewPages(store, ViewLinks("secret", "", time.time), nobody).routes)
+    app.add_routes(ViewPages(store, Admission(store, ViewLinks("secret", "", time.time), nobody)).routes)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

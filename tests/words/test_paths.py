@@ -13,6 +13,7 @@ from bot.gateway.backend import HostGit
 from bot.gateway.declined import Declined
 from bot.gateway.mirrors import Mirrors
 from bot.gateway.upstream import Upstream
+from bot.web.admission import Admission
 from bot.web.links import ViewLinks
 from bot.web.pages import ViewPages
 from jobs import archive
@@ -42,7 +43,7 @@ async def token(_repository: str) -> str:
 async def pages(store: Store, archive: Path) -> AsyncIterator[str]:
     (archive.parent / "x.json.gz").write_bytes(b"not to be read")
     app = web.Application()
-    app.add_routes(ViewPages(store, ViewLinks("secret", "", time.time), nobody).routes)
+    app.add_routes(ViewPages(store, Admission(store, ViewLinks("secret", "", time.time), nobody)).routes)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -1,0 +1,54 @@
+"""Who may look at a session, by the link that they have. `pages.py` and `files.py` ask before they show anything."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from bot.web.links import BadLink, ViewLinks
+from jobs.events import Place
+from jobs.session import Session
+
+
+class Record(Protocol):
+    """What of the record is needed here: `jobs.store.Store` has it."""
+
+    async def load(self, sid: str) -> Session | None:
+        """The session, if there is one."""
+
+
+class NotShown(Exception):
+    """Nothing is shown: an HTTP status, a title, and words that say what to do."""
+
+    def __init__(self, status: int, title: str, words: str) -> None:
+        super().__init__(words)
+        self.status, self.title, self.words = status, title, words
+
+
+class Admission:
+    """`may_view` says whether somebody may look at a private place now."""
+
+    def __init__(self, record: Record, links: ViewLinks, may_view: Callable[[Place, str], Awaitable[bool]]) -> None:
+        self.links, self._record, self._may_view = links, record, may_view
+
+    async def to_session(self, sid: str, query: Mapping[str, str]) -> tuple[Session, str]:
+        """The session whose View link this is, and whom the link is for ("": everybody). Raises `NotShown`."""
+        try:
+            viewer = self.links.viewer(sid, query)
+        except BadLink as bad:
+            raise NotShown(403, "This link does not work", str(bad)) from None
+        session = await self._record.load(sid)
+        if session is None:
+            raise NotShown(404, "There is no such session", "Press View in its thread for a new link.")
+        if session.place.private and not (viewer and await self._may_view(session.place, viewer)):
+            words = "This session belongs to a private place. Only its members may look; press View there."
+            raise NotShown(403, "This session is private", words)
+        return session, viewer
+
+    async def to_file(self, sid: str, file_id: str, query: Mapping[str, str]) -> Session:
+        """The session of a file, for whoever has a link to the file itself or to its session. Raises `NotShown`."""
+        if "file" not in query:
+            session, _ = await self.to_session(sid, query)
+            return session
+        session = await self._record.load(sid)
+        if session is None or session.place.private or not self.links.opens_file(sid, file_id, query["file"]):
+            raise NotShown(403, "This link does not work", "It is incomplete or was changed. Ask for it in the thread.")
+        return session
