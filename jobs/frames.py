@@ -157,8 +157,15 @@ class Dropped(Frame):
     reason: Sentence
 
 
+class Remark(Frame):
+    """Something that people should know, and that changes nothing."""
+
+    kind: Literal["remark"]
+    text: Sentence
+
+
 AnyFrame = Annotated[
-    Phase | Ready | Unready | Started | Restated | Plan | Step | Words | ToolCall | Ended | Dropped,
+    Remark | Phase | Ready | Unready | Started | Restated | Plan | Step | Words | ToolCall | Ended | Dropped,
     Field(discriminator="kind"),
 ]
 TRANSCRIPT = (Words, ToolCall)

@@ -55,6 +55,8 @@ def _of_frame(s: Session, frame: f.AnyFrame, now: float, cost: float | None) -> 
             return (e.Noted(at=now, text=f"The box's report was cut: {frame.reason}"),)
         case f.Ended():
             return () if s.turn is None or s.turn.number != frame.turn else (_ended(s.turn, frame, now, cost),)
+        case f.Remark():
+            return (e.Noted(at=now, text=frame.text),)
         case f.Started() | f.Restated() | f.Plan() | f.Step():
             return () if s.turn is None or s.turn.number != frame.turn else (_of_turn(frame, now),)
         case _:

@@ -48,7 +48,7 @@ class Admission:
         if "file" not in query:
             session, _ = await self.to_session(sid, query)
             return session
-        session = await self._record.load(sid)
-        if session is None or session.place.private or not self.links.opens_file(sid, file_id, query["file"]):
+        found = await self._record.load(sid)
+        if found is None or found.place.private or not self.links.opens_file(sid, file_id, query["file"]):
             raise NotShown(403, "This link does not work", "It is incomplete or was changed. Ask for it in the thread.")
-        return session
+        return found

@@ -86,7 +86,7 @@ def main(argv: list[str]) -> int:
 
 def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: int | None) -> int:
     """Start the agent, then load and run the rest. The imports in here are late so that the agent starts early."""
-    from sandbox.runner.processes import Child, Children
+    from sandbox.runner.processes import Child, Children, take
 
     listening, leaving = (_listen(port if arguments.root == "/" else 0) for port in (PORT, EGRESS_PORT))
     ports = listening.getsockname()[1], leaving.getsockname()[1]
@@ -112,7 +112,7 @@ def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: i
         sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio does without it, and begins 6 ms earlier
     import asyncio
 
-    from sandbox.runner.life import Box, live, take
+    from sandbox.runner.life import Box, live
 
     box = Box(greeting, places, env, children, listening, leaving, take(control), take(outbox), start_agent, agent)
     try:

@@ -7,12 +7,13 @@ Agents differ in what they send; everything here goes by meaning (`kind`), never
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sandbox.runner.commands import ended
 from sandbox.runner.journal import Journal
 from sandbox.runner.jsonrpc import AgentError, AgentGone, NoSuchMethod, Peer
+from sandbox.runner.mcp_settings import Servers
 from sandbox.runner.processes import Child
 
 PROTOCOL = 1
@@ -28,14 +29,23 @@ Update = Callable[[dict[str, Any]], None]
 class Acp:
     """A running agent. `on_update` gets each `update` of the open conversation; `gate` is set once writes may begin.
 
-    `tools`: the address of the service's own tools, which an agent that speaks MCP over HTTP is told.
+    `tools`: the address of the service's own tools, which an agent that speaks MCP over HTTP is told; `servers`: the
+    repository's own.
     """
 
     def __init__(
-        self, child: Child, repo: str, tools: str, gate: asyncio.Event, on_update: Update, journal: Journal
+        self,
+        child: Child,
+        repo: str,
+        tools: str,
+        servers: Servers,
+        gate: asyncio.Event,
+        on_update: Update,
+        journal: Journal,
     ) -> None:
         self._peer = Peer(child, journal, self._requested, self._notified)
-        self._repo, self._tools = repo, tools
+        self._repo, self._tools, self._servers = repo, tools, servers
+        self._told: list[dict[str, Any]] = []  # the servers that it was told of last
         self._gate = gate
         self._on_update = on_update
         self._cancelled = asyncio.Event()
@@ -99,24 +109,38 @@ class Acp:
         return False
 
     def _where(self) -> dict[str, Any]:
-        http = _record(self._can.get("mcpCapabilities")).get("http")
-        ours = {"type": "http", "name": TOOLS_NAME, "url": self._tools, "headers": []}
-        return {"cwd": self._repo, "mcpServers": [ours] if http and self._tools else []}
+        self._told = self._mcp_servers()
+        return {"cwd": self._repo, "mcpServers": self._told}
 
-    async def prompt(self, texts: list[str]) -> dict[str, Any]:
+    def _mcp_servers(self) -> list[dict[str, Any]]:
+        can = _record(self._can.get("mcpCapabilities"))
+        ours = {"type": "http", "name": TOOLS_NAME, "url": self._tools, "headers": []}
+        return ([ours] if can.get("http") and self._tools else []) + self._servers.of(can)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the repository's servers are others by now than those that it was told of."""
+        return self._told != self._mcp_servers()
+
+    @property
+    def sees(self) -> bool:
+        """Whether it takes pictures in a prompt."""
+        return bool(_record(self._can.get("promptCapabilities")).get("image"))
+
+    async def prompt(self, texts: list[str], images: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """One prompt, to its end. Returns the answer with its `stopReason`. Raises AgentError or AgentGone."""
         self._cancelled = asyncio.Event()
-        return await self._prompt(texts)
+        return await self._prompt(texts, images)
 
     async def prime(self, words: str) -> None:
         """One throwaway prompt, in which nothing may be changed, and then a fresh conversation. Raises as `prompt`."""
         self._cancelled = asyncio.Event()
         self._cancelled.set()
-        await self._prompt([words])
+        await self._prompt([words], ())
         await self.open(None)
 
-    async def _prompt(self, texts: list[str]) -> dict[str, Any]:
-        blocks = [{"type": "text", "text": text} for text in texts]
+    async def _prompt(self, texts: list[str], images: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        blocks = [*({"type": "text", "text": text} for text in texts), *images]
         return _record(await self._peer.call("session/prompt", {"sessionId": self.conversation, "prompt": blocks}))
 
     def cancel(self) -> None:

@@ -1,4 +1,4 @@
-"""What came with a prompt, brought into the box: fetched from the gateway, kept outside the repository, named to the agent.
+"""What came with a prompt, brought into the box: fetched from the gateway, kept outside the repository, and named.
 
 `turns.py` asks for it before the agent is prompted. Pictures are given to the agent as such too, if it can see. What
 cannot be had is named with the reason; a prompt never fails for it.
@@ -103,7 +103,7 @@ async def _write(path: str, body: AsyncIterator[bytes], most: int) -> int:
         async for piece in body:
             size += len(piece)
             if size > most:
-                raise Missing(f"it is larger than {most >> 20} MB, or than what is left of {ALL_BYTES >> 20} MB for all")
+                raise Missing(f"it is larger than {most >> 20} MB, all that may still come")
             file.write(piece)
     return size
 

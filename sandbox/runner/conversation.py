@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sandbox.runner.acp import Acp
 from sandbox.runner.journal import Journal
 from sandbox.runner.jsonrpc import AgentError, AgentGone
+from sandbox.runner.mcp_settings import Servers
 from sandbox.runner.processes import Child, Children
 from sandbox.runner.within import within
 
@@ -25,13 +27,15 @@ class Unusable(Exception):
 class Program(NamedTuple):
     """The agent as a program. `start` starts its process; `journal` keeps what it is told and says.
 
-    `set_aside` puts away what it knows of conversations, if there is any; `at_model`: when it last was with its model.
+    `set_aside` puts away what it knows of conversations, if there is any; `at_model`: when it last was with its model;
+    `servers`: the repository's own, which it is told of.
     """
 
     start: Callable[[], Child]
     set_aside: Callable[[], bool]
     at_model: Callable[[], float]
     journal: Journal
+    servers: Servers
 
 
 class Conversation:
@@ -112,7 +116,8 @@ class Conversation:
 
     async def _try(self, started: Child | None) -> None:
         child, journal = started or self._program.start(), self._program.journal
-        agent = Acp(child, self._repo, self._tools, self._gate, self._updated, journal)
+        servers = self._program.servers
+        agent = Acp(child, self._repo, self._tools, servers, self._gate, self._updated, journal)
         self._agent = agent
         await agent.initialize()
         self.resumed = await agent.open(self.id)
@@ -122,11 +127,28 @@ class Conversation:
         if self.on_update is not None:
             self.on_update(update)
 
-    async def prompt(self, texts: list[str]) -> dict[str, Any]:
+    @property
+    def sees(self) -> bool:
+        """Whether the agent takes pictures in a prompt."""
+        return self._agent is not None and self._agent.sees
+
+    async def catch_up(self) -> list[str]:
+        """Tell the agent of the servers that the repository names by now, if they are others; which a new one was not.
+
+        Between turns only: the conversation is opened once more. One that cannot be is left as it is.
+        """
+        agent = self._agent
+        if agent is not None and agent.alive and agent.is_behind:
+            with contextlib.suppress(AgentError, AgentGone):
+                self.resumed = await agent.open(self.id if self.resumed else None)
+                self.id = agent.conversation
+        return [] if self.resumed else self._program.servers.left_out
+
+    async def prompt(self, texts: list[str], images: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """One prompt to its end; the agent's answer. Raises AgentError or AgentGone."""
         if self._agent is None:
             raise AgentGone("the agent is not running")
-        return await self._agent.prompt(texts)
+        return await self._agent.prompt(texts, images)
 
     async def prime(self, words: str, seconds: float) -> bool:
         """One throwaway prompt, then a fresh conversation in the same process; whether it went well. Raises Unusable.

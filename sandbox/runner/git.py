@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -28,6 +29,8 @@ READ_BY_GIT = (
     ".git/index", ".git/info/exclude", ".git/info/attributes", ".gitattributes", ".gitignore", ".gitmodules",
     ".mailmap",
 )  # fmt: skip
+NO_REASON = "error: failed to push some refs"  # what git ends with, whatever the reason was
+GATEWAY = re.compile(r"https?://127\.0\.0\.1:\d+/git/")
 FINAL = ("couldn't find remote ref", "returned error: 403", "returned error: 404", "not found", "Permission denied")
 # 502 is the runner's own word for a gateway that is away; the others are how git says that it hung up in the middle.
 AWAY = (
@@ -157,11 +160,14 @@ def identity(author: Person, committer: Person) -> dict[str, str]:
 
 
 def _essence(said: str) -> str:
-    """What matters in git's words: what the other side said and why it failed, in one line."""
+    """What matters in git's words: what the other side said and why it failed, in one line. Where the gateway is in the
+    box is nothing to people."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     told = [line[len("remote:") :].strip() for line in lines if line.startswith("remote:")]
     why = [line for line in lines if line.startswith(("fatal:", "error:", "!"))]
-    return "; ".join(dict.fromkeys([line for line in told if line] + (why or lines[-1:])))[:800]
+    found = dict.fromkeys([line for line in told if line] + (why or lines[-1:]))
+    reasons = [line for line in found if not line.startswith(NO_REASON)] or list(found)
+    return GATEWAY.sub("", "; ".join(reasons))[:800]
 
 
 def _write(path: str, text: str) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
 from sandbox.runner import history
+from sandbox.runner.attachments import Attachments
 from sandbox.runner.box import Greeting, Places
 from sandbox.runner.control import Control
 from sandbox.runner.conversation import Conversation, Program, Unusable
@@ -25,8 +26,10 @@ from sandbox.runner.forward import Forwarder
 from sandbox.runner.git import Git, GitFailed, Person
 from sandbox.runner.journal import Journal
 from sandbox.runner.link import Link, Revoked
+from sandbox.runner.mcp_settings import Servers
 from sandbox.runner.outbox import Outbox
 from sandbox.runner.processes import Child, Children
+from sandbox.runner.sending import Sending
 from sandbox.runner.sync import patient_sync
 from sandbox.runner.turn import Turn
 from sandbox.runner.turns import Turns
@@ -94,8 +97,10 @@ async def live(box: Box) -> int:
 
 
 def _program(box: Box, forwarder: Forwarder) -> Program:
-    journal = Journal(box.places.home)
-    return Program(box.start_agent, lambda: box.places.set_aside(box.greeting.agent), forwarder.at_model, journal)
+    journal, servers = Journal(box.places.home), Servers(box.places.repo, box.env)
+    return Program(
+        box.start_agent, lambda: box.places.set_aside(box.greeting.agent), forwarder.at_model, journal, servers
+    )
 
 
 def _warm(box: Box, git: Git, dialer: Dialer, forwarder: Forwarder) -> Waiting:
@@ -144,7 +149,11 @@ class Service:
             if taken
             else Conversation(box.children, program, box.places.repo, box.places.tools, self._synced, said.conversation)
         )
-        self._turns = Turns(self._conversation, git, said.base_branch, said.branch, self._outbox.say, self._restart)
+        self._sending = Sending(dialer, box.children, box.places, box.env)
+        brought = Attachments(dialer, box.places.home)
+        self._turns = Turns(
+            self._conversation, git, said.base_branch, said.branch, self._outbox.say, self._restart, brought
+        )  # fmt: skip
         self._prompts: asyncio.Queue[Turn] = asyncio.Queue()
         self._turn: Turn | None = None  # delivered and not ended
         self._useless = ""
@@ -193,6 +202,8 @@ class Service:
             agent.cancel()
             tree.cancel()
             await asyncio.gather(agent, tree, return_exceptions=True)
+        for left in await self._conversation.catch_up():
+            self._outbox.say("remark", text=f"Not passed on to the agent from .mcp.json: {left}."[:1900])
         self._say_ready(tree.result())
 
     async def _sync(self) -> str:
@@ -258,6 +269,8 @@ class Service:
             turn = self._turn
             if turn is not None and event.get("turn") == turn.number:
                 self._stop(turn)
+        elif event.get("kind") == "file_wanted":
+            self._sending.wanted(event)
 
     def _prompted(self, event: dict[str, Any]) -> None:
         try:
@@ -289,10 +302,3 @@ class Service:
             self._turn = None
         nothing = {"summary": "", "head": "", "commits": [], "pushed": False, "usage": {}}
         self._outbox.say("turn_ended", turn=number, outcome=outcome, error=error, **nothing)
-
-
-def take(fd: int | None) -> int | None:
-    """Keep an inherited descriptor out of our children."""
-    if fd is not None:
-        os.set_inheritable(fd, False)
-    return fd

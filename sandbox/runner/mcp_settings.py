@@ -26,7 +26,7 @@ class Malformed(Exception):
 
 
 class Servers:
-    """Reads the settings of the repository at `repo`. `left_out`: what was not passed on at the last reading, and why."""
+    """Reads the settings of the repository at `repo`. `left_out`: what the last reading did not pass on, and why."""
 
     def __init__(self, repo: str, env: Mapping[str, str]) -> None:
         self._repo, self._env = repo, env
@@ -58,7 +58,7 @@ class Servers:
             servers = said.get("mcpServers") if isinstance(said, dict) else None
             if isinstance(servers, dict):
                 return servers
-        self.left_out = ["all of it: it is no file of the form {\"mcpServers\": {NAME: {…}}} of at most 256 kB"]
+        self.left_out = ['all of it: it is no file of the form {"mcpServers": {NAME: {…}}} of at most 256 kB']
         return {}
 
     def _server(self, name: str, said: Any, can: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class Servers:
         return value
 
 
-def _items(said: Any, kind: type) -> Any:
+def _items(said: Any, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
     if said is None:
         return kind()
     if not isinstance(said, kind) or len(said) > ITEMS:

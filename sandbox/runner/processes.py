@@ -137,3 +137,10 @@ def _children(pid: int) -> list[int]:
             with open(f"/proc/{pid}/task/{thread}/children") as listed:
                 found += map(int, listed.read().split())
     return found
+
+
+def take(fd: int | None) -> int | None:
+    """Keep an inherited descriptor out of our children."""
+    if fd is not None:
+        os.set_inheritable(fd, False)
+    return fd

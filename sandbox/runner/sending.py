@@ -19,6 +19,7 @@ from sandbox.runner.processes import Children
 from sandbox.runner.within import within
 
 FILE_BYTES = 10 << 20
+KEPT_BYTES = FILE_BYTES + (64 << 10)  # of what the command says in all
 READ_SECONDS, SEND_SECONDS, PATIENCE, PAUSE = 10.0, 15.0, 20.0, 0.5
 NO_FILE, NO_RIGHT = 3, 4
 READ = f'[ -f "$1" ] || exit {NO_FILE}; [ -r "$1" ] || exit {NO_RIGHT}; exec head -c {FILE_BYTES + 1} "$1"'
@@ -62,7 +63,12 @@ class Sending:
             raise Unread(ELSEWHERE)
         argv = ("/bin/sh", "-c", READ, "sh", whole)
         read = await commands.run(
-            self._children, argv, cwd=self._places.repo, env=self._env, timeout=READ_SECONDS, limit=FILE_BYTES + (1 << 16)
+            self._children,
+            argv,
+            cwd=self._places.repo,
+            env=self._env,
+            timeout=READ_SECONDS,
+            limit=KEPT_BYTES,
         )
         if read.timed_out:
             raise Unread("It could not be read in time.")

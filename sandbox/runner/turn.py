@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 from sandbox.runner.git import Person
@@ -29,6 +29,8 @@ class Turn:
         self.co_authors = [Person.of(person) for person in event.get("co_authors") or [] if isinstance(person, dict)]
         self.seconds = float(event.get("seconds") or longest)
         self.cancel_seconds, self.quiet_seconds = cancel_seconds, quiet_seconds
+        self.attachments = [file for file in event.get("attachments") or [] if isinstance(file, dict)]
+        self._rules = [_harmless(str(line)) for line in event.get("rules") or []]
         self._others = [_harmless(str(line)) for line in event.get("others") or []]
         self._earlier = [_harmless(str(line)) for line in event.get("earlier") or []]
         self.again = bool(event.get("again"))  # somebody has been at it before and was interrupted
@@ -57,9 +59,14 @@ class Turn:
             stopped.cancel()
             await asyncio.gather(task, stopped, return_exceptions=True)
 
-    def texts(self, repo: str, branch: str) -> list[str]:
-        """What the agent is given: the person's words alone, then what it should know about them."""
+    def texts(self, repo: str, branch: str, begins: bool = False, files: Sequence[str] = ()) -> list[str]:
+        """What the agent is given: the person's words alone, then what it should know about them.
+
+        `begins`: it is the first of its conversation, and has the rules of the house too. `files`: what came with it.
+        """
+        told = self._rules if begins else []
         told = [
+            *told,
             f"This request is from {self.author.name}. Several people may ask in this conversation; do what the newest "
             "request says.",
             f"The repository is {repo}, on its own branch {branch}. Work only there. When you end, your changes are "
@@ -75,6 +82,8 @@ class Turn:
                 *(f"- {line}" for line in self._earlier),
                 "What was done then is in the repository, on this branch: look before you rely on it.",
             ]
+        if files:
+            told += ["Files that came with this request:", *(f"- {_harmless(line)}" for line in files)]
         if self._others:
             told += [
                 "Said in the conversation meanwhile, for your information:",

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from sandbox.runner import history
+from sandbox.runner.attachments import Attachments, Brought
 from sandbox.runner.conversation import Conversation
 from sandbox.runner.delivery import Work, deliver
 from sandbox.runner.git import Git, GitFailed, Person
@@ -21,6 +22,7 @@ from sandbox.runner.translate import Translator
 from sandbox.runner.turn import Turn
 
 COALESCE_SECONDS = 0.1
+BRING_SECONDS = 90.0  # for everything that came with a prompt
 LOOK_SECONDS = 30.0  # how often a turn is looked at while nothing comes
 LEFT = "Keep what was written after the turn had ended"
 ERROR_CHARS = 1900
@@ -54,9 +56,11 @@ class Turns:
         branch: str,
         say: Callable[..., None],
         restart: Callable[[], Awaitable[None]],
+        attachments: Attachments,
     ) -> None:
         self._conversation, self._git, self._base, self._branch, self._say = conversation, git, base, branch, say
-        self._restart = restart
+        self._restart, self._attachments = restart, attachments
+        self._begun = ""  # the conversation that was told the rules of the house
         self._started = 0
         self._last: Person | None = None  # whose the last turn of this box was
 
@@ -65,7 +69,8 @@ class Turns:
         await self._part_from_the_last(turn.author)
         self._git.know(turn.author)
         await history.begin(self._git)
-        ending = await self._work(turn)
+        brought = await self._brought(turn)
+        ending = await self._work(turn, brought)
         work = Work(self._base, self._branch, turn.author, turn.co_authors, turn.asked)
         delivered = await deliver(self._git, work, turn.within)
         error = " ".join(part for part in (ending.error, delivered.error) if part)[:ERROR_CHARS]
@@ -91,20 +96,38 @@ class Turns:
             await self._git.commit_leftovers(last, LEFT)
             await history.finish(self._git)
 
-    async def _work(self, turn: Turn) -> Ending:
+    async def _brought(self, turn: Turn) -> Brought:
+        """What came with the prompt; nothing once the turn was stopped."""
+        if not turn.attachments:
+            return Brought([], [])
+        bringing = asyncio.ensure_future(
+            self._attachments.bring(turn.number, turn.attachments, self._conversation.sees)
+        )  # fmt: skip
+        stopped = asyncio.ensure_future(turn.stopped.wait())
+        await asyncio.wait({bringing, stopped}, timeout=BRING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if bringing.done():
+            return bringing.result()
+        bringing.cancel()
+        await asyncio.gather(bringing, return_exceptions=True)
+        return Brought(["They could not be brought into the box in time."], [])
+
+    async def _work(self, turn: Turn, brought: Brought) -> Ending:
         """The agent's part: ask, listen, and end it when it should end."""
         listening = Listening(turn.number, self._git.repo, self._say, self._conversation.journal.keep)
         try:
-            outcome, error = await self._ask_again_if_it_ends(turn, listening.translator)
+            outcome, error = await self._ask_again_if_it_ends(turn, brought, listening.translator)
         finally:
             listening.end()
         return Ending(outcome, error, listening.translator.summary, listening.translator.usage)
 
-    async def _ask_again_if_it_ends(self, turn: Turn, translator: Translator) -> tuple[str, str | None]:
+    async def _ask_again_if_it_ends(
+        self, turn: Turn, brought: Brought, translator: Translator
+    ) -> tuple[str, str | None]:
         """An agent that ends in the middle is started again and told that it was interrupted: once, as with a box."""
         while True:
             try:
-                return await self._ask(turn, translator)
+                return await self._ask(turn, brought, translator)
             except AgentGone as gone:
                 why = f"The agent ended in the middle of its work ({gone}). It is started again; reply to go on."
             if turn.again or turn.stopped.is_set():
@@ -114,9 +137,9 @@ class Turns:
             if not self._conversation.alive:
                 return "failed", why
 
-    async def _ask(self, turn: Turn, translator: Translator) -> tuple[str, str | None]:
+    async def _ask(self, turn: Turn, brought: Brought, translator: Translator) -> tuple[str, str | None]:
         self._conversation.on_update = translator.update
-        asked = asyncio.ensure_future(self._prompt(turn, translator))
+        asked = asyncio.ensure_future(self._prompt(turn, brought, translator))
         stopped = asyncio.ensure_future(turn.stopped.wait())
         await asyncio.sleep(0)  # the prompt is written now
         self._say_started(turn)
@@ -153,9 +176,12 @@ class Turns:
             self._started = turn.number
             self._say("turn_started", turn=turn.number, at=time.time())
 
-    async def _prompt(self, turn: Turn, translator: Translator) -> str:
+    async def _prompt(self, turn: Turn, brought: Brought, translator: Translator) -> str:
         """Why the agent ended its turn, in ACP's words."""
-        answer = await self._conversation.prompt(turn.texts(self._git.repo, self._branch))
+        talk = self._conversation
+        begins, self._begun = not talk.resumed and talk.id != self._begun, talk.id or ""
+        texts = turn.texts(self._git.repo, self._branch, begins, brought.lines)
+        answer = await talk.prompt(texts, brought.images)
         translator.used(record(answer.get("usage")))
         return str(answer.get("stopReason") or "end_turn")
 

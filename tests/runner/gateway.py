@@ -36,6 +36,8 @@ class StandIn:
         self.faults: dict[str, deque[Any]] = defaultdict(deque)
         self.asked: list[tuple[str, dict[str, str], bytes]] = []  # what came for /model/ and /tools/
         self.attached: list[dict[str, Any]] = []
+        self.sent: dict[str, tuple[bytes, str]] = {}  # files that came up: the bytes, or why not
+        self.attachments: list[bytes] = []
         self.waited: list[dict[str, Any]] = []  # what warm boxes said of themselves
         self.claim: dict[str, Any] | None = None
         self.git_refusals: deque[tuple[str, int]] = deque()  # (service, status)
@@ -53,6 +55,8 @@ class StandIn:
         app.router.add_get("/link/down", self._down)
         app.router.add_post("/link/up", self._up)
         app.router.add_post("/link/warm", self._warm)
+        app.router.add_post("/link/file", self._file)
+        app.router.add_get("/link/attachment", self._attachment)
         app.router.add_route("*", "/git/{path:.*}", self._git)
         app.router.add_route("*", "/model/{path:.*}", self._model)
         app.router.add_route("*", "/tools/{path:.*}", self._model)
@@ -197,6 +201,25 @@ class StandIn:
         if fault == CUT_AFTER:
             _cut(request)
         return web.json_response({"acked": len(self.frames)})
+
+    async def _file(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        fault = await self._fault(request, "file")
+        self.sent[request.query["id"]] = (body, request.query.get("refused", ""))
+        await self._ring()
+        if fault == CUT_AFTER:
+            _cut(request)
+        return web.json_response({"kept": True})
+
+    async def _attachment(self, request: web.Request) -> web.StreamResponse:
+        fault = await self._fault(request, "attachment")
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(self.attachments[int(request.query["n"])])
+        if fault == CUT_AFTER:
+            _cut(request)
+        return response
 
     async def _model(self, request: web.Request) -> web.StreamResponse:
         await self._fault(request, "model")

@@ -12,6 +12,7 @@ from typing import Any
 
 from sandbox.runner.acp import Acp
 from sandbox.runner.journal import Journal
+from sandbox.runner.mcp_settings import Servers
 from sandbox.runner.processes import Children
 
 
@@ -22,7 +23,9 @@ async def main(pyz: str, repo: str, home: str) -> dict[str, Any]:
     argv = [sys.executable, "-I", "-S", "-B", pyz, "rehearsal"]
     env = {"HOME": home, "PATH": "/usr/local/bin:/usr/bin:/bin"}
     updates: list[dict[str, Any]] = []
-    agent = Acp(children.spawn(argv, cwd=repo, env=env), repo, "", gate, updates.append, Journal(home))
+    agent = Acp(
+        children.spawn(argv, cwd=repo, env=env), repo, "", Servers(repo, {}), gate, updates.append, Journal(home)
+    )
     await agent.initialize()
     await agent.open(None)
 

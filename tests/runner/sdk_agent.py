@@ -4,6 +4,7 @@ It does what the prompt's first word says, and tells how the client answered its
 """
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,15 @@ class SdkAgent(acp.Agent):
 
     async def initialize(self, protocol_version: int, **_: Any) -> acp.InitializeResponse:
         info = schema.Implementation(name="sdk-agent", version="0.12")
-        can = schema.AgentCapabilities(mcp_capabilities=schema.McpCapabilities(http="http" in sys.argv))
+        can = schema.AgentCapabilities(
+            mcp_capabilities=schema.McpCapabilities(http="http" in sys.argv),
+            prompt_capabilities=schema.PromptCapabilities(image="sees" in sys.argv),
+        )
         return acp.InitializeResponse(protocol_version=protocol_version, agent_info=info, agent_capabilities=can)
 
     async def new_session(self, cwd: str, mcp_servers: list[Any], **_: Any) -> acp.NewSessionResponse:
         self._cwd = Path(cwd)
-        self._servers = [f"{server.name} at {server.url} with {server.headers}" for server in mcp_servers]
+        self._servers = [_server(server) for server in mcp_servers]
         return acp.NewSessionResponse(session_id="sdk-1")
 
     async def prompt(self, session_id: str, prompt: list[Any], **_: Any) -> acp.PromptResponse:
@@ -50,6 +54,10 @@ class SdkAgent(acp.Agent):
             return acp.PromptResponse(stop_reason=ANSWERS[words])
         if words == "servers":
             await self._update(acp.update_agent_message_text(" and ".join(self._servers) or "none"))
+            return acp.PromptResponse(stop_reason="end_turn")
+        if words.startswith("blocks"):
+            blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in prompt]
+            await self._update(acp.update_agent_message_text(json.dumps(blocks)))
             return acp.PromptResponse(stop_reason="end_turn")
         if words == "wait":
             await self._update(acp.update_agent_message_text("I wait."))
@@ -85,6 +93,13 @@ class SdkAgent(acp.Agent):
 
     async def cancel(self, session_id: str, **_: Any) -> None:
         self._cancelled.set()
+
+
+def _server(server: Any) -> str:
+    if isinstance(server, schema.McpServerStdio):
+        env = {one.name: one.value for one in server.env}
+        return f"{server.name} runs {server.command} {' '.join(server.args)} with {env}"
+    return f"{server.name} at {server.url} with {[(one.name, one.value) for one in server.headers]}"
 
 
 if __name__ == "__main__":

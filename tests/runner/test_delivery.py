@@ -43,6 +43,18 @@ async def test_what_three_pushes_could_not_the_next_turns_push_does(box: Running
     assert git(bare, "rev-parse", BRANCH) == first["head"]
 
 
+async def test_a_refused_push_tells_the_reason_and_not_where_the_gateway_is_in_the_box(
+    box: RunningBox, gateway: StandIn, bare: Path
+):
+    hook = bare / "hooks/pre-receive"
+    hook.write_text("#!/bin/sh\necho 'No pushes on Fridays.' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    await box.start()
+    error = (await turn(gateway, 1, "fix the failing test"))["error"]
+    assert "No pushes on Fridays." in error and "pre-receive hook declined" in error
+    assert "127.0.0.1" not in error and "failed to push some refs" not in error
+
+
 async def push_from_elsewhere(bare: Path, name: str, text: str) -> None:
     """Somebody else commits to the session's branch."""
     blob = bare / "blob"
