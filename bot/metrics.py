@@ -142,6 +142,7 @@ def _of_totals(totals: Mapping[str, float]) -> Iterator[Metric]:
     yield from _of_warm(_under(totals, "warm:"))
     yield CounterMetricFamily("shipmate_frames_stored", "Frames of runners stored", value=totals.get("frames", 0))
     yield _stages(_under(totals, "stage:"))
+    yield from _of_usage(_under(totals, "usage:"))
 
 
 def _of_warm(totals: Mapping[str, float]) -> Iterator[Metric]:
@@ -149,6 +150,21 @@ def _of_warm(totals: Mapping[str, float]) -> Iterator[Metric]:
     yield _counter("warm_predictions", "Times that somebody seemed about to ask", totals.get("wishes", 0))
     yield _counter("warm_unused", "Warm boxes that ended without a session", totals.get("unused", 0))
     yield _counter("warm_unused_seconds", "How long those had been there", totals.get("unused_seconds", 0))
+
+
+def _of_usage(totals: Mapping[str, float]) -> Iterator[Metric]:
+    """What models took: tokens and requests by model, dollars by repository and by person."""
+    tokens = CounterMetricFamily("shipmate_model_tokens", "Tokens of models", labels=["model", "kind"])
+    for kind in ("input", "cached", "written", "output"):
+        for model, count in sorted(_under(totals, f"model:{kind}:").items()):
+            tokens.add_metric([model, kind], count)
+    yield tokens
+    yield _counters("model_answers", "Answers of models that were counted", "model", _under(totals, "model:requests:"))
+    unpriced = _under(totals, "model:unpriced:")
+    yield _counters("model_unpriced", "Those of them whose price is not known", "model", unpriced)
+    for part, by in (("repository", "repository"), ("person", "person")):
+        dollars = {name: micros / 1e6 for name, micros in _under(totals, f"{part}:micros:").items()}
+        yield _counters(f"model_dollars_by_{by}", f"What models cost, by {by}", by, dollars)
 
 
 def _of_places(census: Census) -> Iterator[Metric]:

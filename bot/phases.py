@@ -150,3 +150,8 @@ _PHASE_OF: Mapping[Status, Callable[[ThreadView], str]] = {
     S.FAILED: lambda _: "Could not work; a reply tries again",
     S.CLOSED: lambda _: "Closed; a reply opens it again",
 }
+
+
+def dollars(amount: float) -> str:
+    """Such as `$0.42` or `$5`; what is less than a cent is `<$0.01`."""
+    return "<$0.01" if 0 < amount < 0.005 else f"${amount:,.2f}".removesuffix(".00")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.cards import BudgetQuestion, Card, Ending, Notice, Question
-from bot.phases import STARTS
+from bot.phases import STARTS, dollars
 from bot.slack import text as t
 from bot.slack.family_blocks import child_buttons, family_lines, waiting_for
 from bot.slack.kit import Block, Message
@@ -97,11 +97,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def dollars(amount: float) -> str:
-    """Such as `$0.42` or `$5`; what is less than a cent is `<$0.01`."""
-    return "<$0.01" if 0 < amount < 0.005 else f"${amount:,.2f}".removesuffix(".00")
 
 
 def _warnings(card: Card) -> list[Block]:

@@ -17,8 +17,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from bot.cards import Asked, Card, Question, SharedFile, ThreadView
-from bot.phases import MOMENTS, OUTCOMES, STARTS, session_phase
+from bot.cards import Asked, BudgetQuestion, Card, Question, SharedFile, ThreadView
+from bot.phases import MOMENTS, OUTCOMES, STARTS, dollars, session_phase
 from bot.view import fold_view
 from bot.web.admission import Admission, NotShown
 from bot.web.files import PICTURES
@@ -126,6 +126,8 @@ def describe(
         "repository": session.repository or "",
         "branch": session.branch,
         "pull_request": _pull_request(view),
+        "cost": _dollars(sum(card.cost or 0.0 for card in view.cards)),
+        "budgets": [_budget(asked) for asked in view.budgets if not asked.answer],
         "participants": [person.name for person in session.participants],
         "isolated": session.isolated,
         "question": _question(view.question),
@@ -184,6 +186,15 @@ def _moments(stamps: Mapping[str, float]) -> list[dict[str, Any]]:
     ]
 
 
+def _budget(asked: BudgetQuestion) -> str:
+    """The question for money; it is answered in the thread."""
+    return f"Used {dollars(asked.used)} for the model. Go on with {dollars(asked.more)} more? Answer in the thread."
+
+
+def _dollars(amount: float) -> str:
+    return dollars(amount) if amount > 0 else ""
+
+
 def _pull_request(view: ThreadView) -> dict[str, Any] | None:
     shown = view.session.pull_request
     return None if shown is None else {"number": shown.number, "url": web_address(shown.url), "state": shown.state}
@@ -203,6 +214,7 @@ def _turn(number: int, card: Card, view: ThreadView, entries: list[Entry]) -> di
         "state": card.state,
         "phase": card.phase,
         "began": card.began,
+        "cost": _dollars(card.cost or 0.0),
         "ended": card.ended,
         "plan": [{"text": entry.text, "status": entry.status} for entry in card.plan],
         "steps": _steps(mine) or list(card.steps),

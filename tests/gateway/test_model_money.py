@@ -278,7 +278,7 @@ async def test_a_childs_requests_are_on_its_roots_budget_and_one_answer_is_for_b
         ended = Ended(n=2, at=0, kind="turn_ended", turn=1, outcome="stopped")
         await site.inbox.handle("c1", c.Hear(1, (ended,)))
         raised = await site.inbox.handle("s1", c.RaiseBudget(GRACE, root.paused.asked))
-        assert [operation.kind for operation in wants(raised, 2e9, RULES)] == ["hand"]
+        assert "hand" in [operation.kind for operation in wants(raised, 2e9, RULES)]
         await hand_over(site.inbox, raised)
         child = await site.store.load("c1")
         assert child is not None and child.paused is None and child.turn is not None

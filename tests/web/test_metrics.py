@@ -22,7 +22,7 @@ from jobs.census import Census, Disk, Server
 from jobs.events import Event
 from jobs.moments import MOMENTS
 from jobs.operations import start_box
-from jobs.records import Heard
+from jobs.records import Heard, Payer, Spent
 from jobs.store import Store
 from jobs.store_scripts import STAGE_BOUNDS
 from tests.jobs.logged import put
@@ -32,7 +32,13 @@ from tests.logs import SID, Log, any_log, done
 
 A_CENSUS = Census(
     sessions={"working": 2, "at_rest": 5}, waiting=3, waiting_seconds=7.5, unshown=1, lag_seconds=4.0, unnamed=6,
-    totals={"event:turn_ended": 9.0, "turn:done": 8.0, "turn:failed": 1.0, "frames": 77.0}, boxes={"running": 2},
+    totals={
+        "event:turn_ended": 9.0, "turn:done": 8.0, "turn:failed": 1.0, "frames": 77.0,
+        "usage:model:cached:claude-sonnet-4-5": 900.0, "usage:model:requests:other": 2.0,
+        "usage:model:unpriced:other": 2.0, "usage:repository:micros:acme/rocket": 420_000.0,
+        "usage:person:micros:U01ADA": 420_000.0,
+    },
+    boxes={"running": 2},
     strays=("s1-1",), queues={"boxes": 4}, workers={"boxes": 2}, upkeep=True, server=Server(100, 0, True, False),
     disks={"boxes": Disk(5, 9)},
 )  # fmt: skip
@@ -72,6 +78,11 @@ def test_what_was_counted_is_told_by_name_and_label() -> None:
         "shipmate_turns_total{outcome=done}": 8,
         "shipmate_events_total{kind=turn_ended}": 9,
         "shipmate_frames_stored_total{}": 77,
+        "shipmate_model_tokens_total{kind=cached,model=claude-sonnet-4-5}": 900,
+        "shipmate_model_answers_total{model=other}": 2,
+        "shipmate_model_unpriced_total{model=other}": 2,
+        "shipmate_model_dollars_by_repository_total{repository=acme/rocket}": 0.42,
+        "shipmate_model_dollars_by_person_total{person=U01ADA}": 0.42,
         "shipmate_boxes{state=without_session}": 1,
         "shipmate_queue_jobs{queue=boxes}": 4,
         "shipmate_workers{queue=boxes}": 2,
@@ -106,6 +117,24 @@ async def test_a_record_is_counted_once_whatever_is_sent_twice(redis_url: str, s
     totals = await store.counts.totals()
     assert way.lost == 1
     assert (totals["event:box_started"], totals["event:prompt_received"], totals["frames"]) == (1, 1, 3)
+
+
+async def test_what_a_model_took_is_counted_once_whatever_is_sent_twice(redis_url: str, archive: Path) -> None:
+    way, payer = Forgetful(redis_url), Payer("s1", "root", 3, "U01ADA", "acme/rocket")
+    async with way.listening() as url:
+        writer = await Store.open(url, archive=archive)
+        for spent in (Spent(input=5, output=7, micros=40), Spent(input=1)):
+            way.lose_next = True
+            await writer.usage.count(payer, "other", spent)
+        assert (await writer.usage.of_turn("s1", 3), await writer.usage.of_turn("s1", 4)) == (0.00004, None)
+        assert (await writer.usage.of_budget("root"), await writer.usage.of_budget("s1")) == (0.00004, 0.0)
+        assert await writer.usage.of_session("s1") == {
+            "requests": 2, "input": 6, "output": 7, "micros": 40, "turn:3": 40, "unpriced": 1,
+        }  # fmt: skip
+        totals = await writer.counts.totals()
+        await writer.close()
+    assert way.lost == 2
+    assert (totals["usage:person:micros:U01ADA"], totals["usage:model:requests:other"]) == (40, 2)
 
 
 @pytest.mark.parametrize("seed", range(3))

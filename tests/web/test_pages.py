@@ -243,6 +243,19 @@ async def test_a_question_for_a_repository_is_shown_with_its_answer(served: Serv
     assert "chosen by Grace" in (await get(served.address))[1]
 
 
+async def test_what_the_model_cost_and_what_is_asked_for_it_are_shown(served: Served) -> None:
+    await served.keep(STORIES["cost"])
+    _, text = await get(served.address)
+    assert text.count("$0.42") == 2, "of the turn, and of the whole session"
+
+
+async def test_a_question_for_money_is_shown_until_it_is_answered(served: Served) -> None:
+    await served.keep(STORIES["budget_paused"])
+    _, text = await get(served.address)
+    assert "Used $4.80 for the model. Go on with $5 more? Answer in the thread." in text
+    assert "Paused: its budget is used up" in text
+
+
 @pytest.mark.parametrize("name", ["session.css", "session.js"])
 async def test_style_and_script_are_files_of_our_own(served: Served, name: str) -> None:
     async with ClientSession() as http, http.get(f"{served.url}/view/static/{name}") as answer:
