@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sandbox.runner.commands import ended
+from sandbox.runner.gate import Gate
 from sandbox.runner.journal import Journal
 from sandbox.runner.jsonrpc import AgentError, AgentGone, NoSuchMethod, Peer
 from sandbox.runner.mcp_settings import Servers
@@ -27,7 +28,7 @@ Update = Callable[[dict[str, Any]], None]
 
 
 class Acp:
-    """A running agent. `on_update` gets each `update` of the open conversation; `gate` is set once writes may begin.
+    """A running agent. `on_update` gets each `update` of the open conversation; `gate`: where what it wants may wait.
 
     `tools`: the address of the service's own tools, which an agent that speaks MCP over HTTP is told; `servers`: the
     repository's own.
@@ -39,7 +40,7 @@ class Acp:
         repo: str,
         tools: str,
         servers: Servers,
-        gate: asyncio.Event,
+        gate: Gate,
         on_update: Update,
         journal: Journal,
     ) -> None:
@@ -48,7 +49,7 @@ class Acp:
         self._told: list[dict[str, Any]] = []  # the servers that it was told of last
         self._gate = gate
         self._on_update = on_update
-        self._cancelled = asyncio.Event()
+        self._cancelled = False
         self._can: dict[str, Any] = {}
         self.info: dict[str, str] = {}
         self.conversation = ""
@@ -129,13 +130,12 @@ class Acp:
 
     async def prompt(self, texts: list[str], images: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """One prompt, to its end. Returns the answer with its `stopReason`. Raises AgentError or AgentGone."""
-        self._cancelled = asyncio.Event()
+        self._cancelled = False
         return await self._prompt(texts, images)
 
     async def prime(self, words: str) -> None:
         """One throwaway prompt, in which nothing may be changed, and then a fresh conversation. Raises as `prompt`."""
-        self._cancelled = asyncio.Event()
-        self._cancelled.set()
+        self._cancelled = True
         await self._prompt([words], ())
         await self.open(None)
 
@@ -145,7 +145,8 @@ class Acp:
 
     def cancel(self) -> None:
         """Ask the agent to end the prompt that it is at."""
-        self._cancelled.set()
+        self._cancelled = True
+        self._gate.give_back()
         self._peer.notify("session/cancel", {"sessionId": self.conversation})
 
     async def end(self, seconds: float = KIND_SECONDS) -> None:
@@ -182,11 +183,7 @@ class Acp:
 
     async def _permission(self, params: dict[str, Any]) -> dict[str, Any]:
         """Yes, once the tree is in step: the box is the fence. Told to stop meanwhile: cancelled, never rejected."""
-        waits = [asyncio.ensure_future(self._gate.wait()), asyncio.ensure_future(self._cancelled.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-        if self._cancelled.is_set():
+        if self._cancelled or not await self._gate.lets_through(_record(params.get("toolCall"))):
             return {"outcome": "cancelled"}
         options = [option for option in params.get("options") or [] if isinstance(option, dict)]
         for kind in ALLOW:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sandbox.runner.acp import Acp
+from sandbox.runner.gate import Gate
 from sandbox.runner.journal import Journal
 from sandbox.runner.jsonrpc import AgentError, AgentGone
 from sandbox.runner.mcp_settings import Servers
@@ -50,10 +51,10 @@ class Conversation:
         program: Program,
         repo: str,
         tools: str,
-        gate: asyncio.Event,
+        gate: Gate,
         earlier: str | None,
     ) -> None:
-        self._children, self._program, self._repo, self._gate = children, program, repo, gate
+        self._children, self._program, self._repo, self.gate = children, program, repo, gate
         self._tools = tools
         self._agent: Acp | None = None
         self.id = earlier
@@ -117,7 +118,7 @@ class Conversation:
     async def _try(self, started: Child | None) -> None:
         child, journal = started or self._program.start(), self._program.journal
         servers = self._program.servers
-        agent = Acp(child, self._repo, self._tools, servers, self._gate, self._updated, journal)
+        agent = Acp(child, self._repo, self._tools, servers, self.gate, self._updated, journal)
         self._agent = agent
         await agent.initialize()
         self.resumed = await agent.open(self.id)

@@ -125,8 +125,8 @@ class Git:
         said = f'[user]\n\tname = "{quoted["name"]}"\n\temail = "{quoted["email"]}"\n[init]\n\tdefaultBranch = main\n'
         with contextlib.suppress(OSError):  # the agent may do with its home what it likes; commits are put right later
             os.makedirs(folder, exist_ok=True)
-            _write(os.path.join(folder, "config"), said)
-            _write(os.path.join(folder, "ignore"), IGNORED)
+            write_anew(os.path.join(folder, "config"), said)
+            write_anew(os.path.join(folder, "ignore"), IGNORED)
 
     async def commit_leftovers(self, author: Person, message: str) -> None:
         """Commit what the agent changed and did not commit itself."""
@@ -170,7 +170,7 @@ def _essence(said: str) -> str:
     return GATEWAY.sub("", "; ".join(reasons))[:800]
 
 
-def _write(path: str, text: str) -> None:
+def write_anew(path: str, text: str) -> None:
     """Put a file in the place of whatever is there: what the agent left may be a pipe without a reader, or a link."""
     fresh = f"{path}.{os.getpid()}"
     replace_with_nothing(fresh)

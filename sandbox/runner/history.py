@@ -44,9 +44,9 @@ class Commit(NamedTuple):
         return [match[1] for match in found if match and match[1]]
 
 
-async def begin(git: Git) -> None:
+async def begin(git: Git, at: str = "HEAD") -> None:
     """Remember where the first turn begins. Later ones begin where the last finished one ended, in whatever box."""
-    await git.asks("update-ref", DONE, "HEAD", "0" * 40)  # refused if it is there already
+    await git.asks("update-ref", DONE, at, "0" * 40)  # refused if it is there already
 
 
 async def settle(git: Git, branch: str, author: Person, others: Sequence[Person]) -> None:

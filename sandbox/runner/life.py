@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -15,7 +14,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
-from sandbox.runner import history
 from sandbox.runner.attachments import Attachments
 from sandbox.runner.box import Greeting, Places
 from sandbox.runner.control import Control
@@ -23,6 +21,7 @@ from sandbox.runner.conversation import Conversation, Program, Unusable
 from sandbox.runner.dial import Dialer
 from sandbox.runner.egress import Egress
 from sandbox.runner.forward import Forwarder
+from sandbox.runner.gate import Gate
 from sandbox.runner.git import Git, GitFailed, Person
 from sandbox.runner.journal import Journal
 from sandbox.runner.link import Link, Revoked
@@ -30,7 +29,8 @@ from sandbox.runner.mcp_settings import Servers
 from sandbox.runner.outbox import Outbox
 from sandbox.runner.processes import Child, Children
 from sandbox.runner.sending import Sending
-from sandbox.runner.sync import patient_sync
+from sandbox.runner.sync import Step, sync
+from sandbox.runner.tree import Tree, clone, patiently
 from sandbox.runner.turn import Turn
 from sandbox.runner.turns import Turns
 from sandbox.runner.warm import NotWarm, Taken, Waiting, complain
@@ -82,7 +82,8 @@ async def live(box: Box) -> int:
         await ending.wait()
         return 0
     if box.greeting.mode == "build":
-        await _first(_clone(box, git), ending)
+        told = os.path.join(box.places.scratch, f"cloned-{box.greeting.box}.json")
+        await _first(clone(git, box.greeting.base_branch, told), ending)
         await ending.wait()
         return 0
     taken = None
@@ -104,13 +105,13 @@ def _program(box: Box, forwarder: Forwarder) -> Program:
 
 
 def _warm(box: Box, git: Git, dialer: Dialer, forwarder: Forwarder) -> Waiting:
-    said, gate = box.greeting, asyncio.Event()
-    talk = Conversation(box.children, _program(box, forwarder), box.places.repo, box.places.tools, gate, None)
+    said = box.greeting
+    talk = Conversation(box.children, _program(box, forwarder), box.places.repo, box.places.tools, Gate(), None)
 
-    def in_step() -> Awaitable[str]:
-        return patient_sync(git, said.base_branch, "", said.sync_seconds, lambda: None)
+    def in_step() -> Awaitable[Step]:
+        return patiently(lambda: sync(git, said.base_branch, ""), said.sync_seconds, lambda: None)
 
-    return Waiting(box, dialer, forwarder, talk, gate, in_step)
+    return Waiting(box, dialer, forwarder, talk, in_step)
 
 
 async def _first(doing: Awaitable[T], ending: asyncio.Event) -> T | None:
@@ -123,37 +124,24 @@ async def _first(doing: Awaitable[T], ending: asyncio.Event) -> T | None:
     return None if task.cancelled() else task.result()
 
 
-async def _clone(box: Box, git: Git) -> None:
-    """What an image begins with; how it went is told by a file that appears whole, for the host to find."""
-    try:
-        said = {"head": await patient_sync(git, box.greeting.base_branch, "", box.greeting.sync_seconds, lambda: None)}
-    except GitFailed as failed:
-        said = {"error": str(failed)}
-    told = os.path.join(box.places.scratch, f"cloned-{box.greeting.box}.json")
-    with open(f"{told}.new", "w", encoding="utf-8") as file:
-        json.dump(said, file)
-    os.replace(f"{told}.new", told)
-
-
 class Service:
     """A box at work: one link, one conversation, one turn at a time."""
 
     def __init__(self, box: Box, git: Git, dialer: Dialer, forwarder: Forwarder, taken: Taken | None = None) -> None:
         self._box, self._git = box, git
-        self._synced = taken.gate if taken else asyncio.Event()
         self._outbox = Outbox(box.outbox)
         self._link = Link(dialer, box.greeting.generation, self._outbox, self._heard, box.greeting.silence_seconds)
         said, program = box.greeting, _program(box, forwarder)
         self._conversation = (
             taken.conversation
             if taken
-            else Conversation(box.children, program, box.places.repo, box.places.tools, self._synced, said.conversation)
+            else Conversation(box.children, program, box.places.repo, box.places.tools, Gate(), said.conversation)
         )
         self._sending = Sending(dialer, box.children, box.places, box.env)
         brought = Attachments(dialer, box.places.home)
-        self._turns = Turns(
-            self._conversation, git, said.base_branch, said.branch, self._outbox.say, self._restart, brought
-        )  # fmt: skip
+        self._tree = Tree(git, said, self._outbox.say)
+        self._turns = Turns(self._conversation, self._tree, self._outbox.say, self._restart, brought)
+        self._left_out: list[str] = []  # what the agent was not told of the repository's own servers
         self._prompts: asyncio.Queue[Turn] = asyncio.Queue()
         self._turn: Turn | None = None  # delivered and not ended
         self._useless = ""
@@ -163,13 +151,15 @@ class Service:
         if not self._conversation.alive:
             self._outbox.say("phase", phase="agent_starting")
         link = asyncio.ensure_future(self._link.run())
-        work = asyncio.ensure_future(self._work())
+        syncing = asyncio.ensure_future(self._sync())
+        work = asyncio.ensure_future(self._work(syncing))
         told = asyncio.ensure_future(ending.wait())
         await asyncio.wait({link, work, told}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             work.result()  # it never ends but by a fault of ours
         work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        syncing.cancel()
+        await asyncio.gather(work, syncing, return_exceptions=True)
         await self._conversation.end()
         if not link.done():
             with contextlib.suppress(asyncio.TimeoutError):
@@ -178,55 +168,54 @@ class Service:
         await asyncio.gather(link, return_exceptions=True)
         return 0
 
-    async def _work(self) -> None:
+    async def _work(self, syncing: asyncio.Future[None]) -> None:
         """Get ready, then one turn after the other."""
         try:
-            await self._get_ready()
-        except (Unusable, GitFailed) as failed:
+            await self._get_ready(syncing)
+        except Unusable as failed:
             self._give_up(str(failed))
         while True:
             turn = await self._next()
             if turn is None:
                 await self._restart()
             elif turn is self._turn:  # else it was stopped while it waited
+                await self._catch_up()
                 await self._turns.run(turn)
                 self._turn = None
 
-    async def _get_ready(self) -> None:
-        """The agent starts while the tree is brought in step."""
-        agent = asyncio.ensure_future(self._conversation.start(self._box.agent))
-        tree = asyncio.ensure_future(self._sync())
+    async def _get_ready(self, syncing: asyncio.Future[None]) -> None:
+        """The agent starts while the tree is brought in step. One that asks before it writes may read meanwhile."""
+        agent = self._box.greeting.agent
+        start = asyncio.ensure_future(self._conversation.start(self._box.agent))
+        reads = agent is not None and agent.gate == "ask" and await self._tree.is_readable()
         try:
-            await asyncio.gather(agent, tree)
-        finally:
-            agent.cancel()
-            tree.cancel()
-            await asyncio.gather(agent, tree, return_exceptions=True)
-        for left in await self._conversation.catch_up():
-            self._outbox.say("remark", text=f"Not passed on to the agent from .mcp.json: {left}."[:1900])
-        self._say_ready(tree.result())
+            await (start if reads else asyncio.gather(start, syncing))
+        except Unusable:
+            syncing.cancel()
+            raise
+        if not self._useless:
+            await self._catch_up()
+            self._say_ready(self._tree.step.head if self._tree.step is not None else await self._git.head())
 
-    async def _sync(self) -> str:
-        self._outbox.say("phase", phase="syncing")
-        said = self._box.greeting
+    async def _catch_up(self) -> None:
+        """The agent knows the servers that the tree names; the tree may have moved since it was told."""
+        left_out = await self._conversation.catch_up()
+        for left in left_out:
+            if left not in self._left_out:
+                self._outbox.say("remark", text=f"Not passed on to the agent from .mcp.json: {left}."[:1900])
+        self._left_out = left_out
+
+    async def _sync(self) -> None:
         try:
-            head = await patient_sync(
-                self._git,
-                said.base_branch,
-                said.branch,
-                said.sync_seconds,
-                lambda: self._outbox.say("phase", phase="syncing_again"),
-            )
+            await self._tree.sync()
         except GitFailed as failed:
-            raise GitFailed(f"The repository {said.repository} could not be brought in step: {failed}") from failed
-        await history.begin(self._git)
-        self._outbox.say("phase", phase="synced")
-        self._synced.set()
-        return head
+            self._give_up(str(failed))
+            if self._turn is not None:  # it was reading, and nothing that it wanted to write is written
+                self._turn.fail(str(failed))
 
     def _say_ready(self, head: str) -> None:
-        talk = self._conversation
-        self._outbox.say("ready", conversation=talk.id, resumed=talk.resumed, head=head, agent=talk.info)
+        talk, synced = self._conversation, self._tree.step is not None
+        self._outbox.say("ready", conversation=talk.id, resumed=talk.resumed, head=head, agent=talk.info, synced=synced)
 
     def _give_up(self, why: str) -> None:
         self._useless = why

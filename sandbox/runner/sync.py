@@ -1,21 +1,20 @@
 """The tree brought in step with the forge before the first turn: cloned if there is nothing, else only the difference.
 
-`life.py` calls `patient_sync`. A branch that lives on keeps its work: after a restore nothing is thrown away.
+`life.py` calls `sync` until it works. A branch that lives on keeps its work: after a restore nothing is thrown away.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+from sandbox.runner.carry import Carried, carry_again, carry_over, differences, plain, put_in_place
 from sandbox.runner.git import NETWORK_SECONDS, Git, GitFailed, replace_with_nothing
-
-SYNC_PAUSE, TOLD_PAUSE, LONGEST_PAUSE = 0.1, 0.4, 3.2  # doubled from try to try
-FINAL_TRIES = 3  # for failures that waiting will hardly mend
+from sandbox.runner.holding import held_still, nobody_held
 
 # What a killed git may have left. Nothing else runs yet, so nobody holds them.
 LOCKS = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "refs/shipmate/done.lock")
@@ -23,30 +22,19 @@ PLAIN = ("HEAD", "config")  # without these it is no repository
 MARK = "shipmate-checkout"  # there while files are being moved: after a kill in the middle they are moved again
 
 
-async def patient_sync(git: Git, base: str, branch: str, seconds: float, dawdles: Callable[[], None]) -> str:
-    """Sync until it works; raise GitFailed when it has not within `seconds`, or when it hardly ever will.
+class Step(NamedTuple):
+    """How the tree came into step. `changed`: the paths that its move changed; `carried`: what became of those among
+    them that had been written to before."""
 
-    `dawdles` is called once, when somebody who waits should know that it does not work at present.
-    """
-    loop, pause, finals = asyncio.get_running_loop(), SYNC_PAUSE, 0
-    end = loop.time() + seconds
-    while True:
-        try:
-            return await sync(git, base, branch)
-        except (GitFailed, OSError, KeyError) as failed:
-            finals += isinstance(failed, GitFailed) and failed.final
-            if finals >= FINAL_TRIES or loop.time() + pause > end:
-                raise failed if isinstance(failed, GitFailed) else GitFailed(repr(failed)) from failed
-        if pause == TOLD_PAUSE:
-            dawdles()
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
+    head: str
+    changed: tuple[str, ...] = ()
+    carried: Carried = Carried()
 
 
-async def sync(git: Git, base: str, branch: str) -> str:
+async def sync(git: Git, base: str, branch: str, begun: Callable[[], str] = str) -> Step:
     """Fetch the base branch, and ours if the forge has it, and check ours out (the base if `branch` is empty).
 
-    Returns the sha of HEAD. Raises GitFailed.
+    `begun`: the commit from which somebody has been at work meanwhile, if anybody has. Raises GitFailed.
     """
     folder = os.path.join(git.repo, ".git")
     if not _is_whole(folder):
@@ -57,8 +45,13 @@ async def sync(git: Git, base: str, branch: str) -> str:
         await git("init", "--quiet", "--initial-branch", base)
     await point_at_remote(git)
     await fetch(git, base, branch)
-    await _check_out(git, folder, base, branch)
-    return await git.head()
+    return await _check_out(git, base, branch, begun())
+
+
+def is_readable(git: Git) -> bool:
+    """Whether there is a tree already that was not left in the middle of anything."""
+    folder = os.path.join(git.repo, ".git")
+    return _is_whole(folder) and not os.path.lexists(os.path.join(folder, MARK))
 
 
 def _is_whole(folder: str) -> bool:
@@ -106,35 +99,92 @@ async def point_at_remote(git: Git) -> None:
     await git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
 
 
-async def _check_out(git: Git, folder: str, base: str, branch: str) -> None:
+async def _check_out(git: Git, base: str, branch: str, begun: str) -> Step:
+    """Nobody writes while the tree moves; where it has to go is seen once more then."""
+    mark = os.path.join(git.repo, ".git", MARK)
+    goal = await _goal(git, base, branch, begun)
+    if os.path.lexists(mark):
+        return await _mend(git, goal, mark)
+    if goal.at == goal.to:
+        if goal.current != f"refs/heads/{goal.branch}":
+            await git("checkout", "--quiet", "-B", goal.branch)  # a name only: no file is touched
+        return Step(goal.to)
+    async with held_still() if begun else nobody_held():
+        return await _move(git, await _goal(git, base, branch, begun), mark)
+
+
+class Goal(NamedTuple):
+    """The tree is at the commit `at` ("": at none), on the branch `current`; `branch` is to begin at `to`."""
+
+    at: str
+    current: str
+    branch: str
+    to: str
+
+
+async def _goal(git: Git, base: str, branch: str, begun: str) -> Goal:
+    """The tree moves only while it has no commit of its own: from there on, whoever made them brings them together."""
     listed = (
         await git("for-each-ref", "--format=%(HEAD) %(refname) %(objectname)", "refs/heads", "refs/remotes")
     ).split("\n")
     known = {line[2:].split()[0]: line.split()[-1] for line in listed if line.strip()}
     current = next((line[2:].split()[0] for line in listed if line.startswith("*")), "")
+    at = known.get(current) or await git.head()
     start, theirs = known[f"refs/remotes/origin/{base}"], known.get(f"refs/remotes/origin/{branch}")
     ours = known.get(f"refs/heads/{branch}") if branch else None
-    mark = os.path.join(folder, MARK)
-    broken = os.path.lexists(mark)
-    replace_with_nothing(mark)
-    os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    newest = theirs or start
     if ours is None:
-        await _switch(git, branch or base, theirs or start, "" if broken else known.get(current, ""))
+        to = at if begun and at != begun else newest
     else:
-        if broken or current != f"refs/heads/{branch}":
-            await git("checkout", "--quiet", *(["--force"] if broken else []), branch, "--")
-        if theirs and theirs != ours:
-            await git.asks(
-                "merge", "--quiet", "--ff-only", theirs
-            )  # behind: forward. Apart: the next push sorts it out
-    os.unlink(mark)
+        behind = ours != newest and await git.agrees("merge-base", "--is-ancestor", ours, newest)
+        to = newest if behind else ours  # apart: the next push sorts it out
+    return Goal(at, current, branch or base, to)
 
 
-async def _switch(git: Git, branch: str, to: str, at: str) -> None:
-    """Begin `branch` at the commit `to`; the tree is at the commit `at`, or in no state that counts."""
-    if at == to:
-        await git("checkout", "--quiet", "-B", branch)
-    elif at:  # what an image's set-up changed in tracked files is carried over
-        await git("checkout", "--quiet", "--merge", "--no-track", "-B", branch, to)
+async def _move(git: Git, goal: Goal, mark: str) -> Step:
+    """Bring the tree from one commit to another, with what nobody has committed in it."""
+    changed = await differences(git, goal.at, goal.to) if goal.at else {}
+    if not goal.at or not await git("ls-files", "--deleted"):  # git would bring back what was deleted, saying nothing
+        how = "--no-overwrite-ignore" if goal.at else "--force"
+        try:
+            with _marked(mark):
+                await git("checkout", "--quiet", how, "--no-track", "-B", goal.branch, goal.to)
+            return Step(goal.to, tuple(map(plain, changed)))
+        except GitFailed:
+            if not goal.at:
+                raise  # else it refused to overwrite what is not in any commit
+    carried = await carry_over(git, goal.branch, goal.to, mark)
+    return Step(goal.to, tuple(map(plain, changed)), carried)
+
+
+async def _mend(git: Git, goal: Goal, mark: str) -> Step:
+    """Somebody was killed while the tree was moved."""
+    early, carried = _said(mark), Carried()
+    if early and await git.agrees("rev-parse", "--verify", "--quiet", f"{early}^^{{commit}}"):
+        carried = await carry_again(git, goal.branch, goal.to, early, mark)
+    elif goal.at:
+        await put_in_place(git, goal.branch, goal.at, goal.to)
     else:
-        await git("checkout", "--quiet", "--force", "--no-track", "-B", branch, to)
+        await git("checkout", "--quiet", "--force", "--no-track", "-B", goal.branch, goal.to)
+    replace_with_nothing(mark)
+    return Step(goal.to, tuple(map(plain, await differences(git, goal.at, goal.to))) if goal.at else (), carried)
+
+
+def _said(mark: str) -> str:
+    """What is to be carried over again: a commit, if it was necessary to make one."""
+    try:
+        with open(os.open(mark, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), encoding="ascii") as file:
+            said = file.read(41)
+    except (OSError, ValueError):
+        return ""
+    return said if len(said) == 40 and said.isalnum() else ""
+
+
+@contextlib.contextmanager
+def _marked(mark: str) -> Iterator[None]:
+    """There is a mark while git moves the tree; only a kill leaves it there."""
+    os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    try:
+        yield
+    finally:
+        os.unlink(mark)

@@ -73,6 +73,14 @@ class ToolCall:
         """The kind of tool, in the wire's words."""
         return TOOLS.get(self._kind, "other")
 
+    def touches(self, path: str) -> bool:
+        """Whether it looked at this file of the repository, or wrote to it, as far as anybody can tell."""
+        if path in self._locations:
+            return True
+        given = [value for value in self._input.values() if isinstance(value, str)]
+        told = "\n".join([*given, self._output] if self._kind == "search" else given)
+        return path in told and re.search(rf"(?<![\w.-]){re.escape(path)}(?![\w-])", told) is not None
+
     @property
     def over(self) -> bool:
         """Whether it has ended."""

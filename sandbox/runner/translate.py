@@ -62,6 +62,11 @@ class Translator:
         self.in_trouble = False  # the agent told that it cannot go on, though it may call that an end of its turn
 
     @property
+    def calls(self) -> list[ToolCall]:
+        """What the agent has done with its tools."""
+        return list(self._calls.values())
+
+    @property
     def summary(self) -> str:
         """The agent's last words, at most 2000 characters."""
         return shorten((self._last.strip() or self._said.strip()), SUMMARY_CHARS)

@@ -34,6 +34,9 @@ class Turn:
         self._others = [_harmless(str(line)) for line in event.get("others") or []]
         self._earlier = [_harmless(str(line)) for line in event.get("earlier") or []]
         self.again = bool(event.get("again"))  # somebody has been at it before and was interrupted
+        self.news: list[str] = []  # what is different from when the agent last looked
+        self.warning = ""  # what people have to know of that
+        self.failed = ""  # why it cannot be done after all
         self._stopped_at = 0.0
         self.stopped = asyncio.Event()
 
@@ -42,6 +45,11 @@ class Turn:
         if not self.stopped.is_set():
             self._stopped_at = time.monotonic()
             self.stopped.set()
+
+    def fail(self, why: str) -> None:
+        """It cannot be done after all."""
+        self.failed = why
+        self.stop()
 
     async def within(self, doing: Awaitable[T]) -> T:
         """Wait for a part of the turn's end; once stopped, only as long as a stop may take in all."""
@@ -82,6 +90,7 @@ class Turn:
                 *(f"- {line}" for line in self._earlier),
                 "What was done then is in the repository, on this branch: look before you rely on it.",
             ]
+        told += self.news
         if files:
             told += ["Files that came with this request:", *(f"- {_harmless(line)}" for line in files)]
         if self._others:

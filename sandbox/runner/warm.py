@@ -21,6 +21,7 @@ from sandbox.runner.dial import Dialer
 from sandbox.runner.forward import Forwarder
 from sandbox.runner.git import GitFailed
 from sandbox.runner.link import FIRST_PAUSE, LONGEST_PAUSE, NOT_OUR_WIRE, AttachAgain, Revoked, events, judge, whole
+from sandbox.runner.sync import Step
 from sandbox.runner.within import within
 
 if TYPE_CHECKING:
@@ -42,11 +43,10 @@ class Taken(NamedTuple):
 
     box: Box
     conversation: Conversation
-    gate: asyncio.Event
 
 
 class Waiting:
-    """`sync` brings the tree in step with the base branch and returns HEAD; `gate` opens later, for writes."""
+    """`sync` brings the tree in step with the base branch; the gate of `conversation` opens later, for writes."""
 
     def __init__(
         self,
@@ -54,11 +54,10 @@ class Waiting:
         dialer: Dialer,
         forwarder: Forwarder,
         conversation: Conversation,
-        gate: asyncio.Event,
-        sync: Callable[[], Awaitable[str]],
+        sync: Callable[[], Awaitable[Step]],
     ) -> None:
         self._box, self._dialer, self._forwarder, self._sync = box, dialer, forwarder, sync
-        self._conversation, self._gate = conversation, gate
+        self._conversation = conversation
         self._head = ""
         self._primed = False
 
@@ -73,7 +72,7 @@ class Waiting:
         seconds = asyncio.get_running_loop().time() - began
         claim = await self._claim(round(seconds * 1000))
         self._forwarder.priming = False
-        return Taken(self._served_as(claim), self._conversation, self._gate)
+        return Taken(self._served_as(claim), self._conversation)
 
     async def _get_agent_ready(self) -> None:
         await self._conversation.start(self._box.agent)
@@ -81,7 +80,7 @@ class Waiting:
             self._primed = await self._conversation.prime(PRIME, PRIME_SECONDS)
 
     async def _bring_in_step(self) -> None:
-        self._head = await self._sync()
+        self._head = (await self._sync()).head
 
     async def _claim(self, ready_ms: int) -> dict[str, Any]:
         """The gateway's word that somebody took us. While we wait, the tree is kept in step and the agent watched."""

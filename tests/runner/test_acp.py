@@ -1,13 +1,11 @@
-"""The runner's ACP against an agent that the official SDK speaks for, and permissions before the tree is in step."""
+"""The runner's ACP against an agent that the official SDK speaks for."""
 
-import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.runner.boxes import RunningBox, git
+from tests.runner.boxes import RunningBox
 from tests.runner.gateway import StandIn
 
 AGENT = [sys.executable, str(Path(__file__).with_name("sdk_agent.py"))]
@@ -55,21 +53,3 @@ async def test_an_agents_reasons_for_ending_are_told(box: RunningBox, gateway: S
     await gateway.frame("text", turn=5)
     await gateway.stop_turn(5)
     assert (await gateway.frame("turn_ended", turn=5))["outcome"] == "stopped"
-
-
-def test_writes_wait_until_the_tree_is_in_step_and_reads_do_not(pyz: Path, bare: Path, tmp_path: Path):
-    repo, home = tmp_path / "repo", tmp_path / "home"
-    home.mkdir()
-    git(tmp_path, "clone", "-q", str(bare), str(repo))
-    argv = [sys.executable, "-m", "tests.runner.parked", str(pyz), str(repo), str(home)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {
-        "read before": True,
-        "held": True,
-        "after cancel": "cancelled",
-        "written after cancel": False,
-        "after opening": "end_turn",
-        "written after opening": True,
-        "code": 0,
-    }

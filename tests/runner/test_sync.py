@@ -65,7 +65,8 @@ async def test_a_box_on_an_image_fetches_only_the_difference(box: RunningBox, ga
     git(bare, "update-ref", "refs/heads/main", newer)
     (box.repo / "README.md").write_text("changed by the image's set-up\n")
     await box.start()
-    assert (await gateway.frame("ready"))["head"] == newer
+    await gateway.frame("phase", phase="synced")
+    assert git(box.repo, "rev-parse", "HEAD") == newer
     assert (box.repo / "README.md").read_text() == "changed by the image's set-up\n"
 
 
@@ -75,14 +76,18 @@ async def test_an_image_that_cannot_be_built_says_why(box: RunningBox, gateway: 
     assert await box.terminate() == 0
 
 
-async def test_a_tree_that_was_left_in_the_middle_of_a_checkout_is_put_right(box: RunningBox, gateway: StandIn):
+async def test_a_tree_that_was_left_in_the_middle_of_a_checkout_is_put_right(
+    box: RunningBox, gateway: StandIn, bare: Path
+):
     await box.start()
     await gateway.frame("ready")
     await box.kill()
+    git(box.repo, "reset", "--quiet", "--hard", "HEAD~1")
     (box.repo / ".git/shipmate-checkout").touch()
     (box.repo / ".git/index.lock").touch()
-    (box.repo / "README.md").unlink()
+    (box.repo / "rocket/fuel.py").unlink()
+    (box.repo / "mine.txt").write_text("nobody has committed this\n")
     gateway.frames.clear()
     await box.start()
-    await gateway.frame("ready")
-    assert (box.repo / "README.md").exists()
+    assert (await gateway.frame("ready"))["head"] == git(bare, "rev-parse", "main")
+    assert git(box.repo, "status", "--porcelain") == "?? mine.txt"
