@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from sandbox.runner.processes import below
 
 STOPPED = ("T", "t", "Z", "X")
-LOOKS, LOOK_SECONDS = 200, 0.0005
+LOOKS, LOOK_SECONDS = 1000, 0.001
 
 
 @contextlib.asynccontextmanager

@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.playground.sample import history
 from tests.runner.gateway import PATIENCE
+from tests.waiting import until
 
 REPOSITORY, BRANCH = "acme/rocket", "shipmate/s1"
 REHEARSAL = ["{python}", "-I", "-S", "-B", "{runner}", "rehearsal"]
@@ -55,6 +56,12 @@ class RunningBox:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(greeting).encode() + b"\n")
         self.process.stdin.close()
+
+    async def become_an_image(self) -> None:
+        """Clone the repository and end: the next start finds the tree there."""
+        await self.start(mode="build", agent=None)
+        await until((self.root / "tmp/cloned-b1.json").exists)
+        await self.terminate()
 
     async def ended(self, seconds: float = PATIENCE) -> int:
         """Wait for the runner's end; its exit code."""

@@ -22,8 +22,7 @@ Files = dict[str, "str | bytes | None"]
 @pytest.fixture
 async def image(box: RunningBox, gateway: StandIn) -> RunningBox:
     """A box whose tree is there already."""
-    await box.start(mode="build", agent=None)
-    assert await box.ended() == 0
+    await box.become_an_image()
     return box
 
 
@@ -219,8 +218,7 @@ WRITES = [
 
 async def test_what_was_written_without_asking_is_carried_over_or_named(box: RunningBox, gateway: StandIn, bare: Path):
     push(bare, BASE)
-    await box.start(mode="build", agent=None)
-    assert await box.ended() == 0
+    await box.become_an_image()
     newer = push(bare, NEWER)
     once = ["run", "test -e $HOME/written && exit; touch $HOME/written; " + " ".join(_shell(act) for act in WRITES)]
     await reading(box, gateway, once, ["say", "and now I wait"], ["ask", "one", "edit", {}], ["answers"])
