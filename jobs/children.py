@@ -105,7 +105,7 @@ def _opening(root: Session, child: Child, prompt: Prompt) -> OpenChild:
 def report_prompt(session: Session, child: Child, owed: Owed, now: float) -> Prompt:
     """What a parent is given: how it went, where the work is, and the last words. One for each end that is told."""
     lines = [
-        f"Report of session #{child.number} ({child.repository}), which you started: {OUTCOMES[owed.outcome]}.",
+        f"Report of #{child.number} ({child.repository}), the session that you started: {OUTCOMES[owed.outcome]}.",
         f"It was asked: {child.task}",
     ]
     if session.pull_request is not None:

@@ -65,7 +65,10 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
         if not _awaits_pull_request(ending, now, settle_seconds):
             at = ending.settled if ending.settled is not None else ending.ended + settle_seconds
             found.append(_still(ending.id, at, blocks.ending_message(ending)))
-    found += [_still(f"asked:{one.id}", one.at, tool_blocks.asked_message(one, view.session.id)) for one in view.asked]
+    found += [
+        _still(f"asked:{one.id}", one.at, tool_blocks.asked_message(one, view.session.id, _number(view)))
+        for one in view.asked
+    ]
     found += [_still(notice.id, notice.at, blocks.notice_message(notice)) for notice in view.notices]
     return sorted(found, key=lambda draft: draft.at)  # stable: a card comes before the question about it
 
@@ -87,7 +90,7 @@ def _where(view: ThreadView, card: Card, view_url: Callable[[float], str]) -> Wh
         session=view.session.id,
         repository=view.session.repository or "",
         view_url="" if private else view_url(card.asked),
-        number=view.session.lineage.number if view.session.lineage is not None else 0,
+        number=_number(view),
     )
 
 
@@ -127,3 +130,8 @@ def due(draft: Draft, posted: Posted | None, now: float, edit_seconds: float, el
 def _left(since: float, seconds: float, now: float) -> float:
     """What is left of these seconds; never more than all, should the clock have been put back meanwhile."""
     return min(seconds, max(0.0, since + seconds - now))
+
+
+def _number(view: ThreadView) -> int:
+    """How people name a session that an agent started; 0: a person opened it."""
+    return view.session.lineage.number if view.session.lineage is not None else 0

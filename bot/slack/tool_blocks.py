@@ -13,8 +13,8 @@ QUESTION, CHOSEN = 1_800, 1_000
 STOPPED = "The turn was stopped; nobody has to answer."
 
 
-def asked_message(asked: Asked, session: str) -> Message:
-    """A question of the agent's: buttons, until somebody has answered."""
+def asked_message(asked: Asked, session: str, number: int = 0) -> Message:
+    """A question of the agent's: buttons, until somebody has answered. `number`: of a session that an agent started."""
     question = t.quiet(asked.question, QUESTION)
     if asked.answer is not None:
         said = f"{question}\n› {t.quiet(asked.answer, CHOSEN)}"
@@ -23,6 +23,9 @@ def asked_message(asked: Asked, session: str) -> Message:
         return Message("Not asked any more.", (section(question), context(STOPPED)))
     who = f"{t.person(asked.to.id, asked.to.name)} " if asked.to is not None else ""
     how = "Press a button, or reply here in your own words" if asked.options else "Reply here with the answer"
+    if number:
+        how += f", beginning with `#{number}`"
+    who = f"*#{number}* {who}" if number else who
     blocks = [section(f"{who}{question}")]
     if asked.options:
         buttons = [

@@ -164,7 +164,7 @@ def be_stubborn(asked: Asked) -> Script:
 
 # The first row whose pattern is found in the prompt is played. Words that set a rehearsal up count only in front.
 CHOICES: tuple[tuple[str, Callable[[Asked], Script]], ...] = (
-    (r"^\W*report of session\b", take_a_report),
+    (r"^\W*report of #\d", take_a_report),
     (r"^\W*use tool\b", use_a_tool),
     (r"^\W*spread\b", spread_the_work),
     (r"^\W*crash\b", crash),

@@ -20,27 +20,27 @@ def use_a_tool(asked: Asked) -> Script:
 
 
 def spread_the_work(asked: Asked) -> Script:
-    """Starts a session for each `owner/name: task`, which are parted by semicolons or lines, and waits for them.
+    """Hands on each `owner/name: task`, which are parted by semicolons or lines, to another agent, and waits for all.
 
     With "without waiting" in front of the first one it does not wait.
     """
     wait = "without waiting" not in asked.words.partition(":")[0].lower()
     parts = [found for part in re.split(r"[;\n]", asked.words) if (found := TASK.search(part))]
-    yield Say(f"I will start a session for each of {len(parts)} tasks. {NO_MODEL}\n\n")
+    yield Say(f"I will hand on {len(parts)} tasks, each to another agent. {NO_MODEL}\n\n")
     refused = []
     for part in parts:
         given = {"repository": part[1], "prompt": part[3].strip(), "wait": wait}
         result = yield UseTool("spawn_session", given | ({"branch": part[2]} if part[2] else {}))
         if not result.ok:
             refused.append(f"- {part[1]}: {result.text}")
-    told = "They work now, and I go on when they report." if wait else "They work now."
+    told = "They are at work, and I go on when they report." if wait else "They are at work."
     if refused:
         told = "\n".join([f"I started {len(parts) - len(refused)} of {len(parts)}. Refused:", *refused])
     yield Say(told)
 
 
 def take_a_report(asked: Asked) -> Script:
-    """Says what a session that it had started reports, and changes nothing."""
+    """Says what one of them reports, and changes nothing."""
     line = " ".join(asked.words.split())
     yield Say(f"I take note of a report. {NO_MODEL}\n\n{line[:300]}")
 

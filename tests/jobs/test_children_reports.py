@@ -103,7 +103,12 @@ async def test_a_parent_that_waits_is_given_the_result_in_the_name_of_who_asked(
     (prompt,) = await reports(at)
     upto = (await at.shop.store.events(CHILD))[-2].seq
     assert (prompt.id, prompt.author, prompt.report_of) == (f"{CHILD}:{upto}", GRACE, 1)
-    for words in ("Report of session #1 (acme/rocket), which you started: done.", "Paint the pad", "Painted.", CHILD):
+    for words in (
+        "Report of #1 (acme/rocket), the session that you started: done.",
+        "Paint the pad",
+        "Painted.",
+        CHILD,
+    ):
         assert words in prompt.text
     (child,) = (await session(at, ROOT)).children
     assert (child.outcome, child.summary, child.waits) == ("done", "Painted.", False)

@@ -12,6 +12,7 @@ from bot.slack.courtesies import NOTHING_HERE
 from bot.slack.intake import understand
 from bot.slack.meanings import Ignored, Meaning, Refused, SteerAsked, Steered, StopAllAsked, StopAsked, ViewAsked
 from jobs import commands_children as f
+from jobs import commands_tools as t
 from jobs.children import hand_over
 from jobs.events import Author, Prompt, PromptEdited, PromptWithdrawn
 from jobs.session import Session
@@ -165,6 +166,17 @@ async def test_nobody_from_outside_steers_or_stops_one(family: Family) -> None:
         await forge_press(office, action, value, family.thread, user=OLGA, team="T0OTHER")
     assert await family.waiting() == ["Paint the pad"]
     assert all(child.stop_by is None for child in (await family.root.do(f.FinishHanding("nobody", ""))).children)
+
+
+async def test_a_question_of_one_of_them_is_answered_by_a_reply_with_its_number(family: Family) -> None:
+    office, thread = family.office, family.thread
+    work = await Work(office.inbox, FIRST).begin()
+    await work.do(t.AskPeople(1, "Which colour?", ()))
+    await office.shown(thread, "*#1*", "Which colour?", "beginning with `#1`")
+    await office.says("#1 red", thread, by=office.served.grace)
+    (asked,) = (await family.child()).inquiries
+    assert (asked.answer, asked.by and asked.by.id) == ("red", GRACE)
+    assert await family.waiting() == []
 
 
 async def test_the_status_of_the_thread_is_that_of_the_first_session(family: Family) -> None:
