@@ -20,15 +20,16 @@ from yarl import URL
 
 from bot.gateway.access import GRANT
 from bot.gateway.aside import Aside
-from bot.gateway.model_account import Accounts, NotAllowed
+from bot.gateway.model_account import Accounts, NotAllowed, payer
 from bot.gateway.model_asked import Room, TooMuch, Unclear, model_of, offers_tools
 from bot.gateway.model_reports import ModelReports
 from bot.gateway.model_trouble import Troubles
 from bot.gateway.model_upstreams import Upstream
 from bot.gateway.model_usage import Meter
-from bot.gateway.model_wire import downward, query_without_key, upward
+from bot.gateway.model_wire import Protocol, downward, query_without_key, upward
 from bot.metrics import Metrics
-from jobs.records import Grant, Payer
+from jobs.records import Grant
+from jobs.session import Session
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS = 10.0
@@ -71,7 +72,7 @@ class _Asked:
     body: bytes
     model: str
     tools: bool
-    costs: bool
+    session: asyncio.Task[Session | None] | None  # None: nothing is to be paid for it
 
 
 class ModelProxy:
@@ -140,21 +141,26 @@ class ModelProxy:
     async def _look_at(
         self, request: web.Request, upstream: Upstream, url: URL, headers: CIMultiDict[str], body: bytes
     ) -> _Asked:
-        """The request, if it may be passed on. That it offers tools is reported at once: then the agent is at work."""
-        path, protocol = request.match_info["path"], upstream.protocol
+        """The request, if it may be passed on. Its session is looked up meanwhile: only a budget waits for that."""
+        path, protocol, grant = request.match_info["path"], upstream.protocol, request[GRANT]
         readable = "Content-Encoding" not in request.headers
         tools = readable and offers_tools(body)
-        if tools:
-            self._reports.asked(request[GRANT])
-        model, costs = "", protocol.costs(request.method, path)
-        if protocol.model is not None and (named := protocol.model.fullmatch(path)):
-            model = named[1]
-        elif readable and costs:
-            model = await model_of(body)
-        if costs:
+        costs = protocol.costs(request.method, path)
+        session = asyncio.create_task(self._session(grant, tools)) if costs else None
+        model = await _model_of(protocol, path, body if readable and costs else b"")
+        if session is not None:
+            session.add_done_callback(_looked_at)
             self._accounts.limits.check(upstream.name, model)
-            await self._accounts.check_budget(request[GRANT])
-        return _Asked(request[GRANT], upstream, request.method, url, headers, body, model, tools, costs)
+            if self._accounts.limits.budget:
+                await self._accounts.check_budget(grant, await session)
+        return _Asked(grant, upstream, request.method, url, headers, body, model, tools, session)
+
+    async def _session(self, grant: Grant, tools: bool) -> Session | None:
+        """Whose request it is; that the agent is at work is told when it is known to be news."""
+        session = await self._accounts.session(grant)
+        if tools and session is not None and session.turn is not None and not session.turn.model_asked:
+            self._reports.asked(grant)
+        return session
 
     async def _pass_on(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
         assert self._http is not None, "start() comes first"
@@ -179,7 +185,7 @@ class ModelProxy:
     def _heard(self, asked: _Asked, status: int) -> None:
         upstream = asked.upstream
         self._metrics.model_answered(upstream.name, str(status))
-        if asked.costs:
+        if asked.session is not None:
             self._troubles.answered(asked.grant, status)
         if status in REFUSED_BY_PROVIDER:
             said = REFUSED_BY_PROVIDER[status].format(title=upstream.title, setting=upstream.setting or "its key")
@@ -199,8 +205,6 @@ class ModelProxy:
             answer.content_length = said.content_length
         streamed = said.content_type == "text/event-stream"
         meter = Meter(asked.upstream.protocol.name, streamed=streamed, sent=len(asked.body))
-        counted = asked.costs and said.status < 400
-        paying = asyncio.create_task(self._accounts.payer(asked.grant)) if counted else None
         try:
             await answer.prepare(request)
             pieces = said.content.iter_any()
@@ -218,8 +222,8 @@ class ModelProxy:
             if request.transport is not None:
                 request.transport.abort()
         finally:
-            if paying is not None:
-                self._aside.do("count what a model took", self._count(paying, asked.model, meter))
+            if asked.session is not None and said.status < 400:
+                self._aside.do("count what a model took", self._count(asked, asked.session, meter))
         return answer
 
     def _begins(self, asked: _Asked, status: int, began: float) -> None:
@@ -227,9 +231,23 @@ class ModelProxy:
         if asked.tools and status < 400:
             self._reports.began(asked.grant, time.time())
 
-    async def _count(self, paying: Awaitable[Payer], model: str, meter: Meter) -> None:
+    async def _count(self, asked: _Asked, session: Awaitable[Session | None], meter: Meter) -> None:
         spent, told = meter.spent()
-        await self._accounts.count(await paying, model, spent, told)
+        await self._accounts.count(payer(asked.grant, await session), asked.model, spent, told)
+
+
+def _looked_at(session: "asyncio.Task[Session | None]") -> None:
+    """A request that is refused meanwhile never asks for it."""
+    if not session.cancelled():
+        session.exception()
+
+
+async def _model_of(protocol: Protocol, path: str, body: bytes) -> str:
+    """The model that is asked, by the path or by the body."""
+    if protocol.model is not None:
+        named = protocol.model.fullmatch(path)
+        return named[1] if named is not None else ""
+    return await model_of(body)
 
 
 def _target(request: web.Request, upstream: Upstream) -> URL:

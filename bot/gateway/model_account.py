@@ -82,20 +82,12 @@ class Accounts:
     def __init__(self, record: Record, inbox: Inbox, limits: Limits) -> None:
         self._record, self._inbox, self.limits = record, inbox, limits
 
-    async def payer(self, grant: Grant) -> Payer:
-        """Who pays for what this box asks now."""
-        session = await self._record.load(grant.session)
-        if session is None or session.turn is None:
-            turn = session.turns if session is not None else 0
-            return Payer(grant.session, _root(session, grant), turn, "", grant.repository)
-        author = session.turn.prompt.author.id
-        return Payer(grant.session, _root(session, grant), session.turn.number, author, grant.repository)
+    async def session(self, grant: Grant) -> Session | None:
+        """The session for which this box works."""
+        return await self._record.load(grant.session)
 
-    async def check_budget(self, grant: Grant) -> None:
+    async def check_budget(self, grant: Grant, session: Session | None) -> None:
         """Raise NotAllowed once the budget is used up; the session has been paused by then, and people are asked."""
-        if not self.limits.budget:
-            return
-        session = await self._record.load(grant.session)
         root = _root(session, grant)
         used = await self._record.usage.of_budget(root)
         if used < self.limits.budget:
@@ -129,6 +121,13 @@ class Accounts:
         """The model as the totals name it. Boxes choose what they call a model, so only known names count."""
         name = plain(model)
         return name if name in PRICES or self.limits.price(model) is not None and len(name) < 60 else OTHER
+
+
+def payer(grant: Grant, session: Session | None) -> Payer:
+    """Who pays for what this box asks now."""
+    turn = session.turns if session is not None else 0
+    person = session.turn.prompt.author.id if session is not None and session.turn is not None else ""
+    return Payer(grant.session, _root(session, grant), turn, person, grant.repository)
 
 
 def _root(session: Session | None, grant: Grant) -> str:

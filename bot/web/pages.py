@@ -13,8 +13,6 @@ from urllib.parse import urlencode
 
 import jinja2
 from aiohttp import web
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from markupsafe import Markup
 
 from bot.cards import Asked, BudgetQuestion, Card, Question, SharedFile, ThreadView
@@ -22,6 +20,7 @@ from bot.phases import MOMENTS, OUTCOMES, STARTS, dollars, session_phase
 from bot.view import fold_view
 from bot.web.admission import Admission, NotShown
 from bot.web.files import PICTURES
+from bot.web.markdown import to_html, web_address
 from jobs.events import Event
 from jobs.session import Session
 from jobs.store import Entry
@@ -277,30 +276,3 @@ def clock(seconds: float) -> str:
 
 async def _static(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(STATIC / request.match_info["name"], headers={"X-Content-Type-Options": "nosniff"})
-
-
-def web_address(url: str) -> str:
-    """The address, if it is one of the web's; else nothing."""
-    return url if url.startswith(("https://", "http://")) else ""
-
-
-_MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("table").disable("image")
-
-
-def to_html(text: str) -> Markup:
-    """Markdown of an agent as HTML: no HTML of its own, no images, links only to the web and opening elsewhere."""
-    tokens = _MARKDOWN.parse(visible(text))
-    for token in tokens:
-        for child in token.children or ():
-            _mend_link(child)
-    return Markup(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
-
-
-def _mend_link(token: Token) -> None:
-    if token.type != "link_open":
-        return
-    if not web_address(str(token.attrGet("href") or "")):
-        token.attrs = {}  # no address: words, not a link
-        return
-    token.attrSet("rel", "noopener noreferrer nofollow ugc")
-    token.attrSet("target", "_blank")

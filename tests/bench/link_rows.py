@@ -33,7 +33,7 @@ class LinkedBox:
 
     def __init__(self, http: aiohttp.ClientSession, shop: Workshop, sid: str) -> None:
         self._http, self._shop, self.sid = http, shop, sid
-        self._token = secrets.token_urlsafe(32)
+        self.token = secrets.token_urlsafe(32)
         self._epoch, self._n = 0, 0
 
     async def open(self) -> None:
@@ -45,7 +45,7 @@ class LinkedBox:
         await inbox.handle(self.sid, Submit(self.sid, place, prompt, choice, "rehearsal"))
         await inbox.handle(self.sid, BeginStart(0))
         grant = Grant(self.sid, box, 1, "acme/rocket", "serve", f"shipmate/{self.sid}")
-        await self._shop.store.grant(hash_token(self._token), grant)
+        await self._shop.store.grant(hash_token(self.token), grant)
         await inbox.handle(self.sid, FinishStart(1, box, "cold", None, True))
         attached = await self._post("attach", {"wire": 1, "generation": 1, "after": 0, "frame": 0})
         self._epoch = attached["epoch"]
@@ -60,7 +60,7 @@ class LinkedBox:
         assert answer["acked"] == self._n
 
     async def _post(self, what: str, body: dict[str, object]) -> dict[str, int]:
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self.token}"}
         async with self._http.post(f"http://gateway/link/{what}", json=body, headers=headers) as answer:
             if answer.status != 200:
                 raise RuntimeError(f"{what}: {answer.status} {await answer.text()}")
