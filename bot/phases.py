@@ -118,7 +118,14 @@ def session_phase(view: ThreadView) -> str:
 
 
 def _waiting(view: ThreadView) -> str:
+    if view.session.position:
+        return f"{_ordinal(view.session.position)} in the queue for a box"
     return f"Trying again: {view.trouble}" if view.trouble else "Waiting for a box"
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"
 
 
 def _booting(view: ThreadView) -> str:

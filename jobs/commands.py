@@ -83,6 +83,13 @@ class BeginStart:
 
 
 @dataclass(frozen=True)
+class AwaitBox:
+    """There are as many boxes as there may be: this session is number `position` of those that wait. 0: no longer."""
+
+    position: int
+
+
+@dataclass(frozen=True)
 class FinishStart:
     """The box is there."""
 
@@ -274,6 +281,7 @@ Command = (
     | WithdrawPrompt
     | ChooseRepository
     | Stop
+    | AwaitBox
     | BeginStart
     | FinishStart
     | FailStart

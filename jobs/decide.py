@@ -17,6 +17,7 @@ from jobs.decide_tools import DECIDE_TOOLS, late_answers
 from jobs.events import Event
 from jobs.fold import fold
 from jobs.hearing import TOLD_MOST, events_of
+from jobs.lifetimes import is_old, moving
 from jobs.session import Rules, Session, Status, Turn, publish_is_under_way, start_is_lost, turn_seconds
 
 S = Status
@@ -35,11 +36,13 @@ def decide(session: Session | None, command: Command, now: float, rules: Rules) 
         return _open(command, now)
     events = _DECIDE[type(command)](session, command, now, rules)
     events += late_answers(session, events, now)
-    return events + _deliveries(session, events, now)
+    return events + _deliveries(session, events, now, rules)
 
 
-def _deliveries(session: Session, events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
+def _deliveries(session: Session, events: tuple[Event, ...], now: float, rules: Rules) -> tuple[Event, ...]:
     after = fold(events, session)
+    if after is not None and is_old(after, now, rules):
+        return ()
     if after is None or after.status is not S.IDLE or not after.queue or after.box is None or after.paused is not None:
         return ()
     prompt = after.queue[0]
@@ -60,9 +63,12 @@ def _where(choice: Choice, now: float) -> Event:
     return e.RepositoryAsked(at=now, options=choice.options, reason=choice.reason)
 
 
-def _submit(s: Session, c: commands.Submit, now: float, _: Rules) -> tuple[Event, ...]:
+def _submit(s: Session, c: commands.Submit, now: float, rules: Rules) -> tuple[Event, ...]:
     if s.knows(c.prompt.id):
         return ()
+    if s.worked >= rules.session_seconds:
+        hours = f"{rules.session_seconds / 3600:.3g} h"
+        raise Refused(f"This thread has worked for {hours}, the most that it may. Mention me in a new one to go on.")
     received = e.PromptReceived(at=now, prompt=c.prompt)
     if s.status is S.CLOSED and s.repository is None:
         return (_where(c.choice, now), received)
@@ -125,6 +131,12 @@ def _begin_start(s: Session, c: commands.BeginStart, now: float, rules: Rules) -
     return (e.StartBegan(at=now, generation=generation, box=f"{s.id}-{generation}"),)
 
 
+def _await_box(s: Session, c: commands.AwaitBox, now: float, _: Rules) -> tuple[Event, ...]:
+    if s.status is not S.WAITING or s.position == c.position:
+        return ()
+    return (e.BoxAwaited(at=now, position=c.position),)
+
+
 def _finish_start(s: Session, c: commands.FinishStart, now: float, _: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.status is not S.BOOTING:
         raise Refused(f"generation {c.generation} is not wanted any more")
@@ -148,11 +160,11 @@ def _withdraw_all(s: Session, reason: str, now: float) -> tuple[Event, ...]:
     return tuple(e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in s.queue)
 
 
-def _begin_park(s: Session, c: commands.BeginPark, now: float, _: Rules) -> tuple[Event, ...]:
+def _begin_park(s: Session, c: commands.BeginPark, now: float, rules: Rules) -> tuple[Event, ...]:
     parkable = (S.IDLE, S.WORKING, S.CONNECTING, S.PREPARING, S.STOPPING, S.FAILED, S.PARKING)
     if c.generation != s.generation or s.box is None or s.status not in parkable:
         raise Refused(f"the box of generation {c.generation} is not to be parked")
-    return (e.ParkBegan(at=now, generation=c.generation),)
+    return (*moving(s, now, rules), e.ParkBegan(at=now, generation=c.generation))
 
 
 def _finish_park(s: Session, c: FinishPark, now: float, rules: Rules) -> tuple[Event, ...]:
@@ -280,6 +292,7 @@ _DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, 
     commands.ChooseRepository: _choose,
     commands.Stop: _stop,
     commands.BeginStart: _begin_start,
+    commands.AwaitBox: _await_box,
     commands.FinishStart: _finish_start,
     commands.FailStart: _fail_start,
     commands.BeginPark: _begin_park,

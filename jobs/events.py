@@ -166,6 +166,13 @@ class StartBegan(Fact):
     box: str
 
 
+class BoxAwaited(Fact):
+    """There are as many boxes as there may be: the session waits for one, as number `position`; 0: no longer."""
+
+    kind: Literal["box_awaited"] = "box_awaited"
+    position: int
+
+
 class StartFailed(Fact):
     """The box could not be made; it is tried again at `retry_at`."""
 
@@ -600,6 +607,7 @@ Event = Annotated[
     | PromptEdited
     | PromptWithdrawn
     | StartBegan
+    | BoxAwaited
     | StartFailed
     | StartAbandoned
     | BoxStarted

@@ -40,7 +40,7 @@ def apply(session: Session | None, event: Event) -> Session:
     change |= {"seq": event.seq or session.seq + 1, "told": _told(session, event)}
     folded = session.model_copy(update=change)
     status = _settled(folded, status)
-    moved = {"status": status, "since": event.at} if status is not session.status else {}
+    moved = {"status": status, "since": event.at, "position": 0} if status is not session.status else {}
     return folded.model_copy(update=moved)
 
 
@@ -134,9 +134,8 @@ def _box_started(s: Session, event: e.BoxStarted) -> Change:
     if restored == s.snapshot:
         saved = at_rest(s.saved, s.turns, event.at, None)
     return {
-        "saved": saved,
-        "box": event.box, "start": event.start, "isolated": event.isolated, "snapshot": restored, "lost_box": None,
-        "synced": False,
+        "saved": saved, "box": event.box, "box_since": event.at, "box_turns": 0, "start": event.start,
+        "isolated": event.isolated, "snapshot": restored, "lost_box": None, "synced": False,
     }  # fmt: skip
 
 
@@ -146,7 +145,9 @@ def _prompt_delivered(s: Session, event: e.PromptDelivered) -> Change:
         raise IllegalEvent(f"{event.prompt_id} is delivered but does not wait")
     turn = Turn(number=event.turn, prompt=prompt, began=event.at, again=event.again)
     rest = tuple(p for p in s.queue if p.id != prompt.id)
-    return {"queue": rest, "turn": turn, "turns": event.turn, "interrupted": None}
+    return {
+        "queue": rest, "turn": turn, "turns": event.turn, "interrupted": None, "box_turns": s.box_turns + 1,
+    }  # fmt: skip
 
 
 def _agent_ready(s: Session, event: e.AgentReady) -> Change:
@@ -160,8 +161,12 @@ def _turn_ended(s: Session, event: e.TurnEnded) -> Change:
     stopped = turn_was_stopped(s) if event.outcome == "stopped" else {}
     told = {"anew": None} if s.anew is not None and event.turn > s.anew else {}  # with the turn's prompt
     over: Change = told | {"turn": None, "wanted_files": (), "commits": (s.commits + event.commits)[-COMMITS_KEPT:]}
-    over["saved"] = after_turn(s.saved, event)
+    over |= {"saved": after_turn(s.saved, event), "worked": _worked(s, event)}
     return over | pushed | fresh | stopped | (_to_go_on(s) if event.outcome == "paused" else _owes(s, event))
+
+
+def _worked(s: Session, event: Fact) -> float:
+    return s.worked + (max(0.0, event.at - s.turn.began) if s.turn is not None else 0.0)
 
 
 def _owes(s: Session, event: e.TurnEnded) -> Change:
@@ -177,9 +182,9 @@ def _to_go_on(s: Session) -> Change:
     return {"queue": (s.turn.prompt, *s.queue), "interrupted": s.turn.prompt.id} if s.turn is not None else {}
 
 
-def _box_gone(s: Session) -> Change:
+def _box_gone(s: Session, event: Fact) -> Change:
     """The queue with the interrupted prompt in front: it is delivered again by the next box."""
-    return {"box": None, "turn": None, "wanted_files": ()} | _to_go_on(s)
+    return {"box": None, "turn": None, "wanted_files": (), "worked": _worked(s, event)} | _to_go_on(s)
 
 
 def _budget_reached(s: Session, event: e.BudgetReached) -> Change:
@@ -202,11 +207,11 @@ def _stop_requested(s: Session, event: e.StopRequested) -> Change:
     return _turn_set(s, stop_asked=event.at, paused=paused) | {"halted": s.halted or event.by is not None}
 
 
-def _box_lost(s: Session, _: e.BoxLost) -> Change:
+def _box_lost(s: Session, event: e.BoxLost) -> Change:
     """What it left is looked for by the next start, unless it was a warm one that never had a prompt of ours."""
     untouched = s.start == "warm" and s.status in (S.CONNECTING, S.PREPARING)
     left = None if untouched else s.box
-    return _box_gone(s) | {"lost_box": left, "failures": s.failures + (s.status != S.IDLE)}
+    return _box_gone(s, event) | {"lost_box": left, "failures": s.failures + (s.status != S.IDLE)}
 
 
 def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
@@ -262,6 +267,7 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.PromptEdited: _prompt_edited,
     e.PromptWithdrawn: _prompt_withdrawn,
     e.StartBegan: _start_began,
+    e.BoxAwaited: lambda s, v: {"position": v.position},
     e.StartFailed: lambda s, v: {"failures": s.failures + 1, "retry_at": v.retry_at},
     e.StartAbandoned: lambda s, v: {"failures": 0},
     e.BoxStarted: _box_started,
@@ -280,7 +286,7 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.BoxLost: _box_lost,
     e.ParkBegan: _park_began,
     e.ParkFailed: lambda s, v: {"retry_at": v.retry_at},
-    e.BoxParked: lambda s, v: _box_gone(s)
+    e.BoxParked: lambda s, v: _box_gone(s, v)
     | {"saved": at_rest(s.saved, s.turns, v.at, v.snapshot)}
     | {"snapshot": v.snapshot or s.snapshot, "lost_box": None, "retry_at": 0.0},
     e.PublishBegan: lambda s, v: {"publish_began": v.at},

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import wire
+from jobs import places, wire
 from jobs.commands import BeginPark, BeginStart, FailPark, FailStart, FinishPark, FinishStart, Refused
 from jobs.events import StartKind
 from jobs.image_records import Image
@@ -54,10 +54,13 @@ async def start_box(shop: Workshop, sid: str) -> None:
     before = await shop.store.load(sid)
     if before is None:
         return
+    if not await places.admitted(shop, before):
+        return
     try:
         session = await shop.inbox.handle(sid, BeginStart(before.generation))
     except Refused as refused:
         log.info("start is not due: %s", refused)
+        await places.given_back(shop, sid)
         return
     generation, box = session.generation, f"{sid}-{session.generation}"
     try:
@@ -66,6 +69,7 @@ async def start_box(shop: Workshop, sid: str) -> None:
         await shop.store.revoke(box)
         delay = delay_of(trouble, RETRY_SECONDS * 2**session.failures)
         await shop.inbox.handle(sid, FailStart(generation, sentence(trouble), delay))
+        await places.given_back(shop, sid)
         if not isinstance(trouble, BoxError):
             raise
         return
@@ -110,6 +114,7 @@ async def _record(shop: Workshop, session: Session, finished: FinishStart) -> No
         log.info("the box came too late: %s", refused)
         await shop.store.revoke(finished.box)
         await shop.provider.discard(finished.box)
+        await places.given_back(shop, session.id)
         return
     if finished.start != "snapshot":
         assert session.repository is not None
@@ -223,6 +228,9 @@ async def park_box(shop: Workshop, sid: str) -> None:
     await shop.store.revoke(box)
     await shop.inbox.handle(sid, FinishPark(generation, left))
     await shop.provider.discard(box)
+    if before.start == "warm":
+        await shop.store.warm.forget(box)
+    await places.given_back(shop, sid)
 
 
 async def _put_to_sleep(shop: Workshop, box: str) -> str | None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from jobs import events as e
+from jobs import lifetimes
 from jobs.asked import Description, Inquiry, Kept, Pause, Wanted
 from jobs.events import Author, Commit, Fact, Frozen, Lineage, ModelTrouble, Place, Prompt, StartKind
 from jobs.family import Child, Owed
@@ -42,6 +43,7 @@ _TURN: dict[type[Fact], None] = dict.fromkeys(
 )
 _BUDGET: dict[type[Fact], None] = dict.fromkeys((e.BudgetReached, e.BudgetRaised, e.BudgetDeclined))
 _SAVING: dict[type[Fact], None] = dict.fromkeys((e.SnapshotTaken, e.SnapshotFailed))
+_AWAITED: dict[type[Fact], None] = {e.BoxAwaited: None}
 _LINK: dict[type[Fact], None] = dict.fromkeys((e.LinkAttached, e.PhaseReached))
 FORGE: dict[type[Fact], None] = dict.fromkeys(
     (e.PublishBegan, e.PublishFailed, e.PullRequestPublished, e.PullRequestClosed, e.PullRequestReviewed, e.Noted)
@@ -81,7 +83,7 @@ TRANSITIONS: Mapping[Status, Mapping[type[Fact], Status]] = {
     | {e.RepositoryChosen: S.WAITING, e.SessionClosed: S.CLOSED},
     S.ASLEEP: _stays(S.ASLEEP, _BUDGET, [e.PromptEdited, e.PromptWithdrawn])
     | {e.PromptReceived: S.WAITING, e.BudgetRaised: S.WAITING, e.SessionClosed: S.CLOSED},
-    S.WAITING: _stays(S.WAITING, _QUEUE, _BUDGET) | {e.StartBegan: S.BOOTING, e.StartAbandoned: S.FAILED},
+    S.WAITING: _stays(S.WAITING, _AWAITED, _QUEUE, _BUDGET) | {e.StartBegan: S.BOOTING, e.StartAbandoned: S.FAILED},
     S.BOOTING: _stays(S.BOOTING, _QUEUE, _BUDGET, [e.StartBegan])
     | {e.BoxStarted: S.CONNECTING, e.StartFailed: S.WAITING, e.StartAbandoned: S.FAILED},
     S.CONNECTING: _stays(S.CONNECTING, _QUEUE, _BUDGET, [e.PhaseReached])
@@ -156,6 +158,9 @@ class Session(Frozen):
     # the box
     generation: int = 0
     box: str | None = None
+    box_since: float = 0.0
+    box_turns: int = 0  # that were begun in it
+    position: int = 0  # of those that wait for a box; 0: it is not known to be one of them
     isolated: bool = True
     synced: bool = False
     start: StartKind | None = None
@@ -169,6 +174,7 @@ class Session(Frozen):
     retry_at: float = 0.0
     told: int = 0
     # the work
+    worked: float = 0.0  # seconds of all its turns
     paused: Pause | None = None
     raised: float = 0.0  # dollars that people have added to its budget
     commits: tuple[Commit, ...] = ()
@@ -241,6 +247,8 @@ class Rules(Frozen):
 
     idle_seconds: float = 900.0  # a box that waits so long for a prompt is put to sleep
     turn_seconds: float = 1800.0  # the most that one turn may take
+    session_seconds: float = 7 * 86400.0  # the most that all turns of a session may take together
+    box_seconds: float = 86400.0  # a box is put to sleep before it gets so old, and its work goes on in another
     stop_seconds: float = 20.0  # to stop, before its box is stopped; the runner's own limit is 15
     start_seconds: float = 60.0  # a worker that has not said how a start went by then is given up
     sync_seconds: float = 300.0  # a runner that cannot bring its repository in step for so long gives up
@@ -287,14 +295,21 @@ def wants(session: Session, now: float, rules: Rules) -> tuple[Operation, ...]:
 def _wants_box(s: Session, now: float, rules: Rules) -> Operation | None:
     put_back = s.since > now + SKEW_SECONDS
     waited = now - max(s.since, s.retry_at)
-    if s.status is S.WAITING and (waited >= 0 or put_back) and s.failures < rules.max_failures:
+    if s.status is S.WAITING and not s.position and (waited >= 0 or put_back) and s.failures < rules.max_failures:
         return Operation("start", s.generation, s.failures + _lost_hints(waited))
     if s.status is S.BOOTING and start_is_lost(s, now, rules) and s.failures + 1 < rules.max_failures:
         return Operation("start", s.generation, s.failures + _lost_hints(waited - rules.start_seconds))
-    overdue = now - max(s.since + _patience(s, rules), s.retry_at)
+    overdue = now - max(min(s.since + _patience(s, rules), _too_old_at(s, rules)), s.retry_at)
     if s.box is not None and (overdue >= 0 or (put_back and s.status is S.PARKING)):
         return Operation("park", s.generation, int(s.retry_at or s.since) + _lost_hints(overdue))
     return None
+
+
+def _too_old_at(s: Session, rules: Rules) -> float:
+    """When this box is put to sleep because of its age, whatever it does."""
+    if s.status is S.IDLE:
+        return lifetimes.last_turn_at(s, rules)
+    return lifetimes.leaves_at(s, rules) if s.status is S.WORKING else math.inf
 
 
 def _wants_snapshot(s: Session, now: float) -> Operation | None:

@@ -51,6 +51,7 @@ class JobSettings(BaseModel):
     model: str = ""  # SHIPMATE_MODEL: anthropic/, openai/ or gemini/NAME; empty: the agent's own choice
     warm: tuple[tuple[str, int], ...] = ()  # SHIPMATE_WARM: owner/name:NUMBER,... boxes that wait, ready, for a mention
     warm_predicted: int = 2  # SHIPMATE_WARM_PREDICTED: repositories that get one more when somebody is about to ask
+    boxes: int = 0  # SHIPMATE_BOXES: boxes of sessions, and warm ones, at a time; who comes later waits. 0: no limit
     rules: Rules = Rules()  # SHIPMATE_TURN_SECONDS, SHIPMATE_IDLE_SECONDS, …: one for each field
     limits: Limits = Limits()  # SHIPMATE_BOX_MEMORY_MB, SHIPMATE_BOX_DISK_MB (0: no limit), SHIPMATE_BOX_PROCESSES
 
@@ -100,6 +101,7 @@ class JobSettings(BaseModel):
             "model": read("SHIPMATE_MODEL", word, ""),
             "warm": warm,
             "warm_predicted": read("SHIPMATE_WARM_PREDICTED", _whole, 2),
+            "boxes": read("SHIPMATE_BOXES", _whole, 0),
             "rules": _rules(read),
             "limits": _limits(read),
         }

@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Iterable
 
-from jobs import images, warm
+from jobs import images, places, warm
 from jobs.commands import LoseBox, Refused, Tick
 from jobs.image_records import lost_tries
 from jobs.log import about, forgiven
@@ -55,11 +55,14 @@ class Upkeep:
         """Look at everything once."""
         boxes = await self._boxes()
         await self._end_overgrown(boxes or {})
+        seen = []
         for sid in await self._shop.store.active():
             with about(session=sid), forgiven(log, "it could not be looked at; the next sweep tries again"):
                 session = await self._shop.store.load(sid)
                 if session is not None:
-                    await self._look_at(session, boxes)
+                    seen.append(await self._look_at(session, boxes))
+        with forgiven(log, "places for boxes could not be seen to; the next sweep tries again"):
+            await places.see_to(self._shop, seen)
         if boxes is not None:
             await self._end_orphans(boxes.values())
             with forgiven(log, "warm boxes could not be seen to; the next sweep tries again"):
@@ -79,7 +82,8 @@ class Upkeep:
             log.warning("boxes could not be listed: %s", error)
             return None
 
-    async def _look_at(self, session: Session, boxes: dict[str, BoxInfo] | None) -> None:
+    async def _look_at(self, session: Session, boxes: dict[str, BoxInfo] | None) -> Session:
+        """Tell it what became true, and ask for what is due; the session as it is then."""
         try:
             if session.box is not None and boxes is not None and await self._died(session.box, boxes):
                 await self._shop.store.revoke(session.box)
@@ -90,6 +94,7 @@ class Upkeep:
             log.info("session %s: %s", session.id, refused)
         for operation in (*wants(session, self._shop.clock(), self._shop.settings.rules), *_outdated(session, boxes)):
             await self._shop.queue.enqueue(session.id, operation)
+        return session
 
     async def _died(self, box: str, boxes: dict[str, BoxInfo]) -> bool:
         """Whether this box is truly dead. The list may be older than the box, so the box itself has the last word."""

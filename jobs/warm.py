@@ -7,10 +7,11 @@ session takes a box in the record alone (`jobs/inbox.py`), so nothing here is on
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from jobs import wire
+from jobs import places, wire
 from jobs.claims import ANSWER_SECONDS
 from jobs.commands import LoseBox, Tick
 from jobs.image_records import Image
@@ -19,7 +20,7 @@ from jobs.log import about, forgiven
 from jobs.operations import greeting
 from jobs.records import Grant, Offer
 from jobs.session import Session, Status
-from jobs.warm_rules import WISH_SECONDS, Plan, PoolCount, Wanted, WarmBox, counted, plan, wanted
+from jobs.warm_rules import WISH_SECONDS, Plan, PoolCount, Wanted, WarmBox, counted, plan, wanted, within
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, BoxInfo, BoxSpec, BoxState
 
@@ -157,7 +158,14 @@ class WarmPool:
         enabled = [one.name for one in settings.repositories]
         images = {name: image.snapshot for name in enabled if (image := await store.images.newest(name)) is not None}
         wishes = await store.warm.wishes(self._shop.clock())
-        return wanted(dict(settings.warm), wishes, enabled, self._shop.fit(settings.agent), images)
+        due = wanted(dict(settings.warm), wishes, enabled, self._shop.fit(settings.agent), images)
+        room = await places.room_for_warm(self._shop)
+        return due if room is None else within(due, await self._there(), room)
+
+    async def _there(self) -> Counter[str]:
+        """How many warm boxes of each repository nobody has taken, those that are being made with them."""
+        claims, made = await self._shop.store.warm.claims(), await self._shop.store.warm.all_made()
+        return Counter(offer.repository for box, offer in made.items() if box not in claims)
 
     async def _unclaimed(self, boxes: Mapping[str, BoxInfo]) -> list[WarmBox]:
         """The warm boxes that nobody took, but for those that this record knows nothing of."""

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 QUIET_SECONDS = 120.0  # a box that has been on offer to nobody for so long will not be any more
 WISH_SECONDS = 300.0  # so long a box is kept ready for somebody who seems about to ask
@@ -62,6 +62,17 @@ def wanted(
     return tuple(
         Wanted(name, numbers.get(name, 0) + (name in wishes), fit, images.get(name)) for name in sorted(enabled)
     )
+
+
+def within(wanted: Iterable[Wanted], there: Mapping[str, int], room: int) -> tuple[Wanted, ...]:
+    """What is wanted, cut to what there is room for: beside those that are `there`, `room` more; below 0: none."""
+    fitted = []
+    for one in wanted:
+        has = there.get(one.repository, 0)
+        number = min(one.number, has + room) if room >= 0 else 0
+        room -= max(0, number - has)
+        fitted.append(replace(one, number=number))
+    return tuple(fitted)
 
 
 def plan(boxes: Sequence[WarmBox], wanted: Iterable[Wanted], now: float, seconds: float) -> Plan:

@@ -17,6 +17,7 @@ from jobs import wire
 from jobs.github import AppKey, Forge
 from jobs.inbox import Inbox
 from jobs.queue import Queue
+from jobs.session import Rules
 from jobs.settings import JobSettings
 from jobs.store import Store
 from sandbox import agents
@@ -79,6 +80,8 @@ async def workshop(settings: JobSettings | None = None) -> AsyncIterator[Worksho
     chosen = settings or _configured
     if chosen is None:
         raise RuntimeError("jobs.wiring.configure() was not called in this process")
+    place = provider(chosen)
+    chosen = chosen.model_copy(update={"rules": _bounded(chosen.rules, place)})
     store = await Store.open(chosen.redis_url, archive=chosen.data_dir / "archive")
     queue = Queue(chosen.redis_url)
     try:
@@ -87,12 +90,18 @@ async def workshop(settings: JobSettings | None = None) -> AsyncIterator[Worksho
             store=store,
             inbox=Inbox(store, queue.enqueue, chosen.rules, fit=partial(fit_of, chosen)),
             queue=queue,
-            provider=provider(chosen),
+            provider=place,
             forge=forge(chosen),
         )
     finally:
         await store.close()
         await queue.close()
+
+
+def _bounded(rules: Rules, place: Provider) -> Rules:
+    """The rules, with boxes that do not get older than their place lets them."""
+    longest = min(rules.box_seconds, place.longest_seconds or rules.box_seconds)
+    return rules.model_copy(update={"box_seconds": longest})
 
 
 def provider(settings: JobSettings) -> Provider:

@@ -40,6 +40,8 @@ HALF_MADE_SECONDS = 3600
 class FolderProvider(ABC):
     """A provider (`sandbox/provider.py`) whose boxes and layers are folders below `boxes_dir`."""
 
+    longest_seconds: float | None = None
+
     def __init__(self, boxes_dir: Path, *, gateway: Path, agents: Path, owner: Owner) -> None:
         self._owner, self._gateway, self._agents = owner, gateway.absolute(), agents.absolute()
         self._root = boxes_dir.absolute()

@@ -123,6 +123,7 @@ class Provider(Protocol):
     """
 
     name: str
+    longest_seconds: float | None  # after so long the place ends a box by itself; None: never
     isolated: bool  # False only for the explicit way without isolation, which every card must then say
 
     async def create(self, spec: BoxSpec) -> BoxInfo:

@@ -331,7 +331,9 @@ def test_a_runner_that_calls_a_moment_too_early_is_told_so() -> None:
 
 def test_every_command_has_its_cases() -> None:
     given_somewhere = {type(row[2]) for row in (*CAUSES, *REFUSED)}
-    elsewhere = set(DECIDE_TOOLS) | set(decide_children.DECIDE) | set(DECIDE_SNAPSHOTS)  # each has a file of its own
+    elsewhere = (
+        set(DECIDE_TOOLS) | set(decide_children.DECIDE) | set(DECIDE_SNAPSHOTS) | {c.AwaitBox}
+    )  # in files of their own
     assert given_somewhere == set(_DECIDE) - elsewhere
 
 
@@ -411,7 +413,7 @@ def test_a_message_that_is_delivered_again_causes_nothing(seed: int) -> None:
     assert session is not None
     for prompt_id in session.seen:
         again = submit(int(prompt_id[-1]), NOT_CLEAR)
-        assert decide(session, again, 10_000_000.0, RULES) == _deliveries(session, (), 10_000_000.0) == ()
+        assert decide(session, again, 10_000_000.0, RULES) == _deliveries(session, (), 10_000_000.0, RULES) == ()
 
 
 @pytest.mark.parametrize(("wait", "outcome"), [(RULES.turn_seconds + 1, "timed_out"), (1.0, "stopped")])

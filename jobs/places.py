@@ -1,0 +1,100 @@
+"""The ceiling on boxes (`SHIPMATE_BOXES`): who may have one made, who waits for it and as which, and who makes room.
+
+`jobs/operations.py` asks before it makes a box and tells when one is gone; `jobs/upkeep.py` calls `see_to` in every
+sweep. First come, first served; warm boxes that nobody took give way first, then boxes that have nothing to do.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from jobs.commands import AwaitBox, Refused
+from jobs.session import Operation, Session, Status
+from jobs.wiring import Workshop
+
+log = logging.getLogger(__name__)
+IDLE_LEAST_SECONDS = 10.0  # a person who reads an answer may well reply at once
+
+
+async def admitted(shop: Workshop, session: Session) -> bool:
+    """Whether a box may be made for this session now; if not, it waits in the queue, and its thread says so."""
+    most = shop.settings.boxes
+    if not most or session.status is not Status.WAITING:
+        return True
+    position = await shop.store.places.take(session.id, asked(session), shop.clock(), most)
+    if position:
+        log.info("session %s waits for a box, as number %d", session.id, position)
+        await _tell(shop, session.id, position)
+    return position == 0
+
+
+async def given_back(shop: Workshop, sid: str) -> None:
+    """See whether this session still needs its place, and let the next one in if it does not."""
+    if not shop.settings.boxes:
+        return
+    session = await shop.store.load(sid)
+    if session is None or not _has_box(session):
+        await shop.store.places.give_back(sid)
+        await _admit(shop, await shop.store.places.queued())
+
+
+async def see_to(shop: Workshop, sessions: Sequence[Session]) -> None:
+    """Set right what is counted, let in whom there is room for, tell the others their place, and make room for them."""
+    most, now = shop.settings.boxes, shop.clock()
+    if not most:
+        for session in sessions:
+            if session.position:
+                await _tell(shop, session.id, 0)
+        return
+    holders = [session.id for session in sessions if _has_box(session) and session.start != "warm"]
+    waiting = {session.id: asked(session) for session in sessions if session.status is Status.WAITING}
+    await shop.store.places.correct(holders, waiting, now)
+    queued = await shop.store.places.queued()
+    room = await _admit(shop, queued)
+    for position, sid in enumerate(queued, 1):
+        if position > room:
+            await _tell(shop, sid, position)
+    leaving = sum(session.status is Status.PARKING for session in sessions)
+    for session in idle(sessions, now)[: max(0, len(queued) - max(0, room) - leaving)]:
+        log.info("session %s has had nothing to do for longest; its box makes room", session.id)
+        await shop.queue.enqueue(session.id, Operation("park", session.generation, int(session.since)))
+
+
+async def room_for_warm(shop: Workshop) -> int | None:
+    """How many more warm boxes there may be; below 0: those that wait give way to who waits. None: no limit."""
+    most = shop.settings.boxes
+    if not most:
+        return None
+    return -1 if await shop.store.places.queued() else max(0, await shop.store.places.room(most))
+
+
+def asked(session: Session) -> float:
+    """When what this session waits with was asked: whoever asked first comes first."""
+    return session.queue[0].received_at or session.since if session.queue else session.since
+
+
+def idle(sessions: Sequence[Session], now: float) -> list[Session]:
+    """Sessions whose box has nothing to do, those first that have had nothing for longest."""
+    free = [s for s in sessions if s.status is Status.IDLE and not s.queue and now - s.since >= IDLE_LEAST_SECONDS]
+    return sorted(free, key=lambda session: session.since)
+
+
+def _has_box(session: Session) -> bool:
+    return session.box is not None or session.status is Status.BOOTING
+
+
+async def _admit(shop: Workshop, queued: Sequence[str]) -> int:
+    """Ask for the boxes that there is room for; how many that were."""
+    room = max(0, await shop.store.places.room(shop.settings.boxes))
+    for sid in queued[:room]:
+        session = await shop.store.load(sid)
+        if session is not None and session.status is Status.WAITING and session.retry_at <= shop.clock():
+            attempt = session.failures + int(shop.clock())
+            await shop.queue.enqueue(sid, Operation("start", session.generation, attempt))
+    return room
+
+
+async def _tell(shop: Workshop, sid: str, position: int) -> None:
+    try:
+        await shop.inbox.handle(sid, AwaitBox(position))
+    except Refused as refused:
+        log.info("session %s: %s", sid, refused)

@@ -1,0 +1,74 @@
+"""The part of the record that counts boxes against the most that there may be, and knows who waits for one, in order.
+
+`jobs/store.py` has one; `jobs/places.py` says when. A place is taken in one step, so a burst cannot take one twice.
+Boxes that were made warm are counted where they are written down (`jobs/store_warm.py`), whoever has them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import redis.asyncio as redis
+
+from jobs.store_scripts import PREFIX
+from jobs.warm_scripts import MADE
+
+HELD, QUEUED = f"{PREFIX}places:held", f"{PREFIX}places:queued"
+FRESH_SECONDS = 10.0  # so long a place may be held by one who is not seen to hold it yet
+
+# KEYS: held, queued, made. ARGV: session, when it asked, now, the most. 0: it has a place; else which in the queue.
+TAKE = """
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[1])
+local rank = redis.call('ZRANK', KEYS[2], ARGV[1])
+local used = redis.call('ZCARD', KEYS[1]) + redis.call('HLEN', KEYS[3])
+if rank >= tonumber(ARGV[4]) - used then return rank + 1 end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+return 0
+"""
+
+
+class Places:
+    """Places for boxes, held by sessions."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._take = client.register_script(TAKE)
+
+    async def take(self, sid: str, asked: float, now: float, most: int) -> int:
+        """0: this session has a place. Else it waits: 1 is next. `asked`: whoever asked first comes first."""
+        return int(await self._take(keys=[HELD, QUEUED, MADE], args=[sid, asked, now, most]))
+
+    async def give_back(self, sid: str) -> None:
+        """This session has no box any more, and waits for none."""
+        await self._do("ZREM", HELD, sid)
+        await self._do("ZREM", QUEUED, sid)
+
+    async def queued(self) -> list[str]:
+        """The sessions that wait, in order."""
+        return list(await self._do("ZRANGE", QUEUED, 0, -1))
+
+    async def room(self, most: int) -> int:
+        """How many places are free; below 0 if there are more boxes than there may be."""
+        return most - int(await self._do("ZCARD", HELD)) - int(await self._do("HLEN", MADE))
+
+    async def correct(self, holders: Sequence[str], waiting: Mapping[str, float], now: float) -> None:
+        """What the logs say: who has a box that was not made warm, and who waits for one, since when."""
+        known: Any = await self._do("ZRANGE", HELD, 0, -1, "WITHSCORES")
+        held = dict(zip(known[::2], map(float, known[1::2]), strict=True))
+        gone = [sid for sid, at in held.items() if sid not in holders and at < now - FRESH_SECONDS]
+        left = [sid for sid in await self.queued() if sid not in waiting]
+        async with self._redis.pipeline(transaction=True) as all_of_it:
+            for sid in gone:
+                all_of_it.zrem(HELD, sid)
+            for sid in left:
+                all_of_it.zrem(QUEUED, sid)
+            for sid in holders:
+                all_of_it.zadd(HELD, {sid: now}, nx=True)
+            for sid, asked in waiting.items():
+                if sid not in held:
+                    all_of_it.zadd(QUEUED, {sid: asked}, nx=True)
+            await all_of_it.execute()
+
+    async def _do(self, *command: Any) -> Any:
+        return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]

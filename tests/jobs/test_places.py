@@ -1,0 +1,174 @@
+"""The ceiling on boxes: never passed, first come first served, each told its place; who is idle makes room."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jobs import commands as c
+from jobs import places
+from jobs.decide import decide
+from jobs.events import BoxAwaited, Prompt
+from jobs.operations import park_box, start_box
+from jobs.records import Offer
+from jobs.session import Session, Status, wants
+from jobs.store import Store
+from jobs.upkeep import Upkeep
+from jobs.warm_rules import Wanted, within
+from sandbox.provider import Permanent
+from tests.jobs import test_commands as given_a
+from tests.jobs.shop import ON_ROCKET, Bench, bench
+from tests.logs import ADA, PLACE, RULES, Log
+
+S = Status
+
+
+def of(log: Log) -> Session:
+    assert log.session is not None
+    return log.session
+
+
+def test_a_place_in_the_queue_is_told_when_it_changes_and_is_over_with_the_wait() -> None:
+    log = given_a.waiting().do(c.AwaitBox(3))
+    assert of(log).position == 3 and wants(of(log), log.now, RULES) == ()
+    assert decide(of(log), c.AwaitBox(3), log.now, RULES) == ()
+    assert [event.kind for event in decide(of(log), c.AwaitBox(2), log.now, RULES)] == ["box_awaited"]
+    assert [o.kind for o in wants(of(log.do(c.AwaitBox(0))), log.now, RULES)] == ["start"]
+    assert of(given_a.waiting().do(c.AwaitBox(3)).do(c.BeginStart(0))).position == 0
+    assert of(given_a.waiting().do(c.AwaitBox(3)).do(c.Stop(ADA)).ask(2)).position == 0
+    assert decide(of(given_a.working()), c.AwaitBox(1), 5_000.0, RULES) == ()
+
+
+def test_warm_boxes_are_cut_to_the_room_there_is_and_give_way_to_who_waits() -> None:
+    wanted = (Wanted("a/a", 3, "f", "img"), Wanted("b/b", 2, "f", "img"))
+    assert [one.number for one in within(wanted, {"a/a": 1}, 3)] == [3, 1]
+    assert [one.number for one in within(wanted, {"a/a": 2, "b/b": 2}, 0)] == [2, 2]
+    assert [one.number for one in within(wanted, {"a/a": 2, "b/b": 2}, -1)] == [0, 0]
+
+
+@pytest.fixture
+async def at(store: Store, redis_url: str) -> AsyncIterator[Bench]:
+    async with bench(store, redis_url, SHIPMATE_BOXES="2") as opened:
+        yield opened
+
+
+async def ask(at: Bench, sid: str, n: int = 1) -> None:
+    prompt = Prompt(id=f"{sid}:{n}", author=ADA, text="Fix the fuel test", received_at=at.clock())
+    await at.shop.inbox.handle(sid, c.Submit(sid, PLACE, prompt, ON_ROCKET, "rehearsal"))
+
+
+async def asked(at: Bench, *sids: str) -> None:
+    """Sessions that ask one after the other, each of which a worker then looks at."""
+    for sid in sids:
+        await ask(at, sid)
+    for sid in sids:
+        await start_box(at.shop, sid)
+
+
+async def how(at: Bench, *sids: str) -> list[tuple[str, int]]:
+    found = [await at.shop.store.load(sid) for sid in sids]
+    return [(session.status.value, session.position) for session in found if session is not None]
+
+
+async def ready(at: Bench, sid: str) -> None:
+    session = await at.shop.store.load(sid)
+    assert session is not None
+    await at.shop.inbox.handle(sid, c.Attach(session.generation, 1))
+    await at.shop.inbox.handle(sid, given_a.hear(given_a.READY))
+    await at.shop.inbox.handle(sid, given_a.hear(given_a.ENDED))
+
+
+async def jobs_of(at: Bench) -> dict[str, int]:
+    return await at.shop.queue.depth()
+
+
+async def test_who_comes_when_all_boxes_are_taken_waits_and_is_told_as_which(at: Bench) -> None:
+    await asked(at, "s1", "s2", "s3", "s4")
+    assert await how(at, "s1", "s2", "s3", "s4") == [
+        ("connecting", 0), ("connecting", 0), ("waiting", 1), ("waiting", 2),
+    ]  # fmt: skip
+    assert len(await at.shop.provider.list()) == 2
+
+
+async def test_a_burst_never_passes_the_ceiling_and_keeps_its_order(at: Bench) -> None:
+    sids = [f"s{n}" for n in range(8)]
+    for sid in sids:
+        await ask(at, sid)
+    await asyncio.gather(*(start_box(at.shop, sid) for sid in reversed(sids)))
+    assert len(await at.shop.provider.list()) <= 2
+    await Upkeep(at.shop).sweep()
+    waiting = [sid for sid in sids if await how(at, sid) != [("connecting", 0)]]
+    assert await at.shop.store.places.queued() == waiting and len(waiting) >= 6
+
+
+async def test_a_box_that_is_gone_lets_in_who_has_waited_longest(at: Bench) -> None:
+    await asked(at, "s1", "s2", "s3", "s4")
+    await ready(at, "s1")
+    await park_box(at.shop, "s1")
+    assert (await jobs_of(at))["boxes"] > 0
+    await start_box(at.shop, "s4")
+    await start_box(at.shop, "s3")
+    await Upkeep(at.shop).sweep()
+    assert await how(at, "s3", "s4") == [("connecting", 0), ("waiting", 1)]
+
+
+async def test_one_who_stops_waiting_leaves_the_queue(at: Bench) -> None:
+    await asked(at, "s1", "s2", "s3", "s4")
+    await at.shop.inbox.handle("s3", c.Stop(ADA))
+    await Upkeep(at.shop).sweep()
+    assert await at.shop.store.places.queued() == ["s4"]
+    assert await how(at, "s4") == [("waiting", 1)]
+    told = [event.position for event in await at.shop.store.events("s4") if isinstance(event, BoxAwaited)]
+    assert told == [2, 1]
+
+
+async def test_a_start_that_fails_gives_its_place_back(at: Bench) -> None:
+    at.fails("create", Permanent("no isolation"))
+    await asked(at, "s1", "s2", "s3")
+    at.fails("create", None)
+    assert await at.shop.store.places.room(2) == 2
+
+
+async def test_a_box_with_nothing_to_do_is_put_to_sleep_early_when_others_wait(at: Bench) -> None:
+    await asked(at, "s1", "s2")
+    await ready(at, "s1")
+    await ready(at, "s2")
+    await Upkeep(at.shop).sweep()
+    assert await how(at, "s1", "s2") == [("idle", 0), ("idle", 0)]
+    at.clock.ahead = places.IDLE_LEAST_SECONDS + 1
+    await asked(at, "s3")
+    sessions = [await at.shop.store.load(sid) for sid in ("s1", "s2", "s3")]
+    assert [s.id for s in places.idle([s for s in sessions if s], at.clock())] == ["s1", "s2"]
+    before = (await jobs_of(at))["boxes"]
+    await Upkeep(at.shop).sweep()
+    assert (await jobs_of(at))["boxes"] > before
+    await park_box(at.shop, "s1")
+    await start_box(at.shop, "s3")
+    assert await how(at, "s1", "s2", "s3") == [("asleep", 0), ("idle", 0), ("connecting", 0)]
+
+
+async def test_warm_boxes_take_places(at: Bench) -> None:
+    await at.shop.store.warm.make(Offer("warm-1", "acme/rocket", "f", "img", True, "h", ""))
+    assert await places.room_for_warm(at.shop) == 1
+    await asked(at, "s1", "s2")
+    assert await how(at, "s1", "s2") == [("connecting", 0), ("waiting", 1)]
+    assert await places.room_for_warm(at.shop) == -1
+    await at.shop.store.warm.forget("warm-1")
+    await start_box(at.shop, "s2")
+    assert await how(at, "s2") == [("connecting", 0)]
+
+
+async def test_what_is_counted_is_set_right_by_the_logs(at: Bench) -> None:
+    await asked(at, "s1", "s2", "s3")
+    await at.shop.store.places.give_back("s1")
+    await at.shop.store.places.take("snobody", 1.0, 1.0, 9)
+    await Upkeep(at.shop).sweep()
+    assert await at.shop.store.places.room(2) == 0
+    assert await at.shop.store.places.queued() == ["s3"]
+
+
+async def test_without_a_ceiling_nobody_waits_any_more(at: Bench, store: Store, redis_url: str) -> None:
+    await asked(at, "s1", "s2", "s3")
+    async with bench(store, redis_url) as unlimited:
+        await Upkeep(unlimited.shop).sweep()
+    assert await how(at, "s3") == [("waiting", 0)]
