@@ -120,9 +120,9 @@ class Stack:
 
 def needed(argv: tuple[str, ...], env: Mapping[str, str]) -> dict[str, str]:
     """The environment without secrets that this command has no use for: only the web process speaks with people and
-    models, only it and the workers that publish speak with the forge."""
+    models, only it and the workers of images and pull requests speak with the forge."""
     spared = () if argv[0] == "web" else tuple(VARIABLES.values())
-    spared += () if argv[0] == "web" or "publish" in argv else FORGE_KEYS
+    spared += () if argv[0] == "web" or not {"images", "publish"}.isdisjoint(argv) else FORGE_KEYS
     return {name: value for name, value in env.items() if name not in spared}
 
 
