@@ -99,6 +99,7 @@ class ToolServer:
         from mcp.server.lowlevel import Server
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
+        logging.getLogger("mcp").setLevel(logging.WARNING)  # else it tells of every request
         server: Server[Any] = Server(
             "shipmate", instructions=INSTRUCTIONS, on_list_tools=self._list, on_call_tool=self._call
         )

@@ -5,12 +5,13 @@ with the results that a request carries, so nothing is remembered between reques
 Every script says in its first words that it is one.
 """
 
+import json
 import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from bot.playground.model_talk import Reply, Talk
-from bot.playground.model_tools import Deed, call_for, edit, plan, read, run, write
+from bot.playground.model_tools import Deed, call_for, edit, plan, read, run, tool, write
 
 SLOW_SECONDS = 30
 SLOW_PACE = 0.25
@@ -127,8 +128,40 @@ def answer(prompt: str) -> Script:
     )
 
 
+def use_a_tool(prompt: str) -> Script:
+    """Calls the tool that the prompt names, with the JSON object behind the name: `use tool NAME {…}`."""
+    name, _, given = re.sub(r"^\W*use tool\b", "", prompt, flags=re.IGNORECASE).strip().partition(" ")
+    try:
+        arguments = json.loads(given)
+    except ValueError:
+        arguments = {}
+    said = yield Step(f"I will use the tool {name}. {NOT_A_MODEL}", tool(name, arguments))
+    yield Step(f"{name} says: {said}")
+
+
+def spread_the_work(prompt: str) -> Script:
+    """Starts a session for each `owner/name: task`, parted by semicolons or lines, and ends its turn to wait."""
+    tasks = [
+        found for part in re.split(r"[;\n]", prompt) if (found := re.search(r"([\w.-]+/[\w.-]+)\s*:\s*(.+)", part))
+    ]
+    words = f"I will start a session for each of {len(tasks)} tasks. {NOT_A_MODEL}"
+    for task in tasks:
+        given = {"repository": task[1], "prompt": task[2].strip()}
+        yield Step(words, tool("spawn_session", given))
+        words = ""
+    yield Step("They work now, and I go on when they report.")
+
+
+def take_a_report(prompt: str) -> Script:
+    """Says what a session that it had started reports."""
+    yield Step(f"I take note of a report. {NOT_A_MODEL} {' '.join(prompt.split())[:300]}")
+
+
 # The first line whose words are in the prompt is played.
 CHOICES: tuple[tuple[str, Callable[[str], Script]], ...] = (
+    (r"^\W*report of #\d", take_a_report),
+    (r"^\W*use tool\b", use_a_tool),
+    (r"^\W*spread\b", spread_the_work),
     (r"\bslow(ly)? command\b", run_slowly),
     (r"\bslow(ly)?\b", speak_slowly),
     (r"\bask (me|us)\b", ask_back),

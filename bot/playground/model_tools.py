@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 from bot.playground.model_talk import Call, Json
 
-Kind = Literal["read", "run", "edit", "write", "plan"]
+Kind = Literal["read", "run", "edit", "write", "plan", "tool"]
 NAMES: dict[Kind, tuple[str, ...]] = {
     "read": ("read", "read_file", "view", "str_replace_based_edit_tool"),
     "run": ("bash", "shell", "run_shell_command", "exec_command", "shell_command", "execute", "terminal"),
     "edit": ("edit", "replace", "str_replace", "edit_file"),
     "write": ("write", "write_file", "create_file"),
     "plan": ("todowrite", "todo_write", "write_todos", "update_plan"),
+    "tool": (),
 }
 ARGUMENTS = {
     "path": ("filePath", "file_path", "absolute_path", "path", "filename"),
@@ -65,9 +66,17 @@ def plan(steps: list[str], done: int) -> Deed:
     return Deed("plan", {"plan": list(zip(steps, states, strict=True))})
 
 
+def tool(name: str, arguments: Json) -> Deed:
+    """Call a tool of an MCP server by its own name, which agents put the server's in front of."""
+    return Deed("tool", {"name": name, "arguments": arguments})
+
+
 def call_for(deed: Deed, tools: Mapping[str, Json]) -> Call | None:
     """The call that does it; by the shell if there is no tool of its own; None if that is missing, too."""
     offered = {name.lower().replace("-", "_"): name for name in tools}
+    if deed.kind == "tool":
+        meant = next((given for name, given in offered.items() if name.endswith(deed.arguments["name"])), None)
+        return Call(meant, deed.arguments["arguments"]) if meant is not None else None
     for name in NAMES[deed.kind]:
         if name in offered:
             return Call(offered[name], _arguments(deed, tools[offered[name]]))

@@ -447,6 +447,22 @@ async def test_a_script_is_played_by_its_name(served: Served, speaker: Speaker) 
     assert "find the failing test" in said.words
 
 
+@pytest.mark.parametrize("speaker", PROTOCOLS, ids=ids)
+async def test_it_calls_a_servers_tool_by_the_name_that_the_agent_gives_it(served: Served, speaker: Speaker) -> None:
+    tools = TOOLS | {"shipmate_spawn_session": schema("repository", "prompt")}
+    spread = "spread acme/rocket: fix the failing test; acme/docs: add a line"
+    first = await served.ask(speaker, speaker.body(spread, tools, []))
+    assert (first.name, first.arguments) == (
+        "shipmate_spawn_session", {"repository": "acme/rocket", "prompt": "fix the failing test"}
+    )  # fmt: skip
+    second = await served.ask(speaker, speaker.body(spread, tools, [(first, "Session #1 works.")]))
+    assert second.arguments == {"repository": "acme/docs", "prompt": "add a line"}
+    asked = await served.ask(speaker, speaker.body('use tool spawn_session {"prompt": "go"}', tools, []))
+    assert asked.arguments == {"prompt": "go"}
+    over = await served.ask(speaker, speaker.body("Report of #1 (acme/rocket): done.", tools, []))
+    assert (over.name, "take note of a report" in over.words) == ("", True)
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"messages": "x"}', b'{"messages": [1]}'])
 @pytest.mark.parametrize("speaker", PROTOCOLS, ids=ids)
 async def test_what_is_no_request_is_refused(served: Served, speaker: Speaker, body: bytes) -> None:
