@@ -171,6 +171,7 @@ def slack_config(settings: BotSettings) -> SlackConfig:
         signing_secret=settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else "",
         api_url=settings.slack_api_url,
         agent=settings.jobs.agent,
+        files_dir=settings.jobs.files_dir,
         allowed_bots=frozenset(settings.allowed_bots),
     )
 

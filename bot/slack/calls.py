@@ -57,6 +57,8 @@ METHODS: Mapping[str, Method] = {
     "chat.postEphemeral": Method(scopes=("chat:write",), calls=15),
     "agents.sessions.setStatus": Method(scopes=("chat:write",)),
     "assistant.threads.setStatus": Method(scopes=("chat:write",)),
+    "files.getUploadURLExternal": Method("GET", ("files:write",), calls=15),
+    "files.completeUploadExternal": Method(scopes=("files:write",), calls=15),
     "conversations.replies": Method("GET", _HISTORY),
     "conversations.info": Method("GET", _READ),
     "conversations.members": Method("GET", _READ, calls=15),

@@ -1,6 +1,7 @@
 """What the Slack client is told. Made by `bot/app.py` from the settings; nothing here looks at the environment."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class SlackConfig:
     signing_secret: str = field(default="", repr=False)
     api_url: str = "https://slack.com/api/"
     agent: str = "rehearsal"
+    files_dir: Path | None = None  # where the files are that agents attach
     allowed_bots: frozenset[str] = frozenset()
     bot_turns: int = 3
     noreply_domain: str = "shipmate.invalid"

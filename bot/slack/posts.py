@@ -5,12 +5,12 @@ due, urgently or when there is room.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from bot.cards import Card, Ending, ThreadView
+from bot.cards import Card, Ending, SharedFile, ThreadView
 from bot.slack import blocks, tool_blocks
 from bot.slack.blocks import Where
 from bot.slack.family_blocks import family_mark, stop_offer_message
@@ -33,7 +33,8 @@ class Posted(BaseModel):
 
 @dataclass(frozen=True)
 class Draft:
-    """A message as it should be. `digest` leaves out the elapsed time, which alone is no reason to hurry."""
+    """A message as it should be. `digest` leaves out the elapsed time, which alone is no reason to hurry.
+    With a `file`, the message is what stands for it if Slack does not take it."""
 
     id: str
     at: float
@@ -42,6 +43,7 @@ class Draft:
     mark: str
     ticking: bool = False
     has_words: bool = False
+    file: SharedFile | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
         _still(f"asked:{one.id}", one.at, tool_blocks.asked_message(one, view.session.id, _number(view)))
         for one in view.asked
     ]
+    found += [_shared(file) for file in view.files]
     found += [_still(notice.id, notice.at, blocks.notice_message(notice)) for notice in view.notices]
     return sorted(found, key=lambda draft: draft.at)  # stable: a card comes before the question about it
 
@@ -106,6 +109,10 @@ def _card(card: Card, where: Where, now: float) -> Draft:
         ticking=card.state == "running",
         has_words=bool(card.task),
     )
+
+
+def _shared(file: SharedFile) -> Draft:
+    return replace(_still(f"file:{file.id}", file.at, tool_blocks.file_message(file)), file=file)
 
 
 def _still(key: str, at: float, message: Message) -> Draft:

@@ -6,12 +6,14 @@ or the process died, the thread is searched for it by its metadata before it is 
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from bot.slack.calls import Calls, Later, SlackError, Unsure
 from bot.slack.config import SlackConfig
 from bot.slack.kit import Message
 from bot.slack.posts import Draft, Due, Posted
+from bot.slack.sharing import Sharing
 from jobs.events import Place
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class Writer:
     ) -> None:
         self._sid, self._lease, self._record, self._calls = sid, lease, record, calls
         self._config, self._clock = config, clock
+        self._sharing = Sharing(sid, lease.hold, calls, config, clock)
         self.posted = 0
 
     async def write(self, place: Place, one: Due) -> float | None:
@@ -76,6 +79,10 @@ class Writer:
         await self._lease.hold()
         if one.posted is not None and one.posted.state == "posted":
             return await self._edit(place, one.draft, one.posted, urgent=one.urgent)
+        file = one.draft.file
+        if file is not None and await self._sharing.share(place, file, one.posted, partial(self._save, one.draft.id)):
+            self.posted += 1
+            return None
         await self._post(place, one.draft, one.posted if one.posted and one.posted.state == "posting" else None)
         return self._config.elapsed_seconds if one.draft.ticking else None
 

@@ -293,6 +293,7 @@ async def staged(folder: Path, store: Store, inbox: Inbox, **options: Any) -> As
             app_token=tokens.app,
             signing_secret=tokens.signing_secret,
             api_url=f"{served.url}/api/",
+            files_dir=folder.with_name("files"),
             accept_seconds=0.5,
             call_seconds=2.0,
             sweep_seconds=0.05,

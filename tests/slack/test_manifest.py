@@ -17,7 +17,7 @@ EVENTS = {
 }
 BESIDE = {
     "assistant:write",  # agent_view stands on it
-    "files:read",  # `files` in messages
+    "files:read",  # `files` in messages, and fetching them
 }
 
 
