@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from bot.cards import BudgetQuestion, Card, Notice, Question, ThreadView
-from bot.endings import ending_of, shown_by
+from bot.cards import BudgetQuestion, Card, Question, ThreadView
+from bot.endings import ending_of
 from bot.phases import phase_of
 from bot.view_family import FAMILY_CHANGES, asked_by_agent, children_for
+from bot.view_forge import FORGE_CHANGES
+from bot.view_notices import notice, sentence
 from bot.view_tools import TOOL_CHANGES, questions_over
 from jobs import events as e
-from jobs.events import Author, Event
+from jobs.events import Event
 from jobs.fold import SYNCED, apply
 from jobs.session import Status
 
@@ -75,10 +77,11 @@ def _edited(view: ThreadView, event: e.PromptEdited) -> Change:
 def _withdrawn(view: ThreadView, event: e.PromptWithdrawn) -> Change:
     card = next((card for card in view.cards if card.id == event.prompt_id), None)
     if card is None or view.session.status is not S.FAILED:
-        return _card(view, event.prompt_id, state="withdrawn", error=event.reason, ended=event.at)
-    given_up = _card(view, card.id, state="ended", outcome="failed", error=_sentence(event.reason), ended=event.at)
-    text = f"I could not do this: {_sentence(event.reason)} Reply here and I try again."
-    return given_up | _notice(view, event.at, text, to=card.author)
+        gone = _card(view, event.prompt_id, state="withdrawn", error=event.reason, ended=event.at)
+        return gone | questions_over(view, event.prompt_id)
+    given_up = _card(view, card.id, state="ended", outcome="failed", error=sentence(event.reason), ended=event.at)
+    text = f"I could not do this: {sentence(event.reason)} Reply here and I try again."
+    return given_up | notice(view, event.at, text, to=card.author)
 
 
 def _asked(view: ThreadView, event: e.RepositoryAsked) -> Change:
@@ -126,7 +129,8 @@ def _stop_asked(view: ThreadView, event: e.StopRequested) -> Change:
 
 
 def _ended(view: ThreadView, event: e.TurnEnded) -> Change:
-    over = questions_over(view, event)
+    turn = view.session.turn
+    over = questions_over(view, turn.prompt.id) if turn is not None and event.outcome == "stopped" else {}
     card = _running(view, event.turn)
     if card is None:
         return over
@@ -195,70 +199,12 @@ def _ready(view: ThreadView, event: e.AgentReady) -> Change:
     )
     if not view.session.turns or event.resumed or known in (None, event.conversation):
         return change
-    return change | _notice(view, event.at, ANEW)
-
-
-def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:
-    """The endings whose commits it shows: those up to the last one with its head, which a later turn may push."""
-    last = max((n for n, ending in enumerate(view.endings) if ending.head == event.head), default=len(view.endings) - 1)
-    met = [x for x in view.endings[: last + 1] if x.publishing in ("pending", "failed")]
-    endings = tuple(shown_by(ending, event) if ending in met else ending for ending in view.endings)
-    change: Change = {"endings": endings}
-    late = [ending for ending in met if ending.publishing == "failed"]
-    if late:
-        text = "is there now." if event.opened else "is up to date now."
-        change |= _pull_notice(view, event.number, event.url, event.at, text, to=late[-1].to)
-    return change
-
-
-def _publish_failed(view: ThreadView, event: e.PublishFailed) -> Change:
-    """Said once, in the ending of the turn; later failures of the same work change its words only."""
-    what_next = "I go on trying." if event.retry_at is not None else "Mend it, then reply here and I try again."
-    trouble = f"{_sentence(event.reason)} {what_next}"
-    hit = ("pending", "failed")
-    endings = tuple(
-        replace(x, publishing="failed", trouble=trouble, settled=x.settled or event.at) if x.publishing in hit else x
-        for x in view.endings
-    )
-    return {"endings": endings}
-
-
-def _pull_closed(view: ThreadView, event: e.PullRequestClosed) -> Change:
-    verb = "was merged" if event.merged else "was closed without merging"
-    return _forge_notice(view, event, f"{verb} by {event.by}." if event.by else f"{verb}.")
-
-
-def _pull_reviewed(view: ThreadView, event: e.PullRequestReviewed) -> Change:
-    by = event.by or "somebody"
-    verdicts = {
-        "approved": f"was approved by {by}.",
-        "changes_requested": f"needs changes, says {by}. Reply here with what I should change.",
-        "commented": f"was commented on by {by}.",
-    }
-    return _forge_notice(view, event, verdicts.get(event.verdict, f"was reviewed by {by}."))
-
-
-def _forge_notice(view: ThreadView, event: e.PullRequestClosed | e.PullRequestReviewed, text: str) -> Change:
-    shown = view.session.pull_request
-    url = shown.url if shown is not None and shown.number == event.number else ""
-    return _pull_notice(view, event.number, url, event.at, text)
-
-
-def _pull_notice(view: ThreadView, number: int, url: str, at: float, text: str, to: Author | None = None) -> Change:
-    return _notice(view, at, text, to=to, label=f"Pull request #{number}", url=url)
+    return change | notice(view, event.at, ANEW)
 
 
 def _noted(view: ThreadView, event: e.Noted) -> Change:
     card = next((card for card in view.cards if card.id == event.prompt_id), None)
-    return _notice(view, event.at, event.text, to=card.author if card else None)
-
-
-def _notice(
-    view: ThreadView, at: float, text: str, *, to: Author | None = None, label: str = "", url: str = ""
-) -> Change:
-    """One more notice; its id is its number, which the log decides."""
-    notice = Notice(id=f"notice:{len(view.notices) + 1}", at=at, text=text, to=to, label=label, url=url)
-    return {"notices": (*view.notices, notice)}
+    return notice(view, event.at, event.text, to=card.author if card else None)
 
 
 def _card(view: ThreadView, prompt_id: str, **change: Any) -> Change:
@@ -276,6 +222,7 @@ def _of_turn(view: ThreadView, turn: int, **change: Any) -> Change:
 
 _CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
     **TOOL_CHANGES,
+    **FORGE_CHANGES,
     **FAMILY_CHANGES,
     e.PromptReceived: _received,
     e.PromptEdited: _edited,
@@ -298,14 +245,5 @@ _CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
     e.SessionClosed: lambda view, _event: _budget_answered(view, "closed"),
     e.BoxLost: _box_lost,
     e.BoxParked: _parked,
-    e.PublishFailed: _publish_failed,
-    e.PullRequestPublished: _published,
-    e.PullRequestClosed: _pull_closed,
-    e.PullRequestReviewed: _pull_reviewed,
     e.Noted: _noted,
 }
-
-
-def _sentence(text: str) -> str:
-    words = text.strip()
-    return words if words.endswith((".", "!", "?", "…")) else words + "."

@@ -30,11 +30,8 @@ def _answered(view: ThreadView, event: e.QuestionAnswered) -> Change:
     return {"asked": tuple(asked)}
 
 
-def questions_over(view: ThreadView, event: e.TurnEnded) -> Change:
-    """Nobody waits for the answers that a stopped turn had asked for."""
-    if event.outcome != "stopped" or view.session.turn is None:
-        return {}
-    about = view.session.turn.prompt.id
+def questions_over(view: ThreadView, about: str) -> Change:
+    """Nobody waits for the answers that were asked for this prompt: its turn was stopped, or it was withdrawn."""
     return {
         "asked": tuple(replace(one, withdrawn=True) if one.open and one.about == about else one for one in view.asked)
     }

@@ -11,7 +11,7 @@ from jobs import events as e
 from jobs.asked import Pause
 from jobs.events import Event, Fact, Outcome
 from jobs.family import Owed, folded
-from jobs.fold_tools import FOLD_TOOLS, late_answer_came, turn_was_stopped
+from jobs.fold_tools import FOLD_TOOLS, late_answer_came, nobody_asks
 from jobs.saved import Saved, after_failure, after_snapshot, after_turn, at_rest
 from jobs.session import ANY_TIME, TRANSITIONS, PullRequest, Session, Status, Turn
 
@@ -158,7 +158,7 @@ def _agent_ready(s: Session, event: e.AgentReady) -> Change:
 def _turn_ended(s: Session, event: e.TurnEnded) -> Change:
     pushed = {"head": event.head} if event.pushed and event.head else {}
     fresh = {"publish_failures": 0, "publish_retry_at": 0.0} if pushed and event.head != s.head else {}
-    stopped = turn_was_stopped(s) if event.outcome == "stopped" else {}
+    stopped = nobody_asks(s, s.turn.prompt.id) if s.turn is not None and event.outcome == "stopped" else {}
     told = {"anew": None} if s.anew is not None and event.turn > s.anew else {}  # with the turn's prompt
     over: Change = told | {"turn": None, "wanted_files": (), "commits": (s.commits + event.commits)[-COMMITS_KEPT:]}
     over |= {"saved": after_turn(s.saved, event), "worked": _worked(s, event)}
@@ -265,7 +265,7 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.RepositoryChosen: lambda s, v: {"repository": v.repository, "base_branch": v.base_branch, "options": ()},
     e.PromptReceived: _prompt_received,
     e.PromptEdited: _prompt_edited,
-    e.PromptWithdrawn: _prompt_withdrawn,
+    e.PromptWithdrawn: lambda s, v: _prompt_withdrawn(s, v) | nobody_asks(s, v.prompt_id),
     e.StartBegan: _start_began,
     e.BoxAwaited: lambda s, v: {"position": v.position},
     e.StartFailed: lambda s, v: {"failures": s.failures + 1, "retry_at": v.retry_at},

@@ -43,10 +43,9 @@ def late_answer_came(s: Session, prompt_id: str) -> Change:
     return {"inquiries": tuple(_settled(i) if answer_id(s, i.id) == prompt_id else i for i in s.inquiries)}
 
 
-def turn_was_stopped(s: Session) -> Change:
-    """Nobody waits any more for what the stopped turn had asked."""
-    about = s.turn.prompt.id if s.turn is not None else ""
-    return {"inquiries": tuple(_settled(i) if i.prompt_id == about else i for i in s.inquiries)}
+def nobody_asks(s: Session, prompt_id: str) -> Change:
+    """Nobody waits any more for what was asked for this prompt: its turn was stopped, or it was withdrawn."""
+    return {"inquiries": tuple(_settled(i) if i.prompt_id == prompt_id else i for i in s.inquiries)}
 
 
 def _settled(inquiry: Inquiry) -> Inquiry:

@@ -16,6 +16,7 @@ from jobs.commands import LoseBox, Refused, Tick
 from jobs.image_records import lost_tries
 from jobs.log import about, forgiven
 from jobs.session import Operation, Session, Status, wants
+from jobs.shelf import Shelf
 from jobs.warm import WarmPool
 from jobs.wire import spoken_with
 from jobs.wiring import Workshop
@@ -73,6 +74,10 @@ class Upkeep:
             await self._shop.queue.clean()
             await self._put_away()
             await self._let_go()
+            rules = self._shop.settings.rules
+            with forgiven(log, "old files of agents could not be let go"):
+                files = Shelf(self._shop.settings.files_dir)
+                await asyncio.to_thread(files.forget_old, rules.close_seconds + rules.keep_seconds)
 
     async def _boxes(self) -> dict[str, BoxInfo] | None:
         """Every box by name; None if the provider cannot say, for then nothing must be concluded."""

@@ -67,6 +67,7 @@ class Files:
             await self._refuse(grant, wanted.id, TOO_LARGE)
             raise Refusal(413, TOO_LARGE) from None
         if not kept.bytes:
+            self._shelf.path(grant.session, wanted.id).unlink()
             await self._refuse(grant, wanted.id, EMPTY)
             raise Refusal(400, EMPTY)
         name = clean_name(wanted.path)

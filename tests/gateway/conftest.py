@@ -15,9 +15,10 @@ import pytest
 from bot.gateway.model import PATIENCE, Patience
 from bot.gateway.server import Gateway
 from bot.metrics import Metrics
+from bot.outside import NOWHERE
 from bot.settings import BotSettings
 from jobs import commands as c
-from jobs.events import Event, Prompt
+from jobs.events import Attachment, Event, Prompt
 from jobs.github import Forge
 from jobs.inbox import Inbox, hash_token
 from jobs.records import Grant
@@ -28,6 +29,7 @@ from tests.logs import ADA, HEAD, PLACE, RULES
 Json = dict[str, Any]
 REPOSITORY = "acme/rocket"
 SOON = 5.0
+NO_FORGE = Forge("http://127.0.0.1:9", "none")
 TIP = "b" * 40
 
 
@@ -45,6 +47,7 @@ class Site:
 
     def __init__(self, store: Store, folder: Path, more: Mapping[str, str] | None = None) -> None:
         self.store, self.folder = store, folder
+        self.outside = NOWHERE
         self.hints: list[tuple[str, Operation]] = []
         self.inbox = Inbox(store, self._hint, RULES)
         self.metrics = Metrics()
@@ -59,7 +62,7 @@ class Site:
         """A gateway of its own; yields the path of its socket."""
         environment = self.environment | more | {"SHIPMATE_GATEWAY_DIR": str(self.folder / name)}
         settings = BotSettings.from_env(environment)
-        gateway = Gateway(settings, self.store, self.inbox, Forge("http://127.0.0.1:9", "none"), self.metrics, patience)
+        gateway = Gateway(settings, self.store, self.inbox, NO_FORGE, self.metrics, patience, self.outside)
         await gateway.start()
         try:
             (path,) = (self.folder / name).glob("web-*.sock")
@@ -81,8 +84,10 @@ class Site:
         await self.store.grant(hash_token(token), grant)
         return grant
 
-    async def ask(self, sid: str, n: int, text: str = "Fix the fuel test") -> Session:
-        prompt = Prompt(id=f"T1:C1:{n}", author=ADA, text=text, received_at=1.0)
+    async def ask(
+        self, sid: str, n: int, text: str = "Fix the fuel test", files: tuple[Attachment, ...] = ()
+    ) -> Session:
+        prompt = Prompt(id=f"T1:C1:{n}", author=ADA, text=text, attachments=files, received_at=1.0)
         choice = c.Choice(REPOSITORY, "main")
         return await self.inbox.handle(sid, c.Submit(sid, PLACE, prompt, choice, "rehearsal"))
 

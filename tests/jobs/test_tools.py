@@ -92,6 +92,12 @@ def test_nobody_answers_what_a_stopped_turn_had_asked() -> None:
         log.do(t.AnswerQuestion("q9", "spaces", GRACE))
 
 
+def test_an_answer_to_a_prompt_that_is_withdrawn_after_its_box_was_lost_begins_nothing() -> None:
+    log = asking().do(SPACES).do(c.LoseBox(1, "gone")).do(c.Stop(ADA))
+    session = session_of(log)
+    assert (session.queue, session.seen) == ((), ("T1:C1:1.000001",))
+
+
 def test_so_many_questions_may_be_open_and_no_more() -> None:
     log = Log().ask().boot().ready().work()
     for n in range(OPEN_MOST):
@@ -154,7 +160,7 @@ def test_words_for_a_pull_request_that_is_there_are_worth_publishing_again() -> 
     log = done().ask(2).work(2)
     assert not session_of(log).publishable
     log.do(t.DescribePullRequest(1, "Round tanks up", "Because."))
-    assert [one.kind for one in wants(session_of(log), log.now + 1, RULES)] == ["publish"]
+    assert "publish" in [one.kind for one in wants(session_of(log), log.now + 1, RULES)]
     log.do(c.BeginPublish()).do(c.FinishPublish(7, "https://forge.test/7", f"{1:040x}", False, described=1))
     assert not session_of(log).publishable
     assert len(log.events) == len(log.do(t.DescribePullRequest(1, "Round tanks up", "Because.")).events)

@@ -7,9 +7,11 @@ import re
 from typing import Any
 
 from jobs import commands as c
+from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.events import Attachment, Author, Place, Prompt
 from jobs.frames import SHORT, frame_from_wire
+from jobs.shelf import clean_name
 from jobs.store import Entry
 from tests.logs import ADA, SID, Log
 
@@ -59,6 +61,7 @@ UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u00ad\u061c\u115f\u1160\u180e\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff]"
 )
 OURS = ("https://forge.test/acme/rocket/pull/7", "https://acme.slack.test/archives/C1/p1")
+FILE = "https://ship.test/view/s1/file/f1?file=x"
 WHERE = Place(client="slack", team="T1", channel="C1", thread="1.000001", link=OURS[1])
 
 
@@ -125,6 +128,11 @@ def story(payload: str) -> Log:
     ask(log, payload, 2)
     turn(log, payload, 2)
     ask(log, payload, 3)
+    said = wire(payload)
+    log.do(t.AskPeople(2, said, (said, "yes"))).do(t.AskPeople(2, f"{said}?", (said,)))
+    log.do(t.AnswerQuestion("q1", said, person(payload)))
+    log.do(t.WantFile(2, said, said)).do(t.AttachFile(2, "f1", clean_name(said), said, 1, "d", FILE))
+    log.do(t.WantFile(2, said)).do(t.AttachFile(2, "f2", clean_name(said), said, 1, "e"))
     log.do(c.LoseBox(2, payload)).do(c.Stop(person(payload)))
     return log
 

@@ -5,13 +5,13 @@ import re
 import pytest
 
 from bot.cards import Card
-from bot.slack import blocks
+from bot.slack import blocks, tool_blocks
 from bot.slack import text as t
 from bot.slack.blocks import Where
 from bot.slack.kit import Message
 from bot.view import fold_view
 from tests.logs import SID, Log
-from tests.words.payloads import INNOCENT, OURS, PAYLOADS, UNSEEN, asking, story
+from tests.words.payloads import FILE, INNOCENT, OURS, PAYLOADS, UNSEEN, asking, story
 
 VIEW = "https://ship.test/view/s1?signature=x"
 MARKS = re.compile(r"<[^<>]*>|[<>]")
@@ -31,6 +31,8 @@ def everything(log: Log) -> list[Message]:
         shown += [blocks.question_message(part.question)] if part.question else []
     shown += [blocks.question_message(view.question)] if view.question else []
     shown += [blocks.ending_message(ending) for ending in view.endings]
+    shown += [tool_blocks.asked_message(asked, SID) for asked in view.asked]
+    shown += [tool_blocks.file_message(file) for file in view.files]
     return shown + [blocks.notice_message(notice) for notice in view.notices]
 
 
@@ -55,7 +57,9 @@ def texts(message: Message) -> tuple[list[str], list[str]]:
 
 def allowed(mark: str) -> bool:
     """Whether this is a mention of who asked, or a link of our own making."""
-    return mark == "<@U01ADA>" or any(mark == f"<{url}|Pull request #7>" for url in OURS)
+    return (
+        mark == "<@U01ADA>" or any(mark == f"<{url}|Pull request #7>" for url in OURS) or mark.startswith(f"<{FILE}|")
+    )
 
 
 @pytest.mark.parametrize("name", PAYLOADS | INNOCENT)

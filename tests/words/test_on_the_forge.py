@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from jobs.publish import TITLE_CHARS, pull_request_body, pull_request_title
-from tests.words.payloads import INNOCENT, OURS, PAYLOADS, UNSEEN, story
+from tests.words.payloads import FILE, INNOCENT, OURS, PAYLOADS, UNSEEN, story
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 DOES = re.compile(r"@\w|#\d|\bGH-\d|<[\w/!?]|&#?\w+;", re.IGNORECASE)
@@ -35,7 +35,7 @@ def test_a_pull_request_of_nothing_but_this_is_only_words(name: str) -> None:
     kinds = {token.type for token in every(tokens)}
     assert not kinds & {"html_block", "html_inline", "image"}
     addresses = [token.attrGet("href") for token in every(tokens) if token.type == "link_open"]
-    assert addresses == [OURS[1]], "the only link is to the thread"
+    assert addresses == [FILE, OURS[1]], "the only links are to the file and the thread"
 
 
 @pytest.mark.parametrize("name", PAYLOADS | INNOCENT)

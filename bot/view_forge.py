@@ -1,0 +1,71 @@
+"""What the forge's events add to a thread: a pull request published, refused, reviewed, closed. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bot.cards import ThreadView
+from bot.endings import shown_by
+from bot.view_notices import notice, sentence
+from jobs import events as e
+from jobs.events import Author
+
+Change = dict[str, Any]
+
+
+def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:
+    """The endings whose commits it shows: those up to the last one with its head, which a later turn may push."""
+    last = max((n for n, ending in enumerate(view.endings) if ending.head == event.head), default=len(view.endings) - 1)
+    met = [x for x in view.endings[: last + 1] if x.publishing in ("pending", "failed")]
+    endings = tuple(shown_by(ending, event) if ending in met else ending for ending in view.endings)
+    change: Change = {"endings": endings}
+    late = [ending for ending in met if ending.publishing == "failed"]
+    if late:
+        text = "is there now." if event.opened else "is up to date now."
+        change |= _pull_notice(view, event.number, event.url, event.at, text, to=late[-1].to)
+    return change
+
+
+def _publish_failed(view: ThreadView, event: e.PublishFailed) -> Change:
+    """Said once, in the ending of the turn; later failures of the same work change its words only."""
+    what_next = "I go on trying." if event.retry_at is not None else "Mend it, then reply here and I try again."
+    trouble = f"{sentence(event.reason)} {what_next}"
+    hit = ("pending", "failed")
+    endings = tuple(
+        replace(x, publishing="failed", trouble=trouble, settled=x.settled or event.at) if x.publishing in hit else x
+        for x in view.endings
+    )
+    return {"endings": endings}
+
+
+def _pull_closed(view: ThreadView, event: e.PullRequestClosed) -> Change:
+    verb = "was merged" if event.merged else "was closed without merging"
+    return _forge_notice(view, event, f"{verb} by {event.by}." if event.by else f"{verb}.")
+
+
+def _pull_reviewed(view: ThreadView, event: e.PullRequestReviewed) -> Change:
+    by = event.by or "somebody"
+    verdicts = {
+        "approved": f"was approved by {by}.",
+        "changes_requested": f"needs changes, says {by}. Reply here with what I should change.",
+        "commented": f"was commented on by {by}.",
+    }
+    return _forge_notice(view, event, verdicts.get(event.verdict, f"was reviewed by {by}."))
+
+
+def _forge_notice(view: ThreadView, event: e.PullRequestClosed | e.PullRequestReviewed, text: str) -> Change:
+    shown = view.session.pull_request
+    url = shown.url if shown is not None and shown.number == event.number else ""
+    return _pull_notice(view, event.number, url, event.at, text)
+
+
+def _pull_notice(view: ThreadView, number: int, url: str, at: float, text: str, to: Author | None = None) -> Change:
+    return notice(view, at, text, to=to, label=f"Pull request #{number}", url=url)
+
+
+FORGE_CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
+    e.PublishFailed: _publish_failed,
+    e.PullRequestPublished: _published,
+    e.PullRequestClosed: _pull_closed,
+    e.PullRequestReviewed: _pull_reviewed,
+}

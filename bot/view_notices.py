@@ -1,0 +1,22 @@
+"""Words of our own that are told beside the turns. Pure; `bot/view.py` and its parts use it."""
+
+from typing import Any
+
+from bot.cards import Notice, ThreadView
+from jobs.events import Author
+
+Change = dict[str, Any]
+
+
+def notice(
+    view: ThreadView, at: float, text: str, *, to: Author | None = None, label: str = "", url: str = ""
+) -> Change:
+    """One more notice; its id is its number, which the log decides."""
+    notice = Notice(id=f"notice:{len(view.notices) + 1}", at=at, text=text, to=to, label=label, url=url)
+    return {"notices": (*view.notices, notice)}
+
+
+def sentence(text: str) -> str:
+    """With a full stop at its end, if nothing else ends it."""
+    words = text.strip()
+    return words if words.endswith((".", "!", "?", "…")) else words + "."
