@@ -116,23 +116,23 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _keep_to_ourselves(secrets: Sequence[str]) -> None:
+def _keep_to_ourselves(secrets: Sequence[str], settings: JobSettings) -> None:
     """No line of the log has these, and no child of this process inherits what they came in."""
     log.configure(secrets)
-    for name in SECRETS:
+    for name in (*SECRETS, *(one.key_variable for one in settings.upstreams)):
         os.environ.pop(name, None)
 
 
 def _web(_args: argparse.Namespace, env: Mapping[str, str]) -> int:
     settings = BotSettings.from_env(env)
-    _keep_to_ourselves(settings.secrets())
+    _keep_to_ourselves(settings.secrets(), settings.jobs)
     asyncio.run(app.run_web(settings))
     return 0
 
 
 def _worker(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     settings = JobSettings.from_env(env)
-    _keep_to_ourselves(settings.secrets())
+    _keep_to_ourselves(settings.secrets(), settings)
     asyncio.run(app.record_answers(settings))
     worker.run(args.queue, settings, count=args.count)
     return 0
@@ -140,7 +140,7 @@ def _worker(args: argparse.Namespace, env: Mapping[str, str]) -> int:
 
 def _upkeep(_args: argparse.Namespace, env: Mapping[str, str]) -> int:
     settings = JobSettings.from_env(env)
-    _keep_to_ourselves(settings.secrets())
+    _keep_to_ourselves(settings.secrets(), settings)
     asyncio.run(app.run_upkeep(settings))
     return 0
 

@@ -200,8 +200,8 @@ async def _isolation(settings: BotSettings) -> list[Finding]:
 async def _agent(settings: BotSettings) -> list[Finding]:
     try:
         row = agents.row(settings.jobs.agent)
-        agents.check_model(settings.jobs.model, row)
-        agents.greeting_agent(row, settings.jobs.model, settings.jobs.agent_command)
+        agents.check_model(settings.jobs.model, row, settings.jobs.speaking)
+        agents.greeting_agent(row, settings.jobs.model, settings.jobs.agent_command, settings.jobs.speaking)
     except ValueError as wrong:
         return [Finding("agent", str(wrong), "correct SHIPMATE_AGENT, SHIPMATE_MODEL or SHIPMATE_AGENT_COMMAND")]
     if not agents.installed(row, settings.jobs.agents_dir):

@@ -1,4 +1,4 @@
-"""What the environment says about models: more upstreams, which models are allowed, what they cost, what may be spent.
+"""What the environment says about models: which are allowed, what they cost, what may be spent on them.
 
 Pure but for a file of prices, which is read once. `bot/settings.py` calls these parsers; each raises ValueError, saying
 what is wrong with its variable.
@@ -9,48 +9,11 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
 
 from bot.model_prices import Price
-from jobs.settings import web_url
 
-Protocol = Literal["anthropic", "openai", "gemini"]
-TAKEN = (*get_args(Protocol), "priming")
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{1,60}")
 _PATTERN = re.compile(r"[A-Za-z0-9*?._:/@-]{1,200}")
-UPSTREAM = "must be name=protocol,url[,KEY_VARIABLE];… with a protocol of " + ", ".join(get_args(Protocol))
 DEAREST = 1e6  # dollars; no price and no budget is above it
-
-
-class MoreUpstream(NamedTuple):
-    """A provider beside the well-known ones. `key_variable`: where its key is; "": it wants none."""
-
-    name: str
-    protocol: Protocol
-    url: str
-    key_variable: str
-
-
-def upstreams(text: str) -> tuple[MoreUpstream, ...]:
-    """`openrouter=openai,https://openrouter.ai/api/v1,OPENROUTER_API_KEY;vllm=openai,http://10.0.0.5:8000/v1`."""
-    found = tuple(_upstream(part.strip()) for part in text.split(";") if part.strip())
-    if len({one.name for one in found}) != len(found):
-        raise ValueError("names an upstream twice")
-    return found
-
-
-def _upstream(text: str) -> MoreUpstream:
-    name, _, rest = text.partition("=")
-    protocol, url, variable = (part.strip() for part in (*rest.split(",", 2), "", "")[:3])
-    if not _NAME.fullmatch(name.strip()) or protocol not in get_args(Protocol):
-        raise ValueError(f"{UPSTREAM}; {text[:100]!r} is not")
-    if name.strip() in TAKEN:
-        raise ValueError(f"cannot name an upstream {name.strip()}: that is taken")
-    if variable and not _VARIABLE.fullmatch(variable):
-        raise ValueError(f"{UPSTREAM}; {name.strip()} names no variable for its key")
-    protocol_known: Any = protocol
-    return MoreUpstream(name.strip(), protocol_known, web_url(url), variable)
 
 
 def models(text: str) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from bot import model_settings
 from bot.gateway.egress_rules import REGISTRIES, Target, hosts_of, targets_of
 from bot.model_keys import ModelKey, model_key
 from bot.model_prices import Prices
-from bot.model_settings import MoreUpstream
 from jobs.settings import JobSettings, Reader, secret, web_url, word
 
 VARIABLES = {
@@ -39,7 +38,6 @@ VARIABLES = {
     "anthropic_key": "ANTHROPIC_API_KEY",
     "gemini_url": "GEMINI_BASE_URL",
     "gemini_key": "GEMINI_API_KEY",
-    "upstreams": "SHIPMATE_UPSTREAMS",
     "models": "SHIPMATE_MODELS",
     "model_prices": "SHIPMATE_MODEL_PRICES",
     "budget": "SHIPMATE_BUDGET",
@@ -75,7 +73,6 @@ class BotSettings(BaseModel):
     anthropic_key: ModelKey | None = None  # ANTHROPIC_API_KEY: likewise
     gemini_url: str = "https://generativelanguage.googleapis.com"  # GEMINI_BASE_URL: likewise
     gemini_key: ModelKey | None = None  # GEMINI_API_KEY: likewise
-    upstreams: tuple[MoreUpstream, ...] = ()  # SHIPMATE_UPSTREAMS: more providers: name=protocol,url[,KEY_VARIABLE];…
     upstream_keys: Mapping[str, ModelKey] = {}
     models: tuple[str, ...] = ()  # SHIPMATE_MODELS: the models that agents may ask, such as `claude-*,gpt-5*`; else all
     model_prices: Prices = {}  # SHIPMATE_MODEL_PRICES: `{"name*": [in, out]}` in $ for a million tokens, or @FILE
@@ -112,13 +109,12 @@ class BotSettings(BaseModel):
         """Read the settings; raise with a line for each that cannot be used."""
         read = Reader(env)
         given: dict[str, Any] = {field: read(name, _parser(field), None) for field, name in VARIABLES.items()}
-        more: tuple[MoreUpstream, ...] = given["upstreams"] or ()
-        keys = {one.name: read(one.key_variable, model_key, None) for one in more if one.key_variable}
         bots = tuple(bot.strip() for bot in env.get("SHIPMATE_ALLOWED_BOTS", "").split(",") if bot.strip())
         try:
             jobs = JobSettings.from_env(env)
         except ValueError as more:
             raise SettingsError("\n".join([*read.wrong, str(more)])) from None
+        keys = {one.name: read(one.key_variable, model_key, None) for one in jobs.upstreams if one.key_variable}
         if read.wrong:
             raise SettingsError("\n".join(read.wrong))
         told = {field: value for field, value in given.items() if value is not None}
@@ -136,7 +132,6 @@ def _parser(field: str) -> Callable[[str], object]:
         "egress_proxy": lambda text: SecretStr(web_url(text)),
         "slack_api_url": lambda text: web_url(text) + "/",
         "github_webhook_secret": SecretStr,
-        "upstreams": model_settings.upstreams,
         "models": model_settings.models,
         "model_prices": model_settings.prices,
         "budget": model_settings.dollars,

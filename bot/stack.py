@@ -29,7 +29,8 @@ LOOPBACK = "127.0.0.1"
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.03
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
-MODEL_KEYS = ("OPENAI_", "ANTHROPIC_", "SHIPMATE_MODEL")
+MODEL_KEYS = ("OPENAI_", "ANTHROPIC_", "GEMINI_", "SHIPMATE_MODEL")
+PROVIDERS = ("OPENAI", "ANTHROPIC", "GEMINI")
 FORGE_KEYS = ("GITHUB_TOKEN", "GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY")
 WORKERS = {"boxes": 2, "images": 1, "publish": 1}
 
@@ -121,9 +122,16 @@ class Stack:
 def needed(argv: tuple[str, ...], env: Mapping[str, str]) -> dict[str, str]:
     """The environment without secrets that this command has no use for: only the web process speaks with people and
     models, only it and the workers of images and pull requests speak with the forge."""
-    spared = () if argv[0] == "web" else tuple(VARIABLES.values())
+    spared = () if argv[0] == "web" else (*VARIABLES.values(), *_upstream_keys(env))
     spared += () if argv[0] == "web" or not {"images", "publish"}.isdisjoint(argv) else FORGE_KEYS
     return {name: value for name, value in env.items() if name not in spared}
+
+
+def _upstream_keys(env: Mapping[str, str]) -> list[str]:
+    """The variables that hold the keys of more model providers; of settings that are wrong, none."""
+    with contextlib.suppress(ValueError):
+        return [one.key_variable for one in JobSettings.from_env(env).upstreams if one.key_variable]
+    return []
 
 
 def shipmate(name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> Program:
@@ -213,10 +221,11 @@ async def _start_playground(
 def _production(keys: Mapping[str, str], state: Path, env: Mapping[str, str], agent: str, port: int) -> dict[str, str]:
     """What the production processes are told. A real model key of whoever runs this wins over the playground's."""
     told = {name: value for name, value in keys.items() if not name.startswith("PERSON_")}
-    real = {name: env[name] for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY") if env.get(name)}
+    real = {name: env[name] for name in (f"{provider}_API_KEY" for provider in PROVIDERS) if env.get(name)}
     if real:
         told = {name: value for name, value in told.items() if not name.startswith(MODEL_KEYS)}
-        told |= real | {name: env[name] for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL") if env.get(name)}
+        told |= real | {name: env[name] for name in (f"{provider}_BASE_URL" for provider in PROVIDERS) if env.get(name)}
+    told |= {name: env[name] for name in _upstream_keys(env) if env.get(name)}
     told |= {name: value for name, value in env.items() if name.startswith("SHIPMATE_") and value}
     return told | {
         "SHIPMATE_DATA_DIR": str(state),

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from jobs.session import Rules
 from jobs.settings_repositories import Repository, repositories, warm_numbers
+from jobs.settings_upstreams import MoreUpstream, upstreams
 from sandbox.provider import Limits
 
 T = TypeVar("T")
@@ -48,7 +49,8 @@ class JobSettings(BaseModel):
     github_app_private_key: SecretStr | None = None  # GITHUB_APP_PRIVATE_KEY: its key as PEM, or @FILE
     agent: str = "rehearsal"  # SHIPMATE_AGENT: a row of sandbox/agents.py
     agent_command: str = ""  # SHIPMATE_AGENT_COMMAND: for the agent custom, how it is started inside a box
-    model: str = ""  # SHIPMATE_MODEL: anthropic/, openai/ or gemini/NAME; empty: the agent's own choice
+    model: str = ""  # SHIPMATE_MODEL: provider/NAME, such as anthropic/NAME; empty: the agent's own choice
+    upstreams: tuple[MoreUpstream, ...] = ()  # SHIPMATE_UPSTREAMS: more providers: name=protocol,url[,KEY_VARIABLE];…
     warm: tuple[tuple[str, int], ...] = ()  # SHIPMATE_WARM: owner/name:NUMBER,... boxes that wait, ready, for a mention
     warm_predicted: int = 2  # SHIPMATE_WARM_PREDICTED: repositories that get one more when somebody is about to ask
     boxes: int = 0  # SHIPMATE_BOXES: boxes of sessions, and warm ones, at a time; who comes later waits. 0: no limit
@@ -59,6 +61,11 @@ class JobSettings(BaseModel):
     def files_dir(self) -> Path:
         """Where the files that agents attach are kept."""
         return self.data_dir / "files"
+
+    @property
+    def speaking(self) -> dict[str, str]:
+        """The providers beside the well-known ones, each with the protocol that it speaks."""
+        return {one.name: one.protocol for one in self.upstreams}
 
     def base_branch(self, repository: str) -> str:
         """The branch that work on this repository starts from."""
@@ -76,6 +83,7 @@ class JobSettings(BaseModel):
         """Read the settings; raise with a line for each that cannot be used. `uid`: whose process it is to be."""
         read = Reader(env)
         none: tuple[Repository, ...] = ()
+        no_more: tuple[MoreUpstream, ...] = ()
         enabled = read("SHIPMATE_REPOSITORIES", repositories, none)
         not_warm: tuple[tuple[str, int], ...] = ()
         warm = read("SHIPMATE_WARM", partial(warm_numbers, enabled), not_warm)
@@ -99,6 +107,7 @@ class JobSettings(BaseModel):
             "agent": read("SHIPMATE_AGENT", word, "rehearsal"),
             "agent_command": read("SHIPMATE_AGENT_COMMAND", lambda text: shlex.join(shlex.split(text)), ""),
             "model": read("SHIPMATE_MODEL", word, ""),
+            "upstreams": read("SHIPMATE_UPSTREAMS", lambda text: upstreams(text, web_url), no_more),
             "warm": warm,
             "warm_predicted": read("SHIPMATE_WARM_PREDICTED", _whole, 2),
             "boxes": read("SHIPMATE_BOXES", _whole, 0),

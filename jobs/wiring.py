@@ -62,7 +62,7 @@ def fit_of(settings: JobSettings, name: str, model: str) -> str:
 
 
 def _agent(settings: JobSettings, name: str, model: str) -> dict[str, Any]:
-    return agents.greeting_agent(agents.row(name), model or settings.model, settings.agent_command)
+    return agents.greeting_agent(agents.row(name), model or settings.model, settings.agent_command, settings.speaking)
 
 
 _configured: JobSettings | None = None

@@ -137,5 +137,12 @@ def custom(model: str) -> Setup:
     )
 
 
+def pointed_at(provider: str, protocol: str, setup: Setup) -> Setup:
+    """The same, with another provider of this protocol at its end."""
+    usual, other = ADDRESSES[protocol], f"/model/{provider}"
+    env = {name: value.replace(usual, other) for name, value in setup.env.items()}
+    return Setup(env, {name: text.replace(usual, other) for name, text in setup.files.items()})
+
+
 def _name(model: str) -> str:
     return model.partition("/")[2]

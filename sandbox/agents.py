@@ -16,6 +16,7 @@ from sandbox.agent_row import AgentRow, Modules, Package
 from sandbox.agent_setup import DEFAULT_MODEL, NO_KEY
 
 __all__ = ["DEFAULT_MODEL", "NO_KEY", "NODE", "ROWS", "AgentRow", "Package"]
+NO_MORE: Mapping[str, str] = {}
 
 NODE_VERSION = "22.23.3"
 NODE = AgentRow(
@@ -165,24 +166,34 @@ def package_here(agent: AgentRow, machine: str | None = None) -> Package:
     return agent.packages[machine]
 
 
-def check_model(model: str, agent: AgentRow | None = None) -> None:
-    """Raise ValueError for a model that no agent, or not this one, could be pointed at. Empty: each agent's default."""
-    known = tuple(agent_setup.ADDRESSES) if agent is None else agent.speaks
+def check_model(model: str, agent: AgentRow | None = None, more: Mapping[str, str] = NO_MORE) -> None:
+    """Raise ValueError for a model that no agent, or not this one, could be pointed at. Empty: each agent's default.
+
+    `more`: providers beside the well-known ones, each with the protocol that it speaks.
+    """
     provider, slash, name = model.partition("/")
-    if not model or (agent is not None and not agent.speaks):
+    if not model:
         return
-    if provider not in agent_setup.ADDRESSES or not slash or not name:
-        raise ValueError(f"a model is written provider/name with one of {', '.join(known)}; it is {model!r}")
-    if provider not in known:
-        raise ValueError(f"{agent.name if agent else ''} works with models of {', '.join(known)}; it is {model!r}")
+    known = [*agent_setup.ADDRESSES, *more]
+    speaks = agent.speaks if agent is not None and agent.speaks else known  # one that asks none bears with all
+    fit = [one for one in known if one in speaks or more.get(one) in speaks]
+    if provider not in known or not slash or not name:
+        raise ValueError(f"a model is written provider/name with one of {', '.join(fit)}; it is {model!r}")
+    if provider not in fit:
+        raise ValueError(f"{agent.name if agent else ''} works with models of {', '.join(fit)}; it is {model!r}")
 
 
-def greeting_agent(agent: AgentRow, model: str, command: str = "") -> dict[str, Any]:
-    """The `agent` object of a greeting (docs/wire.md). `command`: of an agent that is a person's own."""
+def greeting_agent(agent: AgentRow, model: str, command: str = "", more: Mapping[str, str] = NO_MORE) -> dict[str, Any]:
+    """The `agent` object of a greeting (docs/wire.md). `command`: of an agent that is a person's own; `more`: as for
+    `check_model`."""
     if agent.name == "custom" and not command.strip():
         raise ValueError("the agent custom needs SHIPMATE_AGENT_COMMAND: the command that speaks ACP")
-    fits = model.partition("/")[0] in agent.speaks  # a model for all agents may be none for this one
-    setup = agent.setup(model if fits else "")
+    provider, _, name = model.partition("/")
+    protocol = more.get(provider, provider)
+    fits = protocol in agent.speaks  # a model for all agents may be none for this one
+    setup = agent.setup(f"{protocol}/{name}" if fits else "")
+    if fits and provider in more:
+        setup = agent_setup.pointed_at(provider, protocol, setup)
     return {
         "name": agent.name,
         "argv": list(agent.argv) or shlex.split(command),

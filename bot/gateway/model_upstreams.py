@@ -44,7 +44,7 @@ def upstreams(settings: BotSettings) -> dict[str, Upstream]:
         )
         for name, title, url, key in known
     }  # fmt: skip
-    for one in settings.upstreams:
+    for one in settings.jobs.upstreams:
         key = settings.upstream_keys.get(one.name)
         protocol = PROTOCOLS[one.protocol]
         found[one.name] = Upstream(

@@ -183,7 +183,7 @@ def _repository(call: Call, name: str) -> Repository:
 def _check_agent(call: Call, name: str, model: str) -> None:
     try:
         row = agents.row(name)
-        agents.check_model(model, row)
+        agents.check_model(model, row, call.settings.jobs.speaking)
     except ValueError as wrong:
         raise ToolRefused(f"{wrong}. Leave it out to use what you use.") from None
     if not agents.installed(row, call.settings.jobs.agents_dir):

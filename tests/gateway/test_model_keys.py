@@ -150,7 +150,7 @@ def test_settings_of_models_are_read(tmp_path: Path) -> None:
             "SHIPMATE_MODEL_PRICES": f"@{tmp_path}/prices",
         }
     )  # fmt: skip
-    assert [(one.name, one.url) for one in settings.upstreams] == [("router", "https://h/api/v1")]
+    assert [(one.name, one.url) for one in settings.jobs.upstreams] == [("router", "https://h/api/v1")]
     assert (settings.models, settings.budget) == (("claude-*", "router/*"), 7.5)
     assert settings.model_prices["qwen*"] == (0.5, 2, 0.5, 0.5, 0, None)
     assert "sk-r" in settings.secrets()

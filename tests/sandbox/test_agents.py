@@ -228,3 +228,21 @@ def test_of_a_tree_that_did_not_come_whole_nothing_is_installed(
 def test_a_machine_that_no_tree_is_pinned_for_is_told(client: Path, tmp_path: Path) -> None:
     with pytest.raises(NotInstalled, match="pinned for x86_64, aarch64; this machine is riscv64"):
         install(TREE, tmp_path / "agents", "riscv64")
+
+
+@pytest.mark.parametrize(("name", "protocol"), [("opencode", "openai"), ("codex", "openai"), ("claude", "anthropic")])
+def test_an_agent_is_pointed_at_any_provider_that_speaks_its_protocol(name: str, protocol: str) -> None:
+    agent, more = agents.row(name), {"router": protocol}
+    agents.check_model("router/vendor/some-model", agent, more)
+    told = agents.greeting_agent(agent, "router/vendor/some-model", "", more)
+    said = "".join([*told["env"].values(), *told["files"].values()])
+    assert "{gateway}/model/router" in said
+    assert "vendor/some-model" in said
+    assert f"/model/{protocol}" not in said
+
+
+def test_a_provider_that_an_agent_does_not_speak_with_is_refused() -> None:
+    with pytest.raises(ValueError, match="claude works with models of anthropic, mine"):
+        agents.check_model("router/m", agents.row("claude"), {"router": "openai", "mine": "anthropic"})
+    with pytest.raises(ValueError, match="one of anthropic, openai, gemini, router"):
+        agents.check_model("nobody/m", None, {"router": "openai"})
