@@ -12,7 +12,7 @@ from jobs.session import Operation, Session, Status
 from jobs.wiring import Workshop
 
 log = logging.getLogger(__name__)
-IDLE_LEAST_SECONDS = 10.0  # a person who reads an answer may well reply at once
+IDLE_LEAST_SECONDS = 5.0  # a person who reads an answer may well reply at once
 
 
 async def admitted(shop: Workshop, session: Session) -> bool:
