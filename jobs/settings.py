@@ -53,6 +53,7 @@ class JobSettings(BaseModel):
     upstreams: tuple[MoreUpstream, ...] = ()  # SHIPMATE_UPSTREAMS: more providers: name=protocol,url[,KEY_VARIABLE];…
     warm: tuple[tuple[str, int], ...] = ()  # SHIPMATE_WARM: owner/name:NUMBER,... boxes that wait, ready, for a mention
     warm_predicted: int = 2  # SHIPMATE_WARM_PREDICTED: repositories that get one more when somebody is about to ask
+    ca_file: Path | None = None  # SHIPMATE_CA_FILE: certificates, as PEM, that boxes believe beside this machine's own
     boxes: int = 0  # SHIPMATE_BOXES: boxes of sessions, and warm ones, at a time; who comes later waits. 0: no limit
     rules: Rules = Rules()  # SHIPMATE_TURN_SECONDS, SHIPMATE_IDLE_SECONDS, …: one for each field
     limits: Limits = Limits()  # SHIPMATE_BOX_MEMORY_MB, SHIPMATE_BOX_DISK_MB (0: no limit), SHIPMATE_BOX_PROCESSES
@@ -110,6 +111,7 @@ class JobSettings(BaseModel):
             "upstreams": read("SHIPMATE_UPSTREAMS", lambda text: upstreams(text, web_url), no_more),
             "warm": warm,
             "warm_predicted": read("SHIPMATE_WARM_PREDICTED", _whole, 2),
+            "ca_file": read("SHIPMATE_CA_FILE", _certificates, None),
             "boxes": read("SHIPMATE_BOXES", _whole, 0),
             "rules": _rules(read),
             "limits": _limits(read),
@@ -177,6 +179,17 @@ def _folder(text: str) -> Path:
         return Path(text).resolve()
     except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle
         raise ValueError(f"names a folder that cannot be ({type(error).__name__})") from None
+
+
+def _certificates(text: str) -> Path:
+    path = _folder(text)
+    try:
+        well = b"-----BEGIN CERTIFICATE-----" in path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"names a file that cannot be read ({type(error).__name__})") from None
+    if not well:
+        raise ValueError("must name a file with certificates as PEM")
+    return path
 
 
 def _searchable_by_others(folder: Path) -> bool:

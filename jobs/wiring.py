@@ -108,7 +108,8 @@ def provider(settings: JobSettings) -> Provider:
     """The provider that the settings choose."""
     if settings.unisolated:
         return UnisolatedProvider(settings.boxes_dir, gateway=settings.gateway_dir, agents=settings.agents_dir)
-    return LocalProvider(settings.boxes_dir, gateway=settings.gateway_dir, agents=settings.agents_dir)
+    places = {"gateway": settings.gateway_dir, "agents": settings.agents_dir}
+    return LocalProvider(settings.boxes_dir, **places, ca_file=settings.ca_file)
 
 
 def forge(settings: JobSettings) -> Forge:

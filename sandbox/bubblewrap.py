@@ -11,6 +11,7 @@ from pathlib import Path
 from sandbox.provider import Limits
 
 UID = "1000"
+CA = "/opt/shipmate/ca.pem"
 GATEWAY, OURS, RUNNER, AGENTS, PYTHON = (
     "/run/gateway",
     "/opt/shipmate",
@@ -65,6 +66,7 @@ class Plan:
     runner: str
     python: str
     python_source: str | None
+    ca: str | None
     agents: str | None
     gateway: str
     lowers: tuple[str, ...]
@@ -121,6 +123,8 @@ def _kernel() -> list[str]:
 def _ours(plan: Plan) -> list[str]:
     words = ["--ro-bind", plan.gateway, GATEWAY]
     words += ["--perms", "0755", "--dir", "/opt", "--perms", "0755", "--dir", OURS, "--ro-bind", plan.runner, RUNNER]
+    if plan.ca is not None:
+        words += ["--ro-bind", plan.ca, CA]
     if plan.agents is not None:
         words += ["--ro-bind", plan.agents, AGENTS]
     if plan.python_source is not None:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import resource
+import secrets
 import select
 import sys
 import time
@@ -25,6 +26,10 @@ from sandbox.ownership import Owner, open_folder
 from sandbox.provider import BoxError, BoxSpec, Limits, Permanent, Temporary
 
 START_SECONDS = 20.0
+CA_BUNDLES = (  # where systems keep whom they believe as one file
+    "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)  # fmt: skip
 LOOK_SECONDS = 0.0005
 
 
@@ -34,8 +39,9 @@ class LocalProvider(FolderProvider):
     name = "local"
     isolated = True
 
-    def __init__(self, boxes_dir: Path, *, gateway: Path, agents: Path) -> None:
+    def __init__(self, boxes_dir: Path, *, gateway: Path, agents: Path, ca_file: Path | None = None) -> None:
         super().__init__(boxes_dir, gateway=gateway, agents=agents, owner=Owner.here())
+        self._ca_file = ca_file
         self._cgroups = Cgroups(self._root)
         self._scales = Scales()
 
@@ -97,6 +103,7 @@ class LocalProvider(FolderProvider):
             runner=shared.path("runner.pyz"),
             python=shared.python,
             python_source=shared.python_source,
+            ca=self._certificates(),
             agents=str(self._agents) if self._agents.is_dir() else None,
             gateway=str(self._gateway),
             lowers=tuple(str(self._layers.tree(layer)) for layer in chain) or (shared.path("empty"),),
@@ -107,6 +114,19 @@ class LocalProvider(FolderProvider):
             hard_limits=_hard_limits(),
             descriptors=fds,
         )
+
+    def _certificates(self) -> str | None:
+        """All certificates that boxes are to believe, as one file that their user can read."""
+        if self._ca_file is None:
+            return None
+        copied, ours = self._root / "ca.pem", next((path for path in map(Path, CA_BUNDLES) if path.is_file()), None)
+        wanted = (ours.read_bytes() + b"\n" if ours is not None else b"") + self._ca_file.read_bytes()
+        if not copied.exists() or copied.read_bytes() != wanted:
+            fresh = copied.with_name(f".ca.{secrets.token_hex(4)}")
+            fresh.write_bytes(wanted)
+            fresh.chmod(0o644)
+            fresh.replace(copied)
+        return str(copied)
 
     def _await_start(self, folder: BoxFolder, heard: int, limits: Limits) -> None:
         """Wait until bubblewrap has built the box and become its runner; raises BoxError if it could not."""

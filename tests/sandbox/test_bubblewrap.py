@@ -16,6 +16,7 @@ PLAN = bubblewrap.Plan(
     runner="/rt/runner.pyz",
     python="/usr/bin/python3",
     python_source=None,
+    ca=None,
     agents=None,
     gateway="/gw",
     lowers=("/l/old", "/l/new"),
@@ -57,7 +58,7 @@ def test_the_lowest_layer_comes_first() -> None:
 def test_agents_and_an_interpreter_of_ours_are_mounted_when_there_are_any() -> None:
     assert bubblewrap.AGENTS not in bubblewrap.argv(PLAN) and bubblewrap.PYTHON not in bubblewrap.argv(PLAN)
     words = bubblewrap.argv(
-        replace(PLAN, agents="/a", python_source="/p", python="/opt/shipmate/python/bin/python3.11")
+        replace(PLAN, ca="/c", agents="/a", python_source="/p", python="/opt/shipmate/python/bin/python3.11")
     )
     binds = after(words, "--ro-bind", 2)
     assert ["/a", "/opt/shipmate/agents"] in binds and ["/p", "/opt/shipmate/python"] in binds

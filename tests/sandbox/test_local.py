@@ -15,7 +15,7 @@ import pytest
 from sandbox import host_processes, interpreter
 from sandbox.box_folder import BoxFolder, Record
 from sandbox.cgroup import Cgroups
-from sandbox.local import LocalProvider
+from sandbox.local import CA_BUNDLES, LocalProvider
 from sandbox.ownership import Owner
 from sandbox.provider import BoxError, BoxSpec, BoxState, Gone, Limits, Permanent, SnapshotKind, Temporary
 from sandbox.user_limits import LIMITS
@@ -394,3 +394,26 @@ async def test_a_host_that_forbids_it_is_named_for_good(spot: Path) -> None:
     with pytest.raises((Temporary, Permanent)):
         await fresh.create(BoxSpec("one", place.greeting()))
     assert (await fresh.status("one")).state is BoxState.GONE, "nothing is left of a box that never was"
+
+
+async def test_certificates_that_are_named_are_believed_beside_this_machines_own(spot: Path) -> None:
+    named = spot / "named.pem"
+    named.write_text("-----BEGIN CERTIFICATE-----\nnamed\n-----END CERTIFICATE-----\n")
+    named.chmod(0o600)
+    place = Place("local", spot)
+    place.provider = LocalProvider(place.boxes, gateway=place.gateway, agents=place.agents, ca_file=named)
+    try:
+        await made(place)
+        seen = await run(place, 'cat "$SSL_CERT_FILE" | tail -2 | head -1; grep -c BEGIN "$REQUESTS_CA_BUNDLE"')
+    finally:
+        await clear(place)
+    own = next((path for path in map(Path, CA_BUNDLES) if path.is_file()), None)
+    count = own.read_text(errors="replace").count("BEGIN") if own is not None else 0
+    assert seen.split() == ["named", str(count + 1)]
+
+
+async def test_a_box_believes_whom_this_machine_believes_and_sees_no_key(local: Place) -> None:
+    await made(local)
+    seen = await run(local, "ls /etc/ssl; ls /etc/pki/tls 2>/dev/null; true")
+    assert not {"private", "misc"} & set(seen.split())
+    assert ("certs" in seen.split()) == Path("/etc/ssl/certs").is_dir()
