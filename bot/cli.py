@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bot import agents_command, app, demo, doctor
+from bot import agents_command, app, demo, doctor, images_command
 from bot.settings import VARIABLES, BotSettings
 from jobs import log, worker
 from jobs.settings import JobSettings
@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     check = _command(commands, "doctor", _doctor, "checks every setting and outside thing in use")
     check.add_argument("--json", action="store_true", dest="as_json")
     _agent_arguments(_command(commands, "agents", _agents, "the coding agents that can be used"))
+    _image_arguments(_command(commands, "images", _images, "the environments that sessions start from"))
     return top
 
 
@@ -102,6 +103,22 @@ def _agent_arguments(command: argparse.ArgumentParser) -> None:
     check = verbs.add_parser("check", help="let an agent work one turn in a box, with a scripted model")
     check.add_argument("name")
     check.add_argument("--json", action="store_true", dest="as_json")
+
+
+def _image_arguments(command: argparse.ArgumentParser) -> None:
+    verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
+    listing = verbs.add_parser("list", help="the images of each repository, and how its last build went")
+    build = verbs.add_parser("build", help="build one now, and show what happens")
+    build.add_argument("repository", metavar="OWNER/NAME")
+    log_of = verbs.add_parser("log", help="what the newest build said")
+    log_of.add_argument("repository", metavar="OWNER/NAME")
+    log_of.add_argument("--build", metavar="ID", help="another build than the newest one")
+    log_of.add_argument("--follow", action="store_true", help="until it is over")
+    prune = verbs.add_parser("prune", help="let go of older images and logs")
+    prune.add_argument("repository", metavar="OWNER/NAME", nargs="?", help="of this one only")
+    prune.add_argument("--keep", type=_positive, default=1, help="so many of each repository stay (default 1)")
+    for verb in (listing, build, prune):
+        verb.add_argument("--json", action="store_true", dest="as_json")
 
 
 def _positive(text: str) -> int:
@@ -160,3 +177,7 @@ def _doctor(args: argparse.Namespace, env: Mapping[str, str]) -> int:
 
 def _agents(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     return agents_command.run(args, env)
+
+
+def _images(args: argparse.Namespace, env: Mapping[str, str]) -> int:
+    return images_command.run(args, JobSettings.from_env(env))

@@ -104,16 +104,6 @@ class Forge:
 
         return await _call(work)
 
-    async def tip(self, repository: str, branch: str) -> str:
-        """The newest commit of a branch. Raises ForgeRefused if there is none."""
-        token = await self.token(repository)
-
-        def work() -> str:
-            with self._client(token, lazy=True) as client:
-                return client.get_repo(repository).get_branch(branch).commit.sha
-
-        return await _call(work)
-
     async def whoami(self, repository: str | None = None) -> str:
         """Who we are to the forge and, of `repository`, that we may push to it. Raises if not."""
         token = await self.token(repository or "")

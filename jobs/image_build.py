@@ -8,21 +8,23 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from jobs import wire
 from jobs.image_log import BuildLog
 from jobs.image_recipe import GIT, not_brought, recipe_of
 from jobs.image_records import Image, Step
 from jobs.inbox import hash_token
-from jobs.operations import greeting
 from jobs.store import Grant
 from jobs.wiring import Workshop
 from sandbox.provider import BoxSpec, ExecResult, Gone, Limits, Snapshot, SnapshotKind
 from sandbox.recipe import Command, Recipe, RecipeError, without_images
 
-BUILD_SECONDS, CLONE_SECONDS, LOOK_SECONDS = 1800.0, 900.0, 0.2
+BUILD_SECONDS, CLONE_SECONDS, LOOK_SECONDS = 1800.0, 900.0, 0.05
+PATIENCE_SECONDS = 20.0  # with a forge that cannot be reached
+NO_BRANCH = "couldn't find remote ref"
 OUTPUT_BYTES = 64 << 20  # of one command; the log keeps less
 OWN = ("{python}", "-I", "-S", "-B", "{runner}")
 _PLACES = ("/bin/sh", "-c", 'printf "%s\\n%s\\n%s\\n" "$PWD" "$PATH" "$HOME"')
@@ -41,6 +43,13 @@ class Anew(Exception):
     """The recipe is another one than that of the image which this one was to grow from."""
 
 
+class NotNow(Exception):
+    """The forge could not be reached: no fault of the repository's. The message is a sentence."""
+
+
+Judge = Callable[[str], Awaitable[None]]
+
+
 class Built(NamedTuple):
     """What a box left."""
 
@@ -52,10 +61,10 @@ class Built(NamedTuple):
 
 
 class Builder:
-    """The making of one image in one box. `steps` grows while it is at work."""
+    """The making of one image in one box. `judge` is told the commit, and raises if it is made already."""
 
-    def __init__(self, shop: Workshop, repository: str, build: str, log: BuildLog) -> None:
-        self._shop, self._repository, self._build, self._log = shop, repository, build, log
+    def __init__(self, shop: Workshop, repository: str, build: str, log: BuildLog, judge: Judge) -> None:
+        self._shop, self._repository, self._build, self._log, self._judge = shop, repository, build, log, judge
         self._box = ""
         self.steps: list[Step] = []
 
@@ -83,6 +92,7 @@ class Builder:
             token = await self._begin(base)
             head = await self._cloned()
         self._log.say(f"at commit {head}")
+        await self._judge(head)
         recipe = await self._read_recipe(base)
         notes = await self._follow(recipe, base)
         async with self._timed("tidy up"):
@@ -101,11 +111,17 @@ class Builder:
         token = secrets.token_urlsafe(32)
         grant = Grant("", self._box, 0, self._repository, "build", "")
         await self._shop.store.grant(hash_token(token), grant)
-        line = greeting(self._shop, grant, token, self._shop.settings.base_branch(self._repository))
+        patience = min(self._shop.settings.rules.sync_seconds, PATIENCE_SECONDS)
+        line = {
+            **{"wire": wire.NEWEST, "token": token, "box": self._box, "gateway": self._shop.gateway_address},
+            **{"repository": self._repository, "base_branch": self._shop.settings.base_branch(self._repository)},
+            **{"mode": "build", "limits": {"sync_seconds": patience}},
+        }
+        greeting = json.dumps(line).encode() + b"\n"
         labels = {"image": self._repository, "build": self._build}
         base_id = base.snapshot if base is not None else None
         limits = self._shop.settings.limits
-        await self._shop.provider.create(BoxSpec(self._box, line, base=base_id, labels=labels, limits=limits))
+        await self._shop.provider.create(BoxSpec(self._box, greeting, base=base_id, labels=labels, limits=limits))
         return token
 
     async def _cloned(self) -> str:
@@ -114,12 +130,21 @@ class Builder:
         while time.monotonic() < end:
             answer = await self._ask(("/bin/sh", "-c", f'cat "$TMPDIR/cloned-{self._box}.json"'))
             if answer.code == 0:
-                said: dict[str, str] = json.loads(answer.stdout)
+                said: dict[str, Any] = json.loads(answer.stdout)
                 if "head" in said:
-                    return said["head"]
-                raise BuildFailed(f"clone: {said['error']}")
+                    return str(said["head"])
+                raise self._not_cloned(str(said["error"]), bool(said["final"]))
             await asyncio.sleep(LOOK_SECONDS)
         raise BuildFailed(f"clone: it took longer than {CLONE_SECONDS:.0f} seconds")
+
+    def _not_cloned(self, why: str, final: bool) -> Exception:
+        if NO_BRANCH in why:
+            branch = self._shop.settings.base_branch(self._repository)
+            return BuildFailed(
+                f"clone: the forge has no branch {branch} with a commit. Push a first one, or name another branch:"
+                f" SHIPMATE_REPOSITORIES={self._repository}@BRANCH"
+            )
+        return BuildFailed(f"clone: {why}") if final else NotNow(f"the repository could not be cloned: {why}")
 
     async def _read_recipe(self, base: Image | None) -> Recipe:
         try:

@@ -4,7 +4,7 @@
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from jobs.events import Frozen
 
@@ -104,30 +104,21 @@ def next_slot(now: float) -> float:
     return (now // SLOT_SECONDS + 1) * SLOT_SECONDS
 
 
-class Wanted(NamedTuple):
-    """What a branch, its repository and this release are now."""
-
-    tip: str
-    runtime: str
-
-
-def why_build(newest: Image | None, wanted: Wanted, now: float, asked: bool) -> str:
-    """Why an image has to be built now, in words; empty if there is nothing new."""
+def why_build(newest: Image | None, runtime: str, now: float, asked: bool) -> str:
+    """Why an image has to be built wherever its branch is, in words; empty if only a branch that moved is a reason."""
     if newest is None:
         return "there is no image yet"
     if asked:
         return "somebody asked for it"
-    if newest.runtime != wanted.runtime:
+    if newest.runtime != runtime:
         return "Shipmate's own part of it has changed"
-    if newest.commit != wanted.tip:
-        return f"the branch moved to {wanted.tip[:10]}"
     if newest.expires_at and newest.expires_at <= now:
         return f"it is {(now - newest.built_at) / 86_400:.0f} days old"
     return ""
 
 
-def may_grow(newest: Image | None, wanted: Wanted, now: float) -> bool:
+def may_grow(newest: Image | None, runtime: str, now: float) -> bool:
     """Whether the next image may grow from this one, rather than begin with nothing."""
-    if newest is None or not newest.commit or newest.runtime != wanted.runtime:
+    if newest is None or not newest.commit or newest.runtime != runtime:
         return False
     return newest.age + 1 < FROM_SCRATCH_EVERY and now < newest.expires_at

@@ -10,13 +10,13 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from jobs import image_log
-from jobs.github import ForgeDown, ForgeRefused
-from jobs.image_build import Anew, Builder, BuildFailed, Built
+from jobs.image_build import Anew, Builder, BuildFailed, Built, NotNow
 from jobs.image_check import Check
 from jobs.image_log import BuildLog
-from jobs.image_records import EXPIRES_SECONDS, Build, BuildState, Image, Standing, Step, Wanted, may_grow, why_build
+from jobs.image_records import EXPIRES_SECONDS, Build, BuildState, Image, Standing, Step, may_grow, why_build
 from jobs.image_words import tell_those_who_wait
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, Missing, Temporary, Unreachable
@@ -101,52 +101,57 @@ class _Attempt:
     async def go(self, asked: bool) -> Image | None:
         """The image, if one was made."""
         try:
-            image = await self._image(asked)
+            with BuildLog(self._shop.settings.data_dir, self._build.id, self._shop.clock) as told:
+                image = await self._image(told, asked)
         except _Over as over:
             await self._end(over.state, over.reason)
             return None
+        except Exception as fault:
+            await self._end("failed", f"something unexpected ({type(fault).__name__}); the log of its worker has more")
+            raise
         await self._end("good")
         return image
 
-    async def _image(self, asked: bool) -> Image:
+    async def _image(self, told: BuildLog, asked: bool) -> Image:
         newest = await self._shop.store.images.newest(self._repository)
-        wanted = Wanted(await self._tip(), runtime_version())
-        why = why_build(newest, wanted, self._shop.clock(), asked)
-        if not why:
-            raise _Over("unchanged")
-        self._build = self._build.model_copy(update={"why": why})
-        await self._save(self._standing.began(self._build))
-        with BuildLog(self._shop.settings.data_dir, self._build.id, self._shop.clock) as told:
-            told.say(f"image of {self._repository}: {why}")
-            try:
-                image = await self._made(told, newest, wanted)
-            except (BuildFailed, BoxError) as failed:
-                passes = isinstance(failed, Temporary | Unreachable)
-                told.say(f"not now: {failed}" if passes else f"FAILED: {failed}")
-                raise _Over("waiting" if passes else "failed", str(failed)) from failed
-            told.say(f"done in {image.seconds:.1f} s: {image.snapshot}, {image.bytes} bytes")
+        if why := why_build(newest, runtime_version(), self._shop.clock(), asked):
+            await self._begin(told, why)
+        try:
+            image = await self._made(told, newest)
+        except (BuildFailed, BoxError, NotNow) as failed:
+            passes = isinstance(failed, Temporary | Unreachable | NotNow)
+            told.say(f"not now: {failed}" if passes else f"FAILED: {failed}")
+            raise _Over("waiting" if passes else "failed", str(failed)) from failed
+        told.say(f"done in {image.seconds:.1f} s: {image.snapshot}, {image.bytes} bytes")
         return image
 
-    async def _tip(self) -> str:
-        branch = self._shop.settings.base_branch(self._repository)
-        try:
-            return await self._shop.forge.tip(self._repository, branch)
-        except ForgeDown as down:
-            raise _Over("waiting", str(down)) from down
-        except ForgeRefused as refused:
-            raise _Over("failed", f"the forge shows no branch {branch} with a commit: {refused}") from refused
+    async def _begin(self, told: BuildLog, why: str) -> None:
+        """There is something to do, so the record says that it is under way."""
+        told.say(f"image of {self._repository}: {why}")
+        self._build = self._build.model_copy(update={"why": why})
+        await self._shop.store.images.save_standing(self._repository, self._standing.began(self._build))
 
-    async def _made(self, told: BuildLog, newest: Image | None, wanted: Wanted) -> Image:
+    async def _judge(self, told: BuildLog, newest: Image | None, head: str) -> None:
+        """The box has this commit. Unless there is another reason, one that is made already is not made again."""
+        if self._build.why:
+            return
+        assert newest is not None, "that there is none is a reason"
+        if head == newest.commit:
+            raise _Over("unchanged")
+        await self._begin(told, f"the branch moved to {head[:10]}")
+
+    async def _made(self, told: BuildLog, newest: Image | None) -> Image:
         """Made, looked at, and promoted."""
-        builder = Builder(self._shop, self._repository, self._build.id, told)
+        judge = partial(self._judge, told, newest)
+        builder = Builder(self._shop, self._repository, self._build.id, told, judge)
         self._steps = builder.steps
         try:
-            return await self._promoted(told, newest, wanted, builder)
+            return await self._promoted(told, newest, builder)
         finally:
             await builder.clear()
 
-    async def _promoted(self, told: BuildLog, newest: Image | None, wanted: Wanted, builder: Builder) -> Image:
-        built, base = await self._built(told, newest, wanted, builder)
+    async def _promoted(self, told: BuildLog, newest: Image | None, builder: Builder) -> Image:
+        built, base = await self._built(told, newest, builder)
         try:
             await Check(self._shop, self._repository, self._build.id, told, self._steps).passes(built)
         except BaseException:
@@ -156,7 +161,7 @@ class _Attempt:
         image = Image(
             repository=self._repository, snapshot=built.snapshot.id, built_at=now, bytes=built.snapshot.bytes,
             id=self._build.id, commit=built.head, recipe=built.recipe.to_json(), recipe_digest=built.recipe.digest,
-            runtime=wanted.runtime, age=0 if base is None else base.age + 1, seconds=now - self._build.began,
+            runtime=runtime_version(), age=0 if base is None else base.age + 1, seconds=now - self._build.began,
             steps=tuple(self._steps), notes=built.notes,
             expires_at=base.expires_at if base is not None else now + EXPIRES_SECONDS,
         )  # fmt: skip
@@ -164,11 +169,9 @@ class _Attempt:
         log.info("image of %s at %s: %s, %d bytes", self._repository, image.commit[:10], image.snapshot, image.bytes)
         return image
 
-    async def _built(
-        self, told: BuildLog, newest: Image | None, wanted: Wanted, builder: Builder
-    ) -> tuple[Built, Image | None]:
+    async def _built(self, told: BuildLog, newest: Image | None, builder: Builder) -> tuple[Built, Image | None]:
         """A box's tree, and what it grew from. If the image before is of no use, from scratch."""
-        if newest is not None and may_grow(newest, wanted, self._shop.clock()):
+        if newest is not None and may_grow(newest, runtime_version(), self._shop.clock()):
             told.say(f"it grows from {newest.id}, number {newest.age + 1} since the last one from scratch")
             try:
                 return await builder.make(newest), newest
@@ -185,17 +188,16 @@ class _Attempt:
         now = self._shop.clock()
         more = {"state": state, "reason": reason, "ended": now, "steps": tuple(self._steps)}
         standing = self._standing.ended(self._build.model_copy(update=more), now)
-        await self._save(standing)
+        await self._shop.store.images.save_standing(self._repository, standing)
         if state == "failed":
             log.warning("the image of %s could not be built: %s", self._repository, reason)
             await tell_those_who_wait(self._shop, self._repository, reason)
         elif state == "good":
             await self._shop.store.images.waiting(self._repository)
+        if state == "unchanged":
+            image_log.path(self._shop.settings.data_dir, self._build.id).unlink(missing_ok=True)
         named = (build.id for each in (await self._shop.store.images.standings()).values() for build in each.builds)
         image_log.clear(self._shop.settings.data_dir, named, now)
-
-    async def _save(self, standing: Standing) -> None:
-        await self._shop.store.images.save_standing(self._repository, standing)
 
 
 async def due(shop: Workshop) -> dict[str, float]:
