@@ -26,7 +26,7 @@ PHASES: Mapping[str, str] = {
     "agent_restarting": "starting the agent again",
 }
 READING: Mapping[str, str] = {
-    "syncing_again": "Reading; the repository cannot be fetched just now, and changes wait for it; trying again",
+    "syncing_again": "Reading, and changes wait: the repository cannot be fetched just now; trying again",
     "agent_restarting": "Working: starting the agent again",
 }
 READS_ALREADY = "Reading while the repository is fetched; changes wait for it"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from sandbox.agent_row import Setup
 
+READS = ("read", "glob", "grep", "list", "todoread", "todowrite")  # OpenCode's tools that change nothing here
 NO_KEY = "the-gateway-has-the-key"
 DEFAULT_MODEL = "anthropic/claude-sonnet-4-5"  # for agents that have no choice of their own
 ADDRESSES: Mapping[str, str] = {"anthropic": "/model/anthropic", "openai": "/model/openai", "gemini": "/model/gemini"}
@@ -48,7 +49,10 @@ def opencode(model: str) -> Setup:
                 "models": {name: entry},
             }
         },
-        "permission": {"*": "allow"},  # the box is the fence, and subagents hang for ever under "ask"
+        # The box is the fence, so asking is only for the time before the tree is in step: the main agent asks, reads
+        # apart. Subagents would hang for ever under "ask" (measured): they are asked for as a whole, and then free.
+        "permission": {"*": "allow"},
+        "agent": {"build": {"permission": {"*": "ask"} | dict.fromkeys(READS, "allow")}},
     }
     quiet = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "SHARE", "DEFAULT_PLUGINS", "CLAUDE_CODE")
     return Setup({"OPENCODE_CONFIG_CONTENT": json.dumps(config)} | {f"OPENCODE_DISABLE_{what}": "1" for what in quiet})

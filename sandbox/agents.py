@@ -69,7 +69,7 @@ ROWS: Mapping[str, AgentRow] = {
             name="opencode",
             title="OpenCode: open source, one binary, many model providers.",
             argv=("{agents}/opencode-1.18.33/opencode", "acp"),
-            gate="after-sync",
+            gate="ask",
             licence="MIT",
             setup=agent_setup.opencode,
             speaks=("anthropic", "openai", "gemini"),
@@ -84,7 +84,7 @@ ROWS: Mapping[str, AgentRow] = {
             state=(".local/share/opencode",),
             resumes="resume",
             primes=True,
-            lacks="What its subagents do is not seen. Not pinned for aarch64 yet.",
+            lacks="What its subagents do is not seen, and they begin after the sync. Not pinned for aarch64 yet.",
         ),
         AgentRow(
             name="claude",

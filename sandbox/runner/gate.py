@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-READS = ("read", "search", "think")  # https://agentclientprotocol.com/protocol/tool-calls
+READS = ("read", "search")  # https://agentclientprotocol.com/protocol/tool-calls; subagents come as "think"
 COMMANDS = ("command", "cmd", "script")  # some agents call `cat x > y` a read
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.e2e.people import Office
+from tests.e2e.people import Office, until
 
+IMAGE_SECONDS = 120.0
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -52,6 +53,23 @@ async def test_a_forge_that_is_down_at_the_start_is_told_and_waited_for(office: 
     session = await thread.settled()
     assert session.pull_request is not None
     assert "+patience" in await office.patch(session.pull_request.number)
+
+
+async def test_while_a_slow_forge_is_fetched_from_the_agent_reads_and_its_edit_waits(office: Office) -> None:
+    await until(lambda: office.shop.store.images.newest("acme/rocket"), lambda image: image is not None, IMAGE_SECONDS)
+    await office.forge(slow=3)
+    thread = await office.ada.says("@shipmate add a line to the README saying read first")
+    await thread.hears("Reading while the repository is fetched; changes wait for it", "Read README.md")
+    await office.forge(slow=0)
+    session = await thread.settled()
+    log = await thread.log()
+    synced = next(event.seq for event in log if event.kind == "phase_reached" and event.phase == "synced")
+    read = next(event.seq for event in log if event.kind == "step_started" and event.tool == "read")
+    assert read < synced < next(event.seq for event in log if event.kind == "turn_ended")
+    assert session.pull_request is not None
+    assert "+read first" in await office.patch(session.pull_request.number)
+    stamps = await office.shop.store.stamps(thread.sid)
+    assert stamps["ready"] < stamps["delivered"] < stamps["synced"]
 
 
 async def test_an_agent_that_crashes_in_mid_turn_fails_the_turn_and_the_next_one_works(office: Office) -> None:

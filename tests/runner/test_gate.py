@@ -91,8 +91,9 @@ async def test_reads_pass_and_writes_wait_and_are_let_through_in_order(image: Ru
     ("call", "passes"),
     [
         ({"kind": "read", "rawInput": {"path": "a"}}, True),
+        ({"kind": "search", "rawInput": []}, True),
         ({"kind": "search"}, True),
-        ({"kind": "think", "rawInput": []}, True),
+        ({"kind": "think", "rawInput": {"subagent_type": "general"}}, False),
         ({"kind": "read", "rawInput": {"command": "cat a > b"}}, False),
         ({"kind": "read", "rawInput": {"cmd": ["sh", "-c", "rm a"]}}, False),
         *(
