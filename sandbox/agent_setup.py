@@ -11,7 +11,13 @@ from sandbox.agent_row import Setup
 
 READS = ("read", "glob", "grep", "list", "todoread", "todowrite")  # OpenCode's tools that change nothing here
 NO_KEY = "the-gateway-has-the-key"
-DEFAULT_MODEL = "anthropic/claude-sonnet-4-5"  # for agents that have no choice of their own
+# For agents that have no choice of their own, by provider.
+DEFAULT_MODELS: Mapping[str, str] = {
+    "anthropic": "anthropic/claude-sonnet-4-5",
+    "openai": "openai/gpt-5.5",
+    "gemini": "gemini/gemini-2.5-pro",
+}
+DEFAULT_MODEL = DEFAULT_MODELS["anthropic"]
 ADDRESSES: Mapping[str, str] = {"anthropic": "/model/anthropic", "openai": "/model/openai", "gemini": "/model/gemini"}
 # How a model's name begins -> the library by which OpenCode speaks its protocol, and its address at the gateway.
 _LIBRARIES: Mapping[str, tuple[str, str]] = {

@@ -13,9 +13,9 @@ from typing import Any
 
 from sandbox import agent_setup
 from sandbox.agent_row import AgentRow, Modules, Package
-from sandbox.agent_setup import DEFAULT_MODEL, NO_KEY
+from sandbox.agent_setup import DEFAULT_MODEL, DEFAULT_MODELS, NO_KEY
 
-__all__ = ["DEFAULT_MODEL", "NO_KEY", "NODE", "ROWS", "AgentRow", "Package"]
+__all__ = ["DEFAULT_MODEL", "DEFAULT_MODELS", "NO_KEY", "NODE", "ROWS", "AgentRow", "Package"]
 NO_MORE: Mapping[str, str] = {}
 
 NODE_VERSION = "22.23.3"

@@ -124,7 +124,11 @@ def test_an_agent_for_whom_the_chosen_model_is_none_makes_its_own_choice() -> No
 
 @pytest.mark.parametrize(
     ("model", "address"),
-    [("", "/model/anthropic/v1"), ("openai/gpt-5", "/model/openai"), ("gemini/pro", "/model/gemini/v1beta")],
+    [
+        ("", "/model/anthropic/v1"),
+        ("openai/gpt-5", "/model/openai"),
+        ("gemini/pro", "/model/gemini/v1beta"),
+    ],
 )
 def test_opencode_knows_no_way_but_the_gateway_and_no_key(model: str, address: str) -> None:
     env = agents.greeting_agent(agents.row("opencode"), model)["env"]
