@@ -221,14 +221,14 @@ async def _start_playground(
 def _production(keys: Mapping[str, str], state: Path, env: Mapping[str, str], agent: str, port: int) -> dict[str, str]:
     """What the production processes are told. A real model key of whoever runs this wins over the playground's."""
     told = {name: value for name, value in keys.items() if not name.startswith("PERSON_")}
-    speaks = agents.row(agent).speaks
+    row, speaks = agents.row(agent), agents.row(agent).speaks
     real = [provider for provider in speaks or agents.DEFAULT_MODELS if env.get(f"{provider.upper()}_API_KEY")]
     if real:
         told = {name: value for name, value in told.items() if not name.startswith(MODEL_KEYS)}
         mine = [f"{provider.upper()}_{what}" for provider in real for what in ("API_KEY", "BASE_URL")]
         told |= {name: env[name] for name in mine if env.get(name)}
     if speaks:  # with a key of one's own, the agent's own choice, if it has one
-        told["SHIPMATE_MODEL"] = f"{speaks[0]}/{MODEL}"
+        told["SHIPMATE_MODEL"] = f"{speaks[0]}/{MODEL}" if row.takes_any_model else ""
         if real:
             told["SHIPMATE_MODEL"] = agents.DEFAULT_MODELS[real[0]] if len(speaks) > 1 else ""
     told |= {name: env[name] for name in _upstream_keys(env) if env.get(name)}

@@ -46,7 +46,8 @@ class AgentRow:
 
     `gate`: what it does before the tree is in step: `ask` before each write, or wait for its prompt.
     `setup`: from a model (`provider/name`, empty: the agent's own choice) to what it is told.
-    `speaks`: the model providers whose protocol it knows, the usual one first; none: it needs no model.
+    `speaks`: the model providers whose protocol it knows, the usual one first; none: it needs no model;
+    `takes_any_model`: it does not mind a model whose name it has never heard of.
     `packages`: its program by machine (`x86_64`, `aarch64`); `modules`: it is a tree of packages instead, run by Node.
     `state`: where it keeps conversations, below HOME. `resumes`: how it goes on with one in a new process.
     `primes`: whether one throwaway prompt makes its next one quicker. `licence`: its own; `lacks`: what people should
@@ -60,6 +61,7 @@ class AgentRow:
     licence: str
     setup: Callable[[str], Setup] = nothing
     speaks: tuple[str, ...] = ()
+    takes_any_model: bool = True
     packages: Mapping[str, Package] = field(default_factory=dict)
     modules: Modules | None = None
     state: tuple[str, ...] = ()

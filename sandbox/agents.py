@@ -107,6 +107,7 @@ ROWS: Mapping[str, AgentRow] = {
             licence="Apache-2.0",
             setup=agent_setup.codex,
             speaks=("openai",),
+            takes_any_model=False,
             modules=CODEX,
             state=(".codex",),
             resumes="resume",

@@ -40,6 +40,7 @@ class AnthropicMessages:
         return Talk(
             model=str(body.get("model", "")),
             prompt=listener.prompt,
+            earlier=tuple(listener.earlier),
             results=tuple(listener.results),
             tools=tools,
             stream=bool(body.get("stream")),

@@ -29,6 +29,7 @@ class ChatCompletions:
         return Talk(
             model=str(body.get("model", "")),
             prompt=listener.prompt,
+            earlier=tuple(listener.earlier),
             results=tuple(listener.results),
             tools={str(function.get("name")): function.get("parameters") or {} for function in functions},
             stream=bool(body.get("stream")),

@@ -40,6 +40,7 @@ class Gemini:
         return Talk(
             model=str(body.get("model", "")),
             prompt=listener.prompt,
+            earlier=tuple(listener.earlier),
             results=tuple(listener.results),
             tools={str(one.get("name")): _schema(one) for one in declared if isinstance(one, dict)},
             stream=bool(body.get("stream")),

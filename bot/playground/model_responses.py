@@ -33,6 +33,7 @@ class Responses:
         return Talk(
             model=str(body.get("model", "")),
             prompt=listener.prompt,
+            earlier=tuple(listener.earlier),
             results=tuple(listener.results),
             tools=functions | {str(tool["name"]): tool.get("parameters") or {} for tool in named},
             stream=bool(body.get("stream")),

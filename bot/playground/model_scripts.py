@@ -18,6 +18,7 @@ SLOW_PACE = 0.25
 SOURCE, TESTS, README = "rocket/fuel.py", "tests/test_fuel.py", "README.md"
 BUG, FIX = "    return int(fuel // tank)", "    return math.ceil(fuel / tank)"
 RUN_TESTS = "python3 -m unittest"
+REMEMBER = r"\bwhat (did you do|was done|was asked)\b"
 NOT_A_MODEL = "(I am the playground's script, not a model.)"
 
 
@@ -97,17 +98,20 @@ def add_a_line(prompt: str) -> Script:
 
 def speak_slowly(prompt: str) -> Script:
     """Words and nothing else, for as many seconds as the prompt's first number says (30 if there is none)."""
-    number = re.search(r"\d+", prompt)
-    seconds = min(int(number[0]), 600) if number else SLOW_SECONDS
-    count = int(seconds / SLOW_PACE)
+    count = int(_seconds(prompt) / SLOW_PACE)
     counted = " ".join(f"{n}," for n in range(1, count + 1))
     yield Step(f"I will count slowly until you stop me. {NOT_A_MODEL} {counted} done.", pace=SLOW_PACE)
 
 
 def run_slowly(prompt: str) -> Script:
-    """A command that takes long, for stopping in the middle of one."""
-    yield Step(f"I will wait in a command. {NOT_A_MODEL}", run(f"sleep {SLOW_SECONDS}", "Waits"))
+    """A command that takes as many seconds as the prompt says, for stopping in the middle of one."""
+    yield Step(f"I will wait in a command. {NOT_A_MODEL}", run(f"sleep {_seconds(prompt)}", "Waits"))
     yield Step("I have waited.")
+
+
+def _seconds(prompt: str) -> int:
+    number = re.search(r"\d+", prompt)
+    return min(int(number[0]), 600) if number else SLOW_SECONDS
 
 
 def ask_back(prompt: str) -> Script:
@@ -189,6 +193,8 @@ def play(talk: Talk) -> Reply:
     chosen = named(talk.prompt) or next(
         script for pattern, script in CHOICES if re.search(pattern, talk.prompt, re.IGNORECASE)
     )
+    if chosen is answer and re.search(REMEMBER, talk.prompt, re.IGNORECASE):
+        return remembered(talk)
     script, results, words = chosen(talk.prompt), list(talk.results), ""
     step = next(script)
     while True:
@@ -200,6 +206,12 @@ def play(talk: Talk) -> Reply:
             words = ""  # said in an earlier request
         # A deed that no offered tool can do is left out.
         step = script.send(results.pop(0) if call is not None else "")
+
+
+def remembered(talk: Talk) -> Reply:
+    """What was asked before in this conversation: whether an agent goes on with one, or began anew."""
+    told = "; ".join(f"“{' '.join(prompt.split())[:100]}”" for prompt in talk.earlier) or "nothing"
+    return Reply(f"Earlier in this conversation I was asked {told}. {NOT_A_MODEL}")
 
 
 def title(talk: Talk) -> Reply:

@@ -23,6 +23,7 @@ class Talk:
     tools: Mapping[str, Json]  # name -> JSON schema of its arguments
     stream: bool
     size: int  # characters of the request, for the count of tokens
+    earlier: tuple[str, ...] = ()  # what was asked before in this conversation, oldest first
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,13 @@ class Listener:
 
     prompt: str = ""
     results: list[str] = field(default_factory=list)
+    earlier: list[str] = field(default_factory=list)
 
     def heard(self, content: object) -> None:
         """A person spoke: whatever tools said before belongs to an earlier prompt."""
         text = text_of(content)
         if text:
+            self.earlier += [self.prompt] if self.prompt else []
             self.prompt, self.results = text, []
 
     def returned(self, content: object) -> None:

@@ -67,10 +67,10 @@ async def office_of(stack: Stack) -> AsyncIterator[Office]:
 
 
 @asynccontextmanager
-async def open_office(**settings: str) -> AsyncIterator[Office]:
+async def open_office(agent: str = "rehearsal", **settings: str) -> AsyncIterator[Office]:
     """A stack of a test's own with these settings, and people; nothing is left of it."""
     with state_folder() as state:
-        async with Stack.running(state, environment(), settings=settings) as stack:
+        async with Stack.running(state, environment(), agent=agent, settings=settings) as stack:
             try:
                 async with office_of(stack) as found:
                     yield found

@@ -1,0 +1,47 @@
+"""A running Shipmate for each real agent: the program from the registry, in local boxes, behind it the scripted model.
+
+`make test-agents` runs these. What is missing is fetched; where that cannot be, or boxes cannot be isolated, the tests
+of that agent say so and are left out.
+"""
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from jobs.settings import JobSettings
+from sandbox import agents, probe
+from sandbox.agent_install import NotInstalled, install
+from tests.e2e.conftest import open_office
+from tests.e2e.people import Office
+
+REAL = ("opencode", "claude", "codex", "gemini")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that takes an agent's name is one for each of them; `AGENTS=codex,opencode` chooses."""
+    if "agent" in metafunc.fixturenames:
+        chosen = [name for name in os.environ.get("AGENTS", "").split(",") if name] or REAL
+        metafunc.parametrize("agent", chosen, scope="session")
+
+
+@pytest.fixture(scope="session")
+def installed(agent: str) -> str:
+    """An agent that can be started here, fetched if need be."""
+    found = probe.probe()
+    if not found.allowed:
+        pytest.skip(f"boxes cannot be isolated here: {found.reason}")
+    told = {name: os.environ[name] for name in ("HOME", "XDG_DATA_HOME", "SHIPMATE_AGENTS_DIR") if name in os.environ}
+    try:
+        install(agents.row(agent), JobSettings.from_env(told).agents_dir)
+    except (NotInstalled, ValueError) as missing:
+        pytest.skip(f"{agent} cannot be fetched here: {missing}")
+    return agent
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def office(installed: str) -> AsyncIterator[Office]:
+    """People, and a stack whose boxes start this agent."""
+    async with open_office(installed, SHIPMATE_START_SECONDS="60") as found:
+        yield found
