@@ -89,7 +89,8 @@ class ToolCall:
     @property
     def informative(self) -> bool:
         """Whether a person would learn from the title what is being done."""
-        return bool(self._locations or self._input or self._diffs) or not _bare(self._title)
+        bare = _bare(self._title.replace(" ", "") if self.status in ("", "pending") else self._title)
+        return bool(self._locations or self._input or self._diffs) or not bare
 
     @property
     def title(self) -> str:
