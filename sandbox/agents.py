@@ -123,8 +123,7 @@ ROWS: Mapping[str, AgentRow] = {
             speaks=("gemini",),
             modules=GEMINI,
             state=(".gemini/tmp", ".gemini/history"),
-            resumes="load",
-            lacks="It shows no output of commands and no use of tokens. Gemini's models alone.",
+            lacks="It cannot go on with a conversation in a new process; it is told what was done. Tells no tokens used.",
         ),
         AgentRow(
             name="custom",

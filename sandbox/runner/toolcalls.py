@@ -90,7 +90,7 @@ class ToolCall:
     def informative(self) -> bool:
         """Whether a person would learn from the title what is being done."""
         bare = _bare(self._title.replace(" ", "") if self.status in ("", "pending") else self._title)
-        return bool(self._locations or self._input or self._diffs) or not bare
+        return bool(self._locations or self._diffs or set(self._input) - {"cwd"}) or not bare
 
     @property
     def title(self) -> str:
