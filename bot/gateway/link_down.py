@@ -57,12 +57,12 @@ def line_of(event: Event, session: Session, rules: Rules, earlier: Sequence[str]
         "turn": event.turn,
         "prompt_id": prompt.id,
         "again": event.again,
-        "text": _text(prompt),
+        "text": prompt.text,
         "author": _person(prompt.author),
         "co_authors": [_person(one) for one in session.participants if one.id != prompt.author.id],
         "attachments": [_attachment(file, event.turn, n) for n, file in enumerate(prompt.attachments)],
         "rules": list(RULES),
-        "others": [_waiting(one) for one in session.queue],
+        "others": _came_with(prompt) + [_waiting(one) for one in session.queue],
         "earlier": list(earlier),
         "seconds": turn_seconds(session, rules),
     }
@@ -91,12 +91,12 @@ def earlier_turns(events: Iterable[Event], before: int) -> list[str]:
     return [f"{words} — {told.get(turn, 'interrupted')}" for turn, words in sorted(asked.items())][-TURNS_TOLD:]
 
 
-def _text(prompt: Prompt) -> str:
+def _came_with(prompt: Prompt) -> list[str]:
+    """A word on its files, for runners of before that fetch none."""
     if not prompt.attachments:
-        return prompt.text
+        return []
     names = ", ".join(" ".join(visible(file.name).split()) for file in prompt.attachments)
-    note = f"(Files came with this message: {names}. Those that are in the box are named below, with their places.)"
-    return f"{prompt.text}\n\n{note}".strip()
+    return [f"Files came with this request: {names}. Those whose place you are not told are not in the box."]
 
 
 def _attachment(file: Attachment, turn: int, n: int) -> Line:

@@ -24,7 +24,7 @@ from sandbox.rehearsal.acts import (
     Think,
     Write,
 )
-from sandbox.rehearsal.tool_scripts import spread_the_work, take_a_report, use_a_tool
+from sandbox.rehearsal.tool_scripts import ask_people, spread_the_work, take_a_report, take_an_answer, use_a_tool
 
 SOURCE, TESTS, README = "rocket/fuel.py", "tests/test_fuel.py", "README.md"
 BUG, FIX = "    return int(fuel // tank)", "    return math.ceil(fuel / tank)"
@@ -166,6 +166,8 @@ def be_stubborn(asked: Asked) -> Script:
 CHOICES: tuple[tuple[str, Callable[[Asked], Script]], ...] = (
     (r"^\W*report of #\d", take_a_report),
     (r"^\W*use tool\b", use_a_tool),
+    (r"\bask people\b", ask_people),
+    (r"\(My answer to your question: ", take_an_answer),
     (r"^\W*spread\b", spread_the_work),
     (r"^\W*crash\b", crash),
     (r"^\W*flood\b", flood),

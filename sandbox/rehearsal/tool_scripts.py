@@ -6,8 +6,9 @@ import json
 import re
 from typing import Any
 
-from sandbox.rehearsal.acts import NO_MODEL, Asked, Say, Script, UseTool
+from sandbox.rehearsal.acts import NO_MODEL, Asked, Read, Run, Say, Script, UseTool, Write
 
+README, ASKED_AGAIN = "README.md", 40
 TASK = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?\s*:\s*(.+)")
 
 
@@ -17,6 +18,36 @@ def use_a_tool(asked: Asked) -> Script:
     yield Say(f"I will use the tool {name}. {NO_MODEL}\n\n")
     result = yield UseTool(name, _object(given))
     yield Say(f"{name} says: {result.text}" if result.ok else f"{name} refused: {result.text}")
+
+
+def ask_people(asked: Asked) -> Script:
+    """Asks the thread the question that follows, with "A or B?" as two buttons, and writes the answer to the README."""
+    found = re.search(r"\bask people\b[:,]?\s*(.+)", asked.words, re.IGNORECASE | re.DOTALL)
+    question = " ".join(found[1].split()) if found else "What shall I do?"
+    options = [part.strip(" ?.,") for part in re.split(r"\bor\b", question)] if " or " in question else []
+    yield Say(f"I will ask you one thing and write your answer to {README}. {NO_MODEL}\n\n")
+    for _ in range(ASKED_AGAIN):
+        result = yield UseTool("ask_people", {"question": question, "options": [part for part in options if part]})
+        if result.ok or not re.search(r"could not be called|again", result.text):
+            break
+        yield Run("sleep 0.5", "Wait a moment, and ask again")
+    who, answered, answer = result.text.partition(" answered: ")
+    if not result.ok or not answered:
+        yield Say(f"I end here and wait for your answer. ({result.text})")
+        return
+    yield from _write_down(f"{who} chose: {answer}")
+
+
+def take_an_answer(asked: Asked) -> Script:
+    """Writes the answer to an earlier question to the README."""
+    yield Say(f"I take your answer. {NO_MODEL}\n\n")
+    yield from _write_down(f"You chose: {asked.words.splitlines()[0]}")
+
+
+def _write_down(line: str) -> Script:
+    before = yield Read(README)
+    yield Write(README, f"{before.text}\n{' '.join(line.split())}\n")
+    yield Say(f"{line}. I wrote that to {README}.")
 
 
 def spread_the_work(asked: Asked) -> Script:

@@ -48,7 +48,8 @@ def test_files_are_named_and_the_runner_is_told_where_to_fetch_them() -> None:
     (event,) = meant_for(1, log.events)
     line = line_of(event, with_files, RULES)
     assert line is not None
-    assert line["text"].startswith("Fix the fuel test\n\n(Files came with this message: crash.log, a.png.")
+    assert line["text"] == "Fix the fuel test"
+    assert line["others"][0].startswith("Files came with this request: crash.log, a.png. ")
     assert line["attachments"] == [
         {"name": "crash.log", "mimetype": "", "bytes": 0, "path": "/link/attachment?turn=1&n=0"},
         {"name": "a.png", "mimetype": "", "bytes": 0, "path": "/link/attachment?turn=1&n=1"},
