@@ -6,7 +6,7 @@ import pytest
 
 from bot.gateway.tools import CALLS_AT_ONCE, CALLS_PER_SECOND, CallPace
 from tests.gateway.conftest import Site, one_box
-from tests.gateway.tools_client import text_of, tools_of
+from tests.gateway.tools_client import posted, text_of, tools_of
 
 
 async def test_an_agent_shakes_hands_and_lists_the_tools(site: Site) -> None:
@@ -31,13 +31,37 @@ async def test_nobody_without_a_token_reaches_the_tools(site: Site) -> None:
         assert (await stranger.post("/tools/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/list"})).status == 401
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"null", b'{"jsonrpc":"2.0"}', b'{"jsonrpc":"2.0","id":1}', b"\xff"]
-)
-async def test_what_is_no_message_is_answered_as_such(site: Site, body: bytes) -> None:
+CALL = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_sessions","arguments":%s}}'
+ODD: dict[str, tuple[bytes, int, str]] = {
+    "nothing": (b"", 400, "Parse error"),
+    "half an object": (b"{", 400, "Parse error"),
+    "no UTF-8": (b"\xff", 400, "Parse error"),
+    "endlessly deep": (b'{"a":' * 100_000, 400, "recursion limit"),
+    "half a character": (CALL % b'{"a":"\\ud800"}', 400, "Parse error"),
+    "a list of messages": (b'[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]', 400, "Validation error"),
+    "no method": (b'{"jsonrpc":"2.0","id":1}', 400, "Validation error"),
+    "far too much": (b"x" * (1 << 21), 413, ""),
+    "another method": (b'{"jsonrpc":"2.0","id":1,"method":"resources/list"}', 200, "Method not found"),
+    "deep arguments": (CALL % (b'{"a":' * 100 + b"1" + b"}" * 100), 200, "Extra inputs are not permitted"),
+    "arguments that are none": (CALL % b"[]", 200, "Invalid request parameters"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+async def test_what_is_no_call_is_answered_as_such(site: Site, case: str) -> None:
+    body, status, words = ODD[case]
     await site.box()
-    async with site.gateway() as socket, one_box(socket) as box:
-        assert (await box.post("/tools/mcp", body)).status == 400
+    async with site.gateway() as socket:
+        answer = await posted(socket, body)
+        assert (answer.status_code, words in answer.text) == (status, True), answer.text[:500]
+        assert (await posted(socket, CALL % b"{}")).json()["result"]["isError"] is False
+
+
+async def test_a_request_that_is_no_json_or_wants_none_back_is_refused(site: Site) -> None:
+    await site.box()
+    async with site.gateway() as socket:
+        for headers in ({"Content-Type": "text/plain"}, {"Accept": "text/html"}):
+            assert (await posted(socket, CALL % b"{}", **headers)).status_code in (400, 406, 415)
 
 
 async def test_many_boxes_are_served_at_once(site: Site) -> None:

@@ -27,3 +27,10 @@ async def tools_of(socket: Path, token: str = "t-1") -> AsyncIterator[Client]:
 def text_of(result: mcp_types.CallToolResult) -> str:
     """What an agent reads of a result."""
     return "\n".join(block.text for block in result.content if isinstance(block, mcp_types.TextContent))
+
+
+async def posted(socket: Path, body: bytes, token: str = "t-1", **headers: str) -> httpx2.Response:
+    """What any bytes are answered with."""
+    told = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept": "application/json"}
+    async with httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(uds=str(socket)), timeout=10.0) as http:
+        return await http.post(ADDRESS, content=body, headers=told | headers)
