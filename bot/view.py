@@ -80,6 +80,11 @@ def _withdrawn(view: ThreadView, event: e.PromptWithdrawn) -> Change:
         gone = _card(view, event.prompt_id, state="withdrawn", error=event.reason, ended=event.at)
         return gone | questions_over(view, event.prompt_id)
     given_up = _card(view, card.id, state="ended", outcome="failed", error=sentence(event.reason), ended=event.at)
+    if view.session.lineage is not None:
+        number = f"#{view.session.lineage.number}"
+        why = sentence(event.reason)
+        text = f"Session {number} could not do this: {why} A reply that begins with {number} tries again."
+        return given_up | notice(view, event.at, text, to=None if card.by_agent else card.author)
     text = f"I could not do this: {sentence(event.reason)} Reply here and I try again."
     return given_up | notice(view, event.at, text, to=card.author)
 

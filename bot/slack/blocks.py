@@ -171,13 +171,12 @@ OPENINGS: dict[Outcome, str] = {
     "interrupted": "This was interrupted.",
     "paused": "Paused.",
 }
-NEXT_STEP = "Reply here and I try again."
-GO_ON = "Reply here and I go on."
 
 
 def _result(ending: Ending) -> str:
     """What there is to look at, or why there is nothing, and what to do."""
     label = f"Pull request #{ending.pull_request}"
+    reply = f"Begin a reply with `#{ending.session}`" if ending.session else "Reply here"
     match ending.publishing:
         case "shown":
             return f"{t.link(ending.url, label)} shows it."
@@ -187,12 +186,13 @@ def _result(ending: Ending) -> str:
             kept = f"The commits are on `{t.one_line(ending.branch)}`, but their pull request could not be made:"
             return f"{kept} {t.quiet(ending.trouble, 1_500)}"
         case "unpushed":
-            return "The commits could not be pushed; they are kept and the next turn pushes them. " + NEXT_STEP
+            kept = "The commits could not be pushed; they are kept and the next turn pushes them."
+            return f"{kept} {reply} and I try again."
     if ending.outcome in ("done", "stopped"):
         again = f" {t.link(ending.url, label)} is as it was." if ending.url else ""
         nothing = ("No commits, so nothing new to show." if again else "No commits, so no pull request.") + again
-        return f"{nothing} {GO_ON}" if ending.outcome == "stopped" else nothing
-    return NEXT_STEP
+        return f"{nothing} {reply} and I go on." if ending.outcome == "stopped" else nothing
+    return f"{reply} and I try again."
 
 
 def _commits(ending: Ending) -> str:

@@ -26,6 +26,7 @@ NOT_FORWARDED = {
 METHOD, TARGET = re.compile(r"[A-Z]{1,20}"), re.compile(r"[!-~]+")
 CLIENTS, FORWARDED = 256, 48  # at a time: connections of the agent's side, and requests under way at the gateway
 HEAD_SECONDS, QUEUE_SECONDS = 60.0, 60.0
+TOOLS_SECONDS, DIAL_PAUSE = 10.0, 0.1
 SAID_MOST = 200  # refusals that are written down: a box must not fill the host's disk with them
 HOP_BY_HOP = {"connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "content-length"}
 
@@ -101,7 +102,7 @@ class Forwarder:
     ) -> bool:
         method, target, _ = head.start
         try:
-            wire = await self._open()
+            wire = await self._patiently_open(target)
         except OSError:
             await _answer(writer, 502, "The gateway is away for a moment. Try again.", close=True)
             return False
@@ -112,6 +113,18 @@ class Forwarder:
             return await _exchange(reader, writer, wire, head, length) and head.keeps_alive
         finally:
             wire.close()
+
+    async def _patiently_open(self, target: str) -> Wire:
+        """Agents do not call a tool again by themselves, so a restart of the gateway is waited out for them."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (TOOLS_SECONDS if target.startswith("/tools/") and self._dialer is not None else 0.0)
+        while True:
+            try:
+                return await self._open()
+            except OSError:
+                if loop.time() >= end:
+                    raise
+                await asyncio.sleep(DIAL_PAUSE)
 
     async def _open(self) -> Wire:
         if self._dialer is None:

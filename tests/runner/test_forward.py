@@ -113,6 +113,17 @@ async def test_what_is_not_http_is_refused(address: str, gateway: StandIn, reque
     assert gateway.asked == []
 
 
+async def test_a_tool_that_is_called_while_the_gateway_restarts_waits_for_it(address: str, gateway: StandIn):
+    await gateway.stop()
+    async with aiohttp.ClientSession() as http:
+        calling = asyncio.create_task(http.post(f"{address}/tools/mcp", data=b"{}"))
+        async with http.get(f"{address}/model/x") as got:
+            assert got.status == 502, "others hear at once"
+        assert not calling.done()
+        await gateway.start("web-2.sock")
+        assert (await calling).status == 200
+
+
 async def test_a_gateway_that_is_away_is_told_at_once(address: str, gateway: StandIn):
     await gateway.stop()
     async with aiohttp.ClientSession() as http, http.get(f"{address}/model/x") as got:

@@ -104,6 +104,13 @@ STORIES = {
     "others_stopped": a_family.two_levels().do(c.Stop(GRACE)).do(a_family.f.StopChildren(GRACE)),
     "others_ended": a_family.one().do(c.Stop(GRACE)).do(a_family.f.TakeChildReport("c1", 12, *a_family.ENDED)),
     "started_by_an_agent": a_family.child_ended().publish(),
+    "one_of_several_gave_up": a_family.child().do(c.BeginStart(0)).do(c.FailStart(1, "no such branch", None)),
+    "one_of_several_was_stopped": a_family.child()
+    .boot()
+    .ready()
+    .work()
+    .do(c.Stop(GRACE))
+    .end(outcome="stopped", commits=0),
     "steered_by_a_person": a_family.child().boot().ready().work().ask(2, GRACE, "Paint it red"),
     "merged": done().do(c.ClosePullRequest(7, True, "grace")),
 }
