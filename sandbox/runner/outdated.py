@@ -13,12 +13,13 @@ from sandbox.runner.sync import Step
 from sandbox.runner.toolcalls import ToolCall
 
 NAMED = 50
+READ_BY_AGENTS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "opencode.json")
 
 
 def outdated(calls: Iterable[ToolCall], changed: Sequence[str]) -> list[str]:
-    """The changed paths that these tool calls looked at or wrote to."""
+    """The changed paths that these tool calls looked at or wrote to, and those that agents read by themselves."""
     calls = list(calls)
-    return [path for path in changed if any(call.touches(path) for call in calls)]
+    return [path for path in changed if path in READ_BY_AGENTS or any(call.touches(path) for call in calls)]
 
 
 def news_of(step: Step, seen: Sequence[str]) -> list[str]:
