@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import box_rows, link_rows, model_rows, thread_rows
+from tests.bench import box_rows, gate_rows, link_rows, model_rows, thread_rows
 from tests.bench.measure import Row, table, write
 
 ROWS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
@@ -20,6 +20,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "box_create_large": box_rows.box_create,
     "event_to_log": link_rows.event_to_log,
     "relay": link_rows.relay,
+    "read_during_sync": gate_rows.read_during_sync,
     "gateway_request": model_rows.gateway_request,
     "gateway_chunk": model_rows.gateway_chunk,
     "gateway_100": model_rows.gateway_100,

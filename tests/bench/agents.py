@@ -48,6 +48,18 @@ class ByHand:
         await self._process.stdin.drain()
         return self._number
 
+    async def first_read(self) -> None:
+        """Until the first file was read."""
+        assert self._process.stdout is not None
+        reads = set()
+        while line := await self._process.stdout.readline():
+            update = json.loads(line).get("params", {}).get("update", {})
+            if update.get("kind") == "read":
+                reads.add(update["toolCallId"])
+            if update.get("toolCallId") in reads and update.get("status") == "completed":
+                return
+        raise RuntimeError("the agent ended")
+
 
 @asynccontextmanager
 async def by_hand(argv: tuple[str, ...], repo: Path, home: Path) -> AsyncIterator[ByHand]:
@@ -72,8 +84,21 @@ async def seconds_to_prompt(argv: tuple[str, ...], repo: Path, home: Path, text:
     """From the start of the agent until its first prompt is written to it."""
     began = time.perf_counter()
     async with by_hand(argv, repo, home) as agent:
-        await agent.call("initialize", {"protocolVersion": 1, "clientCapabilities": {}})
-        opened = await agent.call("session/new", {"cwd": str(repo), "mcpServers": []})
-        prompt = [{"type": "text", "text": text}]
-        await agent.send("session/prompt", {"sessionId": opened["result"]["sessionId"], "prompt": prompt})
+        await _prompt(agent, repo, text)
         return time.perf_counter() - began
+
+
+async def seconds_to_read(argv: tuple[str, ...], repo: Path, home: Path, text: str) -> float:
+    """From the start of the agent until its first read was answered."""
+    began = time.perf_counter()
+    async with by_hand(argv, repo, home) as agent:
+        await _prompt(agent, repo, text)
+        await agent.first_read()
+        return time.perf_counter() - began
+
+
+async def _prompt(agent: ByHand, repo: Path, text: str) -> None:
+    await agent.call("initialize", {"protocolVersion": 1, "clientCapabilities": {}})
+    opened = await agent.call("session/new", {"cwd": str(repo), "mcpServers": []})
+    prompt = [{"type": "text", "text": text}]
+    await agent.send("session/prompt", {"sessionId": opened["result"]["sessionId"], "prompt": prompt})

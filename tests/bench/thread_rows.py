@@ -45,6 +45,14 @@ class Asking:
         )
         return session_id(self._team, self._channel, thread or said["ts"]), thread or said["ts"]
 
+    async def forge(self, **faults: float) -> None:
+        """From now on this is wrong with the forge."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(f"{self._stack.page_url}forge/_faults", json=faults) as answer,
+        ):
+            answer.raise_for_status()
+
     async def idle(self, sid: str, turns: int) -> Session:
         """Wait until the session has done so many turns."""
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -102,7 +110,7 @@ async def new_cold(rounds: int = ROUNDS) -> list[Row]:
     accepted: list[float] = []
     async with asking() as ada:
         with tempfile.TemporaryDirectory() as folder:
-            argv, repo = agents.rehearsal(Path(folder)), _checkout(Path(folder))
+            argv, repo = agents.rehearsal(Path(folder)), checkout(Path(folder))
             plain = redis.from_url(ada.shop.settings.redis_url)
 
             async def mention() -> float:
@@ -133,7 +141,8 @@ async def new_cold(rounds: int = ROUNDS) -> list[Row]:
     ]  # fmt: skip
 
 
-def _checkout(folder: Path) -> Path:
+def checkout(folder: Path) -> Path:
+    """The sample repository, for an agent by hand."""
     repo = folder / "repo"
     for written in sample.history("rocket"):
         for name, text in written.files.items():
