@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import box_rows, gate_rows, link_rows, model_rows, thread_rows
+from tests.bench import box_rows, gate_rows, link_rows, model_rows, primed_rows, start_rows, thread_rows
 from tests.bench.measure import Row, table, write
 
 ROWS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
@@ -18,6 +18,12 @@ ROWS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "new_cold": thread_rows.new_cold,
     "box_create_small": box_rows.box_create,
     "box_create_large": box_rows.box_create,
+    "start_warm": start_rows.start_warm,
+    "start_image": start_rows.start_image,
+    "start_snapshot": start_rows.start_snapshot,
+    "burst_100": start_rows.burst_100,
+    "ttfr_primed": primed_rows.ttfr_primed,
+    "ttfr_cold": primed_rows.ttfr_cold,
     "event_to_log": link_rows.event_to_log,
     "relay": link_rows.relay,
     "read_during_sync": gate_rows.read_during_sync,

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,14 @@ class ByHand:
 
 
 @asynccontextmanager
-async def by_hand(argv: tuple[str, ...], repo: Path, home: Path) -> AsyncIterator[ByHand]:
+async def by_hand(
+    argv: tuple[str, ...], repo: Path, home: Path, env: Mapping[str, str] | None = None
+) -> AsyncIterator[ByHand]:
     """The agent, started in a ready checkout, and killed at the end."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         cwd=repo,
-        env={"HOME": str(home), "PATH": os.defpath, "TMPDIR": str(home)},
+        env={"HOME": str(home), "PATH": os.defpath, "TMPDIR": str(home), **(env or {})},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

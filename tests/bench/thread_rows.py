@@ -53,9 +53,9 @@ class Asking:
         ):
             answer.raise_for_status()
 
-    async def idle(self, sid: str, turns: int) -> Session:
+    async def idle(self, sid: str, turns: int, seconds: float = DEADLINE_SECONDS) -> Session:
         """Wait until the session has done so many turns."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(seconds):
             while True:
                 session = await self.shop.store.load(sid)
                 if session is not None and session.turns >= turns and session.status is Status.IDLE:
@@ -71,11 +71,11 @@ class Asking:
 
 
 @asynccontextmanager
-async def asking() -> AsyncIterator[Asking]:
-    """A stack whose one repository has its image."""
+async def asking(agent: str = "rehearsal", **settings: str) -> AsyncIterator[Asking]:
+    """A stack whose one repository has its image. `settings`: what it is told otherwise than the playground says."""
     with tempfile.TemporaryDirectory(prefix="shipmate-bench-") as folder:
         Path(folder).chmod(0o711)
-        async with Stack.running(Path(folder), {}) as stack:
+        async with Stack.running(Path(folder), {}, agent=agent, settings=settings) as stack:
             async with aiohttp.ClientSession() as http, stack.workshop() as shop:
                 workspace = Workspace(stack, http)
                 async with asyncio.timeout(DEADLINE_SECONDS):
