@@ -49,9 +49,11 @@ async def patiently(doing: Callable[[], Awaitable[T]], seconds: float, dawdles: 
 async def clone(git: Git, base: str, told: str) -> None:
     """What an image begins with; how it went is told by the file `told`, which appears whole, for the host to find."""
     try:
-        said = {"head": (await patiently(lambda: sync(git, base, ""), CLONE_SECONDS, lambda: None)).head}
+        said: dict[str, object] = {
+            "head": (await patiently(lambda: sync(git, base, ""), CLONE_SECONDS, lambda: None)).head
+        }
     except GitFailed as failed:
-        said = {"error": str(failed)}
+        said = {"error": str(failed), "final": failed.final}
     with open(f"{told}.new", "w", encoding="utf-8") as file:
         json.dump(said, file)
     os.replace(f"{told}.new", told)
