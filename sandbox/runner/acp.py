@@ -86,7 +86,7 @@ class Acp:
 
     async def open(self, earlier: str | None) -> bool:
         """Go on with an earlier conversation if that is possible, else begin one. Returns whether it went on."""
-        if earlier and await self._go_on(earlier):
+        if earlier and await self.go_on(earlier):
             self.conversation = earlier
             return True
         said = _record(await self._peer.call("session/new", self._where(), OPEN_SECONDS))
@@ -95,7 +95,8 @@ class Acp:
             raise AgentError("the agent opened a conversation without a usable id")
         return False
 
-    async def _go_on(self, earlier: str) -> bool:
+    async def go_on(self, earlier: str) -> bool:
+        """Open an earlier conversation, with the servers as they are named now; whether that could be done."""
         ways = []
         if "resume" in _record(self._can.get("sessionCapabilities")):
             ways.append("session/resume")  # without replaying, which nobody here reads

@@ -59,6 +59,7 @@ class Conversation:
         self._agent: Acp | None = None
         self.id = earlier
         self.resumed = False
+        self._is_kept = False  # it is on record, so it must not become another one
         self.info: dict[str, str] = {}
         self.on_update: Callable[[dict[str, Any]], None] | None = None  # set while a turn runs
 
@@ -121,7 +122,7 @@ class Conversation:
         agent = Acp(child, self._repo, self._tools, servers, self.gate, self._updated, journal)
         self._agent = agent
         await agent.initialize()
-        self.resumed = await agent.open(self.id)
+        self.resumed = self._is_kept = await agent.open(self.id)
         self.id, self.info = agent.conversation, agent.info
 
     def _updated(self, update: dict[str, Any]) -> None:
@@ -133,15 +134,20 @@ class Conversation:
         """Whether the agent takes pictures in a prompt."""
         return self._agent is not None and self._agent.sees
 
+    def keep(self) -> None:
+        """It is put on record now."""
+        self._is_kept = True
+
     async def catch_up(self) -> list[str]:
         """Tell the agent of the servers that the repository names by now, if they are others; which a new one was not.
 
-        Between turns only: the conversation is opened once more. One that cannot be is left as it is.
+        Between turns only: the conversation is opened once more, or another one if nobody knows it yet. One that cannot be
+        opened again is left as it is.
         """
         agent = self._agent
         if agent is not None and agent.alive and agent.is_behind:
             with contextlib.suppress(AgentError, AgentGone):
-                self.resumed = await agent.open(self.id if self.resumed else None)
+                await (agent.go_on(agent.conversation) if self._is_kept else agent.open(None))
                 self.id = agent.conversation
         return [] if self.resumed else self._program.servers.left_out
 

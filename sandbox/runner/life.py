@@ -215,6 +215,7 @@ class Service:
 
     def _say_ready(self, head: str) -> None:
         talk, synced = self._conversation, self._tree.step is not None
+        talk.keep()
         self._outbox.say("ready", conversation=talk.id, resumed=talk.resumed, head=head, agent=talk.info, synced=synced)
 
     def _give_up(self, why: str) -> None:

@@ -28,6 +28,7 @@ class SdkAgent(acp.Agent):
         self._cwd = Path()
         self._cancelled = asyncio.Event()
         self._servers: list[str] = []
+        self._opened = 0
 
     def on_connect(self, conn: Any) -> None:
         self._client = conn
@@ -43,7 +44,8 @@ class SdkAgent(acp.Agent):
     async def new_session(self, cwd: str, mcp_servers: list[Any], **_: Any) -> acp.NewSessionResponse:
         self._cwd = Path(cwd)
         self._servers = [_server(server) for server in mcp_servers]
-        return acp.NewSessionResponse(session_id="sdk-1")
+        self._opened += 1
+        return acp.NewSessionResponse(session_id=f"sdk-{self._opened}")
 
     async def prompt(self, session_id: str, prompt: list[Any], **_: Any) -> acp.PromptResponse:
         words = prompt[0].text
@@ -54,6 +56,9 @@ class SdkAgent(acp.Agent):
             return acp.PromptResponse(stop_reason=ANSWERS[words])
         if words == "servers":
             await self._update(acp.update_agent_message_text(" and ".join(self._servers) or "none"))
+            return acp.PromptResponse(stop_reason="end_turn")
+        if words == "settings":
+            (self._cwd / ".mcp.json").write_text('{"mcpServers": {"late": {"command": "sh"}}}')
             return acp.PromptResponse(stop_reason="end_turn")
         if words.startswith("blocks"):
             blocks = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in prompt]
@@ -75,7 +80,9 @@ class SdkAgent(acp.Agent):
         diff = acp.tool_diff_content(str(path), "hello\n", None)
         await self._update(acp.start_tool_call("t1", "Write by-sdk.txt", kind="edit", status="pending", content=[diff]))
         call = schema.ToolCallUpdate(tool_call_id="t1", title="Write by-sdk.txt", kind="edit")
-        answer = await self._client.request_permission(session_id="sdk-1", tool_call=call, options=OPTIONS)
+        answer = await self._client.request_permission(
+            session_id=f"sdk-{self._opened}", tool_call=call, options=OPTIONS
+        )
         path.write_text("hello\n")
         await self._client.write_text_file(session_id="sdk-1", path=str(self._cwd / "by-client.txt"), content="no")
         done = acp.update_tool_call("t1", status="completed", content=[diff, acp.tool_content(acp.text_block("Done."))])
@@ -89,7 +96,7 @@ class SdkAgent(acp.Agent):
         await self._update(acp.update_agent_message_text(told))
 
     async def _update(self, update: Any) -> None:
-        await self._client.session_update(session_id="sdk-1", update=update)
+        await self._client.session_update(session_id=f"sdk-{self._opened}", update=update)
 
     async def cancel(self, session_id: str, **_: Any) -> None:
         self._cancelled.set()

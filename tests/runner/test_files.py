@@ -210,3 +210,12 @@ async def test_settings_that_are_none_stop_nothing(
     assert (await gateway.frame("turn_ended"))["summary"] == "none"
     (remark,) = gateway.of("remark")
     assert "it is no file of the form" in remark["text"]
+
+
+async def test_settings_that_change_in_a_conversation_do_not_cost_its_memory(box: RunningBox, gateway: StandIn) -> None:
+    await box.start(argv=AGENT)
+    await gateway.prompt("settings")
+    await gateway.frame("turn_ended")
+    await gateway.prompt("servers", 2)
+    assert (await gateway.frame("turn_ended", turn=2))["summary"] == "none", "this agent cannot open it again"
+    assert [frame["conversation"] for frame in gateway.of("ready")] == ["sdk-1"]
