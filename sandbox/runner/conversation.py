@@ -141,8 +141,8 @@ class Conversation:
     async def catch_up(self) -> list[str]:
         """Tell the agent of the servers that the repository names by now, if they are others; which a new one was not.
 
-        Between turns only: the conversation is opened once more, or another one if nobody knows it yet. One that cannot be
-        opened again is left as it is.
+        Between turns only: the conversation is opened once more, or another one if nobody knows it yet. One that cannot
+        be opened again is left as it is.
         """
         agent = self._agent
         if agent is not None and agent.alive and agent.is_behind:
