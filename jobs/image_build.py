@@ -22,8 +22,7 @@ from jobs.wiring import Workshop
 from sandbox.provider import BoxSpec, ExecResult, Gone, Limits, Snapshot, SnapshotKind
 from sandbox.recipe import Command, Recipe, RecipeError, without_images
 
-BUILD_SECONDS, CLONE_SECONDS, LOOK_SECONDS = 1800.0, 900.0, 0.05
-PATIENCE_SECONDS = 20.0  # with a forge that cannot be reached
+BUILD_SECONDS, CLONE_SECONDS, LOOK_SECONDS = 1800.0, 930.0, 0.05
 NO_BRANCH = "couldn't find remote ref"
 OUTPUT_BYTES = 64 << 20  # of one command; the log keeps less
 OWN = ("{python}", "-I", "-S", "-B", "{runner}")
@@ -111,11 +110,10 @@ class Builder:
         token = secrets.token_urlsafe(32)
         grant = Grant("", self._box, 0, self._repository, "build", "")
         await self._shop.store.grant(hash_token(token), grant)
-        patience = min(self._shop.settings.rules.sync_seconds, PATIENCE_SECONDS)
         line = {
             **{"wire": wire.NEWEST, "token": token, "box": self._box, "gateway": self._shop.gateway_address},
             **{"repository": self._repository, "base_branch": self._shop.settings.base_branch(self._repository)},
-            **{"mode": "build", "limits": {"sync_seconds": patience}},
+            "mode": "build",
         }
         greeting = json.dumps(line).encode() + b"\n"
         labels = {"image": self._repository, "build": self._build}

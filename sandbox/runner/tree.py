@@ -20,6 +20,7 @@ from sandbox.runner.within import within
 SYNC_PAUSE, TOLD_PAUSE, LONGEST_PAUSE = 0.1, 0.4, 3.2  # doubled from try to try
 FINAL_TRIES = 3  # for failures that waiting will hardly mend
 CLONE_SECONDS = NETWORK_SECONDS  # a first clone may take long, and nobody waits for it
+CLONE_PAUSES = (0.0, 0.5, 2.0)
 T = TypeVar("T")
 
 
@@ -47,13 +48,21 @@ async def patiently(doing: Callable[[], Awaitable[T]], seconds: float, dawdles: 
 
 
 async def clone(git: Git, base: str, told: str) -> None:
-    """What an image begins with; how it went is told by the file `told`, which appears whole, for the host to find."""
-    try:
-        said: dict[str, object] = {
-            "head": (await patiently(lambda: sync(git, base, ""), CLONE_SECONDS, lambda: None)).head
-        }
-    except GitFailed as failed:
-        said = {"error": str(failed), "final": failed.final}
+    """What an image begins with; how it went is told by the file `told`, which appears whole, for the host to find.
+
+    A forge that is away is not waited for long: the host tries again later.
+    """
+    said: dict[str, object] = {}
+    for pause in CLONE_PAUSES:
+        await asyncio.sleep(pause)
+        try:
+            said = {"head": (await within(CLONE_SECONDS, sync(git, base, ""))).head}
+            break
+        except asyncio.TimeoutError:
+            said = {"error": f"it took longer than {CLONE_SECONDS:g} seconds", "final": True}
+            break
+        except (GitFailed, OSError, LookupError, ValueError) as failed:
+            said = {"error": str(failed), "final": isinstance(failed, GitFailed) and failed.final}
     with open(f"{told}.new", "w", encoding="utf-8") as file:
         json.dump(said, file)
     os.replace(f"{told}.new", told)
