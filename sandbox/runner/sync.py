@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from sandbox.runner.holding import held_still, nobody_held
 
 # What a killed git may have left. Nothing else runs yet, so nobody holds them.
 LOCKS = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "refs/shipmate/done.lock")
-PLAIN = ("HEAD", "config")  # without these it is no repository
+PLAIN, FOLDERS = ("HEAD", "config"), ("objects", "refs")  # without these it is no repository
+POINTS = re.compile(rb"ref: refs/[!-~]+\n|[0-9a-f]{40,64}\n")  # what a whole HEAD says
 MARK = "shipmate-checkout"  # there while files are being moved: after a kill in the middle they are moved again
 
 
@@ -55,11 +57,17 @@ def is_readable(git: Git) -> bool:
 
 
 def _is_whole(folder: str) -> bool:
-    """Whether git can be asked about it at all. The agent may have made links, or pipes that are waited at for ever."""
+    """Whether git can be asked about it at all. The agent may have made links, or pipes that are waited at for ever;
+    and a git that was killed as it made the repository leaves the half of one."""
     try:
-        return stat.S_ISDIR(os.lstat(folder).st_mode) and all(
-            stat.S_ISREG(os.lstat(os.path.join(folder, name)).st_mode) for name in PLAIN
-        )
+        folders = (folder, *(os.path.join(folder, name) for name in FOLDERS))
+        files = [os.path.join(folder, name) for name in PLAIN]
+        if not all(stat.S_ISDIR(os.lstat(path).st_mode) for path in folders):
+            return False
+        if not all(stat.S_ISREG(os.lstat(path).st_mode) for path in files):
+            return False
+        with open(files[0], "rb") as head:
+            return POINTS.fullmatch(head.read(1_000)) is not None
     except OSError:
         return False
 

@@ -1,7 +1,10 @@
 """The tree is brought in step, or the box says why it cannot be."""
 
 import json
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from tests.runner.boxes import BRANCH, RunningBox, git
 from tests.runner.gateway import StandIn
@@ -87,6 +90,31 @@ async def test_a_tree_that_was_left_in_the_middle_of_a_checkout_is_put_right(
     (box.repo / ".git/index.lock").touch()
     (box.repo / "rocket/fuel.py").unlink()
     (box.repo / "mine.txt").write_text("nobody has committed this\n")
+    gateway.frames.clear()
+    await box.start()
+    assert (await gateway.frame("ready"))["head"] == git(bare, "rev-parse", "main")
+    assert git(box.repo, "status", "--porcelain") == "?? mine.txt"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "rm -r .git/objects",
+        "rm -r .git/refs",
+        "rm .git/HEAD",
+        "rm .git/config",
+        ": >.git/HEAD",
+        "echo nowhere >.git/HEAD",
+    ],
+)
+async def test_a_repository_that_is_only_half_made_is_made_anew(
+    box: RunningBox, gateway: StandIn, bare: Path, harm: str
+):
+    await box.start()
+    await gateway.frame("ready")
+    await box.kill()
+    (box.repo / "mine.txt").write_text("nobody has committed this\n")
+    subprocess.run(("sh", "-c", harm), cwd=box.repo, check=True)
     gateway.frames.clear()
     await box.start()
     assert (await gateway.frame("ready"))["head"] == git(bare, "rev-parse", "main")
