@@ -7,9 +7,10 @@ import re
 from typing import Any
 
 from jobs import commands as c
+from jobs import commands_children as family
 from jobs import commands_tools as t
 from jobs import frames as f
-from jobs.events import Attachment, Author, Place, Prompt
+from jobs.events import Attachment, Author, Lineage, Place, Prompt
 from jobs.frames import SHORT, frame_from_wire
 from jobs.shelf import clean_name
 from jobs.store import Entry
@@ -142,3 +143,23 @@ def asking(payload: str) -> Log:
     prompt = Prompt(id="T1:C1:1.000001", author=ADA, text=payload, received_at=1_000.0)
     unclear = c.Choice(options=(payload, "acme/rocket"), reason=payload)
     return Log(WHERE).do(c.Submit(SID, WHERE, prompt, unclear, "rehearsal"))
+
+
+def relatives(payload: str) -> Log:
+    """A session that has started two others; one has reported, and somebody stops the first of them all."""
+    log = Log(WHERE).ask().boot().ready()
+    for n, sid in enumerate(("s1111111111111111", "s2222222222222222"), start=1):
+        task = Prompt(id=f"{sid}:task", author=person(payload), text=payload, received_at=float(n))
+        log.do(family.SpawnChild(sid, SID, payload, "main", "rehearsal", "", task, True))
+    log.do(family.TakeChildReport("s1111111111111111", 9, "done", payload, 7, OURS[0]))
+    return log.do(c.Stop(person(payload))).do(family.StopChildren(person(payload)))
+
+
+def relative(payload: str) -> Log:
+    """A session that an agent started."""
+    task = Prompt(id="s1111111111111111:task", author=person(payload), text=payload, received_at=1.0)
+    lineage = Lineage(parent=SID, root=SID, depth=1, number=1)
+    opening = family.OpenChild("s1111111111111111", WHERE, lineage, payload, "main", "rehearsal", "", task)
+    log = Log(WHERE).do(opening).boot().ready()
+    turn(log, payload, 1)
+    return log.do(c.BeginPublish()).do(c.FinishPublish(7, OURS[0], f"{1:040x}", True))

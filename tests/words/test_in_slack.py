@@ -8,10 +8,12 @@ from bot.cards import Card
 from bot.slack import blocks, tool_blocks
 from bot.slack import text as t
 from bot.slack.blocks import Where
+from bot.slack.family import task_of
+from bot.slack.family_blocks import steer_form, stop_offer_message
 from bot.slack.kit import Message
 from bot.view import fold_view
 from tests.logs import SID, Log
-from tests.words.payloads import FILE, INNOCENT, OURS, PAYLOADS, UNSEEN, asking, story
+from tests.words.payloads import FILE, INNOCENT, OURS, PAYLOADS, UNSEEN, asking, relative, relatives, story
 
 VIEW = "https://ship.test/view/s1?signature=x"
 MARKS = re.compile(r"<[^<>]*>|[<>]")
@@ -22,7 +24,8 @@ def everything(log: Log) -> list[Message]:
     """All messages of the thread, the cards also as they were while something ran."""
     view = fold_view(log.events)
     assert view is not None
-    where = Where(SID, view.session.repository or "", VIEW)
+    number = view.session.lineage.number if view.session.lineage is not None else 0
+    where = Where(SID, view.session.repository or "", VIEW, number)
     shown = [blocks.card_message(card, where, log.now + 60) for card in view.cards]
     for upto in range(1, len(log.events)):
         part = fold_view(log.events[:upto])
@@ -30,6 +33,8 @@ def everything(log: Log) -> list[Message]:
         shown += [blocks.card_message(card, where, log.now) for card in part.cards if running(card)]
         shown += [blocks.question_message(part.question)] if part.question else []
     shown += [blocks.question_message(view.question)] if view.question else []
+    shown += [stop_offer_message(offer, SID) for offer in view.offers]
+    shown += [Message("", (steer_form(SID, 1, task_of(view.session), "C1 1.0")["blocks"][0],))]
     shown += [blocks.ending_message(ending) for ending in view.endings]
     shown += [tool_blocks.asked_message(asked, SID) for asked in view.asked]
     shown += [tool_blocks.file_message(file) for file in view.files]
@@ -65,7 +70,7 @@ def allowed(mark: str) -> bool:
 @pytest.mark.parametrize("name", PAYLOADS | INNOCENT)
 def test_a_thread_of_nothing_but_this_mentions_links_and_hides_nothing(name: str) -> None:
     payload = (PAYLOADS | INNOCENT)[name]
-    for log in (story(payload), asking(payload)):
+    for log in (story(payload), asking(payload), relatives(payload), relative(payload)):
         for message in everything(log):
             mrkdwn, plain = texts(message)
             for words in mrkdwn:
