@@ -12,7 +12,8 @@ from jobs.commands_children import FinishHanding, FinishReport, OpenChild, TakeC
 from jobs.events import Lineage, Outcome, Prompt
 from jobs.family import BUDGET, STOP, Child, Owed, child_of
 from jobs.inbox import Inbox
-from jobs.session import Session, wants
+from jobs.session import Session
+from jobs.wants import wants
 from jobs.wiring import Workshop, workshop
 
 log = logging.getLogger(__name__)

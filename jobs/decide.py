@@ -18,7 +18,8 @@ from jobs.events import Event
 from jobs.fold import fold
 from jobs.hearing import TOLD_MOST, events_of
 from jobs.lifetimes import is_old, moving
-from jobs.session import Rules, Session, Status, Turn, publish_is_under_way, start_is_lost, turn_seconds
+from jobs.session import Rules, Session, Status, Turn
+from jobs.wants import publish_is_under_way, start_is_lost, turn_seconds
 
 S = Status
 

@@ -19,8 +19,9 @@ from jobs.fold import fold
 from jobs.frames import TRANSCRIPT, AnyFrame, Ended, ToolCall, Words
 from jobs.log import about
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, Offer, StaleLink
-from jobs.session import Operation, Rules, Session, wants
+from jobs.session import Rules, Session
 from jobs.store import Store
+from jobs.wants import Operation, wants
 from jobs.warm_scripts import claim_row
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Sequence
 
 from jobs.commands import AwaitBox, Refused
-from jobs.session import Operation, Session, Status
+from jobs.session import Session, Status
+from jobs.wants import Operation
 from jobs.wiring import Workshop
 
 log = logging.getLogger(__name__)

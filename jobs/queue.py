@@ -20,7 +20,7 @@ from rq.job import JobStatus
 from rq.registry import clean_registries
 from rq.serializers import JSONSerializer
 
-from jobs.session import Operation
+from jobs.wants import Operation
 
 log = logging.getLogger(__name__)
 TAKEN_SECONDS = 1.0  # far more than a worker needs from taking a job to beginning it

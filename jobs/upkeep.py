@@ -15,8 +15,9 @@ from jobs import images, places, warm
 from jobs.commands import LoseBox, Refused, Tick
 from jobs.image_records import lost_tries
 from jobs.log import about, forgiven
-from jobs.session import Operation, Session, Status, wants
+from jobs.session import Session, Status
 from jobs.shelf import Shelf
+from jobs.wants import Operation, wants
 from jobs.warm import WarmPool
 from jobs.wire import spoken_with
 from jobs.wiring import Workshop

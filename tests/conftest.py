@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, settings
 
 from jobs import redis_server
 from jobs.inbox import Inbox
-from jobs.session import Operation, Rules
+from jobs.session import Rules
 from jobs.settings import JobSettings
 from jobs.store import Store
+from jobs.wants import Operation
 from sandbox.runner_archive import build
 from tests.runner.boxes import make_sample
 

@@ -10,8 +10,9 @@ from typing import Any
 from bot.gateway.house_rules import RULES
 from jobs import events as e
 from jobs.events import Attachment, Author, Event, Prompt
-from jobs.session import Rules, Session, turn_seconds
+from jobs.session import Rules, Session
 from jobs.shelf import clean_name
+from jobs.wants import turn_seconds
 from sandbox.runner.visible import visible
 
 Line = dict[str, Any]

@@ -22,8 +22,9 @@ from jobs.events import Attachment, Event, Prompt
 from jobs.github import Forge
 from jobs.inbox import Inbox, hash_token
 from jobs.records import Grant
-from jobs.session import Operation, Session
+from jobs.session import Session
 from jobs.store import Store
+from jobs.wants import Operation
 from tests.logs import ADA, HEAD, PLACE, RULES
 
 Json = dict[str, Any]

@@ -15,7 +15,8 @@ from jobs.commands_children import SpawnChild
 from jobs.events import BudgetReached, Prompt, StopRequested, TurnEnded
 from jobs.frames import Ended, Ready
 from jobs.records import Spent
-from jobs.session import Session, wants
+from jobs.session import Session
+from jobs.wants import wants
 from tests.gateway.conftest import SOON, Json, Site
 from tests.gateway.proxied import ANTHROPIC, ASK, GEMINI, IDS, OPENAI, TOOL, WAYS, Proxied, scripted, served
 from tests.logs import ADA, GRACE, RULES

@@ -11,8 +11,8 @@ from bot.settings import BotSettings
 from jobs import log
 from jobs.github import Forge
 from jobs.inbox import Inbox
-from jobs.session import Operation
 from jobs.store import Store
+from jobs.wants import Operation
 
 
 async def serve(settings: BotSettings) -> None:

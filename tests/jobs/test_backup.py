@@ -10,8 +10,9 @@ import redis.asyncio
 from jobs import commands as c
 from jobs.fold import fold
 from jobs.inbox import Inbox
-from jobs.session import Operation, Rules, Session
+from jobs.session import Rules, Session
 from jobs.store import Store
+from jobs.wants import Operation
 from tests.jobs.servers import Server
 from tests.logs import ADA, GRACE, PLACE, Prompt
 

@@ -6,7 +6,8 @@ from jobs import commands as c
 from jobs.commands_children import FinishHanding
 from jobs.events import TurnEnded
 from jobs.family import BUDGET, BudgetAnswer
-from jobs.session import Session, Status, wants
+from jobs.session import Session, Status
+from jobs.wants import wants
 from tests.jobs.test_children import one
 from tests.jobs.test_commands import GRACE, ONE, REACHED, TWO, asked, hear, paused, paused_asleep, pausing, working
 from tests.logs import RULES, Log

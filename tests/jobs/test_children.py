@@ -13,7 +13,8 @@ from jobs.children import report_prompt
 from jobs.decide import decide
 from jobs.events import Lineage, Prompt
 from jobs.family import CHILDREN_KEPT, Child, descends
-from jobs.session import HAND_SECONDS, REPORT_SECONDS, Operation, Rules, Session, wants
+from jobs.session import Rules, Session
+from jobs.wants import HAND_SECONDS, REPORT_SECONDS, Operation, wants
 from tests.logs import ADA, GRACE, PLACE, RULES, SID, Log
 
 ONE, TWO = "T1:C1:1.000001", "T1:C1:1.000002"

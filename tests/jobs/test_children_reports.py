@@ -15,8 +15,9 @@ from jobs import frames
 from jobs.children import hand_over, report_session
 from jobs.events import Author, ChildReported, Lineage, Prompt, PromptReceived, Reported
 from jobs.inbox import Inbox
-from jobs.session import Session, Status, wants
+from jobs.session import Session, Status
 from jobs.store import Store
+from jobs.wants import wants
 from tests.jobs.shop import Bench, Interrupted, bench
 from tests.logs import ADA, GRACE, HEAD
 

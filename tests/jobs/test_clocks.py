@@ -6,8 +6,9 @@ import pytest
 
 from jobs import commands as c
 from jobs.decide import decide
-from jobs.session import Rules, Session, Status, wants
+from jobs.session import Rules, Session, Status
 from jobs.store import Store
+from jobs.wants import wants
 from tests.jobs import test_commands as given_a
 from tests.logs import Log, done
 

@@ -13,8 +13,9 @@ from jobs.fold import IllegalEvent
 from jobs.frames import AnyFrame, frame_from_wire
 from jobs.inbox import Inbox, hash_token, session_id
 from jobs.records import Grant, StaleLink
-from jobs.session import Operation, Rules, Status
+from jobs.session import Rules, Status
 from jobs.store import Store
+from jobs.wants import Operation
 from tests.logs import ADA, GRACE, HEAD, PLACE, SID, Log
 
 GRANT = Grant(SID, f"{SID}-1", 1, "acme/rocket", "serve", f"shipmate/{SID}")

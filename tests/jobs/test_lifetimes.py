@@ -6,7 +6,8 @@ from jobs import commands as c
 from jobs.decide import decide
 from jobs.events import Noted, PromptDelivered, TurnEnded
 from jobs.lifetimes import ends_at, last_turn_at, leaves_at
-from jobs.session import Rules, Session, Status, wants
+from jobs.session import Rules, Session, Status
+from jobs.wants import wants
 from tests.jobs import test_commands as given_a
 from tests.logs import ADA, PLACE, SID, Log, done
 

@@ -11,9 +11,10 @@ from jobs.decide import decide
 from jobs.events import BoxAwaited, Prompt
 from jobs.operations import park_box, start_box
 from jobs.records import Offer
-from jobs.session import Session, Status, wants
+from jobs.session import Session, Status
 from jobs.store import Store
 from jobs.upkeep import Upkeep
+from jobs.wants import wants
 from jobs.warm_rules import Wanted, within
 from sandbox.provider import Permanent
 from tests.jobs import test_commands as given_a

@@ -12,7 +12,7 @@ from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 
 from jobs.queue import FORGET_FAILED_SECONDS, QUEUES, Queue, open_queue
-from jobs.session import Operation
+from jobs.wants import Operation
 
 SID = "s0123456789abcdef"
 

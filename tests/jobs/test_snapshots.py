@@ -11,10 +11,11 @@ from jobs.events import BoxStarted, Noted, SnapshotFailed, SnapshotTaken
 from jobs.image_records import Image
 from jobs.operations import park_box, start_box
 from jobs.records import Unnamed
-from jobs.session import Session, Status, wants
+from jobs.session import Session, Status
 from jobs.snapshots import keep_turn
 from jobs.store import Store
 from jobs.upkeep import UNNAMED_SECONDS, Upkeep
+from jobs.wants import wants
 from sandbox.provider import BoxSpec, Permanent, Snapshot, SnapshotKind, Temporary
 from tests.jobs import test_commands as given_a
 from tests.jobs.shop import ROCKET, Bench, bench

@@ -8,7 +8,8 @@ from jobs import commands_tools as t
 from jobs import events as e
 from jobs.asked import DESCRIBED_MOST, FILES_MOST, OPEN_MOST
 from jobs.decide_tools import same_question
-from jobs.session import Session, wants
+from jobs.session import Session
+from jobs.wants import wants
 from tests.logs import ADA, GRACE, RULES, Log, done
 
 TABS = t.AskPeople(1, "Tabs or spaces?", ("tabs", "spaces"))

@@ -11,7 +11,8 @@ from jobs.commands_snapshots import FailSnapshot
 from jobs.decide import decide
 from jobs.fold import fold
 from jobs.queue import QUEUES
-from jobs.session import Operation, Rules, Session, Status, wants
+from jobs.session import Rules, Session, Status
+from jobs.wants import Operation, wants
 from tests.jobs import test_commands as given_a
 from tests.logs import Log, any_log, done
 

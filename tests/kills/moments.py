@@ -17,7 +17,8 @@ from pathlib import Path
 
 from jobs.events import Event
 from jobs.operations import park_box
-from jobs.session import Operation, Session, Status
+from jobs.session import Session, Status
+from jobs.wants import Operation
 from tests.e2e.people import Thread, until
 from tests.kills.site import WEBS, Site, agent_of, frozen, runner_of
 

@@ -12,8 +12,9 @@ from bot.playground import workspace_people as people
 from bot.playground.workspace_delivery import Outcome
 from bot.playground.workspace_records import Delivery
 from jobs.inbox import Inbox
-from jobs.session import Operation, Rules
+from jobs.session import Rules
 from jobs.store import Store
+from jobs.wants import Operation
 from tests.jobs.servers import Server
 from tests.playground.workspaces import DEV
 from tests.slack.scene import Scene, staged
