@@ -17,7 +17,7 @@ from jobs.records import Grant
 log = logging.getLogger(__name__)
 GRANT = web.RequestKey("grant", Grant)
 BUILD_MAY = ("/git/", "/egress")
-WARM_MAY = ("/link/warm", "/git/", "/model/priming/", "/tools/")  # of the tools: which there are
+WARM_MAY = ("/link/warm", "/git/", "/model/priming/", "/tools/", "/egress")  # of the tools: which there are
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

@@ -55,11 +55,6 @@ class WarmLink:
         """Its address."""
         return [web.post("/link/warm", self._wait)]
 
-    @property
-    def waiting(self) -> int:
-        """How many warm boxes wait here."""
-        return len(self._waiting)
-
     def close(self) -> None:
         """End every stream and begin no other."""
         self._closed = True

@@ -186,3 +186,28 @@ async def test_a_closing_process_ends_the_links_that_it_holds(site: Site) -> Non
         async with waiting(second, "t-1"):
             session = await site.ask("s1", 1)
     assert session.box == "warm-1"
+
+
+async def test_tools_are_listed_to_a_box_that_waits_and_none_is_called_for_it(site: Site) -> None:
+    await make(site, "warm-1", "t-1")
+    async with site.gateway() as socket:
+        listed = await over_mcp(socket, "tools/list", {})
+        assert listed["result"]["tools"]
+        called = await over_mcp(socket, "tools/call", {"name": "list_sessions", "arguments": {}})
+        assert called["result"]["isError"] is True
+        assert "not its session's" in called["result"]["content"][0]["text"]
+
+
+async def over_mcp(socket: Path, method: str, params: Json) -> Json:
+    """One request to the tools, with the warm box's token; the answer."""
+    headers = {
+        "Authorization": "Bearer t-1", "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json", "MCP-Protocol-Version": "2025-06-18",
+    }  # fmt: skip
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as http,
+        http.post("http://gateway/tools/mcp", data=json.dumps(body), headers=headers) as answer,
+    ):
+        found: Json = await answer.json()
+        return found

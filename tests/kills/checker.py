@@ -199,9 +199,11 @@ async def _check_boxes(thread: Thread, faults: Faults) -> None:
     async def seen() -> tuple[list[str], str | None]:
         session = await thread.session()
         boxes = await thread.office.shop.provider.list()
-        running = [
-            box.name for box in boxes if box.labels.get("session") == thread.sid and box.state is BoxState.RUNNING
-        ]
+        taken = {
+            box for box, claim in (await thread.office.shop.store.warm.claims()).items() if claim.sid == thread.sid
+        }
+        ours = [box for box in boxes if box.labels.get("session") == thread.sid or box.name in taken]
+        running = [box.name for box in ours if box.state is BoxState.RUNNING]
         return running, session.box if session is not None else None
 
     try:
