@@ -8,6 +8,7 @@ import pytest
 from bot.doctor_running import GIB, findings
 from bot.findings import Finding
 from jobs.census import Census, Disk, Server
+from jobs.warm_rules import PoolCount
 
 WELL = Census(
     sessions={"working": 2, "idle": 1, "at_rest": 5, "closed": 7}, waiting=0, waiting_seconds=0.0, unshown=0,
@@ -39,11 +40,26 @@ def test_it_says_how_much_there_is() -> None:
     assert lines["disk of boxes"].said == "50.0 GB free of 99.0 GB"
 
 
+def test_it_says_whether_warm_boxes_pay_where_there_are_some() -> None:
+    assert "warm boxes" not in found(WELL)
+    totals = {
+        "start:warm": 6.0,
+        "start:image": 2.0,
+        "start:snapshot": 9.0,
+        "warm:unused": 3.0,
+        "warm:unused_seconds": 600,
+    }
+    lines = found(dataclasses.replace(WELL, warm=(PoolCount("acme/rocket", 2, 1, 1),), totals=totals))
+    said = "acme/rocket 1 of 2; 6 of 8 fresh starts were warm; 3 ended unused after 10 min in all"
+    assert (lines["warm boxes"].said, lines["warm boxes"].well) == (said, True)
+
+
 WRONG: list[tuple[dict[str, Any], int, str, str]] = [
     ({"waiting": 1, "waiting_seconds": 600.0}, 1, "sessions", "worker of `boxes`"),
     ({}, 0, "links", "start `shipmate web`"),
     ({"boxes": None}, 1, "boxes", "isolation"),
     ({"strays": ("s1-1",)}, 1, "boxes", "start `shipmate upkeep`"),
+    ({"warm": (PoolCount("acme/rocket", 2, 0, 0),)}, 1, "warm boxes", "worker of `boxes`"),
     ({"upkeep": False}, 1, "upkeep", "start `shipmate upkeep`"),
     ({"queues": {"publish": 1}, "workers": {}}, 1, "queue publish", "start `shipmate worker --queue publish`"),
     ({"unshown": 1, "lag_seconds": 121.0}, 1, "threads", "no work is lost"),

@@ -25,6 +25,7 @@ from jobs.operations import start_box
 from jobs.records import Heard, Payer, Spent
 from jobs.store import Store
 from jobs.store_scripts import STAGE_BOUNDS
+from jobs.warm_rules import PoolCount
 from tests.jobs.logged import put
 from tests.jobs.servers import Forgetful
 from tests.jobs.shop import ROCKET, Bench, bench
@@ -37,10 +38,11 @@ A_CENSUS = Census(
         "usage:model:cached:claude-sonnet-4-5": 900.0, "usage:model:requests:other": 2.0,
         "usage:model:unpriced:other": 2.0, "usage:repository:micros:acme/rocket": 420_000.0,
         "usage:person:micros:U01ADA": 420_000.0,
+        "start:warm": 6.0, "warm:unused": 3.0, "warm:unused_seconds": 600.5, "warm:wishes": 4.0,
     },
     boxes={"running": 2},
     strays=("s1-1",), queues={"boxes": 4}, workers={"boxes": 2}, upkeep=True, server=Server(100, 0, True, False),
-    disks={"boxes": Disk(5, 9)},
+    disks={"boxes": Disk(5, 9)}, warm=(PoolCount("a/r", 2, 1, 1), PoolCount("b/s", 1, 1, 0)),
 )  # fmt: skip
 
 
@@ -77,6 +79,13 @@ def test_what_was_counted_is_told_by_name_and_label() -> None:
         "shipmate_relay_lag_seconds{}": 4,
         "shipmate_turns_total{outcome=done}": 8,
         "shipmate_events_total{kind=turn_ended}": 9,
+        "shipmate_starts_total{start=warm}": 6,
+        "shipmate_warm_boxes{state=wanted}": 3,
+        "shipmate_warm_boxes{state=waiting}": 2,
+        "shipmate_warm_boxes{state=filling}": 1,
+        "shipmate_warm_predictions_total{}": 4,
+        "shipmate_warm_unused_total{}": 3,
+        "shipmate_warm_unused_seconds_total{}": 600.5,
         "shipmate_frames_stored_total{}": 77,
         "shipmate_model_tokens_total{kind=cached,model=claude-sonnet-4-5}": 900,
         "shipmate_model_answers_total{model=other}": 2,
