@@ -12,11 +12,13 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sandbox import weigh
 
 OPAQUE = "user.overlay.opaque"
+SYNCS_AT_ONCE = 16
 SINGLE_SYNCS = 2000  # beyond this many files one sync of everything is quicker
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 LINUX = hasattr(os, "listxattr")
@@ -40,16 +42,16 @@ def settle(tree: Path) -> None:
 
 
 def settle_these(paths: Sequence[Path]) -> None:
-    """Make sure that these files and folders outlive a power cut."""
+    """Make sure that these files and folders outlive a power cut. Many at a time: the disk does them together."""
     if len(paths) > SINGLE_SYNCS:
         os.sync()
         return
-    for path in paths:
-        try:
-            settle_one(path)
-        except UNBEARABLE:  # also a file that its own owner may not open
-            os.sync()
-            return
+    try:
+        with ThreadPoolExecutor(min(SYNCS_AT_ONCE, len(paths) or 1)) as together:
+            for _ in together.map(settle_one, paths):
+                pass
+    except UNBEARABLE:  # also a file that its own owner may not open
+        os.sync()
 
 
 def settle_one(path: Path) -> None:

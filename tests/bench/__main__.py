@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import box_rows, gate_rows, link_rows, model_rows, primed_rows, start_rows, thread_rows
+from tests.bench import box_rows, gate_rows, link_rows, model_rows, primed_rows, snapshot_rows, start_rows, thread_rows
 from tests.bench.measure import Row, table, write
 
 ROWS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
@@ -24,6 +24,10 @@ ROWS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "burst_100": start_rows.burst_100,
     "ttfr_primed": primed_rows.ttfr_primed,
     "ttfr_cold": primed_rows.ttfr_cold,
+    "snapshot_small": snapshot_rows.snapshot,
+    "snapshot_large": snapshot_rows.snapshot,
+    "restore_small": snapshot_rows.restore,
+    "restore_large": snapshot_rows.restore,
     "event_to_log": link_rows.event_to_log,
     "relay": link_rows.relay,
     "read_during_sync": gate_rows.read_during_sync,
