@@ -46,7 +46,7 @@ async def see_to(shop: Workshop, sessions: Sequence[Session]) -> None:
             if session.position:
                 await _tell(shop, session.id, 0)
         return
-    holders = [session.id for session in sessions if _has_box(session) and session.start != "warm"]
+    holders = [session.id for session in sessions if _has_box(session) and not _is_warm(session)]
     waiting = {session.id: asked(session) for session in sessions if session.status is Status.WAITING}
     await shop.store.places.correct(holders, waiting, now)
     queued = await shop.store.places.queued()
@@ -77,6 +77,11 @@ def idle(sessions: Sequence[Session], now: float) -> list[Session]:
     """Sessions whose box has nothing to do, those first that have had nothing for longest."""
     free = [s for s in sessions if s.status is Status.IDLE and not s.queue and now - s.since >= IDLE_LEAST_SECONDS]
     return sorted(free, key=lambda session: session.since)
+
+
+def _is_warm(session: Session) -> bool:
+    """Whether its box was made warm, and is counted as such."""
+    return session.box is not None and session.start == "warm"
 
 
 def _has_box(session: Session) -> bool:
