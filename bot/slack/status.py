@@ -28,7 +28,7 @@ def wanted(view: ThreadView) -> str:
     """`processing`, `suspended` (we wait for a person), `active` or `closed`."""
     if view.session.status is Status.CLOSED:
         return "closed"
-    if view.session.status is Status.ASKING:
+    if view.session.status is Status.ASKING or (view.session.paused is not None and view.session.turn is None):
         return "suspended"
     return "processing" if view.busy else "active"
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bot.slack.intake import understand
 from bot.slack.meanings import (
+    BudgetAnswered,
     Chosen,
     Deleted,
     Edited,
@@ -100,6 +101,10 @@ KINDS: list[tuple[str, dict[str, Any], type[Meaning]]] = [
     ("the Stop button", pressed("stop", "T1:C1:1.000001"), StopAsked),
     ("a Stop button of another place", pressed("stop", "T1:C2:1.000001"), Ignored),
     ("a repository's button", pressed("choose_repository:3", "acme/rocket"), Chosen),
+    ("the button for more money", pressed("budget_more", "16"), BudgetAnswered),
+    ("the button against it", pressed("budget_no", "16"), BudgetAnswered),
+    ("a button for money without its question", pressed("budget_more", "all"), Ignored),
+    ("a button for money about nothing", pressed("budget_more", "9" * 12), Ignored),
     ("View in a private place", pressed("view_private", "s1"), ViewAsked),
     ("View", pressed("view", "s1"), Ignored),
     ("a button from outside", pressed("stop", "T1:C1:1.000001", user={"id": "U9", "team_id": "T9"}), Refused),
