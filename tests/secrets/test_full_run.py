@@ -56,14 +56,18 @@ async def guarded_record(folder: Path, password: str) -> AsyncIterator[str]:
             server.kill()
 
 
-def configured(office: Office, password: str) -> Canaries:
-    """Every secret of this run."""
+def configured(office: Office, password: str, new_key: str) -> Canaries:
+    """Every secret of this run, also the one that a model's key becomes in its middle."""
     keys = {
-        name: value
+        name: Path(value[1:]).read_text() if value.startswith("@") else value
         for name, value in (office.stack.keys | office.stack.env).items()
         if name.endswith(("_TOKEN", "_SECRET", "_KEY")) and value
     }
-    own = {"REDIS_PASSWORD": password, "VIEW_SECRET": view_secret(office.stack.settings.jobs.data_dir)}
+    own = {
+        "REDIS_PASSWORD": password,
+        "VIEW_SECRET": view_secret(office.stack.settings.jobs.data_dir),
+        "the new key": new_key,
+    }
     found = Canaries(keys | own)
     assert {
         "SLACK_BOT_TOKEN",
@@ -83,15 +87,18 @@ def remember_tokens(office: Office, canaries: Canaries) -> None:
         canaries.hashes.update(key.decode() for key in client.hkeys("shipmate:grants"))
 
 
-async def live(office: Office, canaries: Canaries) -> list[Thread]:
-    """The whole story."""
+async def live(office: Office, canaries: Canaries, key_file: Path) -> list[Thread]:
+    """The whole story. The model's key, which is wrong, is changed in its file for another that is."""
     env = await office.ada.says("@shipmate env, please")
     await env.settled()
     box = (await env.until(lambda s: s.box)).box
     assert box is not None
     remember_tokens(office, canaries)
-    said = await office.shop.provider.exec(box, ("python3", "-c", ASK_THE_MODEL), timeout=30.0)
-    assert b"401" in said.stdout, said
+    for key in (key_file.read_text(), canaries.values["the new key"]):
+        key_file.write_text(key)
+        said = await office.shop.provider.exec(box, ("python3", "-c", ASK_THE_MODEL), timeout=30.0)
+        assert b"401" in said.stdout, said
+    assert "there is a new key" in (office.stack.state / "logs" / "web.log").read_text()
 
     await office.forge(reject_pushes=True)
     line = await office.ada.says("@shipmate add a line to the README saying canary")
@@ -141,18 +148,19 @@ async def told(office: Office, threads: list[Thread]) -> list[tuple[str, bytes]]
 
 @pytest.mark.asyncio
 async def test_no_secret_is_where_it_need_not_be(tmp_path: Path) -> None:
-    password = secrets.token_hex(16)
-    settings = {"ANTHROPIC_API_KEY": "sk-ant-wrong-" + secrets.token_hex(16)}
+    password, new_key, key_file = secrets.token_hex(16), "wrong-too-" + secrets.token_hex(16), tmp_path / "model-key"
+    key_file.write_text("sk-ant-wrong-" + secrets.token_hex(16))
+    settings = {"ANTHROPIC_API_KEY": f"@{key_file}"}
     async with guarded_record(tmp_path / "record", password) as url, open_office(REDIS_URL=url, **settings) as office:
-        canaries, state = configured(office, password), office.stack.state
+        canaries, state = configured(office, password, new_key), office.stack.state
         own = (state / "playground", state / "playground.env", state / "view-secret")  # where they are kept on purpose
         with Watch(canaries) as watch:
-            threads = await live(office, canaries)
+            threads = await live(office, canaries, key_file)
             boxes = list(files(office.stack.settings.jobs.boxes_dir))
             await put_away(office, threads)
         assert canaries.hashes
         looked = [*boxes, *files(state, own), *files(office.stack.settings.jobs.boxes_dir), *record(url),
-                  *files(office.stack.settings.jobs.gateway_dir), *files(tmp_path)]  # fmt: skip
+                  *files(office.stack.settings.jobs.gateway_dir), *files(tmp_path, (key_file,))]  # fmt: skip
         looked += await told(office, threads)
         looked += record(url)  # the pages have brought the sessions back from the archive
 
