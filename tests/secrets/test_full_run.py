@@ -39,7 +39,7 @@ except urllib.error.HTTPError as refused:
 """
 FORGES = {"GITHUB_TOKEN"}
 REDIS = {"REDIS_PASSWORD"}
-MAY_KNOW = {"worker publish": FORGES | REDIS, "worker boxes": REDIS, "worker images": REDIS, "upkeep": REDIS}
+MAY_KNOW = {"worker publish": FORGES | REDIS, "worker images": FORGES | REDIS, "worker boxes": REDIS, "upkeep": REDIS}
 
 
 @asynccontextmanager
