@@ -33,6 +33,7 @@ TOOLS: tuple[Tool, ...] = (*CHILDREN_TOOLS, *PEOPLE_TOOLS)
 BODY_BYTES = 1 << 20
 ANSWER_CHARS = 60_000
 CALLS_AT_ONCE, CALLS_PER_SECOND = 60.0, 0.5
+REQUESTS_AT_ONCE, REQUESTS_PER_SECOND = 300.0, 30.0  # a call is three of them, for an agent that shakes hands anew
 KEPT_MOST = 10_000
 IN_SCOPE = "shipmate.grant"
 INSTRUCTIONS = "Tools of the service that runs this session. People see what you do with them in the thread."
@@ -58,7 +59,8 @@ class ToolServer:
         self._settings, self._store, self._inbox, self._clock = settings, store, inbox, clock
         self._tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
         self._bells, self._diff, self._leaving = bells, diff, asyncio.Event()
-        self._pace = CallPace()
+        self._calls = CallPace(CALLS_AT_ONCE, CALLS_PER_SECOND)
+        self._requests = CallPace(REQUESTS_AT_ONCE, REQUESTS_PER_SECOND)
         self._manager: asyncio.Future[StreamableHTTPSessionManager] = asyncio.get_running_loop().create_future()
         self._ending = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
@@ -99,7 +101,7 @@ class ToolServer:
         from mcp.server.lowlevel import Server
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-        logging.getLogger("mcp").setLevel(logging.WARNING)  # else it tells of every request
+        logging.getLogger("mcp").setLevel(logging.ERROR)  # else it tells of every request, and of every odd one
         server: Server[Any] = Server(
             "shipmate", instructions=INSTRUCTIONS, on_list_tools=self._list, on_call_tool=self._call
         )
@@ -109,6 +111,8 @@ class ToolServer:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         """One request through the SDK, as an ASGI server would bring it."""
+        if not self._requests.allows(request[GRANT].box, time.monotonic()):
+            return web.json_response({"error": "too many requests"}, status=429, headers={"Retry-After": "1"})
         manager = await asyncio.shield(self._manager)
         exchange = Exchange(request)
         await manager.handle_request(exchange.scope, exchange.receive, exchange.send)
@@ -135,6 +139,8 @@ class ToolServer:
         grant: Grant = context.request.scope[IN_SCOPE]
         try:
             said, wrong = await self._called(grant, params.name, params.arguments or {}), False
+        except Looping:  # not written down: a loop must not fill the log either
+            said, wrong = LOOP, True
         except ToolRefused as refused:
             said, wrong = str(refused), True
             log.info("refused %s to box %s: %s", params.name[:100], grant.box, refused)
@@ -147,8 +153,8 @@ class ToolServer:
         )
 
     async def _called(self, grant: Grant, name: str, given: Mapping[str, Any]) -> Answer:
-        if not self._pace.allows(grant.session, time.monotonic()):
-            raise ToolRefused(LOOP)
+        if not self._calls.allows(grant.session, time.monotonic()):
+            raise Looping
         tool = self._tools.get(name)
         if tool is None:
             raise ToolRefused(f"There is no tool {name[:100]!r} here. There are: {', '.join(self._tools) or 'none'}.")
@@ -164,19 +170,24 @@ class ToolServer:
         return await tool.handler(call, arguments)
 
 
-class CallPace:
-    """How many calls each session may still make: so many at once, and some more as time goes by."""
+class Looping(Exception):
+    """A session that calls without end."""
 
-    def __init__(self) -> None:
+
+class CallPace:
+    """How many calls each one may still make: so many at once, and some more as time goes by."""
+
+    def __init__(self, at_once: float, per_second: float) -> None:
+        self._most, self._per_second = at_once, per_second
         self._left: dict[str, tuple[float, float]] = {}
 
-    def allows(self, session: str, now: float) -> bool:
+    def allows(self, who: str, now: float) -> bool:
         """Whether one more call may be made now; it is counted if so."""
         if len(self._left) > KEPT_MOST:
             self._left.clear()
-        left, at = self._left.get(session, (CALLS_AT_ONCE, now))
-        left = min(CALLS_AT_ONCE, left + (now - at) * CALLS_PER_SECOND)
-        self._left[session] = (left - 1 if left >= 1 else left, now)
+        left, at = self._left.get(who, (self._most, now))
+        left = min(self._most, left + (now - at) * self._per_second)
+        self._left[who] = (left - 1 if left >= 1 else left, now)
         return left >= 1
 
 

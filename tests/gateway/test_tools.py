@@ -78,7 +78,7 @@ async def test_many_boxes_are_served_at_once(site: Site) -> None:
 
 
 def test_a_session_that_calls_in_a_loop_is_slowed_down_and_others_are_not() -> None:
-    pace = CallPace()
+    pace = CallPace(CALLS_AT_ONCE, CALLS_PER_SECOND)
     assert all(pace.allows("s1", 0.0) for _ in range(int(CALLS_AT_ONCE)))
     assert not pace.allows("s1", 0.0)
     assert pace.allows("s2", 0.0)
