@@ -5,7 +5,7 @@ PORT ?= 8765
 AGENT ?= rehearsal
 UNISOLATED ?= $(SHIPMATE_UNISOLATED)
 
-.PHONY: setup needs probe browser demo test check bench hostile golden kills soak lock clean
+.PHONY: setup needs probe browser demo test test-agents check bench hostile golden kills soak lock clean
 
 setup: needs .venv/.ready
 
@@ -47,7 +47,11 @@ browser:
 # Most of what the tests do is wait for real processes: three at a time fill two cores.
 WORKERS ?= 3
 test: setup browser
-	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/agents $(ARGS)
+
+# The main job with the real agents, fetched from the registry: AGENTS=codex,opencode chooses. One that cannot be fetched is left out, and says why.
+test-agents: setup
+	AGENTS="$(AGENTS)" .venv/bin/python -m pytest tests/agents -n 2 --dist loadgroup -rs $(ARGS)
 
 check: setup
 	.venv/bin/ruff format --check .

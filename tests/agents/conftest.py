@@ -23,7 +23,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that takes an agent's name is one for each of them; `AGENTS=codex,opencode` chooses."""
     if "agent" in metafunc.fixturenames:
         chosen = [name for name in os.environ.get("AGENTS", "").split(",") if name] or REAL
-        metafunc.parametrize("agent", chosen, scope="session")
+        each = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in chosen]
+        metafunc.parametrize("agent", each, scope="session")
 
 
 @pytest.fixture(scope="session")
