@@ -210,9 +210,12 @@ async def _agent(settings: BotSettings) -> list[Finding]:
 
 
 async def _model(settings: BotSettings) -> list[Finding]:
-    if settings.jobs.agent == "rehearsal":
-        return [Finding("model", "none needed: rehearsal is a script")]
-    provider = (settings.jobs.model or agents.DEFAULT_MODEL).partition("/")[0]
+    row = agents.ROWS.get(settings.jobs.agent)
+    if row is None or not row.speaks:
+        return [
+            Finding("model", f"none needed: {settings.jobs.agent} is a script" if row else "there is no such agent")
+        ]
+    provider = settings.jobs.model.partition("/")[0] or row.speaks[0]
     upstream = upstreams(settings).get(provider)
     if upstream is None:
         return [Finding("model", f"there is no provider {provider}", "correct SHIPMATE_MODEL")]

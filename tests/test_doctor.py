@@ -70,6 +70,11 @@ WRONG = [
     ({"SHIPMATE_MODEL": "gpt"}, "agent", "a model is written provider/name", "SHIPMATE_MODEL"),
     ({"SHIPMATE_AGENT": "opencode", "ANTHROPIC_API_KEY": NONE}, "model", "no key", "set ANTHROPIC_API_KEY"),
     (
+        {"SHIPMATE_AGENT": "codex", "SHIPMATE_MODEL": NONE, "OPENAI_API_KEY": NONE},
+        "model", "no key for openai", "set OPENAI_API_KEY",
+    ),
+    ({"SHIPMATE_AGENT": "custom"}, "agent", "the agent custom needs SHIPMATE_AGENT_COMMAND", "SHIPMATE_AGENT_COMMAND"),
+    (
         {"SHIPMATE_AGENT": "opencode", "ANTHROPIC_API_KEY": "sk-no"},
         "model", "the provider refused the key (401)", "set ANTHROPIC_API_KEY anew",
     ),
