@@ -16,7 +16,7 @@ from pathlib import Path
 
 import aiohttp
 
-from bot.playground.model import MODEL
+from bot.demo_model import model_settings
 from bot.settings import VARIABLES, BotSettings
 from bot.supervisor import Program, Supervisor
 from jobs import redis_server
@@ -30,7 +30,6 @@ LOOPBACK = "127.0.0.1"
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.03
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
-MODEL_KEYS = ("OPENAI_", "ANTHROPIC_", "GEMINI_")
 FORGE_KEYS = ("GITHUB_TOKEN", "GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY")
 WORKERS = {"boxes": 2, "images": 1, "publish": 1}
 
@@ -221,16 +220,7 @@ async def _start_playground(
 def _production(keys: Mapping[str, str], state: Path, env: Mapping[str, str], agent: str, port: int) -> dict[str, str]:
     """What the production processes are told. A real model key of whoever runs this wins over the playground's."""
     told = {name: value for name, value in keys.items() if not name.startswith("PERSON_")}
-    row, speaks = agents.row(agent), agents.row(agent).speaks
-    real = [provider for provider in speaks or agents.DEFAULT_MODELS if env.get(f"{provider.upper()}_API_KEY")]
-    if real:
-        told = {name: value for name, value in told.items() if not name.startswith(MODEL_KEYS)}
-        mine = [f"{provider.upper()}_{what}" for provider in real for what in ("API_KEY", "BASE_URL")]
-        told |= {name: env[name] for name in mine if env.get(name)}
-    if speaks:  # with a key of one's own, the agent's own choice, if it has one
-        told["SHIPMATE_MODEL"] = f"{speaks[0]}/{MODEL}" if row.takes_any_model else ""
-        if real:
-            told["SHIPMATE_MODEL"] = agents.DEFAULT_MODELS[real[0]] if len(speaks) > 1 else ""
+    told = model_settings(told, env, agent)
     told |= {name: env[name] for name in _upstream_keys(env) if env.get(name)}
     told |= {name: value for name, value in env.items() if name.startswith("SHIPMATE_") and value}
     return told | {

@@ -73,6 +73,13 @@ async def test_a_turn_in_which_nothing_happens_is_said_to_and_ended(box: Running
     assert (await gateway.frame("turn_ended", turn=2))["outcome"] == "done"
 
 
+async def test_a_turn_that_ends_in_trouble_has_failed(box: RunningBox, gateway: StandIn):
+    await box.start(agent=UNRULY)
+    await gateway.prompt("trouble")
+    ended = await gateway.frame("turn_ended")
+    assert (ended["outcome"], ended["error"]) == ("failed", "The agent reported an error: The model is away.")
+
+
 async def test_a_command_may_be_quiet_for_long(box: RunningBox, gateway: StandIn):
     await box.start(agent=UNRULY, limits={"quiet_seconds": 0.4})
     await gateway.prompt("command")

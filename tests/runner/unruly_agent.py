@@ -58,6 +58,12 @@ def command() -> None:
     update(sessionUpdate="tool_call_update", toolCallId="c", status="completed")
 
 
+def trouble() -> None:
+    """Cannot reach its model, and calls that the end of its turn."""
+    update(sessionUpdate="session_info_update", _meta={"codex": {"threadStatus": {"type": "systemError"}}})
+    says("The model is away.")
+
+
 def late() -> None:
     """Pays no heed to a cancel for a while, and then answers as if nothing had been."""
     says("I go on.\n")
@@ -71,7 +77,7 @@ def hang() -> None:
     sys.stdin.readline()  # the cancel
 
 
-DEEDS = {deed.__name__: deed for deed in (flood, huge, strange, command, late, hang)}
+DEEDS = {deed.__name__: deed for deed in (flood, huge, strange, command, trouble, late, hang)}
 
 
 def main() -> None:
