@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from sandbox.agent_row import Setup
 
 READS = ("read", "glob", "grep", "list", "todoread", "todowrite")  # OpenCode's tools that change nothing here
+OPENCODE_VERSION = "1.18.33"
 NO_KEY = "the-gateway-has-the-key"
 # For agents that have no choice of their own, by provider.
 DEFAULT_MODELS: Mapping[str, str] = {
@@ -61,7 +62,17 @@ def opencode(model: str) -> Setup:
         "agent": {"build": {"permission": {"*": "ask"} | dict.fromkeys(READS, "allow")}},
     }
     quiet = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "SHARE", "DEFAULT_PLUGINS", "CLAUDE_CODE")
-    return Setup({"OPENCODE_CONFIG_CONTENT": json.dumps(config)} | {f"OPENCODE_DISABLE_{what}": "1" for what in quiet})
+    env = {"OPENCODE_CONFIG_CONTENT": json.dumps(config)} | {f"OPENCODE_DISABLE_{what}": "1" for what in quiet}
+    return Setup(env, _opencode_plugins())
+
+
+def _opencode_plugins() -> Mapping[str, str]:
+    """OpenCode fetches the library for plugins of one's own, 63 MB in each box, unless its folder looks complete."""
+    library = {"@opencode-ai/plugin": OPENCODE_VERSION}
+    lock = {"name": "opencode", "lockfileVersion": 3, "packages": {"": {"dependencies": library}}}
+    told = {"package.json": {"dependencies": library}, "package-lock.json": lock}
+    told["node_modules/@opencode-ai/plugin/package.json"] = {"name": "@opencode-ai/plugin", "version": OPENCODE_VERSION}
+    return {f".config/opencode/{name}": json.dumps(text) + "\n" for name, text in told.items()}
 
 
 def claude(model: str) -> Setup:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sandbox import agent_setup
 from sandbox.agent_row import AgentRow, Modules, Package
-from sandbox.agent_setup import DEFAULT_MODEL, DEFAULT_MODELS, NO_KEY
+from sandbox.agent_setup import DEFAULT_MODEL, DEFAULT_MODELS, NO_KEY, OPENCODE_VERSION
 
 __all__ = ["DEFAULT_MODEL", "DEFAULT_MODELS", "NO_KEY", "NODE", "ROWS", "AgentRow", "Package"]
 NO_MORE: Mapping[str, str] = {}
@@ -68,7 +68,7 @@ ROWS: Mapping[str, AgentRow] = {
         AgentRow(
             name="opencode",
             title="OpenCode: open source, one binary, many model providers.",
-            argv=("{agents}/opencode-1.18.33/opencode", "acp"),
+            argv=(f"{{agents}}/opencode-{OPENCODE_VERSION}/opencode", "acp"),
             gate="ask",
             licence="MIT",
             setup=agent_setup.opencode,
@@ -76,7 +76,7 @@ ROWS: Mapping[str, AgentRow] = {
             packages={
                 "x86_64": Package(
                     "opencode-linux-x64",
-                    "1.18.33",
+                    OPENCODE_VERSION,
                     "sha512-q/t/3p2CTxOT9y2kvjesb/LZab2+1eqlhhWA02Be6mjTtmYtNBcBsrI5yDo4Fw7ZSPBW2oyMIGMNRqiKQjiAWw==",
                     "package/bin/opencode",
                 )

@@ -146,6 +146,14 @@ def test_an_agent_is_pointed_at_the_gateway_and_at_the_model(name: str, model: s
     assert '"m"' in words.replace("\\", "")
 
 
+def test_opencode_has_no_reason_to_fetch_the_library_for_plugins() -> None:
+    row = agents.row("opencode")
+    files = {name: json.loads(text) for name, text in agents.greeting_agent(row, "")["files"].items()}
+    wanted = files[".config/opencode/package.json"]["dependencies"]
+    assert wanted == files[".config/opencode/package-lock.json"]["packages"][""]["dependencies"]
+    assert wanted == {"@opencode-ai/plugin": row.packages["x86_64"].version}
+
+
 def test_codex_is_told_in_a_file_that_a_toml_reader_understands() -> None:
     [text] = agents.greeting_agent(agents.row("codex"), 'openai/a"b')["files"].values()
     told = tomllib.loads(text)
