@@ -41,7 +41,8 @@ from jobs.store import Store
 
 log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 2.0
-KINDS = ("link/attach", "link/down", "link/up", "link/warm", "git", "model/priming", "model", "tools", "egress")
+LINK = ("link/attachment", "link/attach", "link/down", "link/up", "link/warm", "link/file")  # the longer first
+KINDS = (*LINK, "git", "model/priming", "model", "tools", "egress")
 
 
 class Gateway:

@@ -30,6 +30,9 @@ def wanted(view: ThreadView) -> str:
         return "closed"
     if view.session.status is Status.ASKING or (view.session.paused is not None and view.session.turn is None):
         return "suspended"
+    turn = view.session.turn
+    if turn is not None and any(one.open and one.about == turn.prompt.id for one in view.asked):
+        return "suspended"
     return "processing" if view.busy else "active"
 
 

@@ -8,7 +8,7 @@ from jobs import commands as c
 from jobs import commands_tools as t
 from jobs.asked import Inquiry
 from tests.playground.workspaces import DEV, MENTION, PARTNERS
-from tests.slack.scene import Scene, Work
+from tests.slack.scene import Scene, Work, until
 from tests.slack.scene import office as office
 from tests.slack.scene import scene as scene
 from tests.slack.test_desk import forged, press_again
@@ -39,6 +39,17 @@ async def test_a_question_names_whose_turn_asks_and_its_buttons_answer_it_for_an
     answered = await office.shown(ts, "› spaces", "answered by Grace Hopper")
     assert (answered.ts, answered.buttons) == (question.ts, ())
     assert office.whispers(GRACE) == []
+
+
+async def test_slack_shows_that_a_person_is_waited_for(office: Scene) -> None:
+    ts, work = await asking(office)
+
+    async def status() -> str:
+        return office.status(ts)
+
+    await until(status, lambda shown: shown == "suspended")
+    await work.do(t.AnswerQuestion("q1", "spaces", people_author()))
+    await until(status, lambda shown: shown == "processing")
 
 
 async def test_a_second_press_hears_whose_answer_counts(office: Scene) -> None:
