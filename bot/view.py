@@ -13,7 +13,7 @@ from bot.endings import ending_of
 from bot.phases import phase_of
 from bot.view_family import FAMILY_CHANGES, asked_by_agent, children_for
 from bot.view_forge import FORGE_CHANGES
-from bot.view_notices import notice, sentence
+from bot.view_notices import how_to_reply, notice, sentence
 from bot.view_tools import TOOL_CHANGES, questions_over
 from jobs import events as e
 from jobs.events import Event
@@ -80,13 +80,9 @@ def _withdrawn(view: ThreadView, event: e.PromptWithdrawn) -> Change:
         gone = _card(view, event.prompt_id, state="withdrawn", error=event.reason, ended=event.at)
         return gone | questions_over(view, event.prompt_id)
     given_up = _card(view, card.id, state="ended", outcome="failed", error=sentence(event.reason), ended=event.at)
-    if view.session.lineage is not None:
-        number = f"#{view.session.lineage.number}"
-        why = sentence(event.reason)
-        text = f"Session {number} could not do this: {why} A reply that begins with {number} tries again."
-        return given_up | notice(view, event.at, text, to=None if card.by_agent else card.author)
-    text = f"I could not do this: {sentence(event.reason)} Reply here and I try again."
-    return given_up | notice(view, event.at, text, to=card.author)
+    who = f"Session #{view.session.lineage.number}" if view.session.lineage is not None else "I"
+    text = f"{who} could not do this: {sentence(event.reason)} {how_to_reply(view.session)} and I try again."
+    return given_up | notice(view, event.at, text, to=None if card.by_agent else card.author)
 
 
 def _asked(view: ThreadView, event: e.RepositoryAsked) -> Change:

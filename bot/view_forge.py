@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.cards import ThreadView
 from bot.endings import shown_by
-from bot.view_notices import notice, sentence
+from bot.view_notices import how_to_reply, notice, sentence
 from jobs import events as e
 from jobs.events import Author
 
@@ -28,7 +28,9 @@ def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:
 
 def _publish_failed(view: ThreadView, event: e.PublishFailed) -> Change:
     """Said once, in the ending of the turn; later failures of the same work change its words only."""
-    what_next = "I go on trying." if event.retry_at is not None else "Mend it, then reply here and I try again."
+    reply = how_to_reply(view.session)
+    mend = f"Mend it, then {reply[0].lower()}{reply[1:]} and I try again."
+    what_next = "I go on trying." if event.retry_at is not None else mend
     trouble = f"{sentence(event.reason)} {what_next}"
     hit = ("pending", "failed")
     endings = tuple(
@@ -47,7 +49,7 @@ def _pull_reviewed(view: ThreadView, event: e.PullRequestReviewed) -> Change:
     by = event.by or "somebody"
     verdicts = {
         "approved": f"was approved by {by}.",
-        "changes_requested": f"needs changes, says {by}. Reply here with what I should change.",
+        "changes_requested": f"needs changes, says {by}. {how_to_reply(view.session)} with what I should change.",
         "commented": f"was commented on by {by}.",
     }
     return _forge_notice(view, event, verdicts.get(event.verdict, f"was reviewed by {by}."))
@@ -60,7 +62,8 @@ def _forge_notice(view: ThreadView, event: e.PullRequestClosed | e.PullRequestRe
 
 
 def _pull_notice(view: ThreadView, number: int, url: str, at: float, text: str, to: Author | None = None) -> Change:
-    return notice(view, at, text, to=to, label=f"Pull request #{number}", url=url)
+    whose = f"#{view.session.lineage.number}'s pull request" if view.session.lineage is not None else "Pull request"
+    return notice(view, at, text, to=to, label=f"{whose} #{number}", url=url)
 
 
 FORGE_CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {

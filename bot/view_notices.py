@@ -4,6 +4,7 @@ from typing import Any
 
 from bot.cards import Notice, ThreadView
 from jobs.events import Author
+from jobs.session import Session
 
 Change = dict[str, Any]
 
@@ -20,3 +21,8 @@ def sentence(text: str) -> str:
     """With a full stop at its end, if nothing else ends it."""
     words = text.strip()
     return words if words.endswith((".", "!", "?", "…")) else words + "."
+
+
+def how_to_reply(session: Session) -> str:
+    """How a reply reaches this session: those of its thread go to the one that a person opened."""
+    return "Reply here" if session.lineage is None else f"Reply here, #{session.lineage.number} in front,"

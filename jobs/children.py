@@ -19,7 +19,7 @@ from jobs.wiring import Workshop, workshop
 log = logging.getLogger(__name__)
 OUTCOMES: dict[Outcome, str] = {
     "done": "done",
-    "stopped": "stopped by a person",
+    "stopped": "stopped",
     "failed": "failed",
     "timed_out": "stopped, for its time was over",
     "interrupted": "interrupted",
@@ -111,6 +111,8 @@ def report_prompt(session: Session, child: Child, owed: Owed, now: float) -> Pro
     ]
     if session.pull_request is not None:
         lines.append(f"Its pull request: {session.pull_request.url}")
+    if owed.outcome == "stopped":
+        lines.append("If a person stopped it, do not start the same again unless you are asked to.")
     if owed.error:
         lines.append(f"What went wrong: {owed.error}")
     if owed.summary:

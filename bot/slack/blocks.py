@@ -176,7 +176,7 @@ OPENINGS: dict[Outcome, str] = {
 def _result(ending: Ending) -> str:
     """What there is to look at, or why there is nothing, and what to do."""
     label = f"Pull request #{ending.pull_request}"
-    reply = f"Begin a reply with `#{ending.session}`" if ending.session else "Reply here"
+    reply = f"Reply here, `#{ending.session}` in front," if ending.session else "Reply here"
     match ending.publishing:
         case "shown":
             return f"{t.link(ending.url, label)} shows it."
