@@ -195,7 +195,7 @@ class Service:
             raise
         if not self._useless:
             await self._catch_up()
-            self._say_ready(self._tree.step.head if self._tree.step is not None else await self._git.head())
+            self._say_ready(self._tree.head)
 
     async def _catch_up(self) -> None:
         """The agent knows the servers that the tree names; the tree may have moved since it was told."""

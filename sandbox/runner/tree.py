@@ -85,6 +85,11 @@ class Tree:
         self._moved = asyncio.Event()
         self._begun = ""
 
+    @property
+    def head(self) -> str:
+        """Where it was when it came into step, or before that when it was found to be readable."""
+        return self.step.head if self.step is not None else self._begun
+
     async def is_readable(self) -> bool:
         """Whether there is something to read before it is in step. From here on somebody may be at work in it."""
         if is_readable(self.git):
