@@ -1,9 +1,11 @@
 """Live snapshots cost what changed, miss nothing that did, and tell when there is no room or something is missing."""
 
+import asyncio
 import errno
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,18 @@ from sandbox.provider import BoxSpec, Missing, Permanent, Snapshot, SnapshotKind
 from tests.sandbox.places import Place
 from tests.waiting import until
 
+ROOT = Path(__file__).resolve().parents[2]
+KILLED_IN_BETWEEN = """\
+import asyncio, os, signal, sys
+sys.path.insert(0, {str_root!r})
+from pathlib import Path
+from sandbox import copies
+from sandbox.provider import SnapshotKind
+from tests.sandbox.places import Place
+copies._copy_file = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+place = Place("local", Path({str_folder!r}))
+asyncio.run(place.provider.snapshot("b1", SnapshotKind.TURN, "one"))
+"""
 MAP_AND_WRITE = """\
 import mmap, os, sys, time
 file = open("mapped", "r+b")
@@ -249,3 +263,34 @@ def test_a_copy_links_only_what_has_the_same_stamp(spot: Path) -> None:
     second = copies.copy(source, spot / "second", copies.Earlier(spot / "first", wrong))
     assert (spot / "first/f").samefile(spot / "second/f") and not (spot / "first/g").samefile(spot / "second/g")
     assert set(second.fresh) == {spot / "second", spot / "second/g"}
+
+
+async def test_boxes_that_are_restored_while_their_image_is_let_go_have_all_they_had(local: Place) -> None:
+    await box(local)
+    await sh(local, "echo of the image >f; mkdir -p d; touch d/1")
+    await local.provider.terminate("b1")
+    image = await local.provider.last_state("b1", SnapshotKind.BASE)
+    assert image is not None
+    await local.provider.discard("b1")
+    await local.provider.create(BoxSpec("work", local.greeting(), base=image.id))
+    await sh(local, "echo of the turn >g; rm d/1", "work")
+    taken = await local.provider.snapshot("work", SnapshotKind.TURN, "turn 1")
+    await local.provider.discard("work")
+    names = [f"again-{number}" for number in range(4)]
+    restored = [local.provider.create(BoxSpec(name, local.greeting(), base=taken.id)) for name in names]
+    await asyncio.gather(*restored, local.provider.forget_snapshot(image.id))
+    assert [await sh(local, "cat f g; ls d", name) for name in names] == ["of the image\nof the turn\n"] * 4
+    with pytest.raises(Missing):
+        await local.provider.create(BoxSpec("new", local.greeting(), base=image.id))
+
+
+async def test_one_who_is_killed_in_the_middle_of_a_snapshot_leaves_a_box_that_goes_on(local: Place) -> None:
+    await box(local)
+    await sh(local, "head -c 3000000 /dev/urandom >f")
+    code = KILLED_IN_BETWEEN.format(str_root=str(ROOT), str_folder=str(local.folder))
+    killer = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    assert await killer.wait() == -9
+    await local.provider.list()  # whoever looks next thaws it
+    assert await sh(local, "echo goes on") == "goes on\n"
+    taken = await take(local, "one")
+    assert (tree(local, taken) / "repo/f").stat().st_size == 3_000_000
