@@ -47,6 +47,7 @@ def _boxes(census: Census) -> Finding:
     if census.boxes is None:
         return Finding("boxes", "they could not be listed", "see the line about isolation and the folder of boxes")
     said = f"{_listed(census.boxes) or 'none'}, {len(census.strays)} without a session"
+    said += f"; {census.queued} sessions wait for one (SHIPMATE_BOXES)" if census.queued else ""
     if not census.strays:
         return Finding("boxes", said)
     return Finding("boxes", f"{said} ({', '.join(census.strays[:3])})", "start `shipmate upkeep`, which ends them")

@@ -173,6 +173,7 @@ def _of_places(census: Census) -> Iterator[Metric]:
         yield _gauges("boxes", "Boxes of this machine by state", "state", boxes)
     pools = {state: sum(getattr(pool, state) for pool in census.warm) for state in ("wanted", "waiting", "filling")}
     yield _gauges("warm_boxes", "Warm boxes: wanted, waiting for a session, getting ready", "state", pools)
+    yield _gauge("boxes_awaited", "Sessions that wait because there are as many boxes as there may be", census.queued)
     yield _gauges("queue_jobs", "Jobs that wait for a worker", "queue", census.queues)
     yield _gauges("workers", "Workers alive", "queue", census.workers)
     yield _gauge("upkeep", "1: an upkeep is at work", int(census.upkeep))

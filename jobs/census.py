@@ -60,6 +60,7 @@ class Census:
     server: Server
     disks: Mapping[str, Disk] = field(default_factory=dict)
     warm: tuple[PoolCount, ...] = ()
+    queued: int = 0  # sessions that wait because there are as many boxes as there may be
 
 
 async def take(shop: Workshop) -> Census:
@@ -80,6 +81,7 @@ async def take(shop: Workshop) -> Census:
         unnamed=sizes["unnamed"],
         totals=totals,
         boxes=None if boxes is None else _states(boxes),
+        queued=sum(session.position > 0 for session in under_way),
         warm=() if boxes is None else await WarmPool(shop).count(boxes),
         strays=() if boxes is None else _strays(boxes, under_way, now),
         queues=await shop.queue.depth(),
