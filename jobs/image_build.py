@@ -19,8 +19,8 @@ from jobs.image_records import Image, Step
 from jobs.inbox import hash_token
 from jobs.store import Grant
 from jobs.wiring import Workshop
-from sandbox.provider import BoxSpec, ExecResult, Gone, Limits, Snapshot, SnapshotKind
-from sandbox.recipe import Command, Recipe, RecipeError, without_images
+from sandbox.provider import BoxSpec, ExecResult, Gone, Snapshot, SnapshotKind
+from sandbox.recipe import Command, Recipe, RecipeError, decided_elsewhere, without_images
 
 BUILD_SECONDS, CLONE_SECONDS, LOOK_SECONDS = 1800.0, 930.0, 0.05
 NO_BRANCH = "couldn't find remote ref"
@@ -152,7 +152,7 @@ class Builder:
         if base is not None and recipe.digest != base.recipe_digest:
             raise Anew
         self._log.say(f"recipe: {recipe.where}")
-        for line in (*recipe.left_out, *without_images(recipe)):
+        for line in (*recipe.left_out, *without_images(recipe), *decided_elsewhere(recipe)):
             self._log.say(f"  {line}")
         await self._shop.store.egress.allow(self._repository, recipe.egress)
         return recipe
@@ -257,11 +257,3 @@ async def environment(ask: Any, recipe: Recipe) -> dict[str, str]:
 def with_environment(command: Command, env: dict[str, str]) -> tuple[str, ...]:
     """The command's argv, with variables set."""
     return ("/usr/bin/env", *(f"{name}={value}" for name, value in env.items()), *command.argv)
-
-
-def limits_of(recipe: Recipe | None, ours: Limits) -> Limits:
-    """What a box of this recipe may use: a repository may ask for less memory than the settings allow, not for more."""
-    if recipe is None or recipe.memory_bytes is None:
-        return ours
-    least = min(recipe.memory_bytes, ours.memory_bytes or recipe.memory_bytes)
-    return Limits(ours.processes, ours.open_files, ours.file_bytes, ours.disk_bytes, least)

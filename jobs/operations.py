@@ -21,6 +21,7 @@ from jobs.session import Session
 from jobs.store import Grant
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, BoxSpec, Gone, Missing, Permanent, Temporary
+from sandbox.recipe import IN_A_BOX, Recipe, limits_of
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
@@ -159,15 +160,27 @@ async def _fresh(shop: Workshop, session: Session, instead: str = "") -> Origin:
 async def _spec(shop: Workshop, session: Session, box: str, origin: Origin) -> BoxSpec:
     token = secrets.token_urlsafe(32)
     assert session.repository is not None
+    recipe = await _recipe(shop, session.repository)
     grant = Grant(session.id, box, session.generation, session.repository, "serve", session.branch)
     await shop.store.grant(hash_token(token), grant)
     return BoxSpec(
         name=box,
         base=origin.base,
-        greeting=greeting(shop, grant, token, session.base_branch, session),
+        greeting=greeting(shop, grant, token, session.base_branch, session, recipe=recipe),
         labels={"session": session.id, "generation": str(session.generation), wire.LABEL: str(wire.NEWEST)},
-        limits=shop.settings.limits,
+        limits=limits_of(recipe, shop.settings.limits),
     )
+
+
+async def _recipe(shop: Workshop, repository: str) -> Recipe | None:
+    """What boxes of this repository are told of its recipe; None if there is no image yet."""
+    image = await shop.store.images.newest(repository)
+    return recipe_of_image(image) if image is not None else None
+
+
+def recipe_of_image(image: Image) -> Recipe | None:
+    """The recipe that an image was made by."""
+    return Recipe.from_json(image.recipe) if image.recipe else None
 
 
 def greeting(
@@ -177,6 +190,7 @@ def greeting(
     base_branch: str,
     session: Session | None = None,
     agent: dict[str, Any] | None = None,
+    recipe: Recipe | None = None,
 ) -> bytes:
     """The line that a runner reads on its stdin (docs/wire.md). It is the only place that holds the box's token.
 
@@ -197,6 +211,8 @@ def greeting(
         "conversation": session.conversation if session is not None else None,
         "limits": {"turn_seconds": rules.turn_seconds, "sync_seconds": rules.sync_seconds},
     }
+    if recipe is not None:
+        line |= {"env": recipe.environment(IN_A_BOX), "start": [command.argv for command in recipe.post_start]}
     return json.dumps(line).encode() + b"\n"
 
 

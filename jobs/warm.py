@@ -17,12 +17,13 @@ from jobs.commands import LoseBox, Tick
 from jobs.image_records import Image
 from jobs.inbox import hash_token
 from jobs.log import about, forgiven
-from jobs.operations import greeting
+from jobs.operations import greeting, recipe_of_image
 from jobs.records import Grant, Offer
 from jobs.session import Session, Status
 from jobs.warm_rules import WISH_SECONDS, Plan, PoolCount, Wanted, WarmBox, counted, plan, wanted, within
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, BoxInfo, BoxSpec, BoxState
+from sandbox.recipe import limits_of
 
 log = logging.getLogger(__name__)
 LABEL = "warm"  # on a box: the repository that it is warm for
@@ -101,12 +102,12 @@ async def _make(shop: Workshop, image: Image) -> None:
     offer = Offer(box, repository, fit, image.snapshot, shop.provider.isolated, hash_token(token), "")
     await shop.store.warm.make(offer)
     await shop.store.grant(hash_token(token), grant)
-    line = greeting(shop, grant, token, shop.settings.base_branch(repository), agent=shop.agent(agent))
+    recipe = recipe_of_image(image)
+    line = greeting(shop, grant, token, shop.settings.base_branch(repository), agent=shop.agent(agent), recipe=recipe)
+    limits = limits_of(recipe, shop.settings.limits)
     labels = {LABEL: repository, wire.LABEL: str(wire.NEWEST)}
     try:
-        await shop.provider.create(
-            BoxSpec(name=box, base=image.snapshot, greeting=line, labels=labels, limits=shop.settings.limits)
-        )
+        await shop.provider.create(BoxSpec(name=box, base=image.snapshot, greeting=line, labels=labels, limits=limits))
     except BaseException:
         await shop.store.revoke(box)
         await shop.store.warm.forget(box)

@@ -9,8 +9,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
+
+from sandbox.provider import Limits
 
 FILES = (".devcontainer/devcontainer.json", ".devcontainer.json")  # in this order
 MOST_COMMANDS, MOST_COMMAND_BYTES, MOST_START_BYTES = 32, 8 << 10, 8 << 10
@@ -18,6 +20,8 @@ MOST_VARIABLES, MOST_ENV_BYTES = 100, 16 << 10
 MOST_HOSTS = 100
 SHELL = ("/bin/sh", "-c")
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
+# What a runner puts in for its own places (docs/wire.md)
+IN_A_BOX: Mapping[str, str] = {"repo": "{repo}", "name": "repo", "path": "{path}", "home": "{home}"}
 KNOWN_VARIABLES: Mapping[str, str] = {
     "containerWorkspaceFolder": "repo",
     "containerWorkspaceFolderBasename": "name",
@@ -156,3 +160,24 @@ def without_images(recipe: Recipe) -> tuple[str, ...]:
     if recipe.cpu is not None:
         said.append("cpu: boxes here share the processors, each with the same weight")
     return tuple(said)
+
+
+def decided_elsewhere(recipe: Recipe) -> tuple[str, ...]:
+    """What the file asks for and the settings decide."""
+    asked = {"agent": recipe.agent, "model": recipe.model, "warmBoxes": recipe.warm_boxes}
+    return tuple(
+        f"customizations.shipmate.{name}: what the settings say goes ({variable})"
+        for name, variable in _SETTINGS.items()
+        if asked[name] not in ("", None)
+    )
+
+
+_SETTINGS = {"agent": "SHIPMATE_AGENT", "model": "SHIPMATE_MODEL", "warmBoxes": "SHIPMATE_WARM"}
+
+
+def limits_of(recipe: Recipe | None, ours: Limits) -> Limits:
+    """What a box of this recipe may use: a repository may ask for less memory than the settings allow, not for more."""
+    if recipe is None or recipe.memory_bytes is None:
+        return ours
+    least = min(recipe.memory_bytes, ours.memory_bytes or recipe.memory_bytes)
+    return replace(ours, memory_bytes=least)

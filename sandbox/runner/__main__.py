@@ -100,7 +100,7 @@ def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: i
         places.lay(greeting.agent.files)
         argv = [places.fill(word) for word in greeting.agent.argv]
         more = {name: places.fill(value) for name, value in greeting.agent.env.items()}
-        return children.spawn(argv, cwd=places.repo, env={**env, **more})
+        return children.spawn(argv, cwd=places.repo, env={**places.at_work(env, greeting.env), **more})
 
     agent = None
     if greeting.mode in ("serve", "warm"):

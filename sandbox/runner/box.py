@@ -57,6 +57,8 @@ class Greeting(NamedTuple):
     cancel_seconds: float
     silence_seconds: float
     quiet_seconds: float
+    env: dict[str, str] = {}
+    start: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
     def from_line(cls, line: bytes) -> Greeting:
@@ -92,6 +94,8 @@ class Greeting(NamedTuple):
             cancel_seconds=float(limits.get("cancel_seconds", 10)),
             silence_seconds=float(limits.get("silence_seconds", 5)),
             quiet_seconds=float(limits.get("quiet_seconds", 600)),
+            env={str(name): str(value) for name, value in (said.get("env") or {}).items()},
+            start=tuple(tuple(map(str, argv)) for argv in said.get("start") or ()),
         )
 
 
@@ -145,6 +149,10 @@ class Places(NamedTuple):
         for name, value in known.items():
             text = text.replace("{" + name + "}", value)
         return text
+
+    def at_work(self, env: dict[str, str], more: dict[str, str]) -> dict[str, str]:
+        """The environment of the agent and of commands: ours, and what the repository's recipe adds."""
+        return {**env, **{name: self.fill(value.replace("{path}", env["PATH"])) for name, value in more.items()}}
 
     def lay(self, files: dict[str, str]) -> None:
         """Write what the agent is told in files, below HOME, over whatever is there. Raises OSError."""

@@ -29,6 +29,7 @@ from sandbox.runner.mcp_settings import Servers
 from sandbox.runner.outbox import Outbox
 from sandbox.runner.processes import Child, Children
 from sandbox.runner.sending import Sending
+from sandbox.runner.start import Starting
 from sandbox.runner.sync import Step, sync
 from sandbox.runner.tree import Tree, clone, patiently
 from sandbox.runner.turn import Turn
@@ -65,7 +66,8 @@ async def live(box: Box) -> int:
     loop.add_signal_handler(signal.SIGCHLD, box.children.reap)
     box.children.reap()
     if box.control is not None:
-        await Control(box.children, box.places.repo, box.env, ending.set).serve(box.control)
+        work = box.places.at_work(box.env, box.greeting.env)
+        await Control(box.children, box.places.repo, work, ending.set).serve(box.control)
     dialer = Dialer(box.greeting.gateway, box.greeting.token) if box.greeting.gateway else None
     forwarder = Forwarder(dialer)
     await forwarder.serve(box.listening)
@@ -141,6 +143,7 @@ class Service:
         brought = Attachments(dialer, box.places.home)
         self._tree = Tree(git, said, self._outbox.say)
         self._turns = Turns(self._conversation, self._tree, self._outbox.say, self._restart, brought)
+        self._starting = Starting(box.children, box.places, box.env, said, self._outbox.say)
         self._left_out: list[str] = []  # what the agent was not told of the repository's own servers
         self._prompts: asyncio.Queue[Turn] = asyncio.Queue()
         self._turn: Turn | None = None  # delivered and not ended
@@ -208,6 +211,7 @@ class Service:
     async def _sync(self) -> None:
         try:
             await self._tree.sync()
+            await self._starting.run()
         except GitFailed as failed:
             self._give_up(str(failed))
             if self._turn is not None:  # it was reading, and nothing that it wanted to write is written

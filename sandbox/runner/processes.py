@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from typing import IO
 
 PIPE, NULL = subprocess.PIPE, subprocess.DEVNULL
 
@@ -70,8 +71,8 @@ class Children:
         cwd: str,
         env: Mapping[str, str],
         stdin: int = PIPE,
-        stdout: int = PIPE,
-        stderr: int = PIPE,
+        stdout: int | IO[bytes] = PIPE,
+        stderr: int | IO[bytes] = PIPE,
     ) -> Child:
         """Start a process; raise OSError if it cannot be. Its pipes are unbuffered, and it inherits nothing else."""
         process = subprocess.Popen(

@@ -109,6 +109,7 @@ async def test_an_image_is_the_repository_made_ready_and_a_sessions_box_grows_fr
         onCreateCommand="echo created >> steps.txt",
         updateContentCommand=["sh", "-c", "echo $STAGE >> steps.txt"],
         postCreateCommand={"a": "touch a.txt", "b": ["touch", "b c.txt"]},
+        postStartCommand="echo started",
         containerEnv={"STAGE": "updated"},
         customizations={"shipmate": {"warm": ["cat steps.txt"], "check": ["test -f a.txt"], "egress": ["x.example"]}},
         features={},
@@ -137,6 +138,7 @@ async def test_an_image_is_the_repository_made_ready_and_a_sessions_box_grows_fr
     assert await said(at, box, "git", "rev-parse", "HEAD") == f"{tip}\n"
     assert await said(at, box, "cat", "steps.txt") == "created\nupdated\n"
     assert await said(at, box, "git", "status", "--porcelain") == "", "nobody commits what the steps made"
+    assert await said(at, box, "sh", "-c", "echo $STAGE; cat ~/start.log") == "updated\nstarted\n"
 
 
 async def test_the_next_image_grows_from_the_one_before_and_only_its_content_is_updated(

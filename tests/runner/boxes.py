@@ -32,13 +32,15 @@ class RunningBox:
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(
-        self, *, argv: list[str] | None = None, env: dict[str, str] | None = None, limits: Any = None, **said: Any
-    ) -> None:
+        self, *, argv: list[str] | None = None, env: dict[str, str] | None = None, limits: Any = None,
+        variables: dict[str, str] | None = None, **said: Any
+    ) -> None:  # fmt: skip
         agent = {"name": "rehearsal", "argv": argv or REHEARSAL, "env": env or {}, "gate": "ask"}
         greeting = {
             "wire": 1, "token": "token", "box": "b1", "generation": 1, "gateway": f"unix:{self._gateway}",
             "repository": REPOSITORY, "base_branch": "main", "branch": BRANCH, "mode": "serve", "agent": agent,
             "conversation": None, "limits": {"silence_seconds": 1, "sync_seconds": 10} | (limits or {}),
+            "env": variables or {},
         } | said  # fmt: skip
         self.root.mkdir(exist_ok=True)
         self._control.unlink(missing_ok=True)

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.devcontainer import parse
-from sandbox.recipe import SHELL, Command, Recipe, RecipeError, detect, without_images
+from sandbox.provider import Limits
+from sandbox.recipe import (
+    SHELL,
+    Command,
+    Recipe,
+    RecipeError,
+    decided_elsewhere,
+    detect,
+    limits_of,
+    without_images,
+)
 from tests.fuzz.anything import json_values, like, quickly
 
 WHOLE = """\ufeff// our environment
@@ -69,6 +79,20 @@ def test_a_place_without_container_images_says_what_that_leaves_out() -> None:
     said = without_images(parse(WHOLE, "f"))
     assert [line.split(":")[0].split(" ")[0] for line in said] == ["image", "remoteUser", "cpu"]
     assert without_images(Recipe(where="f")) == ()
+
+
+def test_what_the_settings_decide_is_said_and_memory_is_only_ever_less() -> None:
+    recipe = parse(WHOLE, "f")
+    assert [line.split(":")[0].rpartition(".")[2] for line in decided_elsewhere(recipe)] == [
+        "agent",
+        "model",
+        "warmBoxes",
+    ]
+    assert decided_elsewhere(Recipe(where="f")) == ()
+    assert limits_of(recipe, Limits(memory_bytes=1 << 30)).memory_bytes == 1 << 30
+    assert limits_of(recipe, Limits(memory_bytes=4 << 30)).memory_bytes == 2 << 30
+    assert limits_of(recipe, Limits(memory_bytes=None)).memory_bytes == 2 << 30
+    assert limits_of(None, Limits()) == Limits()
 
 
 WRONG = {
