@@ -18,6 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import doctor_running
 from bot.findings import Finding
 from bot.gateway import sockets
+from bot.gateway.model_account import Limits, NotAllowed
 from bot.gateway.model_upstreams import Upstream, upstreams
 from bot.settings import BotSettings
 from bot.slack.calls import METHODS
@@ -215,12 +216,18 @@ async def _model(settings: BotSettings) -> list[Finding]:
         return [
             Finding("model", f"none needed: {settings.jobs.agent} is a script" if row else "there is no such agent")
         ]
-    provider = settings.jobs.model.partition("/")[0] or row.speaks[0]
+    provider, _, name = settings.jobs.model.partition("/")
+    provider = provider or row.speaks[0]
     upstream = upstreams(settings).get(provider)
     if upstream is None:
         return [Finding("model", f"there is no provider {provider}", "correct SHIPMATE_MODEL")]
     if upstream.key is None and not upstream.keyless:
         return [Finding("model", f"no key for {provider}", f"set {upstream.setting}")]
+    try:
+        if name:
+            Limits(settings.models, settings.model_prices, settings.budget).check(provider, name)
+    except NotAllowed as refused:
+        return [Finding("model", str(refused), "correct SHIPMATE_MODEL, SHIPMATE_MODELS or SHIPMATE_MODEL_PRICES")]
     return [await _ask_model(upstream)]
 
 

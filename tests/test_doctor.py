@@ -79,6 +79,8 @@ WRONG = [
         "model", "the provider refused the key (401)", "set ANTHROPIC_API_KEY anew",
     ),
     ({"SHIPMATE_AGENT": "opencode", "ANTHROPIC_BASE_URL": NOBODY}, "model", "cannot be reached", "see the address"),
+    ({"SHIPMATE_AGENT": "opencode", "SHIPMATE_MODELS": "gpt-*"}, "model", "does not allow", "SHIPMATE_MODELS"),
+    ({"SHIPMATE_AGENT": "opencode", "SHIPMATE_BUDGET": "5"}, "model", "no price is known", "SHIPMATE_MODEL_PRICES"),
     ({"PATH": "/nowhere"}, "git", "is not on PATH", "install it"),
     ({"SHIPMATE_DATA_DIR": "/proc/nowhere"}, "data folder", "/proc/nowhere: ", "set SHIPMATE_DATA_DIR"),
     ({"SHIPMATE_BOXES_DIR": "/proc/nowhere"}, "boxes folder", "/proc/nowhere: ", "set SHIPMATE_BOXES_DIR"),

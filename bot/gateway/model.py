@@ -21,7 +21,7 @@ from yarl import URL
 from bot.gateway.access import GRANT
 from bot.gateway.aside import Aside
 from bot.gateway.model_account import Accounts, NotAllowed, payer
-from bot.gateway.model_asked import Room, TooMuch, Unclear, model_of, offers_tools
+from bot.gateway.model_asked import Room, Share, TooMuch, Unclear, model_of, offers_tools
 from bot.gateway.model_reports import ModelReports
 from bot.gateway.model_trouble import Troubles
 from bot.gateway.model_upstreams import Upstream
@@ -122,7 +122,7 @@ class ModelProxy:
         try:
             with self._room.share(grant.box) as share:
                 url, headers = _target(request, upstream), _headers(request, upstream)
-                asked = await self._look_at(request, upstream, url, headers, await share.read(request))
+                asked = await self._look_at(request, upstream, url, headers, await _body(request, share))
                 return await self._pass_on(request, asked)
         except TooMuch as much:
             refused = Refused(503 if much.passing else 413, str(much))
@@ -234,6 +234,13 @@ class ModelProxy:
     async def _count(self, asked: _Asked, session: Awaitable[Session | None], meter: Meter) -> None:
         spent, told = meter.spent()
         await self._accounts.count(payer(asked.grant, await session), asked.model, spent, told)
+
+
+async def _body(request: web.Request, share: Share) -> bytes:
+    try:
+        return await share.read(request)
+    except TimeoutError:
+        raise Refused(408, "The request took too long to come. Send it again.") from None
 
 
 def _looked_at(session: "asyncio.Task[Session | None]") -> None:

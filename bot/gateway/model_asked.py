@@ -16,6 +16,7 @@ from aiohttp import web
 
 BODY_BYTES = 64 << 20  # of one request, and of all that one box asks at a time
 ALL_BYTES = 512 << 20  # of all boxes together, in one process
+SEND_SECONDS = 60.0
 QUICK_BYTES = 256 << 10  # what may be parsed without a thread
 # A quotation mark inside a JSON string is escaped, so what looks like a key is one, wherever it stands. Letters of a
 # key may be written as \u0000; nobody does, but somebody who hides a model's name might.
@@ -78,14 +79,15 @@ class Share:
         self.taken = 0
 
     async def read(self, request: web.Request) -> bytes:
-        """The body. Raises TooMuch."""
+        """The body. Raises TooMuch; TimeoutError if it comes too slowly, for others wait for the room."""
         if request.content_length is not None and request.content_length > BODY_BYTES:
             raise TooMuch(f"A request may have at most {BODY_BYTES >> 20} MB.")
         pieces = []
-        async for piece in request.content.iter_any():
-            self._room.take(self._box, len(piece))
-            self.taken += len(piece)
-            pieces.append(piece)
+        async with asyncio.timeout(SEND_SECONDS):
+            async for piece in request.content.iter_any():
+                self._room.take(self._box, len(piece))
+                self.taken += len(piece)
+                pieces.append(piece)
         return b"".join(pieces)
 
 

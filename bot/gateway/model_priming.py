@@ -41,6 +41,8 @@ class Priming:
                 body = await share.read(request)
         except TooMuch as much:
             return web.json_response(protocol.error(413, str(much)), status=413)
+        except TimeoutError:
+            return web.json_response(protocol.error(408, "The request took too long to come."), status=408)
         return _answer(protocol.name, request, path, body)
 
 
