@@ -52,7 +52,7 @@ def hash_token(token: str) -> str:
 class Inbox:
     """Follows commands. `enqueue` is given every operation that is wanted; whether it fails changes nothing.
 
-    `fit` says as what an agent with a model has to be started: a warm box that was started so is taken at once.
+    `fit` says as what a warm box must have been started for a session, which takes it at once; empty: none will do.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Inbox:
         enqueue: Enqueue,
         rules: Rules,
         clock: Callable[[], float] = time.time,
-        fit: Callable[[str, str], str] = lambda agent, model: f"{agent}{model}",
+        fit: Callable[[Session], str] = lambda session: f"{session.agent}{session.model}",
     ) -> None:
         self._store, self._enqueue, self._rules, self._clock, self._fit = store, enqueue, rules, clock, fit
 
@@ -100,7 +100,8 @@ class Inbox:
         """A warm box for a session that waits for one, if there is one that fits."""
         if session.repository is None or not claimable(session, now):
             return None
-        return await self._store.warm.candidate(session.repository, self._fit(session.agent, session.model))
+        fit = self._fit(session)
+        return await self._store.warm.candidate(session.repository, fit) if fit else None
 
     async def attach(self, grant: Grant) -> Attached:
         """A runner calls: older links of it are stale from here on. Raises `NotYet`, or `StaleLink` if too late."""

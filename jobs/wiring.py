@@ -17,7 +17,7 @@ from jobs import wire
 from jobs.github import AppKey, Forge
 from jobs.inbox import Inbox
 from jobs.queue import Queue
-from jobs.session import Rules
+from jobs.session import Rules, Session
 from jobs.settings import JobSettings
 from jobs.store import Store
 from sandbox import agents
@@ -61,6 +61,12 @@ def fit_of(settings: JobSettings, name: str, model: str) -> str:
     return hashlib.sha256(json.dumps(started, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def fit_for(settings: JobSettings, session: Session) -> str:
+    """As what a warm box must have been started for this session; empty: none will do, for it begins elsewhere."""
+    usual = settings.base_branch(session.repository or "")
+    return fit_of(settings, session.agent, session.model) if session.base_branch == usual else ""
+
+
 def _agent(settings: JobSettings, name: str, model: str) -> dict[str, Any]:
     return agents.greeting_agent(agents.row(name), model or settings.model, settings.agent_command, settings.speaking)
 
@@ -88,7 +94,7 @@ async def workshop(settings: JobSettings | None = None) -> AsyncIterator[Worksho
         yield Workshop(
             settings=chosen,
             store=store,
-            inbox=Inbox(store, queue.enqueue, chosen.rules, fit=partial(fit_of, chosen)),
+            inbox=Inbox(store, queue.enqueue, chosen.rules, fit=partial(fit_for, chosen)),
             queue=queue,
             provider=place,
             forge=forge(chosen),

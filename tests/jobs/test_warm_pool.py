@@ -211,3 +211,10 @@ async def test_all_that_nobody_took_can_be_ended(at: Bench) -> None:
     await WarmPool(at.shop).end_all()
     assert list(await boxes(at)) == [taken]
     assert await at.shop.store.granted(hash_token("nobody's")) is None
+
+
+async def test_a_session_that_begins_on_another_branch_takes_none_that_is_at_the_usual_one(at: Bench) -> None:
+    box = await filled(at)
+    assert (await at.ask(c.Choice(ROCKET, "release-1"))).box is None
+    at.sid = "s1111111111111111"
+    assert (await at.ask()).box == box
