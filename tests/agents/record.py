@@ -18,6 +18,7 @@ CHUNKS = ("agent_message_chunk", "agent_thought_chunk")
 LISTS = ("availableCommands", "models", "modes", "configOptions", "authMethods", "_meta")
 KEPT_META = ("terminal_output_delta", "terminal_exit", "codex")
 CHARS = 600
+SECONDS = 300.0
 Message = dict[str, Any]
 
 
@@ -65,7 +66,7 @@ async def record(name: str) -> None:
     """Let the agent fix the failing test, and write what passed between it and the runner."""
     async with open_office(name, SHIPMATE_START_SECONDS="60") as office:
         thread = await office.ada.says("@shipmate fix the failing test")
-        await thread.settled(1, 120.0)
+        await thread.settled(1, SECONDS)
         lines = reduced(await wire(office, thread))
     GOLDEN.mkdir(exist_ok=True)
     (GOLDEN / f"{name}.jsonl").write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
