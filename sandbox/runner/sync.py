@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -80,7 +81,22 @@ def _put_aside(folder: str, aside: str) -> None:
         else:
             shutil.rmtree(aside, ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
-        os.rename(folder, aside)
+        try:
+            os.rename(folder, aside)
+        except OSError as failed:
+            if failed.errno != errno.EXDEV:
+                raise
+            _copy_aside(folder, aside)  # a folder of the snapshot underneath cannot be renamed
+
+
+def _copy_aside(folder: str, aside: str) -> None:
+    def odd(parent: str, names: list[str]) -> list[str]:
+        kinds = {name: os.lstat(os.path.join(parent, name)).st_mode for name in names}
+        return [n for n, kind in kinds.items() if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind))]
+
+    with contextlib.suppress(shutil.Error):  # what cannot be read is of no use
+        shutil.copytree(folder, aside, symlinks=True, ignore=odd)
+    shutil.rmtree(folder)
 
 
 async def fetch(git: Git, base: str, branch: str) -> None:

@@ -30,6 +30,21 @@ async def test_a_box_that_is_lost_with_all_it_had_costs_nothing_that_a_turn_had_
     assert "+kept" in patch and "+again" in patch
 
 
+async def test_a_repository_that_was_left_half_made_in_a_lost_box_is_made_anew_in_the_next(office: Office) -> None:
+    thread = await office.ada.says("@shipmate add a line to the README saying pushed")
+    await thread.settled()
+    session = await thread.until(lambda s: s.saved.turn == 1)
+    assert session.box is not None
+    await office.shop.provider.exec(session.box, ("rm", "-r", ".git/HEAD", ".git/refs"))
+    await office.shop.provider.terminate(session.box, grace=0)
+    await thread.until(lambda s: s.box is None)
+    await office.ada.replies(thread, "add a line to the README saying after all")
+    session = await thread.settled(prompts=2)
+    assert await outcomes(thread) == ["done", "done"] and session.pull_request is not None
+    patch = await office.patch(session.pull_request.number)
+    assert "+pushed" in patch and "+after all" in patch
+
+
 async def test_with_one_box_for_all_threads_take_turns_and_each_says_its_place() -> None:
     async with open_office(SHIPMATE_BOXES="1") as office:
         first = await office.ada.says("@shipmate count slowly to 200")
