@@ -19,6 +19,7 @@ from jobs.hearing import events_of
 from sandbox.runner import http1
 from sandbox.runner.box import BadGreeting, Greeting
 from sandbox.runner.http1 import BadHttp
+from sandbox.runner.journal import Journal
 from sandbox.runner.jsonrpc import Peer
 from sandbox.runner.outbox import _line
 from sandbox.runner.toolcalls import ToolCall
@@ -40,6 +41,7 @@ FRAMES: dict[str, dict[str, Any]] = {
         "turn": 1, "outcome": "done", "summary": "x", "head": "b" * 40, "pushed": True, "usage": {"used": 1},
         "commits": [{"sha": "c", "subject": "s", "author": "A <a@x>", "co_authors": ["B <b@x>"]}],
     },
+    "remark": {"text": "so it is"},
     "dropped": {"reason": "no"},
 }  # fmt: skip
 
@@ -166,7 +168,8 @@ def test_lines_of_any_shape_are_taken_or_passed_over(messages: list[Any]) -> Non
         async def answer(_method: str, params: dict[str, Any]) -> Any:
             return params
 
-        peer = Peer(_Quiet(), answer, lambda _method, params: heard.append(params))  # type: ignore[arg-type]
+        journal = Journal("/dev/null")  # no folder: nothing is kept
+        peer = Peer(_Quiet(), journal, answer, lambda _method, params: heard.append(params))  # type: ignore[arg-type]
         for message in messages:
             peer._take(json.dumps(message).encode())
         peer._take(b"[" * 100_000)
