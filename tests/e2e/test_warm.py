@@ -48,6 +48,13 @@ async def test_killed_around_it_the_box_waits_on_and_serves_the_next_mention(war
     offer = await a_box_waits(warm)
     kill(warm.stack, "web")
     kill(warm.stack, "redis")
+
+    async def health() -> int:
+        async with warm.http.get(f"{warm.stack.web_url}/health") as answer:
+            return answer.status
+
+    await until(health, lambda status: status == 200)
+    assert (await a_box_waits(warm)).box == offer.box
     thread = await warm.ada.says("@shipmate what is this?")
     session = await thread.settled(seconds=60)
     assert (session.box, session.start) == (offer.box, "warm")

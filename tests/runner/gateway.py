@@ -258,7 +258,12 @@ class StandIn:
         }
         pipe = asyncio.subprocess.PIPE
         backend = await asyncio.create_subprocess_exec("git", "http-backend", stdin=pipe, stdout=pipe, env=env)
-        out, _ = await backend.communicate(await request.read())
+        try:
+            out, _ = await backend.communicate(await request.read())
+        finally:  # a box that is killed in the middle of it
+            if backend.returncode is None:
+                backend.kill()
+                await backend.wait()
         head, _, body = out.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
         status = int(headers.pop("Status", "200 OK").split()[0])
