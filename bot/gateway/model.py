@@ -21,7 +21,7 @@ from yarl import URL
 from bot.gateway.access import GRANT
 from bot.gateway.aside import Aside
 from bot.gateway.model_account import Accounts, NotAllowed, payer
-from bot.gateway.model_asked import Room, Share, TooMuch, Unclear, model_of, offers_tools
+from bot.gateway.model_asked import Room, Share, TooMuch, Unclear, is_left_running, model_of, offers_tools
 from bot.gateway.model_reports import ModelReports
 from bot.gateway.model_trouble import Troubles
 from bot.gateway.model_upstreams import Upstream
@@ -145,6 +145,8 @@ class ModelProxy:
         path, protocol, grant = request.match_info["path"], upstream.protocol, request[GRANT]
         readable = "Content-Encoding" not in request.headers
         tools = readable and offers_tools(body)
+        if path == "responses" and is_left_running(body):
+            raise Refused(400, "Requests in the background are not passed on. Leave `background` out.")
         costs = protocol.costs(request.method, path)
         session = asyncio.create_task(self._session(grant, tools)) if costs else None
         model = await _model_of(protocol, path, body if readable and costs else b"")

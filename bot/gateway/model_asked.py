@@ -22,9 +22,24 @@ QUICK_BYTES = 256 << 10  # what may be parsed without a thread
 # key may be written as \u0000; nobody does, but somebody who hides a model's name might.
 _OFFER = re.compile(rb'"tools"\s{0,20}:\s{0,20}\[\s{0,20}[{"]')
 _STREAM = re.compile(rb'"stream"\s{0,20}:\s{0,20}true')
-_MODEL = re.compile(
-    rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"\s*:\s*"((?:[^"\\]|\\.){0,300})"'
-)
+
+
+class _Key:
+    """Finds what a key is given, however its letters are written. The plain way of writing is found faster."""
+
+    def __init__(self, name: str, value: bytes) -> None:
+        letters = (rb"(?:%c|\\u00(?i:%02x))" % (letter, letter) for letter in name.encode())
+        self._plain = re.compile(b'"' + name.encode() + rb'"\s*:\s*' + value)
+        self._any = re.compile(b'"' + b"".join(letters) + rb'"\s*:\s*' + value)
+
+    def values(self, body: bytes) -> list[bytes]:
+        """All that are there."""
+        found: list[bytes] = (self._any if b"\\u00" in body else self._plain).findall(body)
+        return found
+
+
+_MODEL = _Key("model", rb'"((?:[^"\\]|\\.){0,300})"')
+_BACKGROUND = _Key("background", rb"(true)")
 
 
 class TooMuch(Exception):
@@ -102,9 +117,14 @@ def wants_stream(body: bytes) -> bool:
     return _STREAM.search(body) is not None
 
 
+def is_left_running(body: bytes) -> bool:
+    """Whether the provider is to go on with it after it has answered (Responses): nobody would hear what that took."""
+    return bool(_BACKGROUND.values(body))
+
+
 async def model_of(body: bytes) -> str:
     """The model that a body names; "" if it names none. Raises Unclear where readers of JSON could differ about it."""
-    names = set(_MODEL.findall(body))
+    names = set(_MODEL.values(body))
     if len(names) == 1:
         return _text(names.pop())
     if not names:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bot.gateway.model_asked import QUICK_BYTES, Room, TooMuch, Unclear, model_of, wants_stream
+from bot.gateway.model_asked import QUICK_BYTES, Room, TooMuch, Unclear, is_left_running, model_of, wants_stream
 
 NAMED = [
     (b'{"model": "claude-x", "messages": []}', "claude-x"),
@@ -49,6 +49,21 @@ async def test_a_long_body_with_a_doubt_is_read_whole() -> None:
 )
 def test_whether_it_is_to_stream_is_seen(body: bytes, streams: bool) -> None:
     assert wants_stream(body) is streams
+
+
+@pytest.mark.parametrize(
+    ("body", "runs"),
+    [
+        (b'{"background": true}', True),
+        (b'{"backgroun\\u0064":true}', True),
+        (b'{"\\u0062ackground" : true}', True),
+        (b'{"background": false}', False),
+        (b'{"run_in_background": true}', False),
+        (b'{"input": "say \\"background\\": true"}', False),
+    ],
+)
+def test_what_would_go_on_behind_our_back_is_seen(body: bytes, runs: bool) -> None:
+    assert is_left_running(body) is runs
 
 
 def test_one_box_takes_no_others_room_and_all_together_have_an_end() -> None:

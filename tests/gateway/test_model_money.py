@@ -18,7 +18,7 @@ from jobs.records import Spent
 from jobs.session import Session
 from jobs.wants import wants
 from tests.gateway.conftest import SOON, Json, Site
-from tests.gateway.proxied import ANTHROPIC, ASK, GEMINI, IDS, OPENAI, TOOL, WAYS, Proxied, scripted, served
+from tests.gateway.proxied import ANTHROPIC, ASK, GEMINI, IDS, OPENAI, RESPONSES, TOOL, WAYS, Proxied, scripted, served
 from tests.logs import ADA, GRACE, RULES
 
 PRICED = '{"m": [1, 1], "free*": [0, 0]}'  # a dollar for a million tokens
@@ -177,6 +177,13 @@ async def test_a_request_that_hides_its_model_is_refused(site: Site) -> None:
             assert answer.status == 400
         async with box.post(ANTHROPIC, json.dumps(ASK).encode(), **{"Content-Encoding": "gzip"}) as answer:
             assert (answer.status, "Name the model" in (await answer.json())["error"]["message"]) == (400, True)
+        assert not model.seen
+
+
+async def test_what_nobody_would_count_is_not_passed_on(site: Site) -> None:
+    async with scripted(site) as (box, model):
+        status, said = await answered(box, RESPONSES, {"model": "m", "input": "x", "background": True})
+        assert (status, "background" in said["error"]["message"]) == (400, True)
         assert not model.seen
 
 
