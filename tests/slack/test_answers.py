@@ -130,14 +130,14 @@ async def test_an_outsider_answers_nothing(office: Scene) -> None:
     await office.whispered(OLGA, OUTSIDER)
 
 
-@pytest.mark.parametrize("value", ["{sid}:q1:2", "{sid}:q1:99", "{sid}:q9:0", "snone:q1:0", "{other}:q1:0", "q1:0", ""])
-async def test_a_forged_answer_changes_nothing(office: Scene, value: str) -> None:
+async def test_a_forged_answer_changes_nothing(office: Scene) -> None:
     ts, _ = await asking(office)
     other, _ = await asking(office)
     question = await office.shown(ts, "Tabs or spaces?")
-    known = value.format(sid=office.sid(ts), other=office.sid(other))
-    button = forged(question, "answer:0", known, user={"id": GRACE, "team_id": people.TEAM})
-    assert await office.served.workspace.deliveries.ask(button) is not None
+    for value in ("{sid}:q1:2", "{sid}:q1:99", "{sid}:q9:0", "snone:q1:0", "{other}:q1:0", "q1:0", ""):
+        known = value.format(sid=office.sid(ts), other=office.sid(other))
+        button = forged(question, "answer:0", known, user={"id": GRACE, "team_id": people.TEAM})
+        assert await office.served.workspace.deliveries.ask(button) is not None
     assert (await inquiry(office, ts)).open and (await inquiry(office, other)).open
 
 
