@@ -12,7 +12,7 @@ from jobs import events as e
 from jobs.events import Author, Fact, Frozen, Outcome, Prompt
 
 CHILDREN_KEPT = 60  # ended ones beyond it are forgotten, the oldest first
-SUMMARY_CHARS = 500
+SUMMARY_CHARS, TASK_CHARS = 500, 300
 STOP, BUDGET = "", "budget"  # in the place of a prompt's id: a stop, or an answer about money, was handed over
 
 
@@ -24,7 +24,8 @@ class BudgetAnswer(Frozen):
 
 
 class Child(Frozen):
-    """A session that an agent started. `number` is how people name it; `cause`: the prompt of its root that it is for.
+    """A session that an agent started. `number` is how people name it; `cause`: the prompt of its root that it is for;
+    `task`: what the agent asked it for last, and `author` on whose behalf.
 
     `waits`: its parent is given what comes of it. `pending`, `stop_by` and `budget`: what it was not given yet.
     """
@@ -104,7 +105,7 @@ def _spawned(children: Children, event: e.ChildSpawned) -> Children:
     prompt = event.prompt
     child = Child(
         id=event.child, number=event.number, parent=event.parent, depth=event.depth, repository=event.repository,
-        base_branch=event.base_branch, agent=event.agent, model=event.model, task=" ".join(prompt.text.split())[:300],
+        base_branch=event.base_branch, agent=event.agent, model=event.model, task=_task(prompt),
         author=prompt.author, cause=event.cause, waits=event.waits, since=event.at, pending=prompt,
     )  # fmt: skip
     over = [one.id for one in children if not one.working and not one.owed]
@@ -114,8 +115,13 @@ def _spawned(children: Children, event: e.ChildSpawned) -> Children:
 
 def _prompted(children: Children, event: e.ChildPrompted) -> Children:
     return _changed(
-        children, event.child, pending=event.prompt, waits=event.waits, since=event.at, outcome=None, summary=""
+        children, event.child, pending=event.prompt, task=_task(event.prompt), author=event.prompt.author,
+        waits=event.waits, since=event.at, outcome=None, summary="",
     )  # fmt: skip
+
+
+def _task(prompt: Prompt) -> str:
+    return " ".join(prompt.text.split())[:TASK_CHARS]
 
 
 def _handed(children: Children, event: e.ChildHanded) -> Children:

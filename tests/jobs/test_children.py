@@ -256,6 +256,11 @@ def test_a_report_of_older_work_ends_nothing() -> None:
     assert the_one(log).working and the_one(log).waits
 
 
+def test_what_it_was_asked_last_is_what_it_is_for() -> None:
+    log = reported().do(f.PromptChild(FIRST, prompt("Paint it\n red", 2, GRACE), True))
+    assert (the_one(log).task, the_one(log).author) == ("Paint it red", GRACE)
+
+
 def test_who_was_told_waits_no_more() -> None:
     assert the_one(one()).waits and not the_one(reported()).waits
     assert the_one(reported().do(f.PromptChild(FIRST, prompt(n=2), True))).waits
