@@ -155,8 +155,10 @@ def slack_client(
         repositories=Repositories(
             choose=lambda text: repos.choose(text, enabled, shop.settings.github_url),
             base_branch=lambda name: repos.base_branch(name, enabled),
+            enabled=tuple(repository.name for repository in enabled),
         ),
         links=links,
+        warm_up=partial(warm_up, shop),
         clock=shop.clock,
         counted=counted,
     )

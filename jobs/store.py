@@ -29,6 +29,7 @@ from jobs.store_egress import EgressHosts
 from jobs.store_images import Images
 from jobs.store_leftovers import Leftovers
 from jobs.store_places import Places
+from jobs.store_recent import RecentSessions
 from jobs.store_scripts import ACTIVE, BELL, CLOSED, KEPT, PREFIX, SLEEPING, TOTALS, UNSHOWN, key, keys
 from jobs.store_usage import Usage
 from jobs.store_warm import WarmBoxes
@@ -50,7 +51,7 @@ class Store:
         self._stamp = client.register_script(scripts.STAMP)
         self.leftovers, self.counts, self.images = Leftovers(client), Counts(client), Images(client)
         self.usage, self.egress, self.warm = Usage(client), EgressHosts(client), WarmBoxes(client)
-        self.places = Places(client)
+        self.places, self.recent = Places(client), RecentSessions(client)
 
     @classmethod
     async def open(cls, url: str, *, archive: Path) -> "Store":

@@ -22,7 +22,7 @@ from bot.playground.workspace_http import SignedHttp
 from bot.playground.workspace_journal import Entry, Journal
 from bot.playground.workspace_limits import Limits
 from bot.playground.workspace_manifest import MANIFEST, Manifest
-from bot.playground.workspace_records import Channel, Delivery, Edit, Json, Message, Reaction, Record, Refusal
+from bot.playground.workspace_records import Account, Channel, Delivery, Edit, Json, Message, Reaction, Record, Refusal
 from bot.playground.workspace_rich_text import rich_text
 from bot.playground.workspace_sockets import Sockets
 from bot.playground.workspace_state import State, kind_of
@@ -139,6 +139,12 @@ class Workspace:
             delivery = Delivery(id=event_id, type="events_api", payload=payload)
             self.keep(delivery)
             self.deliveries.add(delivery)
+
+    def opened(self, who: Account, tab: str) -> None:
+        """A person looks at a tab of the app."""
+        place = self.state.direct((who.id, people.BOT.id))
+        if place is not None:
+            self.tell([events.app_opened(who.id, place.id, tab, self.now_ts())], place)
 
     def _lost(self, happening: Happening) -> bool:
         if happening.is_mention:

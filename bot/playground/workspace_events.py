@@ -48,6 +48,12 @@ def posted(state: State, message: Message, now_ts: str) -> list[Happening]:
     return found
 
 
+def app_opened(user: str, channel: str, tab: str, now_ts: str) -> Happening:
+    """Somebody looks at a tab of the app; `channel` is their conversation with it."""
+    event = {"type": "app_home_opened", "user": user, "channel": channel, "tab": tab, "event_ts": now_ts}
+    return Happening("app_home_opened", event)
+
+
 def changed(state: State, after: Message, before: Message, now_ts: str) -> list[Happening]:
     """A message is another one now. A message that was deleted but heads a thread has become a tombstone."""
     channel = state.channels[after.channel]

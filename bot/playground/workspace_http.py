@@ -55,9 +55,11 @@ class SignedHttp:
         return Result(Outcome.UNWANTED if unwanted else Outcome.REFUSED, "http_error")
 
     def _request(self, attempt: Attempt) -> tuple[str, bytes, Headers]:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        if attempt.delivery.type == "slash_commands":
+            return self._actions, urlencode(attempt.delivery.payload).encode(), form
         payload = json.dumps(attempt.delivery.payload)
         if attempt.delivery.type == "interactive":
-            form = {"Content-Type": "application/x-www-form-urlencoded"}
             return self._actions, urlencode({"payload": payload}).encode(), form
         return self._events, payload.encode(), {"Content-Type": "application/json"}
 

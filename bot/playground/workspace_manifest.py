@@ -9,16 +9,19 @@ MANIFEST = Path(__file__).with_name("manifest.yml")  # the one at the root, whic
 
 @dataclass(frozen=True)
 class Manifest:
-    """`scopes` of the bot token, and the `events` that the app is subscribed to."""
+    """`scopes` of the bot token, the `events` that the app is subscribed to, and its slash `commands`."""
 
     scopes: tuple[str, ...]
     events: frozenset[str]
+    commands: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, file: Path = MANIFEST) -> "Manifest":
-        """The two lists of the manifest that matter here. Raises ValueError if they are not there."""
+        """The lists of the manifest that matter here. Raises ValueError if they are not there."""
         lines = [re.sub(r"(^|\s+)#.*$", "", line).rstrip() for line in file.read_text(encoding="utf-8").splitlines()]
-        return cls(tuple(_list(lines, "bot", file)), frozenset(_list(lines, "bot_events", file)))
+        commands = (line.strip().removeprefix("- command:") for line in lines if line.strip().startswith("- command:"))
+        events = frozenset(_list(lines, "bot_events", file))
+        return cls(tuple(_list(lines, "bot", file)), events, frozenset(command.strip() for command in commands))
 
 
 def _list(lines: list[str], name: str, file: Path) -> list[str]:

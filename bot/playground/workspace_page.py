@@ -12,8 +12,8 @@ from bot.playground import workspace_agents as agents
 from bot.playground import workspace_people as people
 from bot.playground import workspace_shapes as shapes
 from bot.playground.workspace import Workspace
-from bot.playground.workspace_arguments import Arguments, from_json
 from bot.playground.workspace_asked import caller_of
+from bot.playground.workspace_posted import arguments, posted, refused_answer
 from bot.playground.workspace_records import Account, Channel, Delivery, Json, Message, Refusal
 from bot.playground.workspace_responses import Responses
 
@@ -69,44 +69,19 @@ class Page:
     async def press(self, request: web.Request) -> web.Response:
         """POST {token, channel, ts, action_id, value?}: a person presses a button of the app's."""
         try:
-            said = await _said(request)
+            said = await arguments(request)
             caller = caller_of(self._workspace, said.text("token"))
             channel = self._workspace.state.channel_for(caller.account.id, said.needed("channel"))
             message, alone = self._message(caller.account.id, channel, said.needed("ts"))
             block, element = _button(message, said.needed("action_id"), said.text("value"))
         except Refusal as refused:
-            return _refused(refused)
+            return refused_answer(refused)
         payload = self._pressed(caller.account, channel, message, alone) | {
             "actions": [_action(block, element, self._workspace.now_ts())]
         }
         delivery = Delivery(id="Ia0" + secrets.token_hex(5).upper(), type="interactive", payload=payload)
         if await self._workspace.deliveries.ask(delivery) is None:
-            return _refused(Refusal("no_answer"))
-        return web.json_response({"ok": True})
-
-    async def submit(self, request: web.Request) -> web.Response:
-        """POST {token, view_id, values}: a person sends a form that the app has shown."""
-        try:
-            said = await _said(request)
-            who = caller_of(self._workspace, said.text("token")).account
-            view = self._workspace.views.submitted(who.id, said.needed("view_id"), said.structure("values"))
-        except Refusal as refused:
-            return _refused(refused)
-        payload: Json = {
-            "type": "view_submission",
-            "user": {"id": who.id, "username": who.name, "name": who.name, "team_id": who.team},
-            "team": {"id": people.TEAM, "domain": people.DOMAIN},
-            "api_app_id": people.APP,
-            "token": self._workspace.tokens.verification,
-            "trigger_id": self._workspace.views.trigger(who.id),
-            "is_enterprise_install": False,
-            "enterprise": None,
-            "view": view,
-            "response_urls": [],
-        }
-        delivery = Delivery(id="Ia0" + secrets.token_hex(5).upper(), type="interactive", payload=payload)
-        if await self._workspace.deliveries.ask(delivery) is None:
-            return _refused(Refusal("no_answer"))
+            return refused_answer(Refusal("no_answer"))
         return web.json_response({"ok": True})
 
     def _message(self, viewer: str, channel: Channel, ts: str) -> tuple[Message, bool]:
@@ -144,12 +119,12 @@ class Page:
     async def stop(self, request: web.Request) -> web.Response:
         """POST {token, channel, thread_ts}: a person presses the Stop that Slack shows while an agent is at work."""
         try:
-            said = await _said(request)
+            said = await arguments(request)
             caller = caller_of(self._workspace, said.text("token"))
             channel = self._workspace.state.open_for(caller.account.id, said.needed("channel"))
             agents.stop(self._workspace, caller.account.id, channel, said.needed("thread_ts"))
         except Refusal as refused:
-            return _refused(refused)
+            return refused_answer(refused)
         return web.json_response({"ok": True})
 
     async def show_faults(self, request: web.Request) -> web.Response:
@@ -160,7 +135,7 @@ class Page:
         """POST some fields of `Faults`; `disconnect`: interrupt the sockets now, in one of Slack's ways, or `cut`."""
         workspace = self._workspace
         try:
-            wish = await _object(request)
+            wish = await posted(request)
             how = wish.pop("disconnect", None)
             if how is not None and how not in INTERRUPTIONS:
                 raise ValueError(f"disconnect: one of {', '.join(INTERRUPTIONS)}, please.")
@@ -178,7 +153,7 @@ class Page:
     async def set_request_url(self, request: web.Request) -> web.Response:
         """POST {events, actions}: deliver as signed HTTP to these addresses from now on."""
         try:
-            said = await _said(request)
+            said = await arguments(request)
             await self._workspace.listen_at(said.needed("events"), said.needed("actions"))
         except (Refusal, ValueError) as wrong:
             return web.json_response({"ok": False, "error": str(wrong)}, status=400)
@@ -200,21 +175,3 @@ def _button(message: Message, action_id: str, value: str) -> tuple[Json, Json]:
 def _action(block: Json, element: Json, action_ts: str) -> Json:
     kept = {name: element[name] for name in ("action_id", "value", "text", "style", "url", "type") if name in element}
     return kept | {"block_id": block["block_id"], "action_ts": action_ts}
-
-
-async def _object(request: web.Request) -> Json:
-    """The JSON object that was posted."""
-    if request.content_type != "application/json":
-        raise Refusal("json_only")
-    found = from_json(await request.read())
-    if not isinstance(found, dict):
-        raise Refusal("json_not_object")
-    return found
-
-
-async def _said(request: web.Request) -> Arguments:
-    return Arguments(await _object(request))
-
-
-def _refused(refused: Refusal) -> web.Response:
-    return web.json_response({"ok": False, "error": refused.error, **refused.more}, status=400)

@@ -136,8 +136,8 @@ class AgentSession(Record):
 
 
 class Delivery(Record):
-    """Something that the app must be told. `id` is the event's own; interactive ones are never kept."""
+    """Something that the app must be told. `id` is the event's own; only events are kept."""
 
     id: str
-    type: Literal["events_api", "interactive"]
+    type: Literal["events_api", "interactive", "slash_commands"]
     payload: Json

@@ -5,6 +5,7 @@ from aiohttp import web
 from bot.playground.workspace import Workspace
 from bot.playground.workspace_api import WebApi
 from bot.playground.workspace_api_files import FileServer
+from bot.playground.workspace_forms import Forms
 from bot.playground.workspace_live import Live
 from bot.playground.workspace_page import Page
 from bot.playground.workspace_responses import Responses
@@ -13,7 +14,7 @@ from bot.playground.workspace_responses import Responses
 def workspace_routes(workspace: Workspace) -> list[web.RouteDef]:
     """Everything but the page itself."""
     files, responses = FileServer(workspace), Responses(workspace)
-    page = Page(workspace, responses)
+    page, forms = Page(workspace, responses), Forms(workspace)
 
     async def accept(request: web.Request) -> web.StreamResponse:
         if workspace.faults.down:
@@ -31,7 +32,11 @@ def workspace_routes(workspace: Workspace) -> list[web.RouteDef]:
         web.get("/playground/bootstrap", page.bootstrap),
         web.get("/playground/live", Live(workspace).stream),
         web.post("/playground/press", page.press),
-        web.post("/playground/submit", page.submit),
+        web.post("/playground/submit", forms.submit),
+        web.post("/playground/type", forms.type),
+        web.post("/playground/press-home", forms.press),
+        web.post("/playground/command", forms.command),
+        web.post("/playground/open-app", forms.open_app),
         web.post("/playground/stop", page.stop),
         web.get("/playground/faults", page.show_faults),
         web.post("/playground/faults", page.set_faults),

@@ -172,7 +172,7 @@ def _envelope(attempt: Attempt, envelope_id: str) -> Json:
         "envelope_id": envelope_id,
         "type": delivery.type,
         "payload": delivery.payload,
-        "accepts_response_payload": delivery.type == "interactive",
+        "accepts_response_payload": delivery.type != "events_api",
     }
     if delivery.type == "events_api":
         found |= {"retry_attempt": attempt.number, "retry_reason": attempt.reason}

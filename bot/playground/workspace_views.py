@@ -60,21 +60,25 @@ class Views:
             raise Refusal("hash_conflict")
         return user, self._keep(user, _checked(view, before["type"]), view_id)
 
-    def submitted(self, user: str, view_id: str, values: object) -> Json:
-        """The form with what this person has filled in, {block: {action: words}}; it is closed. Refuses with not_found,
-        and with missing_field for an input that must say something."""
+    def shown(self, user: str, view_id: str) -> Json:
+        """What this person looks at. Refuses with not_found."""
         owner, view = self._views.get(view_id, ("", {}))
-        if not view or owner != user or view["type"] != "modal":
+        if not view or owner != user:
             raise Refusal("not_found")
-        filled: Json = {}
-        for block in (block for block in view["blocks"] if block.get("type") == "input"):
-            element = block["element"]
-            words = _words(values, block["block_id"], element["action_id"])
-            if not words and not block.get("optional"):
-                raise Refusal("missing_field")
-            filled[block["block_id"]] = {element["action_id"]: {"type": element["type"], "value": words or None}}
-        del self._views[view_id]
+        return view
+
+    def filled_in(self, user: str, view_id: str, values: object) -> Json:
+        """The form with what this person has filled in so far, {block: {action: words}}. Refuses with not_found."""
+        view = self.shown(user, view_id)
+        if view["type"] != "modal":
+            raise Refusal("not_found")
+        inputs = [block for block in view["blocks"] if block.get("type") == "input"]
+        filled = {block["block_id"]: _state(block, values) for block in inputs}
         return view | {"state": {"values": filled}}
+
+    def close(self, view_id: str) -> None:
+        """It is not shown any more."""
+        self._views.pop(view_id, None)
 
     def _keep(self, user: str, view: Json, view_id: str) -> Json:
         shape = view | {
@@ -92,6 +96,26 @@ class Views:
         self._views[view_id] = (user, shape)
         _forget_the_oldest(self._views)
         return shape
+
+
+def missing(view: Json) -> bool:
+    """Whether an input of a filled-in form says nothing that must say something."""
+    values = view["state"]["values"]
+    needed = [b for b in view["blocks"] if b.get("type") == "input" and not b.get("optional")]
+    return any(not any(_says(value) for value in values[block["block_id"]].values()) for block in needed)
+
+
+def _says(value: Json) -> bool:
+    return bool(value.get("value") or value.get("selected_option"))
+
+
+def _state(block: Json, values: object) -> Json:
+    element = block["element"]
+    words = _words(values, block["block_id"], element["action_id"])
+    if element["type"] != "static_select":
+        return {element["action_id"]: {"type": element["type"], "value": words or None}}
+    option = next((option for option in element["options"] if option["value"] == words), None)
+    return {element["action_id"]: {"type": element["type"], "selected_option": option}}
 
 
 def _checked(view: object, kind: str) -> Json:

@@ -29,6 +29,7 @@ from bot.slack.listeners import listen
 from bot.slack.meanings import CLIENT, Me
 from bot.slack.people import Directory
 from bot.slack.relay import Bells, Relay
+from bot.slack.signals import Signals, WarmUp, nobody_warms
 from bot.web.links import ViewLinks
 from jobs.events import Place
 
@@ -65,6 +66,7 @@ class SlackClient:
         store: Record,
         repositories: Repositories,
         links: ViewLinks,
+        warm_up: WarmUp = nobody_warms,
         clock: Callable[[], float] = time.time,
         counted: Counted = lambda _method, _answer: None,
     ) -> None:
@@ -83,7 +85,8 @@ class SlackClient:
         self._socket: AsyncSocketModeHandler | None = None
         self._running: asyncio.Task[None] | None = None
         self._relay = Relay(store, calls, links.public, config, clock)
-        desk = Desk(config, inbox, store, calls, self._people, repositories, links.personal, clock)
+        self._signals = Signals(warm_up, clock)
+        desk = Desk(config, inbox, store, calls, self._people, repositories, links.personal, self._signals, clock)
         self.app = self._bolt()
         listen(self.app, desk, self._who)
 
@@ -155,6 +158,7 @@ class SlackClient:
 
     async def close(self) -> None:
         """End; whatever is not said yet is said by the next start."""
+        await self._signals.close()
         while self._running is not None and not self._running.done():
             self._running.cancel()
             await asyncio.wait({self._running}, timeout=RETRY_SECONDS)

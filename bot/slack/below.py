@@ -9,7 +9,9 @@ from typing import Protocol
 
 from bot.slack.calls import Budgets
 from jobs.commands import Choice, Command
+from jobs.events import Event
 from jobs.session import Session
+from jobs.store_recent import RecentSessions
 
 
 class Facts(Budgets, Protocol):
@@ -17,6 +19,19 @@ class Facts(Budgets, Protocol):
 
     async def load(self, sid: str) -> Session | None:
         """The session, if there is one."""
+
+    async def events(self, sid: str, after: int = 0) -> list[Event]:
+        """The events of a session after a number."""
+
+    async def lease(self, name: str, owner: str, seconds: float) -> bool:
+        """Take or keep a name for so long; False if somebody else has it."""
+
+    async def release(self, name: str, owner: str) -> None:
+        """Give it back."""
+
+    @property
+    def recent(self) -> RecentSessions:
+        """Which sessions people have asked for last."""
 
     async def stamp(self, sid: str, name: str, at: float) -> None:
         """Note when something happened for the first time."""
@@ -31,7 +46,8 @@ class Door(Protocol):
 
 @dataclass(frozen=True)
 class Repositories:
-    """Which repository a text means, and the base branch of one by its name (None: not enabled)."""
+    """Which repository a text means, the base branch of one by its name (None: not enabled), and all that there are."""
 
     choose: Callable[[str], Choice]
     base_branch: Callable[[str], str | None]
+    enabled: tuple[str, ...] = ()

@@ -54,6 +54,7 @@ METHODS: Mapping[str, Method] = {
     "chat.update": Method(scopes=("chat:write",)),
     "chat.postMessage": Method(scopes=("chat:write",), calls=3, seconds=3.0, by_channel=True),
     "views.open": Method(calls=15),
+    "views.publish": Method(calls=15),
     "chat.postEphemeral": Method(scopes=("chat:write",), calls=15),
     "agents.sessions.setStatus": Method(scopes=("chat:write",)),
     "assistant.threads.setStatus": Method(scopes=("chat:write",)),

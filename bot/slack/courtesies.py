@@ -4,6 +4,7 @@
 """
 
 import logging
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,30 @@ class Form:
     else_say: Courtesy
 
 
+@dataclass(frozen=True)
+class Declined:
+    """A form that was sent cannot be followed: what is wrong with which field. It goes with the acknowledgement."""
+
+    errors: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Home:
+    """The Home tab that is owed to a person who looks at it."""
+
+    user: str
+    view: dict[str, Any]
+
+
+Owing = Courtesy | Form | Declined | Home
+
+
+def acknowledgement(owed: Iterable[Owing]) -> dict[str, Any]:
+    """What is said to Slack with the acknowledgement itself."""
+    wrong = next((one for one in owed if isinstance(one, Declined)), None)
+    return {"response_action": "errors", "errors": dict(wrong.errors)} if wrong is not None else {}
+
+
 def whisper(words: str, channel: str, thread: str, user: str) -> Courtesy:
     """A sentence for one person."""
     return Courtesy(channel, thread, blocks.plain_message(words), user)
@@ -54,20 +79,36 @@ def nothing_here(asked: StopAsked) -> tuple[Courtesy, ...]:
     return (whisper(NOTHING_HERE, asked.channel, asked.thread, asked.user),) if asked.mention else ()
 
 
-async def say(courtesy: Courtesy | Form, calls: Calls, people: Directory) -> None:
-    """Say it, if Slack takes it."""
-    if isinstance(courtesy, Form):
-        try:
-            await calls.call("views.open", patience=FORM_SECONDS, trigger_id=courtesy.trigger, view=courtesy.view)
-            return
-        except SlackError as trouble:
-            log.warning("a form could not be shown: %s", trouble)
-            courtesy = courtesy.else_say
+async def say(owed: Owing, calls: Calls, people: Directory) -> None:
+    """Say or show it, if Slack takes it."""
+    match owed:
+        case Courtesy():
+            await _say(owed, calls, people)
+        case Form():
+            opened = calls.call("views.open", patience=FORM_SECONDS, trigger_id=owed.trigger, view=owed.view)
+            if not await _is_shown(opened):
+                await _say(owed.else_say, calls, people)
+        case Home():
+            await _is_shown(calls.call("views.publish", patience=FORM_SECONDS, user_id=owed.user, view=owed.view))
+        case Declined():
+            pass  # it went with the acknowledgement
+
+
+async def _is_shown(showing: Awaitable[object]) -> bool:
+    try:
+        await showing
+    except SlackError as trouble:
+        log.warning("a form could not be shown: %s", trouble)
+        return False
+    return True
+
+
+async def _say(courtesy: Courtesy, calls: Calls, people: Directory) -> None:
     if courtesy.members_only and not await people.is_member(courtesy.channel, courtesy.user or ""):
         return
     said: dict[str, Any] = {
         "channel": courtesy.channel,
-        "thread_ts": courtesy.thread,
+        "thread_ts": courtesy.thread or None,
         "text": courtesy.message.text,
         "blocks": list(courtesy.message.blocks),
     }

@@ -19,13 +19,16 @@ from bot.slack.bots import BotTurns
 from bot.slack.buttons import Buttons
 from bot.slack.calls import Calls
 from bot.slack.config import SlackConfig
-from bot.slack.courtesies import Courtesy, Form
+from bot.slack.courtesies import Courtesy, Owing
 from bot.slack.early import Early
 from bot.slack.family import Families, for_child, post_of, without_number
 from bot.slack.following import ONCE_SECONDS, Following, Owed
+from bot.slack.front import Front
+from bot.slack.front_intake import at_the_front
 from bot.slack.intake import STOP_WORDS, understand
 from bot.slack.meanings import CLIENT, Me, Meaning, Post
 from bot.slack.people import Directory
+from bot.slack.signals import Signals
 from jobs import commands
 from jobs.commands import Command, Submit
 from jobs.events import Author, Place, Prompt
@@ -51,6 +54,7 @@ class Desk:
         people: Directory,
         repositories: Repositories,
         view_link: Callable[[str, str], str],
+        signals: Signals,
         clock: Callable[[], float],
     ) -> None:
         self._config, self._door, self._facts, self._calls = config, door, facts, calls
@@ -58,17 +62,23 @@ class Desk:
         self._answers, self._families = Answers(door, facts, people), Families(facts)
         self._following = Following(door, facts, people)
         self._buttons = Buttons(self._following, facts, self._answers, self._families, repositories, view_link)
-        self._people, self._repositories, self._clock = people, repositories, clock
+        self._people, self._repositories, self._clock, self._signals = people, repositories, clock, signals
+        self._front = Front(config, facts, calls, people, repositories, self._following, signals, clock)
 
     async def take(self, body: Mapping[str, Any], me: Me) -> Owed:
         """Put what this payload means on record; the words that are owed for it. Raises if it is not on record."""
         async with asyncio.timeout(self._config.accept_seconds):
+            if (front := at_the_front(body, me)) is not None:
+                return await self._front.met(front, me)
             return await self._act_on(understand(body, me, self._config.allowed_bots), me)
 
     async def _act_on(self, meaning: Meaning, me: Me) -> Owed:
         match meaning:
             case meanings.Ignored():
                 log.debug("left alone: %s", meaning.reason)
+                return ()
+            case meanings.Overheard():
+                await self._overheard(meaning)
                 return ()
             case meanings.Mention():
                 return await self._mention(meaning.post, me)
@@ -85,9 +95,16 @@ class Desk:
             case _:
                 return await self._buttons.pressed(meaning)
 
-    async def say(self, courtesy: Courtesy | Form) -> None:
+    async def say(self, courtesy: Owing) -> None:
         """Say it, if Slack takes it."""
         await courtesies.say(courtesy, self._calls, self._people)
+
+    async def _overheard(self, said: meanings.Overheard) -> None:
+        """People talk in a thread whose session sleeps: they may turn to it next."""
+        sid = session_id(said.team, said.channel, said.thread)
+        session = await self._facts.load(sid)
+        if session is not None and session.box is None and session.repository is not None:
+            self._signals.soon(sid, session.repository, "people talk in the thread of a session that sleeps")
 
     # -- prompts ---------------------------------------------------------------------------------------------------
 
@@ -184,6 +201,7 @@ class Desk:
         command = Submit(sid, place, prompt, self._repositories.choose(post.text), self._config.agent)
         owed = await self._following.follow(sid, command, post.channel, post.thread, post.user)
         await self._facts.stamp(sid, "durable", self._clock())
+        await self._facts.recent.note(author.id, sid, received)
         return owed
 
     async def _place(self, post: Post, me: Me, session: Session | None) -> Place:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bot.slack import courtesies, meanings
 from bot.slack.below import Door, Facts
-from bot.slack.courtesies import Courtesy, Form, whisper
+from bot.slack.courtesies import Owing, whisper
 from bot.slack.people import Directory
 from jobs import commands
 from jobs.commands import Command
@@ -15,7 +15,7 @@ from jobs.events import Author
 from jobs.inbox import session_id
 
 ONCE_SECONDS = 86_400.0
-Owed = tuple[Courtesy | Form, ...]
+Owed = tuple[Owing, ...]
 
 
 class Following:

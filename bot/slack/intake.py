@@ -19,6 +19,7 @@ from bot.slack.meanings import (
     Me,
     Meaning,
     Mention,
+    Overheard,
     Post,
     Refused,
     Reply,
@@ -94,9 +95,9 @@ def _reply(post: Post, raw: str, ts: str) -> Meaning:
     if post.thread == ts:
         return Ignored("not said to us")
     if post.text.lower().startswith(ASIDES):
-        return Ignored("an aside")
+        return Overheard(post.team, post.channel, post.thread)
     if t.mentions(raw):
-        return Ignored("said to somebody else")
+        return Overheard(post.team, post.channel, post.thread)
     if not post.text and not post.files:
         return Ignored("nothing said")
     return _stop_or(Reply(post))

@@ -10,7 +10,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 
-from bot.slack.courtesies import Courtesy, Form
+from bot.slack.courtesies import Owing, acknowledgement
 from bot.slack.desk import Desk
 from bot.slack.meanings import Me
 
@@ -28,8 +28,8 @@ def listen(app: AsyncApp, desk: Desk, me: Callable[[], Awaitable[Me]]) -> None:
         await next()
 
     async def say_what_is_owed(ack: AsyncAck, context: AsyncBoltContext) -> None:
-        await ack()
-        owed: tuple[Courtesy | Form, ...] = context.get(OWED, ())
+        owed: tuple[Owing, ...] = context.get(OWED, ())
+        await ack(**acknowledgement(owed))
         for courtesy in owed:
             await desk.say(courtesy)
 

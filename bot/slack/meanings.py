@@ -195,6 +195,15 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Overheard:
+    """People talk to each other in a thread."""
+
+    team: str
+    channel: str
+    thread: str
+
+
+@dataclass(frozen=True)
 class Ignored:
     """Nothing for us, and why."""
 
@@ -202,7 +211,7 @@ class Ignored:
 
 
 Pressed = StopAsked | StopAllAsked | SteerAsked | Chosen | BudgetAnswered | Answered | ViewAsked
-Meaning = Mention | Reply | Edited | Deleted | Pressed | Steered | Refused | Ignored
+Meaning = Mention | Reply | Edited | Deleted | Pressed | Steered | Overheard | Refused | Ignored
 
 
 def prompt_id(team: str, channel: str, ts: str) -> str:

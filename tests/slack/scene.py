@@ -76,6 +76,7 @@ class Scene:
     inbox: Inbox
     config: SlackConfig
     clients: list[SlackClient] = field(default_factory=list)
+    warmed: list[tuple[str, str]] = field(default_factory=list)  # what was wished for: repositories, and why
 
     def new_client(self, store: Store | None = None, inbox: Inbox | None = None, **changes: Any) -> SlackClient:
         """A client that is not started yet; `changes` of its config."""
@@ -86,9 +87,14 @@ class Scene:
             repositories=Repositories(
                 choose=lambda text: repos.choose(text, ENABLED),
                 base_branch=lambda name: repos.base_branch(name, ENABLED),
+                enabled=tuple(repository.name for repository in ENABLED),
             ),
             links=ViewLinks("secret", VIEW, time.time),
+            warm_up=self._warm_up,
         )
+
+    async def _warm_up(self, repository: str, reason: str) -> None:
+        self.warmed.append((repository, reason))
 
     @asynccontextmanager
     async def listening(self, **changes: Any) -> AsyncIterator[SlackClient]:

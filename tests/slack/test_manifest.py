@@ -8,6 +8,7 @@ from bot.slack.calls import METHODS
 
 ROOT = Path(__file__).parents[2]
 EVENTS = {
+    "app_home_opened": set(),
     "app_mention": {"app_mentions:read"},
     "agent_session_stopped": {"chat:write"},
     "message.channels": {"channels:history"},
@@ -16,6 +17,7 @@ EVENTS = {
     "message.mpim": {"mpim:history"},
 }
 BESIDE = {
+    "commands",  # /shipmate
     "assistant:write",  # agent_view stands on it
     "files:read",  # `files` in messages, and fetching them
 }

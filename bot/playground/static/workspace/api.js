@@ -48,9 +48,27 @@ export class Api {
     return this.own("/playground/press", what);
   }
 
-  // A form that the app has shown.
+  // A form that the app has shown; `errors` if it does not take it.
   submit(what) {
     return this.own("/playground/submit", what);
+  }
+
+  // A field of it that wants to hear of every change.
+  type(what) {
+    return this.own("/playground/type", what);
+  }
+
+  // The app's own command, and its tabs.
+  command(what) {
+    return this.own("/playground/command", what);
+  }
+
+  openApp(tab) {
+    return this.own("/playground/open-app", { tab });
+  }
+
+  pressHome(what) {
+    return this.own("/playground/press-home", what);
   }
 
   // The Stop that the workspace itself shows while an agent is at work.
@@ -63,6 +81,7 @@ export class Api {
     const answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body });
     const said = await answer.json().catch(() => ({}));
     if (!said.ok) throw new Refused(address.split("/").at(-1), said.error ?? `status ${answer.status}`);
+    return said;
   }
 
   // Every page of a list.

@@ -5,7 +5,7 @@ import { Composer } from "./composer.js";
 import { Desk } from "./desk.js";
 import { el, icon, iconButton } from "./dom.js";
 import { openFaults } from "./faults.js";
-import { openForm } from "./form.js";
+import { openView } from "./form.js";
 import { face } from "./message.js";
 import { MessageList } from "./list.js";
 import { encode } from "./mrkdwn.js";
@@ -59,7 +59,7 @@ export class App {
       });
     };
     this.model.addEventListener("change", soon, { signal });
-    this.model.addEventListener("view", (event) => openForm(this, event.detail), { signal });
+    this.model.addEventListener("view", (event) => openView(this, event.detail), { signal });
     window.addEventListener("hashchange", () => this.follow(), { signal });
     window.addEventListener("focus", soon, { signal });
     document.addEventListener("keydown", (event) => this.key(event), { signal });
@@ -98,6 +98,7 @@ export class App {
       this.desk = new Desk(this.model, this, channel);
       this.list.forget();
       this.drawHead();
+      if (this.isApp(this.model.channels.get(channel))) this.lookAtApp("messages");
       this.composer.goTo(channel, `Message ${this.placeName(channel)} as ${this.myFirstName()}`);
       if (!thread) this.composer.field.focus({ preventScroll: true });
     }
@@ -168,7 +169,16 @@ export class App {
       el("h1", {}, sign, this.model.titleOf(channel), channel.is_private && !channel.is_im ? el("span", { class: "unseen" }, "(private)") : ""),
       el("span", { class: "topic grow" }, topic),
       el("span", { class: "quiet members" }, members),
+      this.isApp(channel) ? el("button", { type: "button", class: "button", on: { click: () => this.lookAtApp("home") } }, "Home") : null,
     );
+  }
+
+  isApp(channel) {
+    return channel.is_im && channel.user === this.model.bot.user_id;
+  }
+
+  lookAtApp(tab) {
+    this.model.api.openApp(tab).catch((trouble) => this.tell(trouble.message));
   }
 
   beginning() {
@@ -191,6 +201,11 @@ export class App {
   // `place` is a channel, or `channel/thread`.
   async send(words, files, place) {
     const [channel, thread] = place.split("/");
+    const [, command, text] = /^(\/[a-z]+)(?:\s+([^]*))?$/.exec(words) ?? [];
+    if (command && !thread && !files.length) {
+      await this.model.api.command({ channel, command, text: text ?? "" });
+      return;
+    }
     await this.model.say(channel, encode(words, this.model.mentionable()), files, thread);
     (thread ? this.thread.list : this.list).toEnd();
   }

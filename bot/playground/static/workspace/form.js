@@ -1,35 +1,81 @@
-// A form that the app shows to this person (a view of Slack's): words, and fields to fill in.
+// What the app shows to this person beside messages: a form (a modal of Slack's) to fill in, and its Home tab.
 
 import { blocks } from "./blocks.js";
 import { el } from "./dom.js";
 
-export function openForm(app, view) {
-  if (view.type !== "modal") return;
-  const fields = view.blocks.filter((block) => block.type === "input").map((block) => [block, field(block.element)]);
+export function openView(app, view) {
+  if (view.type === "modal") openForm(app, view);
+  if (view.type === "home") openHome(app, view);
+}
+
+function openForm(app, view) {
+  const fields = view.blocks.filter((block) => block.type === "input").map((block) => new Field(block, () => typed(block)));
   const told = view.blocks.filter((block) => block.type !== "input");
   const dialog = el("dialog", { "aria-label": view.title?.text ?? "Form", on: { close: () => dialog.remove() } });
+  const values = () => Object.fromEntries(fields.map((field) => [field.block.block_id, { [field.action]: field.input.value }]));
+  const typed = (block) => {
+    if (!block.dispatch_action) return;
+    const said = { view_id: view.id, values: values(), action_id: block.element.action_id };
+    app.model.api.type(said).catch(() => {}); // nothing is lost: the form has the words
+  };
   const send = async (event) => {
     event.preventDefault();
-    const values = Object.fromEntries(fields.map(([block, input]) => [block.block_id, { [block.element.action_id]: input.value }]));
     try {
-      await app.model.api.submit({ view_id: view.id, values });
-      dialog.close();
+      const { errors } = await app.model.api.submit({ view_id: view.id, values: values() });
+      for (const field of fields) field.say(errors?.[field.block.block_id] ?? "");
+      if (!errors) dialog.close();
     } catch (trouble) {
       app.tell(trouble.message);
     }
   };
-  const labels = fields.map(([block, input]) => el("label", { class: "form-field" }, block.label?.text ?? "", input));
   const cancel = el("button", { type: "button", class: "button", on: { click: () => dialog.close() } }, view.close?.text ?? "Cancel");
   const submit = el("button", { type: "submit", class: "button primary" }, view.submit?.text ?? "Send");
-  dialog.append(
-    el("h2", {}, view.title?.text ?? ""),
-    el("form", { on: { submit: send } }, blocks(told, app.desk, () => {}), labels, el("div", { class: "block actions" }, submit, cancel)),
-  );
+  const parts = [blocks(told, app.desk, () => {}), fields.map((field) => field.element), el("div", { class: "block actions" }, cancel, submit)];
+  dialog.append(el("h2", {}, view.title?.text ?? ""), el("form", { on: { submit: send } }, parts));
   app.root.append(dialog);
   dialog.showModal();
 }
 
-function field(element) {
+class Field {
+  constructor(block, changed) {
+    const { element } = block;
+    this.block = block;
+    this.action = element.action_id;
+    this.input = element.type === "static_select" ? choice(element) : words(element);
+    this.input.addEventListener("input", changed);
+    this.wrong = el("span", { class: "trouble", role: "alert", hidden: true });
+    this.element = el("label", { class: "form-field" }, block.label?.text ?? "", this.input, this.wrong);
+  }
+
+  say(wrong) {
+    this.wrong.textContent = wrong;
+    this.wrong.hidden = !wrong;
+  }
+}
+
+function words(element) {
   const shape = { required: true, maxlength: element.max_length ?? 3000 };
-  return el(element.multiline ? "textarea" : "input", element.multiline ? { ...shape, rows: 4 } : shape);
+  const field = el(element.multiline ? "textarea" : "input", element.multiline ? { ...shape, rows: 4 } : shape);
+  field.value = element.initial_value ?? "";
+  return field;
+}
+
+function choice(element) {
+  const options = element.options.map((option) => el("option", { value: option.value }, option.text.text));
+  const field = el("select", { required: true }, options);
+  field.value = element.initial_option?.value ?? "";
+  return field;
+}
+
+function openHome(app, view) {
+  document.querySelector("dialog.home")?.remove();
+  const dialog = el("dialog", { class: "home", "aria-label": "Home", on: { close: () => dialog.remove() } });
+  const press = ({ action_id }) => {
+    dialog.close();
+    return app.model.api.pressHome({ view_id: view.id, action_id }).catch((trouble) => app.tell(trouble.message));
+  };
+  const close = el("button", { type: "button", class: "button", on: { click: () => dialog.close() } }, "Close");
+  dialog.append(...blocks(view.blocks, app.desk, press), el("div", { class: "block actions" }, close));
+  app.root.append(dialog);
+  dialog.showModal();
 }

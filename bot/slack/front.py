@@ -1,0 +1,154 @@
+"""Where people come in without a mention: the command's form, the Home tab, and the signs that they are about to ask.
+
+`desk.py` hands over what `front_intake.py` has read. A form that is sent becomes a message of ours that names the
+person, and its thread a session, as a mention's would.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from bot.phases import session_phase
+from bot.slack import courtesies, front_blocks
+from bot.slack.below import Facts, Repositories
+from bot.slack.calls import Calls, SlackError
+from bot.slack.config import SlackConfig
+from bot.slack.courtesies import Declined, Form, Home, whisper
+from bot.slack.following import ONCE_SECONDS, Following, Owed
+from bot.slack.front_blocks import REPOSITORY, TASK, Recent
+from bot.slack.front_intake import AppOpened, FormAsked, FrontMeaning, TaskSent, Typed
+from bot.slack.meanings import CLIENT, Me, prompt_id
+from bot.slack.people import Directory
+from bot.slack.signals import Signals
+from bot.view import fold_view
+from jobs.commands import Choice, Submit
+from jobs.events import Author, Place, Prompt
+from jobs.inbox import session_id
+
+log = logging.getLogger(__name__)
+POST_SECONDS = 1.0  # for the channel's budget; the form waits three in all
+POSTING_SECONDS = 10.0
+RECENT_SHOWN = 8
+LOOK_SECONDS = 0.1
+NOT_SHOWN = "The form could not be opened. Mention me in a channel with the task instead."
+SAY_WHAT = "Say what should be done."
+NOT_ENABLED = "This repository is not enabled here any more. Choose another one."
+NOT_THERE = "I am not in that channel. Type /invite @shipmate there, then press Start again."
+NOT_SAID = "Slack did not take the message just now. Press Start again."
+BEING_SAID = "This is on its way already. Look into the channel."
+AWAY = ("not_in_channel", "channel_not_found", "is_archived", "restricted_action")
+
+
+class Front:
+    """Acts on it."""
+
+    def __init__(
+        self,
+        config: SlackConfig,
+        facts: Facts,
+        calls: Calls,
+        people: Directory,
+        repositories: Repositories,
+        following: Following,
+        signals: Signals,
+        clock: Callable[[], float],
+    ) -> None:
+        self._config, self._facts, self._calls, self._people = config, facts, calls, people
+        self._repositories, self._following, self._signals, self._clock = repositories, following, signals, clock
+
+    async def met(self, meaning: FrontMeaning, me: Me) -> Owed:
+        """What is owed for it."""
+        match meaning:
+            case FormAsked():
+                return self._form(meaning)
+            case Typed():
+                self._signals.soon(meaning.user, meaning.repository, "somebody fills in the form")
+                return ()
+            case TaskSent():
+                return await self._sent(meaning, me)
+            case AppOpened():
+                return await self._opened(meaning)
+            case _:
+                assert_never(meaning)
+
+    def _form(self, asked: FormAsked) -> Owed:
+        choice = self._repositories.choose(asked.text)
+        enabled = self._repositories.enabled
+        chosen = choice.repository or next(iter(choice.options), enabled[0] if enabled else "")
+        self._signals.soon(asked.user, chosen, "somebody opened the form")
+        instead = whisper(NOT_SHOWN, asked.channel or asked.user, "", asked.user)
+        return (Form(asked.trigger, front_blocks.task_form(enabled, chosen, asked.text, asked.channel), instead),)
+
+    async def _sent(self, asked: TaskSent, me: Me) -> Owed:
+        base = self._repositories.base_branch(asked.repository)
+        if base is None:
+            return (Declined({REPOSITORY: NOT_ENABLED}),)
+        if not asked.text:
+            return (Declined({TASK: SAY_WHAT}),)
+        person = await self._people.person(asked.team, asked.user)
+        if person.outside:
+            return (Declined({TASK: courtesies.OUTSIDER}),)
+        try:
+            channel, ts = await self._said(asked, person.author)
+        except SlackError as trouble:
+            log.warning("a form could not become a message: %s", trouble)
+            return (Declined({TASK: NOT_THERE if trouble.error in AWAY else NOT_SAID}),)
+        except TimeoutError:
+            return (Declined({TASK: BEING_SAID}),)
+        return await self._begin(asked, person.author, Choice(asked.repository, base), (channel, ts), me)
+
+    async def _begin(self, asked: TaskSent, author: Author, choice: Choice, where: tuple[str, str], me: Me) -> Owed:
+        channel, ts = where
+        private = await self._people.is_private(channel)
+        place = Place(client=CLIENT, team=me.team, channel=channel, thread=ts, private=private, link=me.link(*where))
+        prompt = Prompt(
+            id=prompt_id(me.team, channel, ts), author=author, text=asked.text, received_at=self._clock()
+        )  # fmt: skip
+        sid = session_id(me.team, channel, ts)
+        await self._facts.recent.note(asked.user, sid, self._clock())
+        return await self._following.follow(
+            sid, Submit(sid, place, prompt, choice, self._config.agent), channel, ts, asked.user
+        )
+
+    async def _said(self, asked: TaskSent, author: Author) -> tuple[str, str]:
+        """Channel and ts of the message that this form became, said once however often the form is delivered."""
+        key, owner = f"slack:form:{asked.view}", secrets.token_hex(8)
+        if await self._facts.lease(key, owner, POSTING_SECONDS):
+            try:
+                kept = await self._facts.recall(key)
+                if kept is None:
+                    kept = await self._post(asked, author)
+                    await self._facts.remember(key, kept, ONCE_SECONDS)
+            finally:
+                await self._facts.release(key, owner)
+        else:  # another delivery of the same is at it
+            async with asyncio.timeout(POST_SECONDS):
+                while (kept := await self._facts.recall(key)) is None:
+                    await asyncio.sleep(LOOK_SECONDS)
+        channel, _, ts = kept.partition(" ")
+        return channel, ts
+
+    async def _post(self, asked: TaskSent, author: Author) -> str:
+        message = front_blocks.asked_message(asked.user, author.name, asked.repository, asked.text)
+        said: dict[str, Any] = {"text": message.text, "blocks": list(message.blocks)}
+        where = asked.channel or asked.user
+        posted = await self._calls.call("chat.postMessage", patience=POST_SECONDS, channel=where, **said)
+        return f"{posted['channel']} {posted['ts']}"
+
+    async def _opened(self, opened: AppOpened) -> Owed:
+        sids = await self._facts.recent.of(opened.user, RECENT_SHOWN)
+        recent = [one for sid in sids if (one := await self._recent(sid)) is not None]
+        enabled = self._repositories.enabled
+        likeliest = recent[0].repository if recent else (enabled[0] if len(enabled) == 1 else "")
+        self._signals.soon(opened.user, likeliest, "somebody opened the app")
+        return (Home(opened.user, front_blocks.home(recent)),) if opened.home else ()
+
+    async def _recent(self, sid: str) -> Recent | None:
+        view = fold_view(await self._facts.events(sid), None)
+        if view is None:
+            return None
+        first = view.cards[0].text if view.cards else ""
+        session = view.session
+        return Recent(session.title or first, session.repository or "", session_phase(view), session.place.link)

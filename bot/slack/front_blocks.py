@@ -1,0 +1,95 @@
+"""The form that `/shipmate` opens, the message that it becomes, and the Home tab, in Block Kit. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.slack import text as t
+from bot.slack.kit import Block, Message, button, context, section
+
+ASKED, NEW = "shipmate_asked", "shipmate_new"
+TASK, REPOSITORY = "shipmate_task", "shipmate_repository"
+TASK_MOST = 2_000  # characters; in the message that people read, a few take four
+OPTIONS_MOST = 100
+
+
+@dataclass(frozen=True)
+class Recent:
+    """A line of the Home tab: what a session is at, its phase in words, and a link to its thread ("": none)."""
+
+    task: str
+    repository: str
+    phase: str
+    link: str
+
+
+def task_form(repositories: Sequence[str], chosen: str, words: str, channel: str) -> Block:
+    """The form. `channel`: where the task is to be said; "" for the person's own conversation with us."""
+    options = [_option(name) for name in repositories[:OPTIONS_MOST]]
+    first = next((option for option in options if option["value"] == chosen), None)
+    select: dict[str, Any] = {"type": "static_select", "action_id": REPOSITORY, "options": options}
+    typed = {
+        "type": "plain_text_input",
+        "action_id": TASK,
+        "multiline": True,
+        "max_length": TASK_MOST,
+        "initial_value": words[:TASK_MOST],
+        "dispatch_action_config": {"trigger_actions_on": ["on_character_entered"]},
+    }
+    return {
+        "type": "modal",
+        "callback_id": ASKED,
+        "private_metadata": channel,
+        "title": _plain("New session"),
+        "submit": _plain("Start"),
+        "close": _plain("Cancel"),
+        "blocks": [
+            _input(REPOSITORY, "Repository", select | ({"initial_option": first} if first else {})),
+            _input(TASK, "What should be done?", typed),
+            context("It is said where everybody there can read it and steer." if channel else "It stays between us."),
+        ],
+    }
+
+
+def asked_message(user: str, name: str, repository: str, task: str) -> Message:
+    """What a person asks for with the form, said by us in their name. Replies to it steer the session."""
+    who = t.person(user, name)
+    said = "\n".join(f"> {line}" for line in t.quiet(task).split("\n"))
+    words = f"{who} asks for work on {t.quiet(repository, 200)}:\n{said}"
+    return Message(f"{name} asks for work on {repository}", (section(words[:3_000]),))
+
+
+def home(recent: Sequence[Recent]) -> Block:
+    """The Home tab of one person."""
+    begin = {"type": "actions", "elements": [button("New session", NEW, "home") | {"style": "primary"}]}
+    if not recent:
+        rows = [section("Nothing yet. Mention me in a channel with a task, or begin here.")]
+    else:
+        rows = [block for one in recent for block in _row(one)]
+    return {"type": "home", "blocks": [_header("Your sessions"), begin, *rows]}
+
+
+def _row(one: Recent) -> tuple[Block, ...]:
+    title = t.quiet(t.one_line(one.task, 120))
+    linked = t.link(one.link, t.one_line(one.task, 120)) if one.link else title
+    return (
+        {"type": "divider"},
+        section(linked),
+        context(f"{t.quiet(one.repository, 200)} · {t.quiet(one.phase, 200)}"),
+    )
+
+
+def _option(name: str) -> Block:
+    return {"text": _plain(t.plain_label(name)), "value": name}
+
+
+def _input(block_id: str, label: str, element: Block) -> Block:
+    return {"type": "input", "block_id": block_id, "dispatch_action": True, "label": _plain(label), "element": element}
+
+
+def _header(words: str) -> Block:
+    return {"type": "header", "text": _plain(words)}
+
+
+def _plain(words: str) -> Block:
+    return {"type": "plain_text", "text": words, "emoji": False}
