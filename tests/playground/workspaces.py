@@ -17,6 +17,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground import workspace_people as people
+from bot.playground.page import page_routes
 from bot.playground.workspace import Workspace
 from bot.playground.workspace_delivery import Timing
 from bot.playground.workspace_routes import workspace_routes
@@ -79,7 +80,7 @@ async def serving(folder: Path, **options: Any) -> AsyncIterator[Served]:
     """A workspace whose state lies in `folder`."""
     workspace = await Workspace.open(folder, **{"timing": QUICK, **options})
     app = web.Application()
-    app.add_routes(workspace_routes(workspace))
+    app.add_routes([*workspace_routes(workspace), *page_routes()])
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
