@@ -30,7 +30,7 @@ LABEL = "warm"  # on a box: the repository that it is warm for
 SLOT_SECONDS = 10.0  # so long a job that was asked for is not asked for again
 FILL_SECONDS = 60.0
 AGAIN_SECONDS = 60.0  # after a box that did not get ready, for they cost much
-CLAIM_SECONDS = 60.0  # a list of boxes may be older than a claim, but never by so much
+GONE_SECONDS = 60.0  # a list of boxes may be older than a box, but never by so much
 LOOK_SECONDS = 0.25
 
 
@@ -120,11 +120,12 @@ async def _wait_with(shop: Workshop, repository: str, why: str) -> None:
 
 
 class WarmPool:
-    """The warm boxes of all repositories. It remembers only since when a box has been quiet."""
+    """The warm boxes of all repositories. It remembers only since when a box has been quiet, or missing."""
 
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
         self._quiet: dict[str, float] = {}
+        self._gone: dict[str, float] = {}
         self._strangers: set[str] = set()
 
     async def keep(self, boxes: Mapping[str, BoxInfo]) -> None:
@@ -201,11 +202,14 @@ class WarmPool:
             await _wait_with(shop, box.repository, "the last one did not get ready")
 
     async def _forget_gone(self, boxes: Mapping[str, BoxInfo]) -> None:
-        """Forget taken boxes that are not here any more."""
-        before = self._shop.clock() - CLAIM_SECONDS
-        for box, claim in (await self._shop.store.warm.claims()).items():
-            if box not in boxes and claim.at < before:
-                await self._shop.store.warm.forget(box)
+        """Forget boxes that are not here any more, or that a worker wrote down and died before it made them."""
+        warm, now = self._shop.store.warm, self._shop.clock()
+        claims = await warm.claims()
+        gone = {*claims, *await warm.all_made()} - boxes.keys()
+        self._gone = {box: self._gone.get(box, now) for box in gone}
+        for box, since in self._gone.items():
+            if since < now - GONE_SECONDS and (box in claims or await warm.retire(box)):
+                await warm.forget(box)
         self._quiet = {name: since for name, since in self._quiet.items() if name in boxes}
 
     def _wonder_at(self, box: str) -> None:

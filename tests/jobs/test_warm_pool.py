@@ -11,11 +11,11 @@ from jobs import commands as c
 from jobs.events import BoxLost
 from jobs.image_records import Image
 from jobs.inbox import hash_token
-from jobs.records import Offer
+from jobs.records import Grant, Offer
 from jobs.session import Status
 from jobs.store import Store
 from jobs.upkeep import Upkeep
-from jobs.warm import AGAIN_SECONDS, WarmPool, fill_pool, warm_up, watch
+from jobs.warm import AGAIN_SECONDS, GONE_SECONDS, WarmPool, fill_pool, warm_up, watch
 from jobs.warm_rules import QUIET_SECONDS, WISH_SECONDS
 from sandbox.provider import BoxInfo, BoxSpec, BoxState, Temporary
 from tests.jobs.shop import ROCKET, Bench, bench
@@ -202,6 +202,29 @@ async def made(at: Bench, box: str) -> Offer:
     found = await at.shop.store.warm.made(box)
     assert found is not None
     return found
+
+
+async def test_what_was_written_down_and_never_made_is_forgotten(at: Bench) -> None:
+    upkeep, token = Upkeep(at.shop), hash_token("t")
+    await at.shop.store.warm.make(Offer("warm-0", ROCKET, "f", None, False, token, ""))
+    await at.shop.store.grant(token, Grant("", "warm-0", 0, ROCKET, "warm", ""))  # and the worker dies
+    await upkeep.sweep()
+    assert "warm-0" in await at.shop.store.warm.all_made(), "it may be in the making"
+    at.clock.ahead = GONE_SECONDS + 1
+    await upkeep.sweep()
+    assert await at.shop.store.warm.all_made() == {}
+    assert await at.shop.store.granted(token) is None
+
+
+async def test_a_box_that_is_gone_with_its_session_is_forgotten(at: Bench) -> None:
+    upkeep, box = Upkeep(at.shop), await filled(at)
+    await at.ask()
+    await at.do(c.LoseBox(1, "it does not answer"))
+    await at.shop.provider.discard(box)
+    await upkeep.sweep()
+    at.clock.ahead = GONE_SECONDS + 1
+    await upkeep.sweep()
+    assert box not in await at.shop.store.warm.claims()
 
 
 async def test_all_that_nobody_took_can_be_ended(at: Bench) -> None:
