@@ -20,7 +20,8 @@ ATTACHED = (Status.PREPARING, Status.IDLE, Status.WORKING, Status.STOPPING)
 def findings(census: Census, gateways: int) -> list[Finding]:
     """All lines. `gateways`: how many web processes answer boxes on this machine."""
     return [
-        _sessions(census), _links(census, gateways), _boxes(census), *_warm(census), _upkeep(census), *_queues(census),
+        _sessions(census), _links(census, gateways), _boxes(census), *_warm(census),
+        *_images(census), _upkeep(census), *_queues(census),
         _lag(census), _memory(census), _writes(census), *_disks(census),
     ]  # fmt: skip
 
@@ -101,6 +102,16 @@ def _writes(census: Census) -> Finding:
     if census.server.written:
         return Finding("writes of Redis", "well")
     return Finding("writes of Redis", "its last write failed, so it takes none", "free space on its disk; see its log")
+
+
+def _images(census: Census) -> Iterator[Finding]:
+    """How old each repository's environment is, and why a newer one could not be made."""
+    for image in census.images:
+        said = "none yet: sessions begin with a clone" if image.age is None else f"built {_time(image.age)} ago"
+        mend = f"see `shipmate images log {image.repository}`" if image.failures else ""
+        if image.failures:
+            said += f"; the last {image.failures} builds failed: {image.reason[:200]}"
+        yield Finding(f"image of {image.repository}", said, mend)
 
 
 def _disks(census: Census) -> Iterator[Finding]:

@@ -172,6 +172,10 @@ def _of_places(census: Census) -> Iterator[Metric]:
         boxes = {**census.boxes, "without_session": len(census.strays)}
         yield _gauges("boxes", "Boxes of this machine by state", "state", boxes)
     pools = {state: sum(getattr(pool, state) for pool in census.warm) for state in ("wanted", "waiting", "filling")}
+    ages = {image.repository: image.age for image in census.images if image.age is not None}
+    yield _gauges("image_age_seconds", "Age of a repository's newest image", "repository", ages)
+    failures = {image.repository: image.failures for image in census.images}
+    yield _gauges("image_build_failures", "Builds that failed since its last good one", "repository", failures)
     yield _gauges("warm_boxes", "Warm boxes: wanted, waiting for a session, getting ready", "state", pools)
     yield _gauge("boxes_awaited", "Sessions that wait because there are as many boxes as there may be", census.queued)
     yield _gauges("queue_jobs", "Jobs that wait for a worker", "queue", census.queues)

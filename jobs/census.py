@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from jobs.image_records import Standing
 from jobs.session import Session, Status
 from jobs.warm import WarmPool
 from jobs.warm_rules import PoolCount
@@ -38,6 +39,15 @@ class Disk(NamedTuple):
     size: int
 
 
+class ImageCount(NamedTuple):
+    """How it stands with the image of a repository. `age` in seconds, None: there is none; `failures` in a row."""
+
+    repository: str
+    age: float | None
+    failures: int
+    reason: str
+
+
 @dataclass(frozen=True)
 class Census:
     """One count. Times are seconds; `boxes` is None if the provider could not say.
@@ -60,6 +70,7 @@ class Census:
     server: Server
     disks: Mapping[str, Disk] = field(default_factory=dict)
     warm: tuple[PoolCount, ...] = ()
+    images: tuple[ImageCount, ...] = ()
     queued: int = 0  # sessions that wait because there are as many boxes as there may be
 
 
@@ -89,6 +100,7 @@ async def take(shop: Workshop) -> Census:
         upkeep=await counts.leased("upkeep"),
         server=_server(info),
         disks=await asyncio.to_thread(_disks, shop),
+        images=await _images(shop, now),
     )
 
 
@@ -123,6 +135,16 @@ def _server(info: Mapping[str, str]) -> Server:
         keeps=info.get("aof_enabled", "1") == "1",
         written=info.get("aof_last_write_status", "ok") == "ok",
     )
+
+
+async def _images(shop: Workshop, now: float) -> tuple[ImageCount, ...]:
+    good, standings = await shop.store.images.all_good(), await shop.store.images.standings()
+    found = []
+    for name in (repository.name for repository in shop.settings.repositories):
+        newest, standing = next(iter(good.get(name, [])), None), standings.get(name, Standing())
+        reason = standing.latest.reason if standing.latest is not None else ""
+        found.append(ImageCount(name, now - newest.built_at if newest else None, standing.failures, reason))
+    return tuple(found)
 
 
 def _disks(shop: Workshop) -> dict[str, Disk]:

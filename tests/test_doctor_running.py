@@ -7,7 +7,7 @@ import pytest
 
 from bot.doctor_running import GIB, findings
 from bot.findings import Finding
-from jobs.census import Census, Disk, Server
+from jobs.census import Census, Disk, ImageCount, Server
 from jobs.warm_rules import PoolCount
 
 WELL = Census(
@@ -27,6 +27,14 @@ def found(census: Census, gateways: int = 1) -> dict[str, Finding]:
 @pytest.mark.parametrize(("census", "gateways"), [(WELL, 1), (NOTHING, 0)])
 def test_what_runs_well_and_what_was_never_started_is_in_order(census: Census, gateways: int) -> None:
     assert [one for one in findings(census, gateways) if not one.well] == []
+
+
+def test_it_says_how_old_images_are_and_why_there_is_no_newer_one() -> None:
+    images = (ImageCount("acme/rocket", 90.0, 0, ""), ImageCount("acme/site", None, 3, "onCreateCommand: no"))
+    lines = found(dataclasses.replace(WELL, images=images))
+    assert lines["image of acme/rocket"] == Finding("image of acme/rocket", "built 90 s ago", "")
+    assert lines["image of acme/site"].said.endswith("; the last 3 builds failed: onCreateCommand: no")
+    assert lines["image of acme/site"].mend == "see `shipmate images log acme/site`"
 
 
 def test_it_says_how_much_there_is() -> None:

@@ -138,7 +138,9 @@ async def test_an_image_is_the_repository_made_ready_and_a_sessions_box_grows_fr
     assert await said(at, box, "git", "rev-parse", "HEAD") == f"{tip}\n"
     assert await said(at, box, "cat", "steps.txt") == "created\nupdated\n"
     assert await said(at, box, "git", "status", "--porcelain") == "", "nobody commits what the steps made"
-    assert await said(at, box, "sh", "-c", "echo $STAGE; cat ~/start.log") == "updated\nstarted\n"
+    assert await said(at, box, "sh", "-c", "echo $STAGE") == "updated\n"
+    waits = "until grep -q started ~/start.log 2>/dev/null; do sleep 0.05; done; echo yes"
+    assert await said(at, box, "sh", "-c", waits) == "yes\n"
 
 
 async def test_the_next_image_grows_from_the_one_before_and_only_its_content_is_updated(

@@ -18,7 +18,7 @@ from bot.metrics import Metrics, MetricsPage
 from bot.settings import BotSettings
 from jobs import census
 from jobs import commands as c
-from jobs.census import Census, Disk, Server
+from jobs.census import Census, Disk, ImageCount, Server
 from jobs.events import Event
 from jobs.moments import MOMENTS
 from jobs.operations import start_box
@@ -43,6 +43,7 @@ A_CENSUS = Census(
     boxes={"running": 2},
     strays=("s1-1",), queues={"boxes": 4}, workers={"boxes": 2}, upkeep=True, server=Server(100, 0, True, False),
     disks={"boxes": Disk(5, 9)}, warm=(PoolCount("a/r", 2, 1, 1), PoolCount("b/s", 1, 1, 0)),
+    images=(ImageCount("a/r", 60.0, 0, ""), ImageCount("b/s", None, 2, "no")),
 )  # fmt: skip
 
 
@@ -73,6 +74,8 @@ def test_what_was_counted_is_told_by_name_and_label() -> None:
         "shipmate_model_first_byte_seconds_bucket{le=0.5,provider=anthropic}": 1,
         "shipmate_links_attached{}": 4,
         "shipmate_record_up{}": 1,
+        "shipmate_image_age_seconds{repository=a/r}": 60.0,
+        "shipmate_image_build_failures{repository=b/s}": 2,
         "shipmate_sessions{status=working}": 2,
         "shipmate_prompts_waiting{}": 3,
         "shipmate_oldest_prompt_seconds{}": 7.5,
