@@ -3,10 +3,13 @@
 `jobs/session.py` keeps these records, `jobs/fold_tools.py` makes them of events, `jobs/decide_tools.py` goes by them.
 """
 
+import hashlib
+import json
+
 from jobs.events import Author, Frozen
 
 OPEN_MOST = 5  # questions of one request that wait for an answer, each a message that mentions somebody
-REMEMBERED = 20  # questions of a session, the settled ones forgotten first
+REMEMBERED = 12  # questions of a session, the settled ones forgotten first
 FILES_MOST, FILES_BYTES_MOST = 50, 200 << 20  # of one session, in all
 FILE_BYTES_MOST = 10 << 20
 DESCRIBED_MOST = 20
@@ -50,12 +53,11 @@ class Kept(Frozen):
 
 
 class Description(Frozen):
-    """What the agent wants the pull request to be. `number` counts how often it said so."""
+    """That the agent has said what the pull request is to be; the words are in the log. `number` counts how often it
+    said so, `digest` stands for the last words."""
 
     number: int
-    title: str
-    body: str
-    draft: bool
+    digest: str
 
 
 def remembered(inquiries: tuple[Inquiry, ...]) -> tuple[Inquiry, ...]:
@@ -64,6 +66,11 @@ def remembered(inquiries: tuple[Inquiry, ...]) -> tuple[Inquiry, ...]:
     room = REMEMBERED - len(waiting)
     settled = [i for i in inquiries if i.taken][-room:] if room else []
     return tuple(i for i in inquiries if i in waiting or i in settled)
+
+
+def digest_of(title: str, body: str, draft: bool) -> str:
+    """The same for two descriptions that say the same."""
+    return hashlib.sha256(json.dumps((title, body, draft)).encode()).hexdigest()[:16]
 
 
 def inquiry_of(inquiries: tuple[Inquiry, ...], inquiry_id: str) -> Inquiry | None:

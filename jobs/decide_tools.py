@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs import commands_tools as c
 from jobs import events as e
-from jobs.asked import DESCRIBED_MOST, FILES_BYTES_MOST, FILES_MOST, OPEN_MOST, Inquiry, Wanted, inquiry_of
+from jobs.asked import DESCRIBED_MOST, FILES_BYTES_MOST, FILES_MOST, OPEN_MOST, Inquiry, Wanted, digest_of, inquiry_of
 from jobs.commands import Refused
 from jobs.events import Event, Prompt
 from jobs.fold import fold
@@ -123,8 +123,8 @@ def _refuse(s: Session, command: c.RefuseFile, now: float, _: Rules) -> tuple[Ev
 
 def _describe(s: Session, command: c.DescribePullRequest, now: float, _: Rules) -> tuple[Event, ...]:
     _running(s, command.generation)
-    known = s.description
-    if known is not None and (known.title, known.body, known.draft) == (command.title, command.body, command.draft):
+    digest = digest_of(command.title, command.body, command.draft)
+    if s.description is not None and s.description.digest == digest:
         return ()
     if s.described >= DESCRIBED_MOST:
         raise Refused(f"The pull request was described {DESCRIBED_MOST} times already. Leave it as it is.")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobs import events as e
-from jobs.asked import Description, Inquiry, Kept, Wanted, remembered
+from jobs.asked import Description, Inquiry, Kept, Wanted, digest_of, remembered
 from jobs.events import Fact
 from jobs.session import Session
 
@@ -68,7 +68,7 @@ def _attached(s: Session, event: e.FileAttached) -> Change:
 
 def _described(s: Session, event: e.PullRequestDescribed) -> Change:
     number = s.description.number + 1 if s.description is not None else 1
-    described = Description(number=number, title=event.title, body=event.body, draft=event.draft)
+    described = Description(number=number, digest=digest_of(event.title, event.body, event.draft))
     return {"description": described, "publish_failures": 0, "publish_retry_at": 0.0}
 
 

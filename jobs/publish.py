@@ -10,7 +10,15 @@ import re
 from collections.abc import Sequence
 
 from jobs.commands import BeginPublish, FailPublish, FinishPublish, Refused
-from jobs.events import Event, FileAttached, PromptDelivered, PromptEdited, PromptReceived, TurnEnded
+from jobs.events import (
+    Event,
+    FileAttached,
+    PromptDelivered,
+    PromptEdited,
+    PromptReceived,
+    PullRequestDescribed,
+    TurnEnded,
+)
 from jobs.github import ForgeDown, ForgeRefused, Published
 from jobs.session import Session
 from jobs.wiring import Workshop, workshop
@@ -70,14 +78,15 @@ async def _bring_up_to_date(shop: Workshop, session: Session) -> Published:
         base=session.base_branch,
         title=pull_request_title(session, events),
         body=pull_request_body(session, events),
-        draft=session.description is not None and session.description.draft,
+        draft=(described := _described(events)) is not None and described.draft,
     )
 
 
 def pull_request_title(session: Session, events: Sequence[Event]) -> str:
     """One line: what the agent called it, else the task in the person's words, else in the agent's. GitHub shows it as
     it is, so there is no HTML."""
-    if session.description is not None and (called := _one_line(session.description.title)):
+    described = _described(events)
+    if described is not None and (called := _one_line(described.title)):
         return called if len(called) <= CALLED_CHARS else called[: CALLED_CHARS - 1].rstrip() + "…"
     asked = next((e.prompt.text for e in events if isinstance(e, PromptReceived)), "")
     words = _one_line(asked) or _one_line(session.title) or "Work by Shipmate"
@@ -89,8 +98,9 @@ def pull_request_body(session: Session, events: Sequence[Event]) -> str:
     """What the agent wrote for it, else what was asked, by whom, and what was done; the files, and where to look."""
     footer = _footer(session)
     parts = ["## What was asked", *_asked(events), "## What was done", *_done(events), *_commits(session)]
-    if session.description is not None and session.description.body.strip():
-        parts = [_closed(quiet(session.description.body.strip()))]
+    described = _described(events)
+    if described is not None and described.body.strip():
+        parts = [_closed(quiet(described.body.strip()))]
     parts += _files(events)
     words = "\n\n".join(parts)
     room = BODY_CHARS - len(footer) - 2
@@ -119,6 +129,11 @@ def _commits(session: Session) -> list[str]:
     left = len(session.commits) - len(shown)
     lines = [f"- … {left} before these", *lines] if left else lines
     return ["### Commits", "\n".join(lines)] if lines else []
+
+
+def _described(events: Sequence[Event]) -> PullRequestDescribed | None:
+    """What the agent said last of the pull request."""
+    return next((e for e in reversed(events) if isinstance(e, PullRequestDescribed)), None)
 
 
 def _files(events: Sequence[Event]) -> list[str]:
