@@ -15,6 +15,7 @@ from aiohttp import web
 from bot.gateway import egress_rules as rules
 from bot.gateway.access import GRANT
 from bot.gateway.egress_rules import Denied, Target
+from bot.gateway.hello import NoHello, server_name
 from bot.gateway.outward import Outward, Pair
 from jobs.records import Grant
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 STREAMS_MOST = 40  # of one box at a time; its runner's proxy forwards fewer
 IDLE_SECONDS, TOTAL_SECONDS = 120.0, 3600.0
 PIECE = 64 << 10
+TLS = 443
 
 
 class EgressGateway:
@@ -60,9 +62,14 @@ class EgressGateway:
                 self._count("opened")
                 log.info("box %s reaches %s", grant.box, target)
                 try:
-                    return await _carry(request, (reader, writer), self._idle_seconds)
+                    name = target.host if target.port == TLS and not is_private else ""
+                    answer, other = await _carry(request, (reader, writer), name, self._idle_seconds)
                 finally:
                     writer.close()
+                if other is not None:
+                    self._count("other name")
+                    log.warning("cut box %s off from %s: %s", grant.box, target, other)
+                return answer
         except Denied as denied:
             self._count(denied.counted)
             log.warning("box %s does not reach %r: %s", grant.box, asked, denied)
@@ -99,13 +106,19 @@ class _Moved:
             await asyncio.sleep(left)
 
 
-async def _carry(request: web.Request, pair: Pair, idle_seconds: float) -> web.StreamResponse:
-    """Both directions until the far side has said everything, or until one of them breaks, stalls or takes too long."""
+async def _carry(
+    request: web.Request, pair: Pair, name: str, idle_seconds: float
+) -> tuple[web.StreamResponse, NoHello | None]:
+    """Both directions until the far side has said everything, or until one of them breaks, stalls or takes too long.
+
+    `name`: the server that a TLS greeting must ask for; empty: anything may be said.
+    Why it was cut, if it asked for another.
+    """
     answer = web.StreamResponse(headers={"Content-Type": "application/octet-stream", "Connection": "close"})
     answer.enable_chunked_encoding()
     await answer.prepare(request)
     moved = _Moved()
-    up = asyncio.ensure_future(_up(request, pair[1], moved))
+    up = asyncio.ensure_future(_up(request, pair[1], name, moved))
     down = asyncio.ensure_future(_down(pair[0], answer, moved))
     idle = asyncio.ensure_future(moved.not_for(idle_seconds))
     try:
@@ -124,11 +137,21 @@ async def _carry(request: web.Request, pair: Pair, idle_seconds: float) -> web.S
         await answer.write_eof()
     elif request.transport is not None:
         request.transport.abort()  # an end in order would look like a whole answer
-    return answer
+    other = up.exception() if not up.cancelled() else None
+    return answer, other if isinstance(other, NoHello) else None
 
 
-async def _up(request: web.Request, writer: asyncio.StreamWriter, moved: _Moved) -> None:
+async def _up(request: web.Request, writer: asyncio.StreamWriter, name: str, moved: _Moved) -> None:
+    held = b""
     async for piece in request.content.iter_any():
+        if name:
+            held += piece
+            asked = server_name(held)
+            if asked is None:
+                continue
+            if asked != name:
+                raise NoHello(f"it asks for {asked[:253]!r} there")
+            name, piece = "", held
         writer.write(piece)
         await writer.drain()
         moved.now()

@@ -20,6 +20,7 @@ from jobs.store import Store
 from sandbox.runner.dial import Dialer
 from sandbox.runner.egress import CLIENTS, Egress
 from tests.gateway.conftest import REPOSITORY, Site
+from tests.gateway.test_hello import greeting
 from tests.waiting import until
 
 GRANT = Grant("s1", "s1-1", 1, REPOSITORY, "serve", "shipmate/s1")
@@ -373,7 +374,7 @@ async def test_behind_the_hosts_own_proxy_connections_are_asked_of_it(short_fold
     gateway = EgressGateway(("pypi.org", "crates.io"), (), nothing_more, Outward(address), lambda _: None)
     async with proxied(short_folder, gateway) as port:
         ways = Ways(Far(), 0, port)
-        line, (reader, writer) = await ways.tunnel("pypi.org", 443)
+        line, (reader, writer) = await ways.tunnel("pypi.org", 80)
         writer.write(b"hello")
         assert (line[:12], await reader.readexactly(5)) == ("HTTP/1.1 200", b"hello")
         writer.close()
@@ -385,8 +386,7 @@ async def test_behind_the_hosts_own_proxy_connections_are_asked_of_it(short_fold
         )
     server.close()
     assert (
-        b"CONNECT pypi.org:443 HTTP/1.1\r\nHost: pypi.org:443\r\nProxy-Authorization: Basic bWU6cEBzcw==\r\n"
-        in heard[0]
+        b"CONNECT pypi.org:80 HTTP/1.1\r\nHost: pypi.org:80\r\nProxy-Authorization: Basic bWU6cEBzcw==\r\n" in heard[0]
     )
 
 
@@ -418,3 +418,35 @@ async def test_the_whole_gateway_knows_the_repositorys_own_hosts_and_the_boxs_to
 async def test_this_machine_knows_itself_and_not_what_there_is_not() -> None:
     assert "127.0.0.1" in await system("localhost", 80)
     assert await system("nobody.invalid", 80) == []
+
+
+async def test_a_tunnel_at_port_443_is_for_the_server_that_was_listed(far: tuple[Far, int], short_folder: Path) -> None:
+    """A proxy stands in for the outside, for nothing in here may be reached at a public address."""
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await far[0].client(reader, writer)
+
+    server = await asyncio.start_server(upstream, "127.0.0.1", 0)
+    counted: list[str] = []
+    proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    gateway = EgressGateway(("pypi.org",), (), nothing_more, Outward(proxy), counted.append)
+    async with proxied(short_folder, gateway) as port:
+        ways = Ways(far[0], far[1], port)
+        hello = greeting("pypi.org")
+        _, (reader, writer) = await ways.tunnel("PyPI.org", 443)
+        for at in range(0, len(hello), 100):
+            writer.write(hello[at : at + 100])
+            await writer.drain()
+        assert await asyncio.wait_for(reader.readexactly(len(hello)), SOON) == hello
+        writer.close()
+        for other in (greeting("evil.example"), greeting(None), b"SSH-2.0-OpenSSH_9.2\r\n"):
+            _, (reader, writer) = await ways.tunnel("pypi.org", 443)
+            writer.write(other)
+            with pytest.raises(ConnectionResetError):
+                async with asyncio.timeout(SOON):
+                    await reader.read()
+            writer.close()
+        await until(lambda: counted.count("other name") == 3)
+    server.close()
