@@ -5,6 +5,7 @@ tried is the whole way from a mention to a pull request. No real model is asked 
 """
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -54,9 +55,12 @@ async def check(name: str, env: Mapping[str, str]) -> Checked:
 def _why(name: str, report: Mapping[str, Any], problem: str) -> str:
     """What the thread says went wrong, else what the story missed; then what to do."""
     said = [line["text"] for line in report.get("thread", []) if line["who"] == "shipmate"]
-    trouble = next((words for words in reversed(said) if "could not" in words or "ended" in words or "❌" in words), "")
-    again = f"Remove its folder in SHIPMATE_AGENTS_DIR and run: shipmate agents install {name}"
-    return f"{trouble or problem.partition('; the logs')[0]} {again}"
+    trouble = next((words for words in reversed(said) if re.search(r"could not|did not work|ended", words)), "")
+    trouble = re.sub(r"<@\w+> |(I could not do this: )|(Reply here and I try again\. ?)", "", trouble)
+    what = (trouble or problem.partition("; the logs")[0]).strip().rstrip(".") + "."
+    if agents.row(name).fetched:
+        return f"{what} Remove its folder in SHIPMATE_AGENTS_DIR and run: shipmate agents install {name}"
+    return f"{what} See SHIPMATE_AGENT_COMMAND." if name == "custom" else what
 
 
 @contextlib.contextmanager
