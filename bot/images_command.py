@@ -102,12 +102,12 @@ async def _build(shop: Workshop, args: argparse.Namespace) -> int:
     if not (await shop.queue.workers())["images"]:
         return _complain("no worker takes builds: start `shipmate worker --queue images`, then try again")
     before, out = (await shop.store.images.standing(name)).latest, sys.stderr if args.as_json else sys.stdout
-    if await shop.store.images.builder(name) is None:
-        await shop.store.images.ask(name, shop.clock())
-        await shop.queue.enqueue_build(name, int(shop.clock()))
-    else:
+    if before is not None and before.state == "building" and await shop.store.images.builder(name) == before.id:
         print("A build is under way already; this is what it says.", file=out)
         before = None
+    else:
+        await shop.store.images.ask(name, shop.clock())
+        await shop.queue.enqueue_build(name, int(shop.clock()))
     build = await _begun(shop, name, before)
     if build is None:
         return _complain(f"no worker began within {BEGIN_SECONDS:.0f} s: others may be building. It stays asked for")

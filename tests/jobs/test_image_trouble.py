@@ -1,0 +1,229 @@
+"""Images on bad days: steps that fail, a forge that is away, workers that are killed, damage, and who is told of it."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.playground.forge import Forge as PlaygroundForge
+from jobs import image_log
+from jobs.commands import Choice
+from jobs.events import Noted, PromptWithdrawn
+from jobs.image_records import Build, Standing
+from jobs.images import build_image, due
+from jobs.operations import start_box
+from jobs.session import Status
+from jobs.store import Store
+from jobs.upkeep import Upkeep
+from sandbox.provider import Permanent, Temporary
+from tests.jobs.forge import change, serving
+from tests.jobs.imaging import RECIPE, asked, failed, good, images_of, layers, outdate, recipe, said, started, told
+from tests.jobs.shop import ROCKET, Bench
+from tests.waiting import until
+
+
+@pytest.fixture
+async def forge(tmp_path: Path) -> AsyncIterator[PlaygroundForge]:
+    async with serving(tmp_path / "forge") as play:
+        yield play
+
+
+@pytest.fixture
+async def at(store: Store, redis_url: str, forge: PlaygroundForge) -> AsyncIterator[Bench]:
+    async with images_of(forge, store, redis_url) as opened:
+        yield opened
+
+
+def ours(**said: object) -> dict[str, object]:
+    return {"customizations": {"shipmate": said}}
+
+
+BAD: dict[str, tuple[dict[str, object], str]] = {
+    "onCreateCommand": ({"onCreateCommand": "echo no; exit 3"}, "'echo no; exit 3' ended with 3. It said: no"),
+    "updateContentCommand": ({"updateContentCommand": ["no-such-program"]}, "'no-such-program' ended with 127"),
+    "postCreateCommand": ({"postCreateCommand": {"a": "true", "b": "false"}}, "'b: false' ended with 1"),
+    "warm": (ours(warm=["true", "kill -9 $$"]), "'kill -9 $$' ended with"),
+    "check": (ours(check=["exit 9"]), "'exit 9' ended with 9"),
+    "time": ({"onCreateCommand": "sleep 60", **ours(seconds=1)}, "took longer than 1 seconds"),
+    "recipe": ({"onCreateCommand": 7}, f"line 1 of {RECIPE}: onCreateCommand must be"),
+    "credential": ({"onCreateCommand": "echo AKIAABCDEFGHIJKLMNOP > ~/.aws"}, "/home/.aws holds an AWS key"),
+}  # fmt: skip
+MOVES_HEAD = "git checkout -q --detach; git -c user.name=x -c user.email=x commit -q --allow-empty -m x"
+
+
+@pytest.mark.parametrize("what", BAD)
+async def test_a_build_that_fails_at_a_step_says_which_and_leaves_nothing(
+    at: Bench, forge: PlaygroundForge, what: str
+) -> None:
+    said, reason = BAD[what]
+    await recipe(forge, **said)
+    assert reason in await failed(at)
+    assert "FAILED: " in await told(at)
+
+
+async def test_what_a_step_did_to_git_is_put_right(at: Bench, forge: PlaygroundForge) -> None:
+    await recipe(forge, onCreateCommand=MOVES_HEAD, postCreateCommand="echo more >> README.md")
+    tip = (await forge.commits(ROCKET))[0].sha
+    assert (await good(at)).commit == tip
+    assert "put back as it is in the commit: README.md" in await told(at)
+    box = await started(at)
+    assert await said(at, box, "git", "log", "-1", "--format=%H") == f"{tip}\n"
+
+
+async def test_our_own_secrets_in_a_tree_fail_it_wherever_they_came_from(at: Bench, forge: PlaygroundForge) -> None:
+    token = at.shop.settings.github_token
+    assert token is not None
+    await recipe(forge, onCreateCommand=f"mkdir -p node_modules; echo {token.get_secret_value()} > node_modules/x")
+    assert "holds a credential of Shipmate's" in await failed(at)
+
+
+async def test_while_the_forge_is_down_nothing_changes_and_it_is_tried_again_soon(
+    at: Bench, forge: PlaygroundForge
+) -> None:
+    first = await good(at)
+    forge.faults.down = True
+    at.clock.ahead = 1_801
+    assert await build_image(at.shop, ROCKET) is None
+    standing = await at.shop.store.images.standing(ROCKET)
+    assert standing.latest is not None
+    assert (standing.latest.state, standing.failures) == ("waiting", 0)
+    assert standing.next_at < at.clock() + 61
+    forge.faults.down = False
+    assert await at.shop.store.images.newest(ROCKET) == first
+    at.clock.ahead += 61
+    assert await build_image(at.shop, ROCKET) is None, "nothing moved"
+
+
+async def test_a_repository_without_a_commit_is_refused_in_words(at: Bench, forge: PlaygroundForge) -> None:
+    await forge.create_repository("acme/empty")
+    await forge.bare("acme/empty").git("update-ref", "-d", "refs/heads/main")
+    assert await build_image(at.shop, "acme/empty") is None
+    latest = (await at.shop.store.images.standing("acme/empty")).latest
+    assert latest is not None
+    assert "the forge has no branch main with a commit" in latest.reason
+
+
+async def test_submodules_and_large_files_are_named_in_the_log_and_in_the_thread(
+    at: Bench, forge: PlaygroundForge
+) -> None:
+    await change(forge, "main", {".gitattributes": "*.bin filter=lfs\n"}, submodule="vendor/engine")
+    image = await good(at)
+    assert [note.split(".")[0] for note in image.notes] == [
+        "This repository has 1 submodules", "This repository keeps files in Git LFS"
+    ]  # fmt: skip
+    assert image.notes[0] in await told(at)
+    await started(at)
+    assert [event.text for event in await at.events() if isinstance(event, Noted)] == list(image.notes)
+
+
+async def test_a_box_that_cannot_be_made_is_no_fault_of_the_worker(at: Bench) -> None:
+    at.fails("create", Permanent("bubblewrap is missing"))
+    assert await failed(at) == "bubblewrap is missing"
+    at.fails("create", Temporary("busy", 1.0))
+    assert await asked(at) is None
+    assert (await at.shop.store.images.standing(ROCKET)).failures == 1
+    at.fails("create", None)
+    assert await asked(at) is not None
+
+
+async def test_a_build_whose_worker_was_killed_counts_as_failed_and_is_tried_again(at: Bench) -> None:
+    killed = Build(id="build-1", state="building", began=at.clock())
+    await at.shop.store.images.save_standing(ROCKET, Standing(builds=(killed,)))
+    assert await due(at.shop) == {ROCKET: 0.0}
+    assert await build_image(at.shop, ROCKET) is None
+    standing = await at.shop.store.images.standing(ROCKET)
+    assert standing.latest is not None
+    assert (standing.failures, standing.latest.reason) == (1, "its worker was killed")
+    at.clock.ahead = 61
+    assert await build_image(at.shop, ROCKET) is not None
+
+
+async def test_a_session_that_began_without_an_image_is_told_once_when_none_can_be_built(
+    at: Bench, forge: PlaygroundForge
+) -> None:
+    await recipe(forge, onCreateCommand="exit 3")
+    await at.ask()
+    await start_box(at.shop, at.sid)
+    assert (await at.session()).start == "cold"
+    for _ in range(2):
+        await failed(at)
+    (note,) = [event.text for event in await at.events() if isinstance(event, Noted)]
+    assert note.startswith(f"No image of {ROCKET} could be built: onCreateCommand: 'exit 3' ended with 3.")
+    assert f"shipmate images log {ROCKET}" in note
+
+
+async def test_a_session_that_begins_from_an_older_image_is_told_why(at: Bench, forge: PlaygroundForge) -> None:
+    await good(at)
+    await recipe(forge, onCreateCommand="exit 3")
+    await failed(at)
+    await started(at)
+    (note,) = [event.text for event in await at.events() if isinstance(event, Noted)]
+    assert note.startswith(f"The newest image of {ROCKET} could not be built, so I begin from an older one:")
+    assert (await at.session()).start == "image"
+
+
+async def test_a_damaged_image_is_dropped_and_the_one_before_is_used(at: Bench, forge: PlaygroundForge) -> None:
+    first = await good(at)
+    await recipe(forge, onCreateCommand="true")
+    second = await good(at)
+    await at.shop.provider.forget_snapshot(second.snapshot)
+    await at.ask()
+    await start_box(at.shop, at.sid)
+    session = await at.session()
+    assert session.start == "image"
+    assert await at.shop.store.images.good(ROCKET) == [first]
+    assert ROCKET in await due(at.shop), "another one is built"
+
+
+async def test_an_image_is_built_from_scratch_where_the_one_before_is_damaged(at: Bench) -> None:
+    first = await good(at)
+    await at.shop.provider.forget_snapshot(first.snapshot)
+    assert (await good(at)).age == 0
+    assert len(await at.shop.store.images.good(ROCKET)) == 1
+
+
+async def test_a_repository_that_the_forge_does_not_have_is_told_to_people(at: Bench) -> None:
+    await at.ask(Choice("acme/none", "main"))
+    await start_box(at.shop, at.sid)
+    await at.until(Status.FAILED)
+    (withdrawn,) = [event for event in await at.events() if isinstance(event, PromptWithdrawn)]
+    assert "acme/none" in withdrawn.reason
+
+
+HANGS: dict[str, dict[str, object]] = {
+    "== onCreateCommand": {"onCreateCommand": "sleep 60"},
+    "== check": ours(check=["sleep 60"]),
+}
+
+
+@pytest.mark.parametrize("mark", HANGS)
+async def test_a_build_that_is_killed_in_the_middle_leaves_nothing_and_is_made_again(
+    at: Bench, forge: PlaygroundForge, mark: str
+) -> None:
+    await recipe(forge, **HANGS[mark])
+    shop, settings = at.shop, at.shop.settings
+    env = {
+        "PATH": os.environ["PATH"], "SHIPMATE_UNISOLATED": "1", "SHIPMATE_REPOSITORIES": ROCKET,
+        "REDIS_URL": settings.redis_url, "SHIPMATE_DATA_DIR": str(settings.data_dir),
+        "SHIPMATE_BOXES_DIR": str(settings.boxes_dir), "SHIPMATE_GATEWAY_DIR": str(settings.gateway_dir),
+        "SHIPMATE_AGENTS_DIR": str(settings.agents_dir),
+    }  # fmt: skip
+    building = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.jobs.building", ROCKET, env=env)
+    logs = image_log.folder(settings.data_dir)
+    await until(lambda: any(f"{mark}\n" in log.read_text() for log in logs.glob("*.log")))
+    await until(lambda: any("$ sleep 60" in log.read_text() for log in logs.glob("*.log")))
+    building.kill()
+    await building.wait()
+    owner = await shop.store.images.builder(ROCKET)
+    assert owner is not None
+    await shop.store.release(f"image:{ROCKET}", owner)  # as after a minute without a sign of life
+    await Upkeep(shop).sweep()
+    assert (await shop.provider.list(), layers(at)) == ([], 0)
+    await recipe(forge)
+    outdate(at)
+    assert await build_image(shop, ROCKET) is None, "it failed, and is tried again later"
+    at.clock.ahead = 61
+    assert await build_image(shop, ROCKET) is not None
