@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jobs import commands as c
+from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.events import event_to_json
 from tests.jobs import test_children as a_family
@@ -54,6 +55,15 @@ STORIES = {
     .ask().boot().phase("syncing").ready(synced=False).ask(2).work()
     .hear(f.Unready(n=5, at=0, kind="unready", reason="The repository could not be fetched.")),
     "agent_not_ready": given_a.unready().ask(2).do(c.BeginPark(1)).do(c.FinishPark(1, "snap")),
+    "people_asked_in_time": given_a.working()
+    .do(t.AskPeople(1, "Tabs or spaces?", ("tabs", "spaces"))).do(t.AnswerQuestion("q1", "spaces", GRACE))
+    .do(t.TakeAnswer("q1")).end(),
+    "people_answer_late": given_a.working()
+    .do(t.AskPeople(1, "Which port?")).end().do(t.AnswerQuestion("q1", "8080", GRACE, said=TWO)),
+    "shown_and_described": given_a.working()
+    .do(t.WantFile(1, "shot.png", "After")).do(t.AttachFile(1, "f1", "shot.png", "image/png", 7, "d", "https://x/f1"))
+    .do(t.WantFile(1, "none")).do(t.RefuseFile("f2", "There is no regular file of this name."))
+    .do(t.DescribePullRequest(1, "Round tanks up", "Because.", True)).end(),
     "parked_and_woken": done()
     .do(c.BeginPark(1), after=RULES.idle_seconds).do(c.FinishPark(1, "snap")).ask(2).boot(start="snapshot").ready(),
     "parked_in_a_turn": given_a.parking_in_a_turn().do(c.FinishPark(1, "snap")).boot(start="snapshot").ready(),
