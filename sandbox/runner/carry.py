@@ -209,10 +209,10 @@ class _Index:
         return await self._git(*args, stdin=stdin, env={"GIT_INDEX_FILE": self._path})
 
     def begin(self) -> None:
-        """As the repository's own is."""
+        """As the repository's own is, and as old: git goes by that to know which files it must look into."""
         self.discard()
         with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(self._own, self._path, follow_symlinks=False)
+            shutil.copy2(self._own, self._path, follow_symlinks=False)
 
     def keep(self) -> None:
         os.replace(self._path, self._own)

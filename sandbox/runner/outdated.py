@@ -18,8 +18,8 @@ READ_BY_AGENTS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "opencode.json")
 
 def outdated(calls: Iterable[ToolCall], changed: Sequence[str]) -> list[str]:
     """The changed paths that these tool calls looked at or wrote to, and those that agents read by themselves."""
-    calls = list(calls)
-    return [path for path in changed if path in READ_BY_AGENTS or any(call.touches(path) for call in calls)]
+    seen = set(READ_BY_AGENTS).union(*(call.touched for call in calls))
+    return [path for path in changed if path in seen]
 
 
 def news_of(step: Step, seen: Sequence[str]) -> list[str]:

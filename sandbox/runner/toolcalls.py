@@ -13,6 +13,7 @@ DIFFS, DIFF_CHARS_IN_ALL = 50, 200_000
 TERMINAL_CHARS = 2_000_000
 TITLE_CHARS = 200
 LOCATIONS = 50
+PATHS, SEARCHED_CHARS = re.compile(r"[\w./-]+"), 200_000
 TOOLS = {
     "read": "read",
     "edit": "edit",
@@ -73,13 +74,14 @@ class ToolCall:
         """The kind of tool, in the wire's words."""
         return TOOLS.get(self._kind, "other")
 
-    def touches(self, path: str) -> bool:
-        """Whether it looked at this file of the repository, or wrote to it, as far as anybody can tell."""
-        if path in self._locations:
-            return True
+    @property
+    def touched(self) -> set[str]:
+        """What it looked at in the repository or wrote to, as far as anybody can tell, among other words."""
         given = [value for value in self._input.values() if isinstance(value, str)]
-        told = "\n".join([*given, self._output] if self._kind == "search" else given)
-        return path in told and re.search(rf"(?<![\w.-]){re.escape(path)}(?![\w-])", told) is not None
+        words = {self._relative(value) for value in given} | set(self._locations)
+        for text in [*given, self._output] if self._kind == "search" else given:
+            words |= {self._relative(word) for word in PATHS.findall(text[:SEARCHED_CHARS])}
+        return {word[2:] if word.startswith("./") else word for word in words}
 
     @property
     def over(self) -> bool:

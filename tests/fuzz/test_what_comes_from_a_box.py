@@ -120,6 +120,7 @@ def test_what_an_agent_says_becomes_frames_that_the_gateway_takes(updates: list[
         translator.update((update if isinstance(update, dict) else {}) | {"sessionUpdate": kind})
     translator.flush()
     translator.finish()
+    assert all(isinstance(path, str) for call in translator.calls for path in call.touched)
     for frame in said:
         frame_from_wire(json.loads(_line(frame)))
     json.dumps(translator.usage, allow_nan=False)

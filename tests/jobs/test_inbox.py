@@ -251,7 +251,16 @@ async def test_the_moments_of_a_session_are_stamped_once(store: Store) -> None:
     await working(inbox)
     assert await inbox.handle(SID, c.SeeModelRequest(1))
     first = await store.stamps(SID)
-    assert first.keys() == {"received", "repository", "attached", "synced", "ready", "delivered", "model_request"}
+    assert first.keys() == {
+        "received",
+        "repository",
+        "box",
+        "attached",
+        "synced",
+        "ready",
+        "delivered",
+        "model_request",
+    }
     assert first["attached"] < first["delivered"] < first["model_request"]
     epoch = (await inbox.attach(GRANT)).epoch
     await inbox.handle(SID, c.SeeModelRequest(1))
