@@ -75,6 +75,11 @@ class Ways:
         return line, (reader, writer)
 
 
+async def all_hung_up() -> None:
+    """Wait until the proxy has nobody to serve any more."""
+    await until(lambda: not [task for task in asyncio.all_tasks() if "Egress._client" in repr(task.get_coro())])
+
+
 @asynccontextmanager
 async def proxied(folder: Path, gateway: EgressGateway | Path) -> AsyncIterator[int]:
     """The runner's proxy before a gateway; yields its port."""
@@ -95,6 +100,7 @@ async def proxied(folder: Path, gateway: EgressGateway | Path) -> AsyncIterator[
             await web.UnixSite(runner, str(path)).start()
         listening = socket.create_server(("127.0.0.1", 0))
         server = await Egress(Dialer(f"unix:{path}", "t-1")).serve(listening)
+        opened.push_async_callback(all_hung_up)
         opened.callback(server.close)
         yield listening.getsockname()[1]
 
