@@ -7,6 +7,7 @@ is here. Nothing is remembered between two calls: any process may make any of th
 import asyncio
 import contextlib
 import os
+import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -213,10 +214,16 @@ class FolderProvider(ABC):
     def _kill(self, folder: BoxFolder) -> None:
         with self._process(folder) as process:
             if process is None:
+                self._kill_half_made(folder)
                 return
             process.kill()
             if not process.gone(DEATH_SECONDS):
                 raise Unreachable(f"box {folder.name} does not end")
+
+    def _kill_half_made(self, folder: BoxFolder) -> None:
+        """A maker that was killed may leave a bubblewrap that waits for ever for a box that it cannot build."""
+        if not folder.said() and folder.locked():
+            host_processes.send(host_processes.with_open(folder.path / "lock", "bwrap"), signal.SIGKILL)
 
     async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "") -> Snapshot:
         """Freeze a live box, keep its file system as a new layer, thaw it."""

@@ -146,6 +146,24 @@ def with_home(home: Path) -> list[int]:
     )
 
 
+def with_open(path: Path, called: str) -> list[int]:
+    """Every process of this name that has the file open (Linux)."""
+    try:
+        wanted = path.stat()
+    except OSError:
+        return []
+    return [pid for pid in every_process() if command_name(pid) == called and _has_open(pid, wanted)]
+
+
+def _has_open(pid: int, wanted: os.stat_result) -> bool:
+    with contextlib.suppress(OSError):
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.path.samestat(fd.stat(), wanted):
+                    return True
+    return False
+
+
 def _environment(pid: int) -> list[bytes]:
     try:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -305,6 +306,20 @@ async def test_a_name_whose_maker_died_before_the_box_began_is_used_again(local:
     os.close(lock)
     await made(local, "one")
     assert await run(local, "echo new") == "new\n"
+
+
+async def test_what_still_builds_a_box_whose_maker_was_killed_is_ended_with_it(local: Place, tmp_path: Path) -> None:
+    await made(local, "first")
+    _, lock = BoxFolder.make(local.boxes / "box", "one", Record({}, 0.0, (), host_processes.boot()), Owner.here())
+    (tmp_path / "bwrap").symlink_to("/bin/sleep")
+    with subprocess.Popen([tmp_path / "bwrap", "600"], pass_fds=[lock]) as building:
+        os.close(lock)
+        assert (await local.provider.status("one")).state is BoxState.RUNNING
+        await local.provider.terminate("one", grace=0)
+        assert building.wait(10) == -signal.SIGKILL
+    assert (await local.provider.status("one")).state is BoxState.DEAD
+    assert (await local.provider.status("first")).state is BoxState.RUNNING
+    await local.provider.discard("one")
 
 
 async def test_a_number_that_is_another_process_now_is_no_box(local: Place) -> None:
