@@ -1,5 +1,6 @@
 """A hunt for secrets in a box with a real agent in it, and in what it leaves: only what dies with it is there."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,9 +37,10 @@ def shown_by(box: BoxFolder) -> Iterator[tuple[str, bytes]]:
     """What every process of the box but its runner shows of itself, its memory with it."""
     for pid in members(box):
         if pid != runner_of(box):
-            for what in ("environ", "cmdline"):
-                yield f"{what} of {pid}", Path(f"/proc/{pid}/{what}").read_bytes()
-            yield from ((f"memory of {pid}", piece) for piece in memory_of(pid))
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                for what in ("environ", "cmdline"):
+                    yield f"{what} of {pid}", Path(f"/proc/{pid}/{what}").read_bytes()
+                yield from ((f"memory of {pid}", piece) for piece in memory_of(pid))
 
 
 async def test_a_box_knows_no_secret_but_what_dies_with_it(agent: str, office: Office) -> None:
