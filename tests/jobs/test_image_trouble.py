@@ -54,14 +54,11 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
 MOVES_HEAD = "git checkout -q --detach; git -c user.name=x -c user.email=x commit -q --allow-empty -m x"
 
 
-@pytest.mark.parametrize("what", BAD)
-async def test_a_build_that_fails_at_a_step_says_which_and_leaves_nothing(
-    at: Bench, forge: PlaygroundForge, what: str
-) -> None:
-    said, reason = BAD[what]
-    await recipe(forge, **said)
-    assert reason in await failed(at)
-    assert "FAILED: " in await told(at)
+async def test_a_build_that_fails_at_a_step_says_which_and_leaves_nothing(at: Bench, forge: PlaygroundForge) -> None:
+    for what, (asks, reason) in BAD.items():
+        await recipe(forge, **asks)
+        assert reason in await failed(at), what
+        assert "FAILED: " in await told(at)
 
 
 async def test_what_a_step_did_to_git_is_put_right(at: Bench, forge: PlaygroundForge) -> None:
