@@ -15,6 +15,7 @@ from jobs import events as e
 from jobs.events import Event
 from jobs.fold import fold
 from jobs.records import Entry
+from jobs.session import Session
 from sandbox.provider import BoxState
 from tests.e2e.people import Thread, until
 
@@ -57,8 +58,9 @@ class Before:
 async def check(thread: Thread, before: Before = Before()) -> Faults:
     """Everything that is wrong with a session that has come to rest."""
     faults = Faults()
-    log, transcript = await thread.log(), await _transcript(thread)
-    await _check_log(thread, log, faults)
+    log, session = await _at_one_moment(thread)
+    transcript = await _transcript(thread)
+    _check_log(log, session, faults)
     _check_kept(before, log, transcript, faults)
     _check_turns(log, faults)
     _check_words(log, transcript, faults)
@@ -74,11 +76,20 @@ async def _transcript(thread: Thread) -> list[Entry]:
     return await thread.office.shop.store.transcript(thread.sid, limit=ENTRIES)
 
 
-async def _check_log(thread: Thread, log: list[Event], faults: Faults) -> None:
+async def _at_one_moment(thread: Thread) -> tuple[list[Event], Session | None]:
+    """The log and the session beside it; what comes between the two looks (a snapshot of the turn) is no fault."""
+
+    async def both() -> tuple[list[Event], Session | None]:
+        return await thread.log(), await thread.session()
+
+    return await until(both, lambda seen: seen[1] is not None and len(seen[0]) == seen[1].seq, BOX_SECONDS)
+
+
+def _check_log(log: list[Event], session: Session | None, faults: Faults) -> None:
     numbers = [event.seq for event in log]
     if numbers != list(range(1, len(log) + 1)):
         faults.events_lost.append(f"the log's numbers are {numbers}")
-    if fold(log) != await thread.session():
+    if fold(log) != session:
         faults.events_lost.append("the log folds into another session than the one beside it")
 
 
