@@ -43,10 +43,16 @@ def test_nobody_waits_for_the_hour_that_the_clock_was_put_back(what: str) -> Non
 
 
 @pytest.mark.parametrize("skew", [-5.0, 5.0])
-@pytest.mark.parametrize("log", [given_a.booting, given_a.publishing, lambda: done().do(c.BeginPark(1))])
-def test_clocks_that_differ_by_seconds_take_no_work_from_who_is_at_it(log: Callable[[], Log], skew: float) -> None:
+@pytest.mark.parametrize(
+    ("kind", "log"),
+    [("start", given_a.booting), ("publish", given_a.publishing), ("park", lambda: done().do(c.BeginPark(1)))],
+    ids=["start", "publish", "park"],
+)
+def test_clocks_that_differ_by_seconds_take_no_work_from_who_is_at_it(
+    kind: str, log: Callable[[], Log], skew: float
+) -> None:
     at_it = log()
-    assert wants(session_of(at_it), at_it.now + skew, RULES) == ()
+    assert kind not in {operation.kind for operation in wants(session_of(at_it), at_it.now + skew, RULES)}
 
 
 def test_a_clock_put_forward_parks_what_is_idle_and_keeps_what_is_there() -> None:
