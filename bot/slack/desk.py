@@ -25,6 +25,7 @@ from bot.slack.family import Families, for_child, post_of, without_number
 from bot.slack.following import ONCE_SECONDS, Following, Owed
 from bot.slack.front import Front
 from bot.slack.front_intake import at_the_front
+from bot.slack.in_order import InOrder
 from bot.slack.intake import STOP_WORDS, understand
 from bot.slack.meanings import CLIENT, Me, Meaning, Post
 from bot.slack.people import Directory
@@ -63,6 +64,7 @@ class Desk:
         self._following = Following(door, facts, people)
         self._buttons = Buttons(self._following, facts, self._answers, self._families, repositories, view_link)
         self._people, self._repositories, self._clock, self._signals = people, repositories, clock, signals
+        self._in_order = InOrder(config.lookup_seconds)
         self._front = Front(config, facts, calls, people, repositories, self._following, signals, clock)
 
     async def take(self, body: Mapping[str, Any], me: Me) -> Owed:
@@ -81,9 +83,11 @@ class Desk:
                 await self._overheard(meaning)
                 return ()
             case meanings.Mention():
-                return await self._mention(meaning.post, me)
+                async with self._in_order.turn(_session_of(meaning.post)):
+                    return await self._mention(meaning.post, me)
             case meanings.Reply():
-                return await self._reply(meaning.post, me)
+                async with self._in_order.turn(_session_of(meaning.post)):
+                    return await self._reply(meaning.post, me)
             case meanings.Edited():
                 return await self._edited(meaning, me)
             case meanings.Deleted():

@@ -11,6 +11,7 @@ from bot.playground import workspace_people as people
 from bot.playground.workspace_records import Delivery
 from bot.slack.blocks import HELP
 from bot.slack.courtesies import BOT_LIMIT, NOTHING_HERE, OUTSIDER
+from bot.slack.in_order import InOrder
 from jobs.events import PromptEdited, PromptWithdrawn, StopRequested
 from tests.playground.workspaces import BOT, DEV, DM, MENTION, PARTNERS
 from tests.slack.scene import TASK, Scene, until
@@ -117,6 +118,31 @@ async def test_a_mention_and_its_replies_at_the_same_moment_lose_nothing(scene: 
             await asyncio.gather(scene.posts("one", ts), scene.posts("two", ts, by=scene.served.grace))
             await scene.delivered()
             assert sorted(await scene.texts(ts)) == sorted([WORDS, "one", "two"])
+
+
+async def test_who_spoke_first_is_first_even_if_slack_must_say_who_that_is(office: Scene) -> None:
+    ts = await office.says()
+    await office.served.faults(slow=0.3, methods=["users.info"])
+    await office.posts("one", ts, by=office.served.grace)
+    await office.posts("two", ts)
+    await office.delivered()
+    assert await office.texts(ts) == [WORDS, "one", "two"]
+
+
+async def test_nobody_waits_for_long_for_who_came_first() -> None:
+    in_order, ended, entered = InOrder(0.05), asyncio.Event(), asyncio.Event()
+
+    async def takes_long() -> None:
+        async with in_order.turn("a"):
+            entered.set()
+            await ended.wait()
+
+    first = asyncio.create_task(takes_long())
+    await entered.wait()
+    async with in_order.turn("a"), in_order.turn("b"):
+        assert not first.done()
+    ended.set()
+    await first
 
 
 # -- what is no prompt -----------------------------------------------------------------------------------------------
