@@ -75,12 +75,23 @@ async def _connecting(site: Site, word: str) -> AsyncIterator[Thread]:
 
 @asynccontextmanager
 async def _starting(site: Site, word: str) -> AsyncIterator[Thread]:
-    """The agent starts while the repository comes slowly."""
+    """The agent stands still before it has said that it can be prompted, and the repository comes slowly."""
     await site.office.forge(slow=1.5)
-    thread = await _ask(site, word)
-    await _logged(thread, lambda event: event.kind == "phase_reached")
-    await thread.until(lambda s: s.status is Status.PREPARING, SECONDS)
-    yield thread
+    for attempt in range(TRIES):
+        thread = await _ask(site, f"{word}.{attempt}")
+        agent = await until(lambda thread=thread: _first_agent(site, thread), bool, SECONDS)  # type: ignore[misc]
+        with frozen([agent]):
+            session = await thread.until(lambda s: s.status in (Status.PREPARING, Status.IDLE, Status.WORKING), SECONDS)
+            if session.status is Status.PREPARING:
+                yield thread
+                return
+        await thread.settled(seconds=SECONDS)
+    raise AssertionError(f"no agent was caught while it started, in {TRIES} tries")
+
+
+async def _first_agent(site: Site, thread: Thread) -> int | None:
+    """The agent in the box of the session's first start, which may not be on record yet."""
+    return agent_of(site.box(f"{thread.sid}-1"))
 
 
 @asynccontextmanager
