@@ -6,10 +6,10 @@ nor the recipe nor Shipmate's own part of it moved; a build that fails leaves th
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 
 from jobs import image_log
@@ -18,6 +18,7 @@ from jobs.image_check import Check
 from jobs.image_log import BuildLog
 from jobs.image_records import EXPIRES_SECONDS, Build, BuildState, Image, Standing, Step, may_grow, why_build
 from jobs.image_words import tell_those_who_wait
+from jobs.log import forgiven
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, Missing, Temporary, Unreachable
 from sandbox.runtime_version import runtime_version
@@ -49,24 +50,29 @@ def _lease(repository: str) -> str:
     return f"image:{repository}"
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _held(shop: Workshop, repository: str, name: str) -> AsyncIterator[None]:
     """Keep the lease until this is over. If it gets lost, the build is given up: another worker may be at it."""
-    building = asyncio.current_task()
+    building, over = asyncio.current_task(), asyncio.Event()
     assert building is not None
 
     async def renew() -> None:
-        while await shop.store.lease(_lease(repository), name, LEASE_SECONDS):
-            await asyncio.sleep(RENEW_SECONDS)
-        log.error("the lease of the image of %s was lost, so its build is given up", repository)
-        building.cancel()
+        while not over.is_set():
+            with forgiven(log, f"the lease of the image of {repository} could not be renewed; it is tried again soon"):
+                if not await shop.store.lease(_lease(repository), name, LEASE_SECONDS):
+                    log.error("the lease of the image of %s was lost, so its build is given up", repository)
+                    building.cancel()
+                    return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await over.wait()
 
     renewing = asyncio.create_task(renew())
     try:
         yield
     finally:
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
+        over.set()  # told, not cancelled: a client of the record that is just dialling may swallow that, and go on
+        await renewing
         await shop.store.release(_lease(repository), name)
 
 

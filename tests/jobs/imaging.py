@@ -1,5 +1,6 @@
 """A workshop for the tests of images: real boxes, the real gateway, and the playground's forge to clone from."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from tests.jobs.forge import change
 from tests.jobs.shop import ROCKET, Bench, bench
 
 RECIPE = ".devcontainer/devcontainer.json"
+BUILD_SECONDS = 30.0
 
 
 @asynccontextmanager
@@ -33,11 +35,17 @@ async def images_of(forge: PlaygroundForge, store: Store, redis_url: str) -> Asy
         await gateway.close()
 
 
+async def built(at: Bench, repository: str = ROCKET) -> Image | None:
+    """What a worker makes of it now, within a time that no build of a test needs."""
+    async with asyncio.timeout(BUILD_SECONDS):
+        return await build_image(at.shop, repository)
+
+
 async def asked(at: Bench) -> Image | None:
     """An image that somebody asked for, made now, of what the forge has now."""
     outdate(at)
     await at.shop.store.images.ask(ROCKET, at.clock())
-    return await build_image(at.shop, ROCKET)
+    return await built(at)
 
 
 def outdate(at: Bench) -> None:
@@ -81,9 +89,15 @@ async def recipe(forge: PlaygroundForge, **said: object) -> None:
 
 async def started(at: Bench) -> str:
     await at.ask()
-    await start_box(at.shop, at.sid)
+    await begun(at)
     await at.until(Status.WORKING)
     return f"{at.sid}-1"
+
+
+async def begun(at: Bench) -> None:
+    """The session's box is asked for, in time."""
+    async with asyncio.timeout(BUILD_SECONDS):
+        await start_box(at.shop, at.sid)
 
 
 async def said(at: Bench, box: str, *argv: str) -> str:

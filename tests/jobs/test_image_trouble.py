@@ -12,15 +12,28 @@ from bot.playground.forge import Forge as PlaygroundForge
 from jobs import image_log
 from jobs.commands import Choice
 from jobs.events import Noted, PromptWithdrawn
-from jobs.image_records import Build, Standing
-from jobs.images import build_image, due
-from jobs.operations import start_box
+from jobs.images import due
 from jobs.session import Status
 from jobs.store import Store
 from jobs.upkeep import Upkeep
 from sandbox.provider import Permanent, Temporary
 from tests.jobs.forge import change, serving
-from tests.jobs.imaging import RECIPE, asked, failed, good, images_of, layers, outdate, recipe, said, started, told
+from tests.jobs.imaging import (
+    BUILD_SECONDS,
+    RECIPE,
+    asked,
+    begun,
+    built,
+    failed,
+    good,
+    images_of,
+    layers,
+    outdate,
+    recipe,
+    said,
+    started,
+    told,
+)
 from tests.jobs.shop import ROCKET, Bench
 from tests.waiting import until
 
@@ -49,7 +62,6 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "check": (ours(check=["exit 9"]), "'exit 9' ended with 9"),
     "time": ({"onCreateCommand": "sleep 60", **ours(seconds=1)}, "took longer than 1 seconds"),
     "recipe": ({"onCreateCommand": 7}, f"line 1 of {RECIPE}: onCreateCommand must be"),
-    "credential": ({"onCreateCommand": "echo AKIAABCDEFGHIJKLMNOP > ~/.aws"}, "/home/.aws holds an AWS key"),
 }  # fmt: skip
 MOVES_HEAD = "git checkout -q --detach; git -c user.name=x -c user.email=x commit -q --allow-empty -m x"
 
@@ -70,11 +82,15 @@ async def test_what_a_step_did_to_git_is_put_right(at: Bench, forge: PlaygroundF
     assert await said(at, box, "git", "log", "-1", "--format=%H") == f"{tip}\n"
 
 
-async def test_our_own_secrets_in_a_tree_fail_it_wherever_they_came_from(at: Bench, forge: PlaygroundForge) -> None:
+async def test_credentials_in_a_tree_fail_it_wherever_they_came_from(at: Bench, forge: PlaygroundForge) -> None:
     token = at.shop.settings.github_token
     assert token is not None
-    await recipe(forge, onCreateCommand=f"mkdir -p node_modules; echo {token.get_secret_value()} > node_modules/x")
-    assert "holds a credential of Shipmate's" in await failed(at)
+    ours = f"mkdir -p node_modules; echo {token.get_secret_value()} > node_modules/x"
+    await recipe(forge, onCreateCommand={"ours": ours, "theirs": "echo AKIAABCDEFGHIJKLMNOP > ~/.aws"})
+    assert ", and an image must hold none" in await failed(at)
+    log = await told(at)
+    assert "node_modules/x holds a credential of Shipmate's" in log
+    assert "/home/.aws holds an AWS key" in log
 
 
 async def test_while_the_forge_is_down_nothing_changes_and_it_is_tried_again_soon(
@@ -82,8 +98,9 @@ async def test_while_the_forge_is_down_nothing_changes_and_it_is_tried_again_soo
 ) -> None:
     first = await good(at)
     forge.faults.down = True
+    outdate(at)
     at.clock.ahead = 1_801
-    assert await build_image(at.shop, ROCKET) is None
+    assert await built(at) is None
     standing = await at.shop.store.images.standing(ROCKET)
     assert standing.latest is not None
     assert (standing.latest.state, standing.failures) == ("waiting", 0)
@@ -91,13 +108,13 @@ async def test_while_the_forge_is_down_nothing_changes_and_it_is_tried_again_soo
     forge.faults.down = False
     assert await at.shop.store.images.newest(ROCKET) == first
     at.clock.ahead += 61
-    assert await build_image(at.shop, ROCKET) is None, "nothing moved"
+    assert await built(at) is None, "nothing moved"
 
 
 async def test_a_repository_without_a_commit_is_refused_in_words(at: Bench, forge: PlaygroundForge) -> None:
     await forge.create_repository("acme/empty")
     await forge.bare("acme/empty").git("update-ref", "-d", "refs/heads/main")
-    assert await build_image(at.shop, "acme/empty") is None
+    assert await built(at, "acme/empty") is None
     latest = (await at.shop.store.images.standing("acme/empty")).latest
     assert latest is not None
     assert "the forge has no branch main with a commit" in latest.reason
@@ -126,24 +143,12 @@ async def test_a_box_that_cannot_be_made_is_no_fault_of_the_worker(at: Bench) ->
     assert await asked(at) is not None
 
 
-async def test_a_build_whose_worker_was_killed_counts_as_failed_and_is_tried_again(at: Bench) -> None:
-    killed = Build(id="build-1", state="building", began=at.clock())
-    await at.shop.store.images.save_standing(ROCKET, Standing(builds=(killed,)))
-    assert await due(at.shop) == {ROCKET: 0.0}
-    assert await build_image(at.shop, ROCKET) is None
-    standing = await at.shop.store.images.standing(ROCKET)
-    assert standing.latest is not None
-    assert (standing.failures, standing.latest.reason) == (1, "its worker was killed")
-    at.clock.ahead = 61
-    assert await build_image(at.shop, ROCKET) is not None
-
-
 async def test_a_session_that_began_without_an_image_is_told_once_when_none_can_be_built(
     at: Bench, forge: PlaygroundForge
 ) -> None:
     await recipe(forge, onCreateCommand="exit 3")
     await at.ask()
-    await start_box(at.shop, at.sid)
+    await begun(at)
     assert (await at.session()).start == "cold"
     for _ in range(2):
         await failed(at)
@@ -162,29 +167,26 @@ async def test_a_session_that_begins_from_an_older_image_is_told_why(at: Bench, 
     assert (await at.session()).start == "image"
 
 
-async def test_a_damaged_image_is_dropped_and_the_one_before_is_used(at: Bench, forge: PlaygroundForge) -> None:
-    first = await good(at)
-    await recipe(forge, onCreateCommand="true")
-    second = await good(at)
-    await at.shop.provider.forget_snapshot(second.snapshot)
-    await at.ask()
-    await start_box(at.shop, at.sid)
-    session = await at.session()
-    assert session.start == "image"
-    assert await at.shop.store.images.good(ROCKET) == [first]
-    assert ROCKET in await due(at.shop), "another one is built"
-
-
-async def test_an_image_is_built_from_scratch_where_the_one_before_is_damaged(at: Bench) -> None:
+async def test_a_damaged_image_is_dropped_by_the_next_build_and_by_a_session_that_wants_it(
+    at: Bench, forge: PlaygroundForge
+) -> None:
     first = await good(at)
     await at.shop.provider.forget_snapshot(first.snapshot)
-    assert (await good(at)).age == 0
-    assert len(await at.shop.store.images.good(ROCKET)) == 1
+    second = await good(at)
+    assert second.age == 0, "from scratch"
+    assert await at.shop.store.images.good(ROCKET) == [second]
+    await recipe(forge, onCreateCommand="true")
+    await at.shop.provider.forget_snapshot((await good(at)).snapshot)
+    await at.ask()
+    await begun(at)
+    assert (await at.session()).start == "image", "the one before"
+    assert await at.shop.store.images.good(ROCKET) == [second]
+    assert ROCKET in await due(at.shop), "another one is built"
 
 
 async def test_a_repository_that_the_forge_does_not_have_is_told_to_people(at: Bench) -> None:
     await at.ask(Choice("acme/none", "main"))
-    await start_box(at.shop, at.sid)
+    await begun(at)
     await at.until(Status.FAILED)
     (withdrawn,) = [event for event in await at.events() if isinstance(event, PromptWithdrawn)]
     assert "acme/none" in withdrawn.reason
@@ -210,17 +212,24 @@ async def test_a_build_that_is_killed_in_the_middle_leaves_nothing_and_is_made_a
     }  # fmt: skip
     building = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.jobs.building", ROCKET, env=env)
     logs = image_log.folder(settings.data_dir)
-    await until(lambda: any(f"{mark}\n" in log.read_text() for log in logs.glob("*.log")))
-    await until(lambda: any("$ sleep 60" in log.read_text() for log in logs.glob("*.log")))
-    building.kill()
-    await building.wait()
+    try:
+        await until(lambda: any(f"{mark}\n" in log.read_text() for log in logs.glob("*.log")))
+        await until(lambda: any("$ sleep 60" in log.read_text() for log in logs.glob("*.log")))
+    finally:
+        building.kill()
+        await until(lambda: building.returncode is not None)
     owner = await shop.store.images.builder(ROCKET)
     assert owner is not None
     await shop.store.release(f"image:{ROCKET}", owner)  # as after a minute without a sign of life
-    await Upkeep(shop).sweep()
+    async with asyncio.timeout(BUILD_SECONDS):
+        await Upkeep(shop).sweep()
     assert (await shop.provider.list(), layers(at)) == ([], 0)
     await recipe(forge)
     outdate(at)
-    assert await build_image(shop, ROCKET) is None, "it failed, and is tried again later"
+    assert await due(shop) == {ROCKET: 0.0}
+    assert await built(at) is None, "it failed, and is tried again later"
+    standing = await shop.store.images.standing(ROCKET)
+    assert standing.latest is not None
+    assert (standing.failures, standing.latest.reason) == (1, "its worker was killed")
     at.clock.ahead = 61
-    assert await build_image(shop, ROCKET) is not None
+    assert await built(at) is not None
