@@ -55,9 +55,8 @@ def ours(**said: object) -> dict[str, object]:
 
 
 BAD: dict[str, tuple[dict[str, object], str]] = {
-    "onCreateCommand": ({"onCreateCommand": "echo no; exit 3"}, "'echo no; exit 3' ended with 3. It said: no"),
-    "updateContentCommand": ({"updateContentCommand": ["no-such-program"]}, "'no-such-program' ended with 127"),
-    "postCreateCommand": ({"postCreateCommand": {"a": "true", "b": "false"}}, "'b: false' ended with 1"),
+    "updateContentCommand": ({"updateContentCommand": "echo no; exit 3"}, "exit 3' ended with 3. It said: no"),
+    "postCreateCommand": ({"postCreateCommand": {"a": "true", "b": ["no-such"]}}, "'b: no-such' ended with 127"),
     "warm": (ours(warm=["true", "kill -9 $$"]), "'kill -9 $$' ended with"),
     "check": (ours(check=["exit 9"]), "'exit 9' ended with 9"),
     "time": ({"onCreateCommand": "sleep 60", **ours(seconds=1)}, "took longer than 1 seconds"),
