@@ -5,13 +5,13 @@ meet the floors below. Each runs until SIGTERM or SIGINT and then ends in order.
 """
 
 import asyncio
-import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -43,6 +43,7 @@ from jobs.wiring import Workshop, workshop
 
 log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 2.0
+HEED_SECONDS = 1.0
 RECORD_SECONDS = 5.0  # for a server that was started together with us
 
 
@@ -189,10 +190,7 @@ async def run_upkeep(settings: JobSettings) -> None:
         sweeping = asyncio.create_task(Upkeep(shop).run())
         waiting = asyncio.create_task(ending.wait())
         await asyncio.wait({sweeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (sweeping, waiting):
-            task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeping
+        await _end(sweeping, waiting)
 
 
 async def run_playground(port: int, state: Path | None, env_file: Path | None, webhook_url: str) -> None:
@@ -201,10 +199,17 @@ async def run_playground(port: int, state: Path | None, env_file: Path | None, w
         serving = asyncio.create_task(playground.serve(port, state, env_file, webhook_url))
         waiting = asyncio.create_task(ending.wait())
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (serving, waiting):
+        await _end(serving, waiting)
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel until it is heeded, for a client that is just dialling may swallow that; raises what a task died of."""
+    for task in tasks:
+        while not task.done():
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
+            await asyncio.wait({task}, timeout=HEED_SECONDS)
+        if not task.cancelled():
+            task.result()
 
 
 @asynccontextmanager
