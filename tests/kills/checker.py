@@ -123,14 +123,15 @@ def _check_turns(log: list[Event], faults: Faults) -> None:
 
 
 def begun_anew(log: list[Event]) -> set[int]:
-    """The turns in which the agent ended, was started again and was given the prompt once more."""
+    """The turns in which the agent was given the prompt once more: it had ended and was started again, or the tree came
+    into step meanwhile and changed what it had read."""
     found, turn = set[int](), 0
     for event in log:
         if isinstance(event, e.PromptDelivered):
             turn = event.turn
         elif isinstance(event, e.TurnEnded):
             turn = 0
-        elif isinstance(event, e.PhaseReached) and event.phase == "agent_restarting":
+        elif isinstance(event, e.PhaseReached) and event.phase in ("agent_restarting", "synced"):
             found.add(turn)
     return found
 
