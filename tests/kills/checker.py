@@ -115,7 +115,7 @@ def _check_turns(log: list[Event], faults: Faults) -> None:
     once = (e.TurnStarted, e.TurnEnded, e.TaskRestated, e.PromptDelivered)
     told = [f"{v.kind} of turn {v.turn}" for v in log if isinstance(v, once)]
     told += [f"prompt {v.prompt.id}" for v in log if isinstance(v, e.PromptReceived)]
-    anew = begun_anew(log)
+    anew = begun_anew(log) | _turns_with("synced", log)  # what it had read may have been changed by that
     for step in (event for event in log if isinstance(event, e.StepStarted)):
         if step.turn not in anew and "test" not in step.title:  # the tests are run before and after a change
             told.append(f"step {step.title!r} of turn {step.turn}")
@@ -123,15 +123,18 @@ def _check_turns(log: list[Event], faults: Faults) -> None:
 
 
 def begun_anew(log: list[Event]) -> set[int]:
-    """The turns in which the agent was given the prompt once more: it had ended and was started again, or the tree came
-    into step meanwhile and changed what it had read."""
+    """The turns in which the agent ended, was started again and was given the prompt once more."""
+    return _turns_with("agent_restarting", log)
+
+
+def _turns_with(phase: str, log: list[Event]) -> set[int]:
     found, turn = set[int](), 0
     for event in log:
         if isinstance(event, e.PromptDelivered):
             turn = event.turn
         elif isinstance(event, e.TurnEnded):
             turn = 0
-        elif isinstance(event, e.PhaseReached) and event.phase in ("agent_restarting", "synced"):
+        elif isinstance(event, e.PhaseReached) and event.phase == phase:
             found.add(turn)
     return found
 
