@@ -10,7 +10,7 @@ from typing import Any
 from bot.cards import StopOffer
 from bot.phases import OUTCOMES
 from bot.slack import text as t
-from bot.slack.kit import Block, Message, button, section
+from bot.slack.kit import Block, Message, button, plain, section
 from jobs.family import Child
 
 STOP_ONE, STOP_ALL, STEER, STEERED = "stop_session", "stop_children", "steer", "steered"
@@ -80,15 +80,11 @@ def steer_form(session: str, number: int, task: str, place: str) -> dict[str, An
         "type": "modal",
         "callback_id": STEERED,
         "private_metadata": f"{session} {place}",
-        "title": _plain(title[:24]),
-        "submit": _plain("Send"),
-        "close": _plain("Cancel"),
+        "title": plain(title[:24]),
+        "submit": plain("Send"),
+        "close": plain("Cancel"),
         "blocks": [
             section(f"It works on: {t.one_line(task, 300)}"),
             {"type": "input", "block_id": FIELD, "label": label, "element": field},
         ],
     }
-
-
-def _plain(words: str) -> Block:
-    return {"type": "plain_text", "text": words, "emoji": False}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.slack import text as t
-from bot.slack.kit import Block, Message, button, context, section
+from bot.slack.kit import Block, Message, button, context, plain, section
 
 ASKED, NEW = "shipmate_asked", "shipmate_new"
 TASK, REPOSITORY = "shipmate_task", "shipmate_repository"
@@ -40,9 +40,9 @@ def task_form(repositories: Sequence[str], chosen: str, words: str, channel: str
         "type": "modal",
         "callback_id": ASKED,
         "private_metadata": channel,
-        "title": _plain("New session"),
-        "submit": _plain("Start"),
-        "close": _plain("Cancel"),
+        "title": plain("New session"),
+        "submit": plain("Start"),
+        "close": plain("Cancel"),
         "blocks": [
             _input(REPOSITORY, "Repository", select | ({"initial_option": first} if first else {})),
             _input(TASK, "What should be done?", typed),
@@ -80,16 +80,12 @@ def _row(one: Recent) -> tuple[Block, ...]:
 
 
 def _option(name: str) -> Block:
-    return {"text": _plain(t.plain_label(name)), "value": name}
+    return {"text": plain(t.plain_label(name)), "value": name}
 
 
 def _input(block_id: str, label: str, element: Block) -> Block:
-    return {"type": "input", "block_id": block_id, "dispatch_action": True, "label": _plain(label), "element": element}
+    return {"type": "input", "block_id": block_id, "dispatch_action": True, "label": plain(label), "element": element}
 
 
 def _header(words: str) -> Block:
-    return {"type": "header", "text": _plain(words)}
-
-
-def _plain(words: str) -> Block:
-    return {"type": "plain_text", "text": words, "emoji": False}
+    return {"type": "header", "text": plain(words)}

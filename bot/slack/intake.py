@@ -29,6 +29,7 @@ from bot.slack.meanings import (
     StopAsked,
     ViewAsked,
 )
+from bot.slack.payload import part, text
 from bot.slack.tool_blocks import pressed_answer
 from jobs.events import Attachment
 
@@ -48,7 +49,7 @@ def understand(body: Mapping[str, Any], me: Me, allowed_bots: frozenset[str] = f
     event = body.get("event")
     if body.get("type") != "event_callback" or not isinstance(event, dict):
         return Ignored("not an event")
-    if _text(body, "team_id") not in ("", me.team):
+    if text(body, "team_id") not in ("", me.team):
         return Ignored("an event of another workspace")
     match event.get("type"):
         case "app_mention":
@@ -72,15 +73,15 @@ def _message(event: Mapping[str, Any], me: Me, allowed_bots: frozenset[str]) -> 
 
 
 def _posted(event: Mapping[str, Any], me: Me, allowed_bots: frozenset[str]) -> Meaning:
-    ts, channel, user = _text(event, "ts"), _text(event, "channel"), _text(event, "user")
+    ts, channel, user = text(event, "ts"), text(event, "channel"), text(event, "user")
     if not ts or not channel or not (user or event.get("bot_id")):
         return Ignored("a message without an author or a place")
     if user == me.user or event.get("bot_id") == me.bot:
         return Ignored("our own words")
-    bot = _text(event, "bot_id")
+    bot = text(event, "bot_id")
     if bot and not {bot, user} & allowed_bots:
         return Ignored("another bot")
-    raw, thread = _text(event, "text"), _text(event, "thread_ts") or ts
+    raw, thread = text(event, "text"), text(event, "thread_ts") or ts
     direct = event.get("channel_type") == "im"
     mentioned = event.get("type") == "app_mention" or me.user in t.mentions(raw) or (direct and thread == ts)
     if _from_outside(event, me):
@@ -121,7 +122,7 @@ def _post(
         ts=ts,
         thread=thread,
         user=user,
-        text=t.plain(t.without_mention(_text(event, "text"), me.user)).strip(),
+        text=t.plain(t.without_mention(text(event, "text"), me.user)).strip(),
         files=_files(event.get("files")),
         private=_private(event),
         bot=bot,
@@ -135,18 +136,18 @@ def _private(event: Mapping[str, Any]) -> bool | None:
 
 def _changed(event: Mapping[str, Any], me: Me, allowed_bots: frozenset[str]) -> Meaning:
     after, before = event.get("message"), event.get("previous_message")
-    channel = _text(event, "channel")
+    channel = text(event, "channel")
     if not isinstance(after, dict) or not isinstance(before, dict) or not channel:
         return Ignored("an edit without its message")
-    ts, user = _text(after, "ts"), _text(after, "user")
-    thread = _text(after, "thread_ts") or ts
+    ts, user = text(after, "ts"), text(after, "user")
+    thread = text(after, "thread_ts") or ts
     if after.get("subtype") == "tombstone":
         return Deleted(me.team, channel, ts, thread)
-    bot = _text(after, "bot_id")
+    bot = text(after, "bot_id")
     if not ts or user == me.user or (bot and not {bot, user} & allowed_bots):
         return Ignored("an edit by a bot")
-    raw = _text(after, "text")
-    if raw == _text(before, "text"):
+    raw = text(after, "text")
+    if raw == text(before, "text"):
         return Ignored("the text is the same")
     if _from_outside(after, me):
         return Ignored("an edit from outside")
@@ -154,33 +155,33 @@ def _changed(event: Mapping[str, Any], me: Me, allowed_bots: frozenset[str]) -> 
     post = _post(said, me, channel, ts, thread, user or bot, bot)
     mentions_us = me.user in t.mentions(raw)
     aside = not mentions_us and post.text.lower().startswith(ASIDES)
-    return Edited(post, mentions_us, _text(event, "event_ts") or _text(event, "ts"), aside)
+    return Edited(post, mentions_us, text(event, "event_ts") or text(event, "ts"), aside)
 
 
 def _deleted(event: Mapping[str, Any], me: Me) -> Meaning:
     before = event.get("previous_message")
     gone = before if isinstance(before, dict) else {}
-    ts, channel = _text(event, "deleted_ts") or _text(gone, "ts"), _text(event, "channel")
+    ts, channel = text(event, "deleted_ts") or text(gone, "ts"), text(event, "channel")
     if not ts or not channel:
         return Ignored("a deletion without its message")
     if gone.get("user") == me.user:
         return Ignored("our own words")
-    return Deleted(me.team, channel, ts, _text(gone, "thread_ts") or ts)
+    return Deleted(me.team, channel, ts, text(gone, "thread_ts") or ts)
 
 
 def _stopped(event: Mapping[str, Any], me: Me) -> Meaning:
-    channel = _text(event, "channel") or _text(event, "channel_id")
-    thread, user = _text(event, "thread_ts"), _text(event, "user")
+    channel = text(event, "channel") or text(event, "channel_id")
+    thread, user = text(event, "thread_ts"), text(event, "user")
     if not channel or not thread or not user:
         return Ignored("a stop without its thread")
-    return StopAsked(me.team, channel, thread, user, once=_text(event, "event_ts"))
+    return StopAsked(me.team, channel, thread, user, once=text(event, "event_ts"))
 
 
 def _pressed(body: Mapping[str, Any], me: Me) -> Meaning:
-    actions, user = body.get("actions"), _part(body, "user")
-    channel, message, container = _part(body, "channel"), _part(body, "message"), _part(body, "container")
-    thread = _text(container, "thread_ts") or _text(message, "thread_ts") or _text(message, "ts")
-    place, who = _text(channel, "id") or _text(container, "channel_id"), _text(user, "id")
+    actions, user = body.get("actions"), part(body, "user")
+    channel, message, container = part(body, "channel"), part(body, "message"), part(body, "container")
+    thread = text(container, "thread_ts") or text(message, "thread_ts") or text(message, "ts")
+    place, who = text(channel, "id") or text(container, "channel_id"), text(user, "id")
     if (
         not isinstance(actions, list)
         or not actions
@@ -188,9 +189,9 @@ def _pressed(body: Mapping[str, Any], me: Me) -> Meaning:
         or not (place and thread and who)
     ):
         return Ignored("a button without its place")
-    if _text(user, "team_id") not in ("", me.team):
+    if text(user, "team_id") not in ("", me.team):
         return Refused(me.team, place, thread, who, True)
-    action, value = _text(actions[0], "action_id"), _text(actions[0], "value")
+    action, value = text(actions[0], "action_id"), text(actions[0], "value")
     if action == blocks.STOP and (value.startswith(f"{me.team}:{place}:") or _of_an_agent(value)):
         return StopAsked(me.team, place, thread, who, value)
     if action.partition(":")[0] == blocks.CHOOSE and value:
@@ -202,7 +203,7 @@ def _pressed(body: Mapping[str, Any], me: Me) -> Meaning:
         return Answered(me.team, place, thread, who, *answered)
     session, _, prompt = value.partition(" ")
     if family.SESSION.fullmatch(session):
-        return _pressed_of(action, session, prompt, (me.team, place, thread, who), _text(body, "trigger_id"))
+        return _pressed_of(action, session, prompt, (me.team, place, thread, who), text(body, "trigger_id"))
     if action == blocks.VIEW_PRIVATE:
         return ViewAsked(me.team, place, thread, who)
     return Ignored("a button that needs nothing done")
@@ -230,21 +231,21 @@ def _pressed_of(action: str, session: str, prompt: str, where: tuple[str, str, s
 
 def _filled_in(body: Mapping[str, Any], me: Me) -> Meaning:
     """A form of ours that somebody has sent."""
-    view, user = _part(body, "view"), _part(body, "user")
-    field = _part(_part(_part(_part(view, "state"), "values"), family.FIELD), family.WORDS)
-    session, _, place = _text(view, "private_metadata").partition(" ")
+    view, user = part(body, "view"), part(body, "user")
+    field = part(part(part(part(view, "state"), "values"), family.FIELD), family.WORDS)
+    session, _, place = text(view, "private_metadata").partition(" ")
     channel, _, thread = place.partition(" ")
-    who, words, form = _text(user, "id"), _text(field, "value").strip(), _text(view, "id")
-    if _text(view, "callback_id") != family.STEERED or not (session and channel and thread and who and words and form):
+    who, words, form = text(user, "id"), text(field, "value").strip(), text(view, "id")
+    if text(view, "callback_id") != family.STEERED or not (session and channel and thread and who and words and form):
         return Ignored("a form that is none of ours, or empty")
-    if _text(user, "team_id") not in ("", me.team):
+    if text(user, "team_id") not in ("", me.team):
         return Refused(me.team, channel, thread, who, True)
     return Steered(me.team, channel, thread, who, session, words, f"form-{form}")
 
 
 def _from_outside(event: Mapping[str, Any], me: Me) -> bool:
     """Whether the author belongs to another workspace, by any of the fields that say so."""
-    said = (_text(event, name) for name in ("user_team", "source_team", "team"))
+    said = (text(event, name) for name in ("user_team", "source_team", "team"))
     return any(team and team != me.team for team in said)
 
 
@@ -258,18 +259,8 @@ def _files(found: object) -> tuple[Attachment, ...]:
 def _attachment(file: Mapping[str, Any]) -> Attachment:
     size = file.get("size")
     return Attachment(
-        name=(_text(file, "name") or _text(file, "title"))[:255],
-        mimetype=_text(file, "mimetype")[:100],
-        url=_text(file, "url_private")[:2_000],
+        name=(text(file, "name") or text(file, "title"))[:255],
+        mimetype=text(file, "mimetype")[:100],
+        url=text(file, "url_private")[:2_000],
         bytes=size if isinstance(size, int) and size >= 0 else 0,
     )
-
-
-def _text(found: Mapping[str, Any], name: str) -> str:
-    value = found.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _part(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = found.get(name)
-    return value if isinstance(value, dict) else {}

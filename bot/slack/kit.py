@@ -38,6 +38,11 @@ def mrkdwn(words: str) -> Block:
     return {"type": "mrkdwn", "text": words or " ", "verbatim": True}
 
 
+def plain(words: str) -> Block:
+    """Words without any markup."""
+    return {"type": "plain_text", "text": words, "emoji": False}
+
+
 def button(label: str, action: str, value: str) -> Block:
     """A button; `value` comes back when somebody presses it."""
     return {
