@@ -7,11 +7,12 @@ delivers twice, a runner sends again) causes no events; one that cannot be follo
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs import commands, decide_children, spending
+from jobs import commands, decide_children
 from jobs import events as e
 from jobs.claims import warm_box_is_late
 from jobs.commands import Choice, Command, FinishPark, NotYet, Refused
 from jobs.commands_children import OpenChild
+from jobs.decide_pulls import DECIDE_PULLS
 from jobs.decide_snapshots import DECIDE_SNAPSHOTS, rest, told_of_start
 from jobs.decide_tools import DECIDE_TOOLS, late_answers
 from jobs.events import Event
@@ -19,7 +20,8 @@ from jobs.fold import fold
 from jobs.hearing import TOLD_MOST, events_of
 from jobs.lifetimes import is_old, moving
 from jobs.session import Rules, Session, Status, Turn
-from jobs.wants import publish_is_under_way, start_is_lost, turn_seconds
+from jobs.spending import DECIDE_SPENDING
+from jobs.wants import start_is_lost, turn_seconds
 
 S = Status
 
@@ -195,30 +197,6 @@ def _fail_park(s: Session, c: commands.FailPark, now: float, rules: Rules) -> tu
     return (e.ParkFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay),)
 
 
-def _begin_publish(s: Session, _c: commands.BeginPublish, now: float, rules: Rules) -> tuple[Event, ...]:
-    if not s.publishable:
-        raise Refused("there is nothing to publish")
-    if publish_is_under_way(s, now, rules):
-        raise Refused("another worker is at the pull request")
-    return (e.PublishBegan(at=now, head=s.head),)
-
-
-def _finish_publish(s: Session, c: commands.FinishPublish, now: float, _: Rules) -> tuple[Event, ...]:
-    shown = s.pull_request
-    if shown is not None and (shown.number, shown.head, shown.described) == (c.number, c.head, c.described):
-        return ()
-    opened = c.opened or shown is None or shown.number != c.number
-    published = e.PullRequestPublished(
-        at=now, number=c.number, url=c.url, head=c.head, opened=opened, described=c.described
-    )
-    return (published,)
-
-
-def _fail_publish(_s: Session, c: commands.FailPublish, now: float, _: Rules) -> tuple[Event, ...]:
-    retry_at = None if c.delay is None else now + c.delay
-    return (e.PublishFailed(at=now, head=c.head, reason=c.reason, retry_at=retry_at),)
-
-
 def _lose_box(s: Session, c: commands.LoseBox, now: float, rules: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.box is None or s.status is S.PARKING:
         return ()
@@ -242,19 +220,6 @@ def _attach(s: Session, c: commands.Attach, now: float, _: Rules) -> tuple[Event
     if s.told >= TOLD_MOST and s.status is not S.CONNECTING:
         return ()  # it is attached; a runner that does nothing else must not fill the log
     return (e.LinkAttached(at=now, generation=c.generation, epoch=c.epoch),)
-
-
-def _close_pull(_s: Session, c: commands.ClosePullRequest, now: float, _: Rules) -> tuple[Event, ...]:
-    pull = _s.pull_request
-    if pull is None or pull.number != c.number or pull.state != "open":
-        return ()
-    return (e.PullRequestClosed(at=now, number=c.number, merged=c.merged, by=c.by),)
-
-
-def _review_pull(s: Session, c: commands.ReviewPullRequest, now: float, _: Rules) -> tuple[Event, ...]:
-    if s.pull_request is None or s.pull_request.number != c.number:
-        return ()
-    return (e.PullRequestReviewed(at=now, number=c.number, verdict=c.verdict, by=c.by),)
 
 
 def _tick(s: Session, _c: commands.Tick, now: float, rules: Rules) -> tuple[Event, ...]:
@@ -299,23 +264,13 @@ _DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, 
     commands.BeginPark: _begin_park,
     FinishPark: _finish_park,
     commands.FailPark: _fail_park,
-    commands.BeginPublish: _begin_publish,
-    commands.FinishPublish: _finish_publish,
-    commands.FailPublish: _fail_publish,
     commands.LoseBox: _lose_box,
     commands.Attach: _attach,
     commands.Hear: _hear,
-    commands.SeeModelRequest: spending.see_model,
-    commands.TellModelTrouble: spending.tell_trouble,
-    commands.TellModelRefusal: spending.tell_refusal,
-    commands.ReachBudget: spending.reach_budget,
-    commands.RaiseBudget: spending.raise_budget,
-    commands.DeclineBudget: spending.decline_budget,
-    commands.FollowBudget: spending.follow_budget,
-    commands.ClosePullRequest: _close_pull,
-    commands.ReviewPullRequest: _review_pull,
     commands.Note: lambda _s, c, now, _: (e.Noted(at=now, text=c.text),),
     commands.Tick: _tick,
+    **DECIDE_PULLS,
+    **DECIDE_SPENDING,
     **decide_children.DECIDE,
     **DECIDE_SNAPSHOTS,
 }

@@ -1,8 +1,11 @@
 """What comes of commands about a session's model: what it may spend, and what its provider does not do. Pure.
 
-`jobs/decide.py` has these in its table. The model gateway (`bot/gateway/model_budget.py`) sees that a budget is
+`jobs/decide.py` has these in its table. The model gateway (`bot/gateway/model_account.py`) sees that a budget is
 reached; anybody in the thread answers the question that follows.
 """
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from jobs import commands
 from jobs import events as e
@@ -12,23 +15,24 @@ from jobs.events import Author, Event
 from jobs.session import Rules, Session, Status
 
 S = Status
+ANSWERED = "Somebody has answered that already."
 
 
-def see_model(s: Session, c: commands.SeeModelRequest, now: float, _: Rules) -> tuple[Event, ...]:
+def _see_model(s: Session, c: commands.SeeModelRequest, now: float, _: Rules) -> tuple[Event, ...]:
     """The first request of a turn is noted."""
     if not _has_turn(s, c.generation) or s.turn is None or s.turn.model_asked:
         return ()
     return (e.ModelRequested(at=now, turn=s.turn.number),)
 
 
-def tell_trouble(s: Session, c: commands.TellModelTrouble, now: float, _: Rules) -> tuple[Event, ...]:
+def _tell_trouble(s: Session, c: commands.TellModelTrouble, now: float, _: Rules) -> tuple[Event, ...]:
     """Trouble is told while a turn runs, each kind once until it changes."""
     if not _has_turn(s, c.generation) or s.turn is None or s.turn.model_trouble == c.trouble:
         return ()
     return (e.ModelTroubled(at=now, turn=s.turn.number, trouble=c.trouble),)
 
 
-def tell_refusal(s: Session, c: commands.TellModelRefusal, now: float, _: Rules) -> tuple[Event, ...]:
+def _tell_refusal(s: Session, c: commands.TellModelRefusal, now: float, _: Rules) -> tuple[Event, ...]:
     """What only a person can mend is said in the thread, once a turn."""
     if not _has_turn(s, c.generation) or s.turn is None or c.note in s.turn.noted:
         return ()
@@ -39,7 +43,7 @@ def _has_turn(s: Session, generation: int) -> bool:
     return s.generation == generation and s.turn is not None and s.status is not S.PARKING
 
 
-def reach_budget(s: Session, c: commands.ReachBudget, now: float, _: Rules) -> tuple[Event, ...]:
+def _reach_budget(s: Session, c: commands.ReachBudget, now: float, _: Rules) -> tuple[Event, ...]:
     """The turn that runs pauses, and the question is asked once. Where no turn of this box runs nothing is asked."""
     if s.paused is not None or s.status in (S.OPENED, S.ASKING, S.CLOSED):
         return ()
@@ -53,7 +57,7 @@ def reach_budget(s: Session, c: commands.ReachBudget, now: float, _: Rules) -> t
     return (reached, e.StopRequested(at=now, generation=s.generation, turn=s.turn.number))
 
 
-def raise_budget(s: Session, c: commands.RaiseBudget, now: float, _: Rules) -> tuple[Event, ...]:
+def _raise_budget(s: Session, c: commands.RaiseBudget, now: float, _: Rules) -> tuple[Event, ...]:
     """The first answer counts."""
     if s.paused is None or s.paused.asked != c.asked:
         raise Refused(ANSWERED)
@@ -64,7 +68,7 @@ def _go_on(paused: Pause, by: Author, now: float) -> tuple[Event, ...]:
     return (e.BudgetRaised(at=now, by=by, more=paused.more),)
 
 
-def decline_budget(s: Session, c: commands.DeclineBudget, now: float, _: Rules) -> tuple[Event, ...]:
+def _decline_budget(s: Session, c: commands.DeclineBudget, now: float, _: Rules) -> tuple[Event, ...]:
     """Everything that waits is given up, and a turn that has not paused yet is stopped."""
     if s.paused is None or s.paused.asked != c.asked:
         raise Refused(ANSWERED)
@@ -80,11 +84,19 @@ def _give_up(s: Session, by: Author, now: float) -> tuple[Event, ...]:
     return (*stopped, *withdrawn, e.BudgetDeclined(at=now, by=by))
 
 
-def follow_budget(s: Session, c: commands.FollowBudget, now: float, _: Rules) -> tuple[Event, ...]:
+def _follow_budget(s: Session, c: commands.FollowBudget, now: float, _: Rules) -> tuple[Event, ...]:
     """A child goes on, or gives up, as its root was told; the question was asked in the root's name."""
     if s.paused is None:
         return ()
     return _go_on(s.paused, c.by, now) if c.raised else _give_up(s, c.by, now)
 
 
-ANSWERED = "Somebody has answered that already."
+DECIDE_SPENDING: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {
+    commands.SeeModelRequest: _see_model,
+    commands.TellModelTrouble: _tell_trouble,
+    commands.TellModelRefusal: _tell_refusal,
+    commands.ReachBudget: _reach_budget,
+    commands.RaiseBudget: _raise_budget,
+    commands.DeclineBudget: _decline_budget,
+    commands.FollowBudget: _follow_budget,
+}

@@ -1,0 +1,60 @@
+"""What comes of a session's pull request: brought up to date by workers, closed and reviewed by people on the forge.
+
+Pure; `jobs/decide.py` asks.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jobs import commands
+from jobs import events as e
+from jobs.commands import Refused
+from jobs.events import Event
+from jobs.session import Rules, Session
+from jobs.wants import publish_is_under_way
+
+
+def _begin(s: Session, _c: commands.BeginPublish, now: float, rules: Rules) -> tuple[Event, ...]:
+    if not s.publishable:
+        raise Refused("there is nothing to publish")
+    if publish_is_under_way(s, now, rules):
+        raise Refused("another worker is at the pull request")
+    return (e.PublishBegan(at=now, head=s.head),)
+
+
+def _finish(s: Session, c: commands.FinishPublish, now: float, _: Rules) -> tuple[Event, ...]:
+    shown = s.pull_request
+    if shown is not None and (shown.number, shown.head, shown.described) == (c.number, c.head, c.described):
+        return ()
+    opened = c.opened or shown is None or shown.number != c.number
+    published = e.PullRequestPublished(
+        at=now, number=c.number, url=c.url, head=c.head, opened=opened, described=c.described
+    )
+    return (published,)
+
+
+def _fail(_s: Session, c: commands.FailPublish, now: float, _: Rules) -> tuple[Event, ...]:
+    retry_at = None if c.delay is None else now + c.delay
+    return (e.PublishFailed(at=now, head=c.head, reason=c.reason, retry_at=retry_at),)
+
+
+def _close(s: Session, c: commands.ClosePullRequest, now: float, _: Rules) -> tuple[Event, ...]:
+    pull = s.pull_request
+    if pull is None or pull.number != c.number or pull.state != "open":
+        return ()
+    return (e.PullRequestClosed(at=now, number=c.number, merged=c.merged, by=c.by),)
+
+
+def _review(s: Session, c: commands.ReviewPullRequest, now: float, _: Rules) -> tuple[Event, ...]:
+    if s.pull_request is None or s.pull_request.number != c.number:
+        return ()
+    return (e.PullRequestReviewed(at=now, number=c.number, verdict=c.verdict, by=c.by),)
+
+
+DECIDE_PULLS: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {
+    commands.BeginPublish: _begin,
+    commands.FinishPublish: _finish,
+    commands.FailPublish: _fail,
+    commands.ClosePullRequest: _close,
+    commands.ReviewPullRequest: _review,
+}
