@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     play.add_argument("--webhook-url", default="", help="where the forge's webhooks go")
     check = _command(commands, "doctor", _doctor, "checks every setting and outside thing in use")
     check.add_argument("--json", action="store_true", dest="as_json")
+    check.add_argument("--drill", action="store_true", help="make, use, keep, restore and end a real box, with times")
     _agent_arguments(_command(commands, "agents", _agents, "the coding agents that can be used"))
     _image_arguments(_command(commands, "images", _images, "the environments that sessions start from"))
     return top
@@ -172,7 +173,7 @@ def _playground(args: argparse.Namespace, _env: Mapping[str, str]) -> int:
 
 
 def _doctor(args: argparse.Namespace, env: Mapping[str, str]) -> int:
-    return doctor.run(env, as_json=args.as_json)
+    return doctor.run(env, as_json=args.as_json, drill=args.drill)
 
 
 def _agents(args: argparse.Namespace, env: Mapping[str, str]) -> int:

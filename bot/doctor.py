@@ -1,7 +1,7 @@
 """`shipmate doctor`: looks at every setting and outside thing in use, and says per line how to mend what is wrong.
 
-Called by `bot/cli.py`. A check asks the real thing, changes nothing, and is bounded in time. Exit code 0: all is well;
-1: something has to be mended.
+Called by `bot/cli.py`. A check asks the real thing, changes nothing, and is bounded in time; only the drill of a box
+(`doctor_drill.py`) makes something, and takes it away again. Exit code 0: all is well; 1: something has to be mended.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import doctor_running
+from bot import doctor_drill, doctor_running
 from bot.findings import Finding
 from bot.gateway import sockets
 from bot.gateway.model_account import Limits, NotAllowed
@@ -25,7 +25,7 @@ from bot.slack.calls import METHODS
 from jobs import census
 from jobs.github import ForgeDown, ForgeRefused
 from jobs.store import Store
-from jobs.wiring import forge, workshop
+from jobs.wiring import forge, provider, workshop
 from sandbox import agents, probe
 
 DONE, FAILED = 0, 1
@@ -34,16 +34,20 @@ LEAST_REDIS = (6, 2)
 EVENT_SCOPES = ("app_mentions:read",)  # beside those of the methods that we call
 
 
-def run(env: Mapping[str, str], *, as_json: bool) -> int:
-    """Check everything and print it; returns the exit code."""
+def run(env: Mapping[str, str], *, as_json: bool, drill: bool = False) -> int:
+    """Check everything and print it; returns the exit code. `drill`: with a real box, wherever boxes run."""
     try:
         settings = BotSettings.from_env(env)
     except ValueError as wrong:
         findings = [Finding("settings", line, "correct that variable") for line in str(wrong).splitlines()]
     else:
-        findings = [Finding("settings", f"read; data in {settings.jobs.data_dir}"), *asyncio.run(examine(settings))]
+        findings = [Finding("settings", f"read; data in {settings.jobs.data_dir}"), *asyncio.run(_all(settings, drill))]
     print(json.dumps([asdict(one) for one in findings], indent=2) if as_json else "\n".join(map(_line, findings)))
     return DONE if all(one.well for one in findings) else FAILED
+
+
+async def _all(settings: BotSettings, drill: bool) -> list[Finding]:
+    return [*await examine(settings), *(await _drill(settings) if drill else ())]
 
 
 def _line(one: Finding) -> str:
@@ -104,6 +108,12 @@ async def _running(settings: BotSettings) -> list[Finding]:
         except OSError:
             return []
         return doctor_running.findings(await census.take(shop), await asyncio.to_thread(_gateways, settings))
+
+
+async def _drill(settings: BotSettings) -> list[Finding]:
+    """One real life of a box. Its steps have time limits of their own."""
+    place = provider(settings.jobs)
+    return await doctor_drill.drilled(place, place.name)
 
 
 def _gateways(settings: BotSettings) -> int:
