@@ -54,6 +54,7 @@ class Relay:
     async def run(self, team: str) -> None:
         """Relay the sessions of this workspace until cancelled."""
         self._team = team
+        self._rung.clear()  # a follower that was cancelled before its first step tidied nothing
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(group))
             group.create_task(self._sweep(group))
@@ -78,6 +79,7 @@ class Relay:
             await asyncio.sleep(self._config.sweep_seconds)
 
     def _wake(self, sid: str, group: asyncio.TaskGroup) -> None:
+        _end_if_cancelled()  # a group that is ending takes no more tasks
         if sid in self._rung:
             self._rung[sid].set()
             return
