@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bot import agents_command, app, demo, doctor, images_command
+from bot import agents_command, app, cost_command, demo, doctor, images_command
 from bot.settings import VARIABLES, BotSettings
 from jobs import log, worker
 from jobs.settings import JobSettings
@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", dest="as_json")
     check.add_argument("--drill", action="store_true", help="make, use, keep, restore and end a real box, with times")
     _agent_arguments(_command(commands, "agents", _agents, "the coding agents that can be used"))
+    cost_command.add_arguments(_command(commands, "cost", _cost, "what the boxes of sessions cost, or would, on Modal"))
     _image_arguments(_command(commands, "images", _images, "the environments that sessions start from"))
     return top
 
@@ -174,6 +175,10 @@ def _playground(args: argparse.Namespace, _env: Mapping[str, str]) -> int:
 
 def _doctor(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     return doctor.run(env, as_json=args.as_json, drill=args.drill)
+
+
+def _cost(args: argparse.Namespace, env: Mapping[str, str]) -> int:
+    return cost_command.run(args, JobSettings.from_env(env))
 
 
 def _agents(args: argparse.Namespace, env: Mapping[str, str]) -> int:

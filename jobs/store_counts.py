@@ -39,6 +39,14 @@ class Counts:
         kept = await self._do("MGET", *(key(sid, "session") for sid in sids)) if sids else []
         return [Session.model_validate_json(text) for text in kept if text is not None]
 
+    async def newest(self, most: int) -> list[str]:
+        """At most so many sessions: those under way, then those that came to rest last, closed ones at the end."""
+        found: list[str] = list(await self._do("SRANDMEMBER", ACTIVE, most))
+        for resting in (SLEEPING, CLOSED):
+            if len(found) < most:
+                found += await self._do("ZREVRANGE", resting, 0, most - len(found) - 1)
+        return found
+
     async def unshown_since(self) -> float | None:
         """Since when the thread that waits longest waits for its words."""
         oldest = await self._do("ZRANGE", UNSHOWN, 0, 0, "WITHSCORES")

@@ -1,0 +1,129 @@
+"""`shipmate cost`: what the boxes of the sessions on record cost on Modal, or would cost there. Called by `bot/cli.py`.
+
+A dry run: nothing is asked of anybody but the record, so it works before there is an account (`jobs/box_costs.py`
+reckons). Exit codes: 0 done, 1 there is nothing to reckon with, 2 used wrongly.
+"""
+
+import argparse
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Any
+
+from jobs.box_costs import GIB, HOUR, MODAL, Estimate, Rates, Size, Use, estimate, use_of
+from jobs.settings import JobSettings
+from jobs.wiring import Workshop, workshop
+
+DONE, NOTHING = 0, 1
+SESSIONS = 500  # the last ones on record; each is a log to read
+USUAL_CORES, USUAL_GIB = 1.0, 4.0
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """What may be said on the command line."""
+    command.add_argument("session", nargs="?", help="one session's id; default: the last ones on record")
+    command.add_argument(
+        "--sessions", type=_count, default=SESSIONS, metavar="N", help=f"how many (default {SESSIONS})"
+    )
+    command.add_argument("--cores", type=_amount, help="what a box is charged for (default: what it asks for)")
+    command.add_argument("--memory-mb", type=_amount, help="likewise (default: the most that a box may use)")
+    command.add_argument("--core-hour", type=_amount, help=f"dollars (default {MODAL.core_second * HOUR:.4f})")
+    command.add_argument("--gib-hour", type=_amount, help=f"dollars (default {MODAL.gib_second * HOUR:.4f})")
+    command.add_argument("--json", action="store_true", dest="as_json")
+
+
+def run(args: argparse.Namespace, settings: JobSettings) -> int:
+    """Reckon and print; returns the exit code."""
+
+    async def go() -> int:
+        async with workshop(settings) as shop:
+            await shop.store.ping()
+            return await _tell(shop, args)
+
+    return asyncio.run(go())
+
+
+async def _tell(shop: Workshop, args: argparse.Namespace) -> int:
+    size, rates = _size(shop.settings, args), _rates(args)
+    sids = [args.session] if args.session else await shop.store.counts.newest(args.sessions)
+    uses = [use_of(await shop.store.events(sid), shop.clock()) for sid in sids]
+    found = estimate(uses, size, rates)
+    unused = (await shop.store.counts.totals()).get("warm:unused_seconds", 0.0)
+    if args.as_json:
+        print(json.dumps(_as_json(found, size, rates, unused), indent=2))
+    elif found.sessions:
+        print("\n".join(_lines(found, uses, size, rates, unused)))
+    else:
+        print("No session on record had a box yet, so there is nothing to reckon with.")
+    return DONE if found.sessions else NOTHING
+
+
+def _size(settings: JobSettings, args: argparse.Namespace) -> Size:
+    most = settings.limits.memory_bytes
+    usual = most / GIB if most is not None else USUAL_GIB
+    return Size(args.cores or USUAL_CORES, args.memory_mb / 1024 if args.memory_mb else usual)
+
+
+def _rates(args: argparse.Namespace) -> Rates:
+    return Rates(
+        args.core_hour / HOUR if args.core_hour else MODAL.core_second,
+        args.gib_hour / HOUR if args.gib_hour else MODAL.gib_second,
+    )
+
+
+def _as_json(found: Estimate, size: Size, rates: Rates, unused: float) -> dict[str, Any]:
+    return {
+        **asdict(found),
+        "cores": size.cores,
+        "gib": size.gib,
+        "core_hour": rates.core_second * HOUR,
+        "gib_hour": rates.gib_second * HOUR,
+        "warm_unused_seconds": unused,
+        "warm_unused_dollars": size.dollars(unused, rates),
+    }
+
+
+def _lines(found: Estimate, uses: list[Use], size: Size, rates: Rates, unused: float) -> list[str]:
+    one = found.sessions == 1
+    said = [
+        f"{_of(found.sessions, 'session')} with {_of(found.boxes, 'box', 'boxes')} and {_of(found.turns, 'turn')}:"
+        f" {_time(found.seconds)} of boxes, {found.idle_share:.0%} of it without a turn under way.",
+        f"A box of {size.cores:g} cores and {size.gib:g} GiB costs ${size.dollars(HOUR, rates):.3f} an hour"
+        f" (${rates.core_second * HOUR:.4f} a core, ${rates.gib_second * HOUR:.4f} a GiB).",
+    ]
+    if one:
+        return [*said, f"Its boxes come to ${found.dollars:.4f}; its models took ${found.model:.2f}."]
+    said += [
+        f"A session: {_time(found.seconds_p50)}, ${found.dollars_p50:.4f}; 95 in 100 stay below"
+        f" {_time(found.seconds_p95)}, ${found.dollars_p95:.4f}.",
+        f"A thousand like these: ${found.dollars_of_thousand:.2f}. These models took ${found.model:.2f} in all.",
+    ]
+    if unused:
+        said.append(f"Warm boxes that nobody took: {_time(unused)} so far, ${size.dollars(unused, rates):.2f}.")
+    return [*said, "Not in it: builds of images, and what a plan or a region adds. docs/modal.md says what is known."]
+
+
+def _of(count: int, one: str, more: str = "") -> str:
+    return f"{count} {one if count == 1 else more or one + 's'}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * HOUR else f"{seconds / HOUR:.1f} h"
+
+
+def _amount(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 1e9:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
+    return found
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 100_000):
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to 100000, not {text!r}")
+    return int(text)
