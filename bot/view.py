@@ -171,17 +171,18 @@ def _budget_answered(view: ThreadView, answer: Literal["raised", "declined", "cl
 
 
 def _box_lost(view: ThreadView, event: e.BoxLost) -> Change:
-    return _interrupted(view) | {"trouble": f"the box was lost ({event.reason})"}
+    return _interrupted(view, event.cost) | {"trouble": f"the box was lost ({event.reason})"}
 
 
-def _parked(view: ThreadView, _event: e.BoxParked) -> Change:
-    return _interrupted(view)
+def _parked(view: ThreadView, event: e.BoxParked) -> Change:
+    return _interrupted(view, event.cost)
 
 
-def _interrupted(view: ThreadView) -> Change:
-    """The running prompt waits again, for the next box."""
+def _interrupted(view: ThreadView, cost: float | None) -> Change:
+    """The running prompt waits again, for the next box. What it has cost until now stays on its card."""
     turn = view.session.turn
-    return {} if turn is None else _card(view, turn.prompt.id, state="waiting", stop_by=None)
+    card = _running(view, turn.number) if turn is not None else None
+    return {} if card is None else _card(view, card.id, state="waiting", stop_by=None, cost=_sum(card.cost, cost))
 
 
 def _start_failed(_view: ThreadView, event: e.StartFailed) -> Change:

@@ -177,12 +177,10 @@ class Attach:
 
 @dataclass(frozen=True)
 class Hear:
-    """Frames of the runner of this generation, in order, each for the first time. `cost`: what the model of the turn
-    that ends has taken, in dollars, if that is known."""
+    """Frames of the runner of this generation, in order, each for the first time."""
 
     generation: int
     frames: tuple[f.AnyFrame, ...]
-    cost: float | None = None
 
 
 @dataclass(frozen=True)

@@ -247,7 +247,7 @@ def _hear(s: Session, c: commands.Hear, now: float, _: Rules) -> tuple[Event, ..
         raise Refused("stale generation")
     if s.status is S.CONNECTING:
         raise Refused("a runner must attach before it is heard")
-    return events_of(s, c.frames, now, c.cost)
+    return events_of(s, c.frames, now)
 
 
 _DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {

@@ -85,11 +85,13 @@ class AgentUnready(Fact):
 
 
 class BoxLost(Fact):
-    """The box died on its own. What it left is restored by the next start."""
+    """The box died on its own. What it left is restored by the next start. `cost`: dollars that the model of the turn
+    in its middle took, which is begun once more."""
 
     kind: Literal["box_lost"] = "box_lost"
     generation: int
     reason: str
+    cost: float | None = None
 
 
 class ParkBegan(Fact):
@@ -109,11 +111,12 @@ class ParkFailed(Fact):
 
 
 class BoxParked(Fact):
-    """The box was put to sleep; `snapshot` (None if it left nothing) brings it back."""
+    """The box was put to sleep; `snapshot` (None if it left nothing) brings it back. `cost`: as of one that is lost."""
 
     kind: Literal["box_parked"] = "box_parked"
     generation: int
     snapshot: str | None
+    cost: float | None = None
 
 
 class SnapshotTaken(Fact):

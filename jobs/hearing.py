@@ -18,16 +18,11 @@ TOLD_MOST = 5_000  # about lines; an agent that works hard tells some hundreds
 UNTOLD = "So much happens in this turn that not all of its steps are shown here. View has them."
 
 
-def events_of(
-    session: Session, frames: Iterable[f.AnyFrame], now: float, cost: float | None = None
-) -> tuple[Event, ...]:
-    """Frames become events one by one, each judged against the session as the ones before it left it.
-
-    `cost`: of the turn that ends among them.
-    """
+def events_of(session: Session, frames: Iterable[f.AnyFrame], now: float) -> tuple[Event, ...]:
+    """Frames become events one by one, each judged against the session as the ones before it left it."""
     events: list[Event] = []
     for frame in frames:
-        heard = _of_frame(session, frame, now, cost)
+        heard = _of_frame(session, frame, now)
         events.extend(heard)
         after = fold(heard, session) or session
         if session.told < TOLD_MOST <= after.told:
@@ -38,7 +33,7 @@ def events_of(
     return tuple(events)
 
 
-def _of_frame(s: Session, frame: f.AnyFrame, now: float, cost: float | None) -> tuple[Event, ...]:
+def _of_frame(s: Session, frame: f.AnyFrame, now: float) -> tuple[Event, ...]:
     """The events of one frame. A frame about a turn that is over, or that this status has no use for, has none."""
     if s.told >= TOLD_MOST and not _matters(s, frame):
         return ()
@@ -54,7 +49,7 @@ def _of_frame(s: Session, frame: f.AnyFrame, now: float, cost: float | None) -> 
         case f.Dropped():
             return (e.Noted(at=now, text=f"The box's report was cut: {frame.reason}"),)
         case f.Ended():
-            return () if s.turn is None or s.turn.number != frame.turn else (_ended(s.turn, frame, now, cost),)
+            return () if s.turn is None or s.turn.number != frame.turn else (_ended(s.turn, frame, now),)
         case f.Remark():
             return (e.Noted(at=now, text=frame.text),)
         case f.Started() | f.Restated() | f.Plan() | f.Step():
@@ -102,7 +97,7 @@ def _of_turn(frame: f.Started | f.Restated | f.Plan | f.Step, now: float) -> Eve
             return e.StepStarted(at=now, turn=frame.turn, title=frame.title, tool=frame.tool)
 
 
-def _ended(turn: Turn, frame: f.Ended, now: float, cost: float | None) -> Event:
+def _ended(turn: Turn, frame: f.Ended, now: float) -> Event:
     """However its runner saw it end: a turn whose budget was reached is paused, and its error is that and no other."""
     return e.TurnEnded(
         at=now,
@@ -113,5 +108,4 @@ def _ended(turn: Turn, frame: f.Ended, now: float, cost: float | None) -> Event:
         head=frame.head,
         commits=frame.commits,
         pushed=frame.pushed,
-        cost=cost,
     )

@@ -11,12 +11,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from jobs import moments
+from jobs import moments, spending
 from jobs.claims import claimable, claimed
 from jobs.commands import Attach, Command, Hear, NotYet, Refused
 from jobs.decide import decide
+from jobs.events import Event
 from jobs.fold import fold
-from jobs.frames import TRANSCRIPT, AnyFrame, Ended, ToolCall, Words
+from jobs.frames import TRANSCRIPT, AnyFrame, ToolCall, Words
 from jobs.log import about
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, Offer, StaleLink
 from jobs.session import Rules, Session
@@ -71,7 +72,7 @@ class Inbox:
             for _ in range(TRIES):
                 session = await self._store.load(sid)
                 now = self._clock()
-                events = decide(session, command, now, self._rules)
+                events = await self._priced(session, decide(session, command, now, self._rules))
                 after = fold(events, session)
                 assert after is not None, "nothing is decided about no session"
                 if not events:
@@ -133,8 +134,8 @@ class Inbox:
         fresh = _fresh(frames, link.acked)
         if not fresh:
             return link.acked
-        now, cost = self._clock(), await self._cost(grant.session, fresh)
-        events = decide(session, Hear(grant.generation, fresh, cost), now, self._rules)
+        now = self._clock()
+        events = await self._priced(session, decide(session, Hear(grant.generation, fresh), now, self._rules))
         after = fold(events, session) or session
         heard = Heard(grant.generation, link.acked, fresh[-1].n)
         await self._store.append(
@@ -150,10 +151,11 @@ class Inbox:
         await self._hint(after, now)
         return heard.upto
 
-    async def _cost(self, sid: str, frames: Sequence[AnyFrame]) -> float | None:
-        """What the turn that ends among these frames has taken."""
-        ended = next((frame for frame in frames if isinstance(frame, Ended)), None)
-        return None if ended is None else await self._store.usage.of_turn(sid, ended.turn)
+    async def _priced(self, session: Session | None, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        """The same, and the end of a turn, or of the box that it ran in, tells what its model has taken."""
+        if session is None or session.turn is None or not spending.cuts_off_turn(session, events):
+            return events
+        return spending.with_cost(events, await self._store.usage.of_turn(session.id, session.turn.number))
 
     async def _handle_of_box(self, grant: Grant, command: Command) -> Session:
         """As `handle`; a refusal that is not only for a moment means that the box is not wanted any more."""

@@ -4,7 +4,7 @@
 reached; anybody in the thread answers the question that follows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jobs import commands
@@ -16,6 +16,7 @@ from jobs.session import Rules, Session, Status
 
 S = Status
 ANSWERED = "Somebody has answered that already."
+CUT_OFF = (e.TurnEnded, e.BoxLost, e.BoxParked)
 
 
 def _see_model(s: Session, c: commands.SeeModelRequest, now: float, _: Rules) -> tuple[Event, ...]:
@@ -89,6 +90,17 @@ def _follow_budget(s: Session, c: commands.FollowBudget, now: float, _: Rules) -
     if s.paused is None:
         return ()
     return _go_on(s.paused, c.by, now) if c.raised else _give_up(s, c.by, now)
+
+
+def cuts_off_turn(s: Session | None, events: Sequence[Event]) -> bool:
+    """Whether these events end the turn that runs, or take its box away."""
+    return s is not None and s.turn is not None and any(isinstance(event, CUT_OFF) for event in events)
+
+
+def with_cost(events: Sequence[Event], cost: float | None) -> tuple[Event, ...]:
+    """The first event that ends the turn or takes its box away tells what the turn has taken; others have no part."""
+    at = next(at for at, event in enumerate(events) if isinstance(event, CUT_OFF))
+    return (*events[:at], events[at].model_copy(update={"cost": cost}), *events[at + 1 :])
 
 
 DECIDE_SPENDING: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {

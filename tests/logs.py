@@ -11,6 +11,7 @@ from jobs.decide import decide
 from jobs.events import Author, Event, Place, Prompt, StartKind
 from jobs.fold import fold
 from jobs.session import Rules, Session, Status
+from jobs.spending import cuts_off_turn, with_cost
 
 ADA = Author(id="U01ADA", name="Ada", email="ada@acme.test")
 GRACE = Author(id="U02GRACE", name="Grace", email="grace@acme.test")
@@ -35,9 +36,10 @@ class Log:
         self._folded = fold(self.events[known:], self._folded)
         return self._folded
 
-    def do(self, command: c.Command, after: float = 1.0) -> "Log":
+    def do(self, command: c.Command, after: float = 1.0, cost: float | None = None) -> "Log":
         self.now += after
-        for event in decide(self.session, command, self.now, RULES):
+        events = decide(self.session, command, self.now, RULES)
+        for event in with_cost(events, cost) if cuts_off_turn(self.session, events) else events:
             self.events.append(event.model_copy(update={"seq": len(self.events) + 1}))
         return self
 
@@ -92,7 +94,7 @@ class Log:
             "pushed": pushed and commits > 0, "head": f"{turn:040x}", "summary": "Tanks round up now.",
         }  # fmt: skip
         assert self.session is not None
-        return self.do(c.Hear(self.session.generation, (f.Ended.model_validate(ended | more),), cost))
+        return self.do(c.Hear(self.session.generation, (f.Ended.model_validate(ended | more),)), cost=cost)
 
     def publish(self, turn: int = 1, opened: bool = True) -> "Log":
         self.do(c.BeginPublish())

@@ -15,6 +15,7 @@ LINE_BYTES = 1 << 20  # a longer line is only looked through at its end
 END_BYTES = 16 << 10
 MOST = 1 << 40  # tokens; more is nonsense
 BYTES_OF_TOKEN = 4
+BEGINS = b'"message_start"'  # Anthropic tells what it read at the beginning
 TELLS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
 _USAGE = re.compile(rb'"usage(?:Metadata)?"\s*:\s*(\{(?:[^{}]|\{[^{}]*\})*\})')
 Json = dict[str, Any]
@@ -63,7 +64,10 @@ class Meter:
         if not told:
             return self._guess(), None
         whole = {name: value for usage in told for name, value in usage.items() if value is not None}
-        return self._read(whole), _dollars(whole)
+        spent = self._read(whole)
+        if self._streamed and self._last is None and BEGINS in lines[0]:  # cut before it told of its words
+            spent = spent._replace(output=max(spent.output, self._events))
+        return spent, _dollars(whole)
 
     def _guess(self) -> Spent:
         """An answer that was cut, or that says nothing of it, has still been paid for: a token for each event, or for

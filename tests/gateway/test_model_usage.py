@@ -118,6 +118,13 @@ def test_a_stream_that_ends_before_it_has_told_is_guessed_by_its_events(
     assert heard(protocol, cut, [], streamed=True) == (Spent(input=100, output=20), None)
 
 
+def test_a_stream_that_is_cut_after_it_told_what_it_read_is_paid_for_its_words_too() -> None:
+    begun = ANTHROPIC.split(b"\n\n")[0] + b"\n\n"
+    words = sse(*({"type": "content_block_delta", "delta": {"text": "x"}} for _ in range(20)))
+    read = Spent(input=30, cached=2_000, written=400)
+    assert heard("anthropic", begun + words, [], streamed=True) == (read._replace(output=21), None)
+
+
 def test_a_server_between_that_tells_dollars_is_believed() -> None:
     stream = sse({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "cost": 0.0123}})
     assert heard("openai", stream, [], streamed=True) == (Spent(input=10, output=5), 0.0123)

@@ -2,15 +2,16 @@
 
 import pytest
 
+from bot.view import fold_view
 from jobs import commands as c
 from jobs.commands_children import FinishHanding
-from jobs.events import TurnEnded
+from jobs.events import BoxLost, TurnEnded
 from jobs.family import BUDGET, BudgetAnswer
 from jobs.session import Session, Status
 from jobs.wants import wants
 from tests.jobs.test_children import one
 from tests.jobs.test_commands import GRACE, ONE, REACHED, TWO, asked, hear, paused, paused_asleep, pausing, working
-from tests.logs import RULES, Log
+from tests.logs import ADA, RULES, Log
 
 DAYS = 5 * 86_400.0
 
@@ -104,9 +105,21 @@ def test_what_nobody_answers_is_closed_in_the_end_and_a_reply_opens_it() -> None
 
 def test_what_a_turn_took_is_told_with_its_end() -> None:
     log = working()
-    ended = hear({"kind": "turn_ended", "turn": 1, "outcome": "done"})
-    log.do(c.Hear(1, ended.frames, cost=0.42))
+    log.do(hear({"kind": "turn_ended", "turn": 1, "outcome": "done"}), cost=0.42)
     assert log.events[-1].cost == 0.42  # type: ignore[union-attr]
+
+
+def test_a_turn_that_is_cut_off_and_begun_once_more_costs_both_times() -> None:
+    log = working().do(c.LoseBox(1, "killed"), cost=0.25).boot().ready().work(2).end(2, cost=0.5)
+    view = fold_view(log.events)
+    assert view is not None
+    assert [card.cost for card in view.cards] == [0.75]
+
+
+def test_a_turn_whose_box_goes_while_it_is_stopped_tells_its_cost_once() -> None:
+    log = working()
+    log.do(c.Stop(ADA)).do(c.LoseBox(1, "killed"), cost=0.25)
+    assert [event.cost for event in log.events if isinstance(event, TurnEnded | BoxLost)] == [0.25, None]
 
 
 @pytest.mark.parametrize(("answer", "raised"), [(c.RaiseBudget, True), (c.DeclineBudget, False)])
