@@ -1,0 +1,77 @@
+"""Bad days on order: what a test wants to go wrong, how often and for whom. `dispatch.py` asks at each call.
+
+lost_reply      it is done, but the answer never comes: the stream is reset      refused     reset, and not done
+error           answered with `status` and `message` (UNAVAILABLE unless said)   hang        no answer, ever
+throttled       RESOURCE_EXHAUSTED with a retry policy of `after` seconds        quota       the same without one
+slow            done after `by` seconds of the cloud's clock                     late        done, told after `by`
+cut             a stream of output ends after `bytes` bytes with a reset
+exit_snapshot   `answer` is "pending", "lost" or "internal"                      forgotten   finished tasks: NOT_FOUND
+"""
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.modal_cloud.clock import Clock
+
+KINDS = {
+    "lost_reply", "refused", "error", "hang", "throttled", "quota", "slow", "late", "cut", "exit_snapshot", "forgotten",
+}  # fmt: skip
+
+
+@dataclass
+class Fault:
+    """One order. `rpc`: which call, "*": any. `box`: a box's name, None: any. `left`: how often still; None: always."""
+
+    number: int
+    kind: str
+    rpc: str = "*"
+    box: str | None = None
+    left: int | None = None
+    until: float | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+    hits: int = 0
+
+
+class Faults:
+    """The orders that are still open."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._orders: dict[int, Fault] = {}
+        self._numbers = itertools.count(1)
+
+    def order(self, kind: str, rpc: str, box: str | None, times: int | None, seconds: float | None, more: Any) -> int:
+        """Add one; its number. ValueError if there is no such kind."""
+        if kind not in KINDS:
+            raise ValueError(f"there is no fault {kind!r}: {', '.join(sorted(KINDS))}")
+        number = next(self._numbers)
+        until = None if seconds is None else self._clock.now() + seconds
+        self._orders[number] = Fault(number, kind, rpc, box, times, until, dict(more))
+        return number
+
+    def clear(self, number: int | None) -> None:
+        """Take one back, or all."""
+        if number is None:
+            self._orders.clear()
+        else:
+            self._orders.pop(number, None)
+
+    def told(self) -> list[dict[str, Any]]:
+        """The open orders."""
+        return [vars(fault) for fault in self._orders.values()]
+
+    def hit(self, kinds: set[str], rpc: str, box: str | None) -> Fault | None:
+        """The oldest open order that this call meets, counted as met."""
+        for fault in list(self._orders.values()):
+            if fault.until is not None and self._clock.now() >= fault.until:
+                del self._orders[fault.number]
+                continue
+            if fault.kind in kinds and fault.rpc in ("*", rpc) and fault.box in (None, box):
+                fault.hits += 1
+                if fault.left is not None:
+                    fault.left -= 1
+                    if fault.left <= 0:
+                        del self._orders[fault.number]
+                return fault
+        return None

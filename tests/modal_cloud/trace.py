@@ -1,0 +1,56 @@
+"""Every call that reached the cloud, in order: what a test reads to see what was asked, how often, and what it got."""
+
+import itertools
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+KEPT = 20_000
+
+
+@dataclass(slots=True)
+class Call:
+    """One call. `status`: what it was answered, "" while it is not; `key`: the same for all attempts of one wish."""
+
+    number: int
+    rpc: str
+    at: float
+    request: Message | None = None
+    key: str = ""
+    status: str = ""
+    fault: str = ""
+    seconds: float = 0.0
+
+    def told(self) -> dict[str, Any]:
+        """The call as JSON has it; bytes are base64 there."""
+        request = {} if self.request is None else MessageToDict(self.request, preserving_proto_field_name=True)
+        facts = {"number": self.number, "rpc": self.rpc, "at": self.at, "key": self.key, "status": self.status}
+        return {**facts, "fault": self.fault, "seconds": self.seconds, "request": request}
+
+
+class Trace:
+    """The newest calls, and how many there were of each."""
+
+    def __init__(self) -> None:
+        self._calls: deque[Call] = deque(maxlen=KEPT)
+        self._numbers = itertools.count(1)
+        self.counts: Counter[str] = Counter()
+
+    def reset(self) -> None:
+        """Forget all."""
+        self._calls.clear()
+        self.counts.clear()
+
+    def begin(self, rpc: str, at: float, key: str) -> Call:
+        """Note a call that has come."""
+        call = Call(next(self._numbers), rpc, at, key=key)
+        self._calls.append(call)
+        self.counts[rpc] += 1
+        return call
+
+    def told(self, rpc: str | None, since: int) -> list[dict[str, Any]]:
+        """Calls after number `since`, of one name or of all."""
+        return [call.told() for call in self._calls if call.number > since and rpc in (None, call.rpc)]
