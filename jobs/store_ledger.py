@@ -1,0 +1,110 @@
+"""The part of the record where a place of boxes writes down what it does not keep itself (`sandbox/ledger.py`).
+
+`jobs/wiring.py` hands it to the provider on Modal. Whatever must be true at once is one script
+(`jobs/ledger_scripts.py`); a slot is waited for by asking again, the sooner the fewer there are before.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, cast
+
+import redis.asyncio as redis
+
+from jobs.ledger_scripts import DROP, FIND, INDEX, LEAVE_SLOT, PUT, RECORD, SLOT, TAKE_SLOT
+from jobs.log import forgiven
+from sandbox.provider import Temporary
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+SILENT_SECONDS = 6.0  # who waits for a slot and says nothing for so long waits no more
+ASK_SECONDS, ASK_MOST_SECONDS = 0.02, 1.0  # times one and how many are before
+RENEWALS = 4.0  # of a hold, while it lasts
+
+
+class RedisLedger:
+    """A `sandbox.ledger.Ledger` on the record's own server."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._put, self._drop = client.register_script(PUT), client.register_script(DROP)
+        self._find = client.register_script(FIND)
+        self._take, self._leave = client.register_script(TAKE_SLOT), client.register_script(LEAVE_SLOT)
+
+    async def get(self, key: str) -> dict[str, str] | None:
+        """The record; None if there is none, or its time is over."""
+        found: dict[str, str] = await _reached(cast(Awaitable[Any], self._redis.hgetall(RECORD + key)))
+        return _told(found) if found else None
+
+    async def put(self, key: str, fields: Mapping[str, str], ttl: float | None = None) -> None:
+        """Write the record in the place of whatever is there."""
+        await self._written(key, fields, ttl, only_new=False)
+
+    async def put_new(self, key: str, fields: Mapping[str, str], ttl: float | None = None) -> bool:
+        """Write the record unless there is one; whether it was written."""
+        return await self._written(key, fields, ttl, only_new=True)
+
+    async def _written(self, key: str, fields: Mapping[str, str], ttl: float | None, *, only_new: bool) -> bool:
+        kept = "" if ttl is None else max(1, round(ttl * 1000))
+        flat = [word for pair in fields.items() for word in pair]
+        args: list[str | int] = [key, kept, int(only_new), *flat]
+        return bool(await _reached(self._put(keys=[INDEX, RECORD + key], args=args)))
+
+    async def drop(self, key: str) -> None:
+        """Forget the record."""
+        await _reached(self._drop(keys=[INDEX, RECORD + key], args=[key]))
+
+    async def keys(self, prefix: str) -> list[str]:
+        """Every key that begins so."""
+        return [name for name, _ in await _reached(self._find(keys=[INDEX], args=[prefix, RECORD, 0]))]
+
+    async def all(self, prefix: str) -> dict[str, dict[str, str]]:
+        """Every record whose key begins so, by key."""
+        found = await _reached(self._find(keys=[INDEX], args=[prefix, RECORD, 1]))
+        return {name: _told(dict(zip(flat[::2], flat[1::2], strict=True))) for name, flat in found}
+
+    @asynccontextmanager
+    async def slot(self, name: str, of: int, hold: float) -> AsyncIterator[None]:
+        """Be one of at most `of` holders of this name while the block runs; first come, first served."""
+        ticket = secrets.token_hex(8)
+        kinds = ("held", "waiting", "heard", "count")
+        keys = [f"{SLOT}{{{name}}}:{kind}" for kind in kinds]
+        args = [ticket, of, hold, SILENT_SECONDS]
+        try:
+            while before := int(await _reached(self._take(keys=keys, args=args))):
+                await asyncio.sleep(min(ASK_SECONDS * (1 + before), ASK_MOST_SECONDS))
+            over = asyncio.Event()
+            renewing = asyncio.create_task(self._renew(keys, args, hold, over))
+            try:
+                yield
+            finally:
+                over.set()  # told, not cancelled: a client of the record that is just dialling may swallow that
+                await renewing
+        finally:
+            with forgiven(log, f"a slot of {name} was not given back; it is free again after {hold:.0f} s"):
+                await self._leave(keys=keys[:3], args=[ticket])
+
+    async def _renew(self, keys: list[str], args: list[Any], hold: float, over: asyncio.Event) -> None:
+        """Say again and again that the slot is held, until it is over."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(hold / RENEWALS):
+                    await over.wait()
+                return
+            with forgiven(log, "a slot could not be held longer; it is tried again"):
+                await self._take(keys=keys, args=args)
+
+
+async def _reached(asked: Awaitable[T]) -> T:
+    try:
+        return await asked
+    except redis.RedisError as trouble:
+        raise Temporary(f"the record cannot be reached: {trouble}") from trouble
+
+
+def _told(kept: dict[str, str]) -> dict[str, str]:
+    """A record as it was written: the nameless field keeps one without any."""
+    return {name: value for name, value in kept.items() if name}

@@ -1,0 +1,142 @@
+"""Two places that run boxes, as one provider: this machine, and one far away. Each name says which place it is of.
+
+`jobs/wiring.py` makes one; `jobs/` names boxes with `named` and asks `place_of` where something is. Nothing is looked
+up: a box that is not of this machine has its place before its name (`modal-…`), a snapshot before its id (`modal:…`).
+So a box is found where it is, whatever the settings say by now.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from sandbox.provider import (
+    BoxError,
+    BoxInfo,
+    BoxSpec,
+    ExecResult,
+    Permanent,
+    Provider,
+    Snapshot,
+    SnapshotKind,
+    Unreachable,
+)
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+HERE = "local"
+FAR = ("modal",)
+
+
+def named(place: str, name: str) -> str:
+    """The name of a box at this place."""
+    return name if place == HERE else f"{place}-{name}"
+
+
+def place_of(name: str) -> str:
+    """Where the box of this name, or the snapshot of this id, is."""
+    return next((far for far in FAR if name.startswith((f"{far}-", f"{far}:"))), HERE)
+
+
+class SideBySide:
+    """Sends each call to the place that it is about. `places` has this machine, and those far away that are set up."""
+
+    name = "side by side"
+
+    def __init__(self, places: Mapping[str, Provider]) -> None:
+        self._places = places
+        self.isolated = all(place.isolated for place in places.values())
+        limits = [place.longest_seconds for place in places.values() if place.longest_seconds is not None]
+        self.longest_seconds = min(limits, default=None)
+        self._listed: dict[str, list[BoxInfo]] = {}
+
+    def _at(self, name: str) -> Provider:
+        """The place of this box or snapshot. Raises Unreachable if it is not set up: what is there is not gone."""
+        place = place_of(name)
+        if place not in self._places:
+            raise Unreachable(f"{name} is at {place}, which is not set up here: see `shipmate doctor`")
+        return self._places[place]
+
+    async def create(self, spec: BoxSpec) -> BoxInfo:
+        """Start a box where its name says. Raises Permanent if it is to grow from what is elsewhere."""
+        place = self._at(spec.name)
+        if spec.base is not None and place_of(spec.base) != place_of(spec.name):
+            raise Permanent(f"{spec.name} cannot grow from {spec.base}, which is at {place_of(spec.base)}")
+        return await place.create(replace(spec, base=_bare(spec.base) if spec.base is not None else None))
+
+    async def status(self, name: str) -> BoxInfo:
+        """Whether the box runs."""
+        return await self._at(name).status(name)
+
+    async def exec(
+        self,
+        name: str,
+        argv: tuple[str, ...],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+        limit: int = 4 << 20,
+        heard: Callable[[bytes], None] | None = None,
+    ) -> ExecResult:
+        """Run a command in a live box."""
+        return await self._at(name).exec(name, argv, stdin=stdin, timeout=timeout, limit=limit, heard=heard)
+
+    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "") -> Snapshot:
+        """Keep the file system of a live box."""
+        return _tagged(place_of(name), await self._at(name).snapshot(name, kind, moment))
+
+    async def last_state(self, name: str, kind: SnapshotKind = SnapshotKind.FOLLOW_UP) -> Snapshot | None:
+        """Turn what a dead box left into a snapshot."""
+        left = await self._at(name).last_state(name, kind)
+        return None if left is None else _tagged(place_of(name), left)
+
+    async def terminate(self, name: str, grace: float = 3.0) -> None:
+        """End every process of the box."""
+        await self._at(name).terminate(name, grace)
+
+    async def overgrown(self) -> dict[str, str]:
+        """Live boxes that have too much of something. A place that does not answer has none to tell of just now."""
+        found: dict[str, str] = {}
+        for place in self._places.values():
+            try:
+                found |= await place.overgrown()
+            except BoxError as trouble:
+                log.warning("boxes at %s could not be weighed: %s", place.name, trouble)
+        return found
+
+    async def discard(self, name: str) -> None:
+        """Forget a dead box and what it left."""
+        await self._at(name).discard(name)
+
+    async def forget_snapshot(self, snapshot: str) -> None:
+        """Let go of a snapshot."""
+        await self._at(snapshot).forget_snapshot(_bare(snapshot))
+
+    async def list(self) -> list[BoxInfo]:
+        """The boxes of all places. One that does not answer is taken to have those that it had when it last did, so
+        that nobody takes them for gone; one that has not answered yet has the last word: its error is raised."""
+        for name, place in self._places.items():
+            try:
+                self._listed[name] = await place.list()
+            except BoxError as trouble:
+                if name not in self._listed:
+                    raise
+                log.warning("boxes at %s could not be listed anew: %s", name, trouble)
+        return [box for name in self._places for box in self._listed[name]]
+
+    async def close(self) -> None:
+        """Hang up where a place keeps a connection."""
+        for place in self._places.values():
+            closing: Callable[[], Awaitable[None]] | None = getattr(place, "close", None)
+            if closing is not None:
+                await closing()
+
+
+def _bare(snapshot: str) -> str:
+    """The id as its place knows it."""
+    place = place_of(snapshot)
+    return snapshot if place == HERE else snapshot.removeprefix(f"{place}:")
+
+
+def _tagged(place: str, taken: Snapshot) -> Snapshot:
+    return taken if place == HERE else replace(taken, id=f"{place}:{taken.id}")
