@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from jobs import log as jobs_log
-from jobs.settings import secret
+from jobs.settings_reader import secret
 
 log = logging.getLogger(__name__)
 FILE_BYTES = 10_000

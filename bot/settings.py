@@ -17,12 +17,12 @@ from bot import model_settings
 from bot.gateway.egress_rules import REGISTRIES, Target, hosts_of, targets_of
 from bot.model_keys import ModelKey, model_key
 from bot.model_prices import Prices
-from jobs.settings import JobSettings, Reader, secret, web_url, word
+from jobs.settings import JobSettings
+from jobs.settings_reader import Reader, secret, web_url, word
 
 VARIABLES = {
     "host": "SHIPMATE_HOST",
     "port": "SHIPMATE_PORT",
-    "public_url": "SHIPMATE_PUBLIC_URL",
     "metrics_token": "SHIPMATE_METRICS_TOKEN",
     "egress_hosts": "SHIPMATE_EGRESS_HOSTS",
     "egress_private": "SHIPMATE_EGRESS_PRIVATE",
@@ -56,7 +56,6 @@ class BotSettings(BaseModel):
     jobs: JobSettings
     host: str = "127.0.0.1"  # SHIPMATE_HOST: where the web process listens
     port: int = 8080  # SHIPMATE_PORT: its port
-    public_url: str = ""  # SHIPMATE_PUBLIC_URL: how people reach it; default http://HOST:PORT
     metrics_token: SecretStr | None = None  # SHIPMATE_METRICS_TOKEN: for /metrics, open without it on loopback alone
     egress_hosts: tuple[str, ...] = REGISTRIES  # SHIPMATE_EGRESS_HOSTS: where boxes may go; default: `registries`
     egress_private: tuple[Target, ...] = ()  # SHIPMATE_EGRESS_PRIVATE: host:port,... of your own network, for boxes
@@ -81,7 +80,7 @@ class BotSettings(BaseModel):
     @property
     def url(self) -> str:
         """The address that links in Slack and on the forge begin with; no slash at its end."""
-        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+        return self.jobs.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
 
     @property
     def only_here(self) -> bool:

@@ -7,23 +7,22 @@ README's table are made from the same places. A setting that is empty counts as 
 import hashlib
 import os
 import pwd
-import re
 import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from jobs.session import Rules
-from jobs.settings_repositories import Repository, repositories, warm_numbers
+from jobs.settings_modal import ModalSettings, modal_settings, reachable_from_afar
+from jobs.settings_reader import Reader, attempts, mebibytes, seconds, secret, web_url, whole, word, yes_or_no
+from jobs.settings_repositories import Repository, place, repositories, warm_numbers
 from jobs.settings_upstreams import MoreUpstream, upstreams
 from sandbox.provider import Limits
+from sandbox.side_by_side import FAR, HERE
 
-T = TypeVar("T")
-MIB = 1 << 20
 SOCKET_PATH_BYTES = 100  # the kernel takes 107
 SOCKET_NAME = "/web-4194304.sock.new"  # the longest name that a gateway binds
 SYSTEM = Path("/var/lib/shipmate")
@@ -41,7 +40,9 @@ class JobSettings(BaseModel):
     search_path: str = os.defpath  # PATH: where a Redis-compatible server is looked for
     redis_url: str = "redis://127.0.0.1:6379/0"  # REDIS_URL: redis://, rediss:// or unix://
     unisolated: bool = False  # SHIPMATE_UNISOLATED: 1 = boxes without isolation, which every card says
-    repositories: tuple[Repository, ...] = ()  # SHIPMATE_REPOSITORIES: owner/name[@branch],...
+    repositories: tuple[Repository, ...] = ()  # SHIPMATE_REPOSITORIES: owner/name[@branch][:local or :modal],...
+    usual_place: str = HERE  # SHIPMATE_PLACE: where boxes run of whose repository nothing else is said: local or modal
+    public_url: str = ""  # SHIPMATE_PUBLIC_URL: how people, and boxes on Modal, reach us; default http://HOST:PORT
     github_url: str = "https://github.com"  # GITHUB_URL: where git is
     github_api_url: str = "https://api.github.com"  # GITHUB_API_URL: where its REST API is
     github_token: SecretStr | None = None  # GITHUB_TOKEN: a personal access token, or an app:
@@ -54,8 +55,9 @@ class JobSettings(BaseModel):
     warm: tuple[tuple[str, int], ...] = ()  # SHIPMATE_WARM: owner/name:NUMBER,... boxes that wait, ready, for a mention
     warm_predicted: int = 2  # SHIPMATE_WARM_PREDICTED: repositories that get one more when somebody is about to ask
     ca_file: Path | None = None  # SHIPMATE_CA_FILE: certificates, as PEM, that boxes believe beside this machine's own
-    boxes: int = 0  # SHIPMATE_BOXES: boxes of sessions, and warm ones, at a time; who comes later waits. 0: no limit
+    boxes: int = 0  # SHIPMATE_BOXES: boxes on this machine at a time, warm ones too; others wait. 0: no limit
     rules: Rules = Rules()  # SHIPMATE_TURN_SECONDS, SHIPMATE_IDLE_SECONDS, …: one for each field
+    modal: ModalSettings = ModalSettings()
     limits: Limits = Limits()  # SHIPMATE_BOX_MEMORY_MB, SHIPMATE_BOX_DISK_MB (0: no limit), SHIPMATE_BOX_PROCESSES
 
     @property
@@ -72,12 +74,22 @@ class JobSettings(BaseModel):
         """The branch that work on this repository starts from."""
         return next((r.base_branch for r in self.repositories if r.name == repository), "main")
 
+    def place(self, repository: str | None) -> str:
+        """Where boxes of this repository run."""
+        return next((r.place for r in self.repositories if r.name == repository), "") or self.usual_place
+
+    @property
+    def far_places(self) -> tuple[str, ...]:
+        """The places away from this machine where boxes of some repository run."""
+        used = {self.place(repository.name) for repository in self.repositories} | {self.usual_place}
+        return tuple(far for far in FAR if far in used)
+
     def secrets(self) -> tuple[str, ...]:
         """Every secret here, so that the log can leave them out."""
         hidden = [s.get_secret_value() for s in (self.github_token, self.github_app_private_key) if s is not None]
         redis = urlsplit(self.redis_url)
         passwords = [redis.password or "", *parse_qs(redis.query).get("password", ())]
-        return tuple(s for s in (*hidden, *passwords, *map(unquote, passwords)) if s)
+        return tuple(s for s in (*hidden, *self.modal.secrets(), *passwords, *map(unquote, passwords)) if s)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], uid: int | None = None) -> "JobSettings":
@@ -90,7 +102,7 @@ class JobSettings(BaseModel):
         warm = read("SHIPMATE_WARM", partial(warm_numbers, enabled), not_warm)
         data_dir = read("SHIPMATE_DATA_DIR", _folder, Path(".shipmate").resolve())
         folders = _folders(data_dir, env, os.geteuid() if uid is None else uid, read)
-        app_id = read("GITHUB_APP_ID", _whole, None)
+        app_id = read("GITHUB_APP_ID", whole, None)
         key = read("GITHUB_APP_PRIVATE_KEY", _private_key, None)
         if (app_id is None) != (key is None) and not read.wrong:
             read.wrong.append("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY are used together; one of them is missing")
@@ -98,8 +110,11 @@ class JobSettings(BaseModel):
             "data_dir": data_dir,
             "search_path": env.get("PATH", os.defpath),
             "redis_url": read("REDIS_URL", _redis_url, "redis://127.0.0.1:6379/0"),
-            "unisolated": read("SHIPMATE_UNISOLATED", _yes_or_no, False),
+            "unisolated": read("SHIPMATE_UNISOLATED", yes_or_no, False),
             "repositories": enabled,
+            "usual_place": read("SHIPMATE_PLACE", place, HERE),
+            "public_url": read("SHIPMATE_PUBLIC_URL", web_url, ""),
+            "modal": modal_settings(read),
             "github_url": read("GITHUB_URL", web_url, "https://github.com"),
             "github_api_url": read("GITHUB_API_URL", web_url, "https://api.github.com"),
             "github_token": read("GITHUB_TOKEN", secret, None),
@@ -110,41 +125,28 @@ class JobSettings(BaseModel):
             "model": read("SHIPMATE_MODEL", word, ""),
             "upstreams": read("SHIPMATE_UPSTREAMS", lambda text: upstreams(text, web_url), no_more),
             "warm": warm,
-            "warm_predicted": read("SHIPMATE_WARM_PREDICTED", _whole, 2),
+            "warm_predicted": read("SHIPMATE_WARM_PREDICTED", whole, 2),
             "ca_file": read("SHIPMATE_CA_FILE", _certificates, None),
-            "boxes": read("SHIPMATE_BOXES", _whole, 0),
+            "boxes": read("SHIPMATE_BOXES", whole, 0),
             "rules": _rules(read),
             "limits": _limits(read),
         }
         if read.wrong:
             raise ValueError("\n".join(read.wrong))
-        return cls.model_validate(values)
-
-
-class Reader:
-    """For `from_env`: reads one variable at a time and collects a line for each that is wrong."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self.wrong: list[str] = []
-
-    def __call__(self, variable: str, parse: Callable[[str], T], default: T) -> T:
-        """The variable's value; `default` if it is not given, or wrong."""
-        text = self._env.get(variable, "").strip()
-        if not text:
-            return default
-        try:
-            return parse(text)
-        except ValueError as wrong:
-            self.wrong.append(f"{variable} {wrong}")
-            return default
+        settings = cls.model_validate(values)
+        if settings.far_places and not reachable_from_afar(settings.public_url):
+            raise ValueError(
+                "SHIPMATE_PUBLIC_URL must be an address that begins with https:// and has no path: boxes on Modal dial"
+                f" it; it is {settings.public_url!r}"
+            )
+        return settings
 
 
 def _rules(read: Reader) -> Rules:
     usual = Rules()
     given: dict[str, float] = {}
     for field in Rules.model_fields:
-        parse: Callable[[str], float] = _COUNTS.get(field, _seconds)
+        parse: Callable[[str], float] = _COUNTS.get(field, seconds)
         given[field] = read(f"SHIPMATE_{field.upper()}", parse, getattr(usual, field))
     return Rules.model_validate(given)
 
@@ -152,9 +154,9 @@ def _rules(read: Reader) -> Rules:
 def _limits(read: Reader) -> Limits:
     usual = Limits()
     return Limits(
-        processes=read("SHIPMATE_BOX_PROCESSES", _attempts, usual.processes),
-        memory_bytes=read("SHIPMATE_BOX_MEMORY_MB", _mebibytes, usual.memory_bytes),
-        disk_bytes=read("SHIPMATE_BOX_DISK_MB", _mebibytes, usual.disk_bytes),
+        processes=read("SHIPMATE_BOX_PROCESSES", attempts, usual.processes),
+        memory_bytes=read("SHIPMATE_BOX_MEMORY_MB", mebibytes, usual.memory_bytes),
+        disk_bytes=read("SHIPMATE_BOX_DISK_MB", mebibytes, usual.disk_bytes),
     )
 
 
@@ -211,70 +213,12 @@ def _user_data(env: Mapping[str, str], uid: int, data_dir: Path) -> Path:
         return data_dir
 
 
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError(f"must be a whole number; it is {text!r}")
-    return int(text)
-
-
-def _attempts(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"must be a whole number above 0; it is {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,9}(\.\d+)?", text) or float(text) <= 0:
-        raise ValueError(f"must be a number of seconds above 0; it is {text!r}")
-    return float(text)
-
-
-def _mebibytes(text: str) -> int | None:
-    """Bytes; 0 stands for no limit."""
-    if not text.isdecimal():
-        raise ValueError(f"must be a whole number of megabytes (0: no limit); it is {text!r}")
-    return int(text) * MIB or None
-
-
 _COUNTS: Mapping[str, Callable[[str], int]] = {
-    "max_failures": _attempts,
-    "children_most": _whole,
-    "children_parallel": _attempts,
-    "children_depth": _whole,
+    "max_failures": attempts,
+    "children_most": whole,
+    "children_parallel": attempts,
+    "children_depth": whole,
 }
-
-
-def _yes_or_no(text: str) -> bool:
-    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if text.lower() not in known:
-        raise ValueError(f"must be 1 or 0; it is {text!r}")
-    return known[text.lower()]
-
-
-def word(text: str) -> str:
-    """A name without spaces and without what nobody sees."""
-    if not text.isprintable() or " " in text:
-        raise ValueError(f"must be one word; it is {text!r}")
-    return text
-
-
-def secret(text: str) -> SecretStr:
-    """Something that fits into a header. What is wrong with it is not repeated."""
-    if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ValueError("must be one word of plain letters, digits and signs; copy it again")
-    return SecretStr(text)
-
-
-def web_url(text: str) -> str:
-    """The address without a slash at its end."""
-    try:
-        parts = urlsplit(text)
-        well = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isprintable()
-    except ValueError:
-        well = False
-    if not well or " " in text:
-        raise ValueError(f"must be an address that begins with https://; it is {text!r}")
-    return text.rstrip("/")
 
 
 def _can_be_dialled(text: str) -> bool:

@@ -72,7 +72,7 @@ class RedisLedger:
         ticket = secrets.token_hex(8)
         kinds = ("held", "waiting", "heard", "count")
         keys = [f"{SLOT}{{{name}}}:{kind}" for kind in kinds]
-        args = [ticket, of, hold, SILENT_SECONDS]
+        args: list[str | float] = [ticket, of, hold, SILENT_SECONDS]
         try:
             while before := int(await _reached(self._take(keys=keys, args=args))):
                 await asyncio.sleep(min(ASK_SECONDS * (1 + before), ASK_MOST_SECONDS))

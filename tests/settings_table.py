@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from bot.settings import BotSettings
 from jobs.session import Rules
 from jobs.settings import JobSettings
+from jobs.settings_modal import ModalSettings
 
 _FIELD = re.compile(r"    (?P<field>\w+): [^#]*?(?:  # (?P<comment>.*))?")
 _VARIABLES = re.compile(r"(?P<names>[A-Z][A-Z_]{2,}(?:, [A-Z][A-Z_]{2,}(?: \([^)]*\))?)*)(?P<rest>.*)")
@@ -17,6 +18,7 @@ LATER = (
     "rules",
     "limits",
     "jobs",
+    "modal",
     "search_path",
 )  # told field by field, by hand, or not settings of ours
 
@@ -31,7 +33,7 @@ class Setting(NamedTuple):
 
 def table() -> str:
     """Every variable that is read, with its default and what it means."""
-    rows = [*_of(BotSettings), *_of(JobSettings), *_rules(), *LIMITS]
+    rows = [*_of(BotSettings), *_of(JobSettings), *_of(ModalSettings), *_rules(), *LIMITS]
     lines = ["| variable | default | what it is |", "| --- | --- | --- |"]
     return "\n".join([*lines, *(f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in rows)])
 
@@ -50,7 +52,8 @@ def _of(model: type[BaseModel]) -> list[Setting]:
 
 def _default(model: type[BaseModel], field: str) -> str:
     value = model.model_fields[field].get_default()
-    return f"`{value}`" if isinstance(value, str | int) and value not in ("", False) else ""
+    shown = f"{value:g}" if isinstance(value, float) else value
+    return f"`{shown}`" if isinstance(value, str | int | float) and value not in ("", False) else ""
 
 
 def _rules() -> list[Setting]:
