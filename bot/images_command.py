@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from jobs import image_log
 from jobs.image_records import Build, Image, Standing
+from jobs.queue import queue_at
 from jobs.settings import JobSettings
 from jobs.wiring import Workshop, workshop
 from sandbox.runner.visible import visible
@@ -99,15 +100,16 @@ def _how(build: dict[str, Any]) -> str:
 async def _build(shop: Workshop, args: argparse.Namespace) -> int:
     """Ask for a build, show what it says while it runs, and how it went."""
     name = _enabled(shop, args.repository)
-    if not (await shop.queue.workers())["images"]:
-        return _complain("no worker takes builds: start `shipmate worker --queue images`, then try again")
+    queue = queue_at("images", shop.place(name))
+    if not (await shop.queue.workers())[queue]:
+        return _complain(f"no worker takes builds: start `shipmate worker --queue {queue}`, then try again")
     before, out = (await shop.store.images.standing(name)).latest, sys.stderr if args.as_json else sys.stdout
     if before is not None and before.state == "building" and await shop.store.images.builder(name) == before.id:
         print("A build is under way already; this is what it says.", file=out)
         before = None
     else:
         await shop.store.images.ask(name, shop.clock())
-        await shop.queue.enqueue_build(name, int(shop.clock()))
+        await shop.queue.enqueue_build(name, int(shop.clock()), shop.place(name))
     build = await _begun(shop, name, before)
     if build is None:
         return _complain(f"no worker began within {BEGIN_SECONDS:.0f} s: others may be building. It stays asked for")

@@ -77,9 +77,10 @@ class Stop:
 
 @dataclass(frozen=True)
 class BeginStart:
-    """A worker takes up the start of a box; `generation` is the one that it saw."""
+    """A worker takes up the start of a box; `generation` is the one that it saw. `box`: its name, if not the usual."""
 
     generation: int
+    box: str = ""
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def _begin_start(s: Session, c: commands.BeginStart, now: float, rules: Rules) -
     if c.generation != s.generation or not (s.status is S.WAITING or start_is_lost(s, now, rules)):
         raise Refused(f"generation {c.generation} is not waiting for a box any more")
     generation = s.generation + 1
-    return (e.StartBegan(at=now, generation=generation, box=f"{s.id}-{generation}"),)
+    return (e.StartBegan(at=now, generation=generation, box=c.box or f"{s.id}-{generation}"),)
 
 
 def _await_box(s: Session, c: commands.AwaitBox, now: float, _: Rules) -> tuple[Event, ...]:

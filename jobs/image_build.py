@@ -74,7 +74,7 @@ class Builder:
         snapshot by it.
         """
         await self.clear()
-        self._box = f"image-{secrets.token_hex(8)}"
+        self._box = self._shop.box_name(self._repository, f"image-{secrets.token_hex(8)}")
         try:
             return await self._made(base)
         except Gone as gone:
@@ -111,7 +111,12 @@ class Builder:
         grant = Grant("", self._box, 0, self._repository, "build", "")
         await self._shop.store.grant(hash_token(token), grant)
         line = {
-            **{"wire": wire.NEWEST, "token": token, "box": self._box, "gateway": self._shop.gateway_address},
+            **{
+                "wire": wire.NEWEST,
+                "token": token,
+                "box": self._box,
+                "gateway": self._shop.gateway_address(self._repository),
+            },
             **{"repository": self._repository, "base_branch": self._shop.settings.base_branch(self._repository)},
             "mode": "build",
         }

@@ -27,7 +27,7 @@ class Check:
 
     def __init__(self, shop: Workshop, repository: str, build: str, log: BuildLog, steps: list[Step]) -> None:
         self._shop, self._repository, self._build, self._log, self._steps = shop, repository, build, log, steps
-        self._box = f"image-{secrets.token_hex(8)}"
+        self._box = shop.box_name(repository, f"image-{secrets.token_hex(8)}")
 
     async def passes(self, built: Built) -> None:
         """Return if the image is good; raises BuildFailed with the reason, or a BoxError."""

@@ -31,7 +31,7 @@ async def tell_those_who_wait(shop: Workshop, repository: str, reason: str) -> N
 async def tell_of_image(shop: Workshop, session: Session, repository: str) -> None:
     """A session's first box has started: what its people should know of what it started from."""
     images = shop.store.images
-    newest, latest = await images.newest(repository), (await images.standing(repository)).latest
+    newest, latest = await shop.newest_image(repository), (await images.standing(repository)).latest
     if newest is None:
         await images.wait_for(repository, session.id)
     if latest is not None and latest.state == "failed":

@@ -22,6 +22,7 @@ from jobs.log import forgiven
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, Missing, Temporary, Unreachable
 from sandbox.runtime_version import runtime_version
+from sandbox.side_by_side import place_of
 
 log = logging.getLogger(__name__)
 LEASE_SECONDS, RENEW_SECONDS = 60.0, 10.0
@@ -119,7 +120,7 @@ class _Attempt:
         return image
 
     async def _image(self, told: BuildLog, asked: bool) -> Image:
-        newest = await self._shop.store.images.newest(self._repository)
+        newest = await self._shop.newest_image(self._repository)
         if why := why_build(newest, runtime_version(), self._shop.clock(), asked):
             await self._begin(told, why)
         try:
@@ -208,7 +209,7 @@ class _Attempt:
 
 async def due(shop: Workshop) -> dict[str, float]:
     """The repositories that have no builder and want a look, and since when."""
-    standings, asked = await shop.store.images.standings(), await shop.store.images.all_asked()
+    standings, asked = await shop.store.images.standings(), await _asked(shop)
     now, found = shop.clock(), {}
     for repository in shop.settings.repositories:
         name = repository.name
@@ -216,3 +217,15 @@ async def due(shop: Workshop) -> dict[str, float]:
         if since <= now and await shop.store.images.builder(name) is None:
             found[name] = since
     return found
+
+
+async def _asked(shop: Workshop) -> dict[str, float]:
+    """When somebody asked for an image of each repository. One whose boxes run elsewhere by now is asked for here."""
+    images, good = shop.store.images, await shop.store.images.all_good()
+    asked, standings = await images.all_asked(), await images.standings()
+    for name, kept in good.items():
+        moved = all(place_of(image.snapshot) != shop.place(name) for image in kept)
+        if moved and name not in asked and not standings.get(name, Standing()).failures:
+            await images.ask(name, shop.clock())
+            asked[name] = shop.clock()
+    return asked

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 TRIES = 50  # each time somebody else won, so in all somebody has got far
 HINT_SECONDS = 1.0
 
-Enqueue = Callable[[str, Operation], Awaitable[None]]
+Enqueue = Callable[[Session, Operation], Awaitable[None]]
 
 
 class Attached(NamedTuple):
@@ -170,7 +170,7 @@ class Inbox:
         for operation in wants(session, now, self._rules):
             try:
                 async with asyncio.timeout(HINT_SECONDS):
-                    await self._enqueue(session.id, operation)
+                    await self._enqueue(session, operation)
             except Exception as trouble:
                 log.warning(
                     "%s was not hinted, so it comes later: %s", operation.kind, trouble or type(trouble).__name__

@@ -22,6 +22,7 @@ from jobs.store import Grant
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, BoxSpec, Gone, Missing, Permanent, Temporary
 from sandbox.recipe import IN_A_BOX, Recipe, limits_of
+from sandbox.side_by_side import place_of
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
@@ -57,13 +58,14 @@ async def start_box(shop: Workshop, sid: str) -> None:
         return
     if not await places.admitted(shop, before):
         return
+    box = shop.box_name(before.repository or "", f"{sid}-{before.generation + 1}")
     try:
-        session = await shop.inbox.handle(sid, BeginStart(before.generation))
+        session = await shop.inbox.handle(sid, BeginStart(before.generation, box))
     except Refused as refused:
         log.info("start is not due: %s", refused)
         await places.given_back(shop, sid)
         return
-    generation, box = session.generation, f"{sid}-{session.generation}"
+    generation = session.generation
     try:
         origin = await _make(shop, session, box)
     except Exception as trouble:
@@ -74,7 +76,8 @@ async def start_box(shop: Workshop, sid: str) -> None:
         if not isinstance(trouble, BoxError):
             raise
         return
-    finished = FinishStart(generation, box, origin.kind, origin.base, shop.provider.isolated, origin.instead)
+    isolated = shop.isolated(session.repository or "")
+    finished = FinishStart(generation, box, origin.kind, origin.base, isolated, origin.instead)
     await _record(shop, session, finished)
 
 
@@ -137,23 +140,27 @@ def sentence(trouble: Exception) -> str:
 
 async def _origin(shop: Workshop, session: Session) -> Origin:
     """What was left by a lost box, else the newest snapshot, else the newest image, else nothing."""
+    place = shop.place(session.repository)
+    lost, kept = (name if name and place_of(name) == place else None for name in (session.lost_box, session.snapshot))
     instead = ""
-    if session.lost_box is not None:
+    if (session.lost_box or session.snapshot) and lost is None and kept is None:
+        instead = f"its last box was not at {place}, where boxes of {session.repository} run now"
+    if lost is not None:
         try:
-            left = await shop.provider.last_state(session.lost_box)
+            left = await shop.provider.last_state(lost)
         except Permanent as damaged:
             left, instead = None, str(damaged)
         if left is not None:
             return Origin("snapshot", left.id)
-    if session.snapshot is not None:
-        return Origin("snapshot", session.snapshot, instead)
+    if kept is not None:
+        return Origin("snapshot", kept, instead)
     return await _fresh(shop, session, instead)
 
 
 async def _fresh(shop: Workshop, session: Session, instead: str = "") -> Origin:
     """The newest image, else nothing."""
     assert session.repository is not None, "a session that waits for a box has a repository"
-    image = await shop.store.images.newest(session.repository)
+    image = await shop.newest_image(session.repository)
     return Origin("image", image.snapshot, instead, image) if image is not None else Origin("cold", None, instead)
 
 
@@ -174,7 +181,7 @@ async def _spec(shop: Workshop, session: Session, box: str, origin: Origin) -> B
 
 async def _recipe(shop: Workshop, repository: str) -> Recipe | None:
     """What boxes of this repository are told of its recipe; None if there is no image yet."""
-    image = await shop.store.images.newest(repository)
+    image = await shop.newest_image(repository)
     return recipe_of_image(image) if image is not None else None
 
 
@@ -202,7 +209,7 @@ def greeting(
         "token": token,
         "box": grant.box,
         "generation": grant.generation,
-        "gateway": shop.gateway_address,
+        "gateway": shop.gateway_address(grant.repository),
         "repository": grant.repository,
         "base_branch": base_branch,
         "branch": grant.branch,

@@ -1,4 +1,5 @@
-"""The ceiling on boxes (`SHIPMATE_BOXES`): who may have one made, who waits for it and as which, and who makes room.
+"""The ceiling on boxes of this machine (`SHIPMATE_BOXES`): who may have one, who waits for it and as which, who makes
+room. Boxes elsewhere are not counted: their place says itself when there are too many.
 
 `jobs/operations.py` asks before it makes a box and tells when one is gone; `jobs/upkeep.py` calls `see_to` in every
 sweep. First come, first served; warm boxes that nobody took give way first, then boxes that have nothing to do.
@@ -11,6 +12,7 @@ from jobs.commands import AwaitBox, Refused
 from jobs.session import Session, Status
 from jobs.wants import Operation
 from jobs.wiring import Workshop
+from sandbox.side_by_side import HERE, place_of
 
 log = logging.getLogger(__name__)
 IDLE_LEAST_SECONDS = 5.0  # a person who reads an answer may well reply at once
@@ -19,7 +21,7 @@ IDLE_LEAST_SECONDS = 5.0  # a person who reads an answer may well reply at once
 async def admitted(shop: Workshop, session: Session) -> bool:
     """Whether a box may be made for this session now; if not, it waits in the queue, and its thread says so."""
     most = shop.settings.boxes
-    if not most or session.status is not Status.WAITING:
+    if not most or session.status is not Status.WAITING or not is_counted(shop, session.repository):
         return True
     position = await shop.store.places.take(session.id, asked(session), shop.clock(), most)
     if position:
@@ -33,7 +35,7 @@ async def given_back(shop: Workshop, sid: str) -> None:
     if not shop.settings.boxes:
         return
     session = await shop.store.load(sid)
-    if session is None or not _has_box(session):
+    if session is None or not _has_box(shop, session):
         await shop.store.places.give_back(sid)
         await _admit(shop, await shop.store.places.queued())
 
@@ -46,18 +48,20 @@ async def see_to(shop: Workshop, sessions: Sequence[Session]) -> None:
             if session.position:
                 await _tell(shop, session.id, 0)
         return
-    holders = [session.id for session in sessions if _has_box(session) and not _is_warm(session)]
-    waiting = {session.id: asked(session) for session in sessions if session.status is Status.WAITING}
+    holders = [session.id for session in sessions if _has_box(shop, session) and not _is_warm(session)]
+    counted = [session for session in sessions if is_counted(shop, session.repository)]
+    waiting = {session.id: asked(session) for session in counted if session.status is Status.WAITING}
     await shop.store.places.correct(holders, waiting, now)
     queued = await shop.store.places.queued()
     room = await _admit(shop, queued)
     for position, sid in enumerate(queued, 1):
         if position > room:
             await _tell(shop, sid, position)
-    leaving = sum(session.status is Status.PARKING for session in sessions)
-    for session in idle(sessions, now)[: max(0, len(queued) - max(0, room) - leaving)]:
+    near = [session for session in sessions if _has_box(shop, session)]
+    leaving = sum(session.status is Status.PARKING for session in near)
+    for session in idle(near, now)[: max(0, len(queued) - max(0, room) - leaving)]:
         log.info("session %s has had nothing to do for longest; its box makes room", session.id)
-        await shop.queue.enqueue(session.id, Operation("park", session.generation, int(session.since)))
+        await shop.ask_for(session, Operation("park", session.generation, int(session.since)))
 
 
 async def room_for_warm(shop: Workshop) -> int | None:
@@ -84,8 +88,16 @@ def _is_warm(session: Session) -> bool:
     return session.box is not None and session.start == "warm"
 
 
-def _has_box(session: Session) -> bool:
-    return session.box is not None or session.status is Status.BOOTING
+def is_counted(shop: Workshop, repository: str | None) -> bool:
+    """Whether new boxes of this repository are on this machine."""
+    return shop.place(repository) == HERE
+
+
+def _has_box(shop: Workshop, session: Session) -> bool:
+    """Whether it has a box on this machine, or gets one."""
+    if session.box is not None:
+        return place_of(session.box) == HERE
+    return session.status is Status.BOOTING and is_counted(shop, session.repository)
 
 
 async def _admit(shop: Workshop, queued: Sequence[str]) -> int:
@@ -95,7 +107,7 @@ async def _admit(shop: Workshop, queued: Sequence[str]) -> int:
         session = await shop.store.load(sid)
         if session is not None and session.status is Status.WAITING and session.retry_at <= shop.clock():
             attempt = session.failures + int(shop.clock())
-            await shop.queue.enqueue(sid, Operation("start", session.generation, attempt))
+            await shop.ask_for(session, Operation("start", session.generation, attempt))
     return room
 
 

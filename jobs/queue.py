@@ -21,6 +21,7 @@ from rq.registry import clean_registries
 from rq.serializers import JSONSerializer
 
 from jobs.wants import Operation
+from sandbox.side_by_side import FAR, HERE
 
 log = logging.getLogger(__name__)
 TAKEN_SECONDS = 1.0  # far more than a worker needs from taking a job to beginning it
@@ -29,14 +30,25 @@ FORGET_FAILED_SECONDS = 15  # so long a job that failed on its own keeps the sam
 
 @dataclass(frozen=True)
 class QueueRow:
-    """One queue. `limit`: seconds that a job of it may take: it says that it failed before it is taken for lost."""
+    """One queue. `limit`: seconds that a job of it may take: it says that it failed before it is taken for lost.
+
+    `waits`: its jobs do little but wait for a place far away, so that one process does many at a time.
+    """
 
     name: str
     limit: int
+    waits: bool = False
 
 
 QUEUES: Mapping[str, QueueRow] = {
-    row.name: row for row in (QueueRow("boxes", 55), QueueRow("images", 9_000), QueueRow("publish", 55))
+    row.name: row
+    for row in (
+        QueueRow("boxes", 55),
+        QueueRow("images", 9_000),
+        QueueRow("publish", 55),
+        *(QueueRow(f"boxes-{far}", 900, waits=True) for far in FAR),
+        *(QueueRow(f"images-{far}", 9_000, waits=True) for far in FAR),
+    )
 }
 _JOBS = {
     "start": ("boxes", "jobs.operations.start"),
@@ -46,6 +58,7 @@ _JOBS = {
     "report": ("publish", "jobs.children.report"),
     "hand": ("publish", "jobs.children.hand"),
 }
+_BY_PLACE = ("boxes", "images")
 _BUILD = ("images", "jobs.images.build")
 _FILL = ("boxes", "jobs.warm.fill")
 
@@ -57,20 +70,22 @@ class Queue:
         self._redis = Redis.from_url(redis_url)
         self._queues = {name: open_queue(name, self._redis) for name in QUEUES}
 
-    async def enqueue(self, sid: str, operation: Operation) -> None:
-        """Ask for an operation on this session, unless the same one is asked for already."""
+    async def enqueue(self, sid: str, operation: Operation, place: str = HERE) -> None:
+        """Ask for an operation on this session, unless the same one is asked for already. `place`: of its box."""
         queue, function = _JOBS[operation.kind]
-        await self._put(queue, function, f"{sid}-{operation.generation}-{operation.kind}-{operation.attempt}", sid)
+        await self._put(
+            queue_at(queue, place), function, f"{sid}-{operation.generation}-{operation.kind}-{operation.attempt}", sid
+        )
 
-    async def enqueue_build(self, repository: str, slot: int) -> None:
+    async def enqueue_build(self, repository: str, slot: int, place: str = HERE) -> None:
         """Ask for an image of this repository, once for each `slot`."""
         queue, function = _BUILD
-        await self._put(queue, function, f"image-{_known_as(repository)}-{slot}", repository)
+        await self._put(queue_at(queue, place), function, f"image-{_known_as(repository)}-{slot}", repository)
 
-    async def enqueue_fill(self, repository: str, slot: int) -> None:
+    async def enqueue_fill(self, repository: str, slot: int, place: str = HERE) -> None:
         """Ask for a warm box of this repository, once for each `slot` while that waits."""
         queue, function = _FILL
-        await self._put(queue, function, f"warm-{_known_as(repository)}-{slot}", repository)
+        await self._put(queue_at(queue, place), function, f"warm-{_known_as(repository)}-{slot}", repository)
 
     async def clean(self) -> None:
         """Give up the jobs whose worker was killed, so that they can be asked for again."""
@@ -116,6 +131,11 @@ class Queue:
                 raise
             log.warning("%s was taken by a worker that died before it began; it is asked for again", job_id)
             ask()
+
+
+def queue_at(queue: str, place: str) -> str:
+    """The queue for work on boxes at this place; what needs no box is done the same everywhere."""
+    return queue if place == HERE or queue not in _BY_PLACE else f"{queue}-{place}"
 
 
 def _known_as(repository: str) -> str:

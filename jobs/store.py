@@ -27,6 +27,7 @@ from jobs.session import Session, Status
 from jobs.store_counts import Counts
 from jobs.store_egress import EgressHosts
 from jobs.store_images import Images
+from jobs.store_ledger import RedisLedger
 from jobs.store_leftovers import Leftovers
 from jobs.store_places import Places
 from jobs.store_recent import RecentSessions
@@ -52,6 +53,7 @@ class Store:
         self.leftovers, self.counts, self.images = Leftovers(client), Counts(client), Images(client)
         self.usage, self.egress, self.warm = Usage(client), EgressHosts(client), WarmBoxes(client)
         self.places, self.recent = Places(client), RecentSessions(client)
+        self.ledger = RedisLedger(client)
 
     @classmethod
     async def open(cls, url: str, *, archive: Path) -> "Store":

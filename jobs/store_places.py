@@ -1,4 +1,4 @@
-"""The part of the record that counts boxes against the most that there may be, and knows who waits for one, in order.
+"""The part of the record that counts boxes of this machine against the most that there may be, and who waits for one.
 
 `jobs/store.py` has one; `jobs/places.py` says when. A place is taken in one step, so a burst cannot take one twice.
 Boxes that were made warm are counted where they are written down (`jobs/store_warm.py`), whoever has them.
@@ -11,16 +11,23 @@ import redis.asyncio as redis
 
 from jobs.store_scripts import PREFIX
 from jobs.warm_scripts import MADE
+from sandbox.side_by_side import FAR, HERE, named, place_of
 
 HELD, QUEUED = f"{PREFIX}places:held", f"{PREFIX}places:queued"
 FRESH_SECONDS = 10.0  # so long a place may be held by one who is not seen to hold it yet
 
-# KEYS: held, queued, made. ARGV: session, when it asked, now, the most. 0: it has a place; else which in the queue.
+# KEYS: held, queued, made. ARGV: session, when it asked, now, the most, then what the names of warm boxes that are not
+# counted begin with. 0: it has a place; else which in the queue.
 TAKE = """
 if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[1])
 local rank = redis.call('ZRANK', KEYS[2], ARGV[1])
-local used = redis.call('ZCARD', KEYS[1]) + redis.call('HLEN', KEYS[3])
+local used = redis.call('ZCARD', KEYS[1])
+for _, box in ipairs(redis.call('HKEYS', KEYS[3])) do
+  local here = 1
+  for i = 5, #ARGV do if string.sub(box, 1, #ARGV[i]) == ARGV[i] then here = 0 end end
+  used = used + here
+end
 if rank >= tonumber(ARGV[4]) - used then return rank + 1 end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
@@ -37,7 +44,9 @@ class Places:
 
     async def take(self, sid: str, asked: float, now: float, most: int) -> int:
         """0: this session has a place. Else it waits: 1 is next. `asked`: whoever asked first comes first."""
-        return int(await self._take(keys=[HELD, QUEUED, MADE], args=[sid, asked, now, most]))
+        return int(
+            await self._take(keys=[HELD, QUEUED, MADE], args=[sid, asked, now, most, *(named(far, "") for far in FAR)])
+        )
 
     async def give_back(self, sid: str) -> None:
         """This session has no box any more, and waits for none."""
@@ -50,7 +59,8 @@ class Places:
 
     async def room(self, most: int) -> int:
         """How many places are free; below 0 if there are more boxes than there may be."""
-        return most - int(await self._do("ZCARD", HELD)) - int(await self._do("HLEN", MADE))
+        warm = [box for box in await self._do("HKEYS", MADE) if place_of(box) == HERE]
+        return most - int(await self._do("ZCARD", HELD)) - len(warm)
 
     async def correct(self, holders: Sequence[str], waiting: Mapping[str, float], now: float) -> None:
         """What the logs say: who has a box that was not made warm, and who waits for one, since when."""

@@ -22,6 +22,7 @@ from jobs.warm import WarmPool
 from jobs.wire import spoken_with
 from jobs.wiring import Workshop
 from sandbox.provider import BoxError, BoxInfo, BoxState, Permanent
+from sandbox.side_by_side import place_of
 
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 2.0
@@ -98,9 +99,17 @@ class Upkeep:
             session = await self._shop.inbox.handle(session.id, Tick())
         except Refused as refused:
             log.info("session %s: %s", session.id, refused)
-        for operation in (*wants(session, self._shop.clock(), self._shop.settings.rules), *_outdated(session, boxes)):
-            await self._shop.queue.enqueue(session.id, operation)
+        due = wants(session, self._shop.clock(), self._shop.settings.rules)
+        for operation in (*due, *_outdated(session, boxes), *self._moved(session)):
+            await self._shop.ask_for(session, operation)
         return session
+
+    def _moved(self, session: Session) -> tuple[Operation, ...]:
+        """A box that has nothing to do is parked if new boxes of its repository run at another place by now."""
+        if session.box is None or session.status is not Status.IDLE or session.queue:
+            return ()
+        stays = place_of(session.box) == self._shop.place(session.repository)
+        return () if stays else (Operation("park", session.generation, int(session.since)),)
 
     async def _died(self, box: str, boxes: dict[str, BoxInfo]) -> bool:
         """Whether this box is truly dead. The list may be older than the box, so the box itself has the last word."""
@@ -212,7 +221,8 @@ class Upkeep:
         One that nobody takes up for long becomes another one, for its worker may have died."""
         now = self._shop.clock()
         for repository, since in (await images.due(self._shop)).items():
-            await self._shop.queue.enqueue_build(repository, int(since) + lost_tries(now - since))
+            slot, place = int(since) + lost_tries(now - since), self._shop.place(repository)
+            await self._shop.queue.enqueue_build(repository, slot, place)
 
 
 def _outdated(session: Session, boxes: dict[str, BoxInfo] | None) -> tuple[Operation, ...]:

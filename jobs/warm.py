@@ -51,7 +51,7 @@ async def warm_up(shop: Workshop, repository: str, reason: str) -> bool:
 
 
 async def _ask_for_one(shop: Workshop, repository: str) -> None:
-    await shop.queue.enqueue_fill(repository, int(shop.clock() // SLOT_SECONDS))
+    await shop.queue.enqueue_fill(repository, int(shop.clock() // SLOT_SECONDS), shop.place(repository))
 
 
 async def watch(shop: Workshop, session: Session) -> None:
@@ -84,7 +84,7 @@ async def fill_pool(shop: Workshop, repository: str) -> None:
     try:
         boxes = {box.name: box for box in await shop.provider.list()}
         due = await WarmPool(shop).plan(boxes)
-        image = await shop.store.images.newest(repository)
+        image = await shop.newest_image(repository)
         if repository in due.fill and image is not None:
             await _make(shop, image)
     except BoxError as error:
@@ -96,10 +96,10 @@ async def fill_pool(shop: Workshop, repository: str) -> None:
 
 async def _make(shop: Workshop, image: Image) -> None:
     """A box that gets warm by itself from here on."""
-    box, token = f"warm-{secrets.token_hex(8)}", secrets.token_urlsafe(32)
     repository, agent = image.repository, shop.settings.agent
-    grant, fit = Grant("", box, 0, repository, "warm", ""), shop.fit(agent)
-    offer = Offer(box, repository, fit, image.snapshot, shop.provider.isolated, hash_token(token), "")
+    box, token = shop.box_name(repository, f"warm-{secrets.token_hex(8)}"), secrets.token_urlsafe(32)
+    grant, fit = Grant("", box, 0, repository, "warm", ""), shop.fit(repository, agent)
+    offer = Offer(box, repository, fit, image.snapshot, shop.isolated(repository), hash_token(token), "")
     await shop.store.warm.make(offer)
     await shop.store.grant(hash_token(token), grant)
     recipe = recipe_of_image(image)
@@ -156,13 +156,17 @@ class WarmPool:
             await self._end(box)
 
     async def _wanted(self) -> tuple[Wanted, ...]:
-        settings, store = self._shop.settings, self._shop.store
+        shop, settings = self._shop, self._shop.settings
         enabled = [one.name for one in settings.repositories]
-        images = {name: image.snapshot for name in enabled if (image := await store.images.newest(name)) is not None}
-        wishes = await store.warm.wishes(self._shop.clock())
-        due = wanted(dict(settings.warm), wishes, enabled, self._shop.fit(settings.agent), images)
-        room = await places.room_for_warm(self._shop)
-        return due if room is None else within(due, await self._there(), room)
+        images = {name: image.snapshot for name in enabled if (image := await shop.newest_image(name)) is not None}
+        wishes = await shop.store.warm.wishes(shop.clock())
+        fits = {name: shop.fit(name, settings.agent) for name in enabled}
+        due = wanted(dict(settings.warm), wishes, fits, images)
+        room = await places.room_for_warm(shop)
+        if room is None:
+            return due
+        near = [one for one in due if places.is_counted(shop, one.repository)]
+        return (*within(near, await self._there(), room), *(one for one in due if one not in near))
 
     async def _there(self) -> Counter[str]:
         """How many warm boxes of each repository nobody has taken, those that are being made with them."""
@@ -198,7 +202,7 @@ class WarmPool:
         await shop.store.warm.forget(box.name)  # last, so that a box is known as long as it is there
         await shop.store.warm.count("unused", 1)
         await shop.store.warm.count("unused_seconds", max(0.0, lived))
-        if not box.offered and box.fit == shop.fit(shop.settings.agent):
+        if not box.offered and box.fit == shop.fit(box.repository, shop.settings.agent):
             await _wait_with(shop, box.repository, "the last one did not get ready")
 
     async def _forget_gone(self, boxes: Mapping[str, BoxInfo]) -> None:

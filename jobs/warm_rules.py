@@ -56,11 +56,12 @@ class PoolCount:
 
 
 def wanted(
-    numbers: Mapping[str, int], wishes: Collection[str], enabled: Iterable[str], fit: str, images: Mapping[str, str]
+    numbers: Mapping[str, int], wishes: Collection[str], fits: Mapping[str, str], images: Mapping[str, str]
 ) -> tuple[Wanted, ...]:
-    """What is wanted of every enabled repository. `numbers`: by the settings; `wishes`: one more, for a while."""
+    """What is wanted of every enabled repository. `numbers`: by the settings; `wishes`: one more, for a while; `fits`:
+    as what a box of each enabled one is started."""
     return tuple(
-        Wanted(name, numbers.get(name, 0) + (name in wishes), fit, images.get(name)) for name in sorted(enabled)
+        Wanted(name, numbers.get(name, 0) + (name in wishes), fits[name], images.get(name)) for name in sorted(fits)
     )
 
 

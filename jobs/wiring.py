@@ -1,7 +1,8 @@
 """Where the two lower floors are joined: what a worker, the upkeep and the web process share.
 
 The only place below `bot/app.py` that knows which provider, which forge and which agents the settings mean. A worker
-calls `configure` once, before it forks; every job then opens its own `workshop`.
+calls `configure` once, before it forks; every job then opens its own `workshop`. Where one process does many jobs at a
+time, they have one between them (`shared`).
 """
 
 import hashlib
@@ -15,14 +16,18 @@ from typing import Any
 
 from jobs import wire
 from jobs.github import AppKey, Forge
+from jobs.image_records import Image
 from jobs.inbox import Inbox
 from jobs.queue import Queue
 from jobs.session import Rules, Session
 from jobs.settings import JobSettings
 from jobs.store import Store
+from jobs.wants import Operation
 from sandbox import agents
+from sandbox.ledger import Ledger
 from sandbox.local import LocalProvider
 from sandbox.provider import Provider
+from sandbox.side_by_side import HERE, SideBySide, named, place_of
 from sandbox.unisolated import UnisolatedProvider
 
 
@@ -38,24 +43,54 @@ class Workshop:
     forge: Forge
     clock: Callable[[], float] = time.time
 
-    @property
-    def gateway_address(self) -> str:
-        """Where a runner finds the gateway, as docs/wire.md writes it."""
-        return f"unix:{self.settings.gateway_dir}" if not self.provider.isolated else "unix:/run/gateway"
+    def place(self, repository: str | None) -> str:
+        """Where boxes of this repository run."""
+        return self.settings.place(repository)
+
+    def box_name(self, repository: str, name: str) -> str:
+        """A name for a box of this repository, which says where it is."""
+        return named(self.place(repository), name)
+
+    def isolated(self, repository: str) -> bool:
+        """Whether there is a wall around boxes of this repository."""
+        return self.place(repository) != HERE or not self.settings.unisolated
+
+    def gateway_address(self, repository: str) -> str:
+        """Where the runner of a box of this repository finds the gateway, as docs/wire.md writes it."""
+        if self.place(repository) != HERE:
+            return self.settings.public_url
+        return "unix:/run/gateway" if self.isolated(repository) else f"unix:{self.settings.gateway_dir}"
+
+    async def newest_image(self, repository: str) -> Image | None:
+        """The newest image of this repository that is where its boxes run."""
+        good = await self.store.images.good(repository)
+        return next((image for image in good if place_of(image.snapshot) == self.place(repository)), None)
+
+    async def ask_for(self, session: Session, operation: Operation) -> None:
+        """Ask a worker of the right queue for an operation on this session."""
+        await ask_for(self.queue, self.settings, session, operation)
 
     def agent(self, name: str, model: str = "") -> dict[str, Any]:
         """The greeting's `agent` object of the row with this name. `model`: another one than the settings name."""
         return _agent(self.settings, name, model)
 
-    def fit(self, name: str, model: str = "") -> str:
+    def fit(self, repository: str, name: str, model: str = "") -> str:
         """As what an agent of this name is started now; a warm box that was started otherwise serves nobody."""
-        return fit_of(self.settings, name, model)
+        return fit_of(self.settings, repository, name, model)
 
 
-def fit_of(settings: JobSettings, name: str, model: str) -> str:
+async def ask_for(queue: Queue, settings: JobSettings, session: Session, operation: Operation) -> None:
+    """Put an operation where its box is, or will be."""
+    starts = operation.kind == "start" or session.box is None
+    place = settings.place(session.repository) if starts else place_of(session.box or "")
+    await queue.enqueue(session.id, operation, place)
+
+
+def fit_of(settings: JobSettings, repository: str, name: str, model: str) -> str:
     """A short name of everything that an agent is started with; empty if it cannot be started."""
+    place = settings.place(repository)
     try:
-        started = (wire.NEWEST, settings.unisolated, _agent(settings, name, model))
+        started = (wire.NEWEST, settings.unisolated if place == HERE else place, _agent(settings, name, model))
     except ValueError:
         return ""
     return hashlib.sha256(json.dumps(started, sort_keys=True).encode()).hexdigest()[:16]
@@ -63,8 +98,9 @@ def fit_of(settings: JobSettings, name: str, model: str) -> str:
 
 def fit_for(settings: JobSettings, session: Session) -> str:
     """As what a warm box must have been started for this session; empty: none will do, for it begins elsewhere."""
-    usual = settings.base_branch(session.repository or "")
-    return fit_of(settings, session.agent, session.model) if session.base_branch == usual else ""
+    repository = session.repository or ""
+    usual = session.base_branch == settings.base_branch(repository)
+    return fit_of(settings, repository, session.agent, session.model) if usual else ""
 
 
 def _agent(settings: JobSettings, name: str, model: str) -> dict[str, Any]:
@@ -72,6 +108,7 @@ def _agent(settings: JobSettings, name: str, model: str) -> dict[str, Any]:
 
 
 _configured: JobSettings | None = None
+_shared: Workshop | None = None
 
 
 def configure(settings: JobSettings) -> None:
@@ -81,37 +118,60 @@ def configure(settings: JobSettings) -> None:
 
 
 @asynccontextmanager
+async def shared() -> AsyncIterator[None]:
+    """One workshop for all jobs of this process, which run on one loop: what it has open is opened once."""
+    global _shared
+    async with workshop() as shop:
+        _shared = shop
+        try:
+            yield
+        finally:
+            _shared = None
+
+
+@asynccontextmanager
 async def workshop(settings: JobSettings | None = None) -> AsyncIterator[Workshop]:
-    """Open everything that operations need, and close it again."""
+    """Open everything that operations need, and close it again; a job gets the shared one, if there is one."""
+    if settings is None and _shared is not None:
+        yield _shared
+        return
     chosen = settings or _configured
     if chosen is None:
         raise RuntimeError("jobs.wiring.configure() was not called in this process")
-    place = provider(chosen)
-    chosen = chosen.model_copy(update={"rules": _bounded(chosen.rules, place)})
     store = await Store.open(chosen.redis_url, archive=chosen.data_dir / "archive")
+    boxes = places(chosen, store.ledger)
+    chosen = chosen.model_copy(update={"rules": _bounded(chosen, boxes)})
     queue = Queue(chosen.redis_url)
     try:
         yield Workshop(
             settings=chosen,
             store=store,
-            inbox=Inbox(store, queue.enqueue, chosen.rules, fit=partial(fit_for, chosen)),
+            inbox=Inbox(store, partial(ask_for, queue, chosen), chosen.rules, fit=partial(fit_for, chosen)),
             queue=queue,
-            provider=place,
+            provider=boxes,
             forge=forge(chosen),
         )
     finally:
+        await boxes.close()
         await store.close()
         await queue.close()
 
 
-def _bounded(rules: Rules, place: Provider) -> Rules:
-    """The rules, with boxes that do not get older than their place lets them."""
-    longest = min(rules.box_seconds, place.longest_seconds or rules.box_seconds)
+def _bounded(settings: JobSettings, boxes: Provider) -> Rules:
+    """The rules, with boxes that do not get older than any of their places lets them."""
+    rules = settings.rules
+    longest = min(rules.box_seconds, boxes.longest_seconds or rules.box_seconds)
     return rules.model_copy(update={"box_seconds": longest})
 
 
+def places(settings: JobSettings, ledger: Ledger) -> SideBySide:
+    """Every place where boxes may be."""
+    found: dict[str, Provider] = {HERE: provider(settings)}
+    return SideBySide(found)
+
+
 def provider(settings: JobSettings) -> Provider:
-    """The provider that the settings choose."""
+    """This machine as a place for boxes."""
     if settings.unisolated:
         return UnisolatedProvider(settings.boxes_dir, gateway=settings.gateway_dir, agents=settings.agents_dir)
     places = {"gateway": settings.gateway_dir, "agents": settings.agents_dir}

@@ -15,7 +15,7 @@ from sandbox.provider import (
     BoxInfo,
     BoxSpec,
     ExecResult,
-    Permanent,
+    Missing,
     Provider,
     Snapshot,
     SnapshotKind,
@@ -58,10 +58,10 @@ class SideBySide:
         return self._places[place]
 
     async def create(self, spec: BoxSpec) -> BoxInfo:
-        """Start a box where its name says. Raises Permanent if it is to grow from what is elsewhere."""
+        """Start a box where its name says. Raises Missing if it is to grow from what is elsewhere."""
         place = self._at(spec.name)
         if spec.base is not None and place_of(spec.base) != place_of(spec.name):
-            raise Permanent(f"{spec.name} cannot grow from {spec.base}, which is at {place_of(spec.base)}")
+            raise Missing(f"{spec.name} cannot grow from {spec.base}, which is at {place_of(spec.base)}")
         return await place.create(replace(spec, base=_bare(spec.base) if spec.base is not None else None))
 
     async def status(self, name: str) -> BoxInfo:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from jobs import redis_server
 from jobs.inbox import Inbox
-from jobs.session import Rules
+from jobs.session import Rules, Session
 from jobs.settings import JobSettings
 from jobs.store import Store
 from jobs.wants import Operation
@@ -83,7 +83,7 @@ def hints() -> list[tuple[str, Operation]]:
 def inbox(store: Store, hints: list[tuple[str, Operation]]) -> Inbox:
     """An inbox on the record of this test, with the usual rules and the real clock."""
 
-    async def enqueue(sid: str, operation: Operation) -> None:
-        hints.append((sid, operation))
+    async def enqueue(session: Session, operation: Operation) -> None:
+        hints.append((session.id, operation))
 
     return Inbox(store, enqueue, Rules())

@@ -13,7 +13,7 @@ from jobs.fold import IllegalEvent
 from jobs.frames import AnyFrame, frame_from_wire
 from jobs.inbox import Inbox, hash_token, session_id
 from jobs.records import Grant, StaleLink
-from jobs.session import Rules, Status
+from jobs.session import Rules, Session, Status
 from jobs.store import Store
 from jobs.wants import Operation
 from tests.logs import ADA, GRACE, HEAD, PLACE, SID, Log
@@ -63,7 +63,7 @@ async def twin(store: Store, redis_url: str, archive: Path) -> AsyncIterator[Inb
     await other.close()
 
 
-async def _no_hint(_sid: str, _operation: Operation) -> None:
+async def _no_hint(_session: Session, _operation: Operation) -> None:
     """Nobody works here."""
 
 
@@ -111,7 +111,7 @@ async def test_what_is_wanted_is_hinted(inbox: Inbox, hints: list[tuple[str, Ope
 async def test_a_hint_that_fails_costs_nothing_but_time(
     store: Store, trouble: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def enqueue(_sid: str, _operation: Operation) -> None:
+    async def enqueue(_session: Session, _operation: Operation) -> None:
         if trouble == "raises":
             raise ConnectionError("no queue")
         await asyncio.Event().wait()

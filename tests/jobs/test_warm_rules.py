@@ -53,7 +53,7 @@ def test_repositories_are_judged_one_by_one() -> None:
 
 
 def test_what_is_wanted_is_what_the_settings_say_and_one_more_where_somebody_is_about_to_ask() -> None:
-    found = wanted({"a/r": 2}, ["a/r", "c/t", "gone/x"], ["c/t", "b/s", "a/r"], "f", {"a/r": "img"})
+    found = wanted({"a/r": 2}, ["a/r", "c/t", "gone/x"], dict.fromkeys(["c/t", "b/s", "a/r"], "f"), {"a/r": "img"})
     assert [(one.repository, one.number, one.base) for one in found] == [
         ("a/r", 3, "img"), ("b/s", 0, None), ("c/t", 1, None),
     ]  # fmt: skip

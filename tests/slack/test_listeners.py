@@ -12,7 +12,7 @@ from bot.playground import workspace_people as people
 from bot.playground.workspace_delivery import Outcome
 from bot.playground.workspace_records import Delivery
 from jobs.inbox import Inbox
-from jobs.session import Rules
+from jobs.session import Rules, Session
 from jobs.store import Store
 from jobs.wants import Operation
 from tests.jobs.servers import Server
@@ -91,7 +91,7 @@ async def test_what_is_not_signed_is_not_taken(scene: Scene) -> None:
 async def own(tmp_path: Path) -> AsyncIterator[tuple[Scene, Server]]:
     """A scene on a server of its own, which may be killed."""
 
-    async def enqueue(_sid: str, _operation: Operation) -> None:
+    async def enqueue(_session: Session, _operation: Operation) -> None:
         """Nobody works here."""
 
     async with Server.running(tmp_path / "redis") as server:
