@@ -1,28 +1,33 @@
 """The workers: `shipmate worker --queue NAME --count N` is a supervisor and N processes that take jobs of one queue.
 
-Each job runs in a fork of a process that has imported everything already, on an event loop of its own. A worker has one
-queue only, for with several RQ can lose a job between taking it and beginning it. SIGTERM ends a worker after its
-running job; a second one at once. A worker that dies is started again; if the supervisor dies, its workers end too.
+Each job runs in a fork of a process that has imported everything already, on an event loop of its own; the fork for the
+next one is made beforehand (`jobs/horse.py`). A worker has one queue only, for with several RQ can lose a job between
+taking it and beginning it. SIGTERM ends a worker after its running job; a second one at once. A worker that dies is
+started again; if the supervisor dies, its workers end too.
 """
 
 import contextlib
 import ctypes
+import gc
+import json
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from redis import Redis
+from redis import Redis, RedisError
 from rq import Worker
+from rq.exceptions import StopRequested
+from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue as RqQueue
 from rq.serializers import JSONSerializer
 
 from jobs import children, images, operations, publish, wiring
+from jobs.horse import ENDINGS, Horse, signals_held
 from jobs.log import about
 from jobs.queue import QUEUES, open_queue
 from jobs.settings import JobSettings
@@ -33,7 +38,6 @@ MONITORING_SECONDS = 5  # a job whose worker was killed is given up a minute aft
 MAINTENANCE_SECONDS = 30
 WORKER_TTL_SECONDS = 45  # RQ waits 15 less for a job, and does its maintenance between two waits
 RESTART_SECONDS = 0.5
-ENDINGS = {signal.SIGTERM, signal.SIGINT}
 _PR_SET_PDEATHSIG = 1
 
 
@@ -49,17 +53,56 @@ class OneQueueWorker(Worker):
     """RQ's forking worker. What is logged while a job runs, by whomever, says which session it is about."""
 
     max_connection_wait_time = 2.0
+    _waiting: Horse | None = None
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
+        """Wait for a job, with a fork for it at hand."""
+        self._waiting = self._waiting or self._saddled()
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def _shutdown(self) -> None:
+        """End an idle worker. Redis's client swallows whatever else is raised while it counts its own calls."""
+        try:
+            super()._shutdown()  # type: ignore[no-untyped-call]
+        except StopRequested:
+            raise SystemExit from None
 
     def execute_job(self, job: Job, queue: RqQueue) -> None:
         """Run one job in a fork, and watch over it."""
-        with about(session=str(job.args[0]) if job.args else ""):
+        with about(session=_session_of(job)):
             super().execute_job(job, queue)
 
-    def main_work_horse(self, job: Job, queue: RqQueue) -> None:
-        """The life of that fork. Without its worker nobody would hold it to its time, so it ends with it."""
+    def fork_work_horse(self, job: Job, queue: RqQueue) -> None:
+        """Give the job to the fork that waits, or to another one if something has ended that."""
+        assert self.execution is not None
+        line = json.dumps((job.id, self.execution.id)).encode()
+        horse, self._waiting = self._waiting or self._saddled(), None
+        while not horse.goes(line):
+            horse = self._saddled()
+        self._horse_pid = horse.pid
+
+    def _saddled(self) -> Horse:
+        return Horse.saddled(self._get_ready, self._ride)
+
+    def _get_ready(self) -> None:
+        """What the fork does while it waits. Without its worker nobody would hold it to its time: it ends with it."""
         assert self.pid is not None
         _end_with(self.pid)
-        super().main_work_horse(job, queue)
+        with contextlib.suppress(RedisError):  # dialled again when there is a job
+            self.get_redis_server_version()  # type: ignore[no-untyped-call]  # kept, and so is the connection
+
+    def _ride(self, line: bytes) -> None:
+        """The rest of its life, with a job."""
+        job_id, execution_id = json.loads(line)
+        job = Job.fetch(job_id, connection=self.connection, serializer=self.serializer)
+        job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
+        self.execution = Execution(execution_id, job_id, self.connection, self.name)
+        with about(session=_session_of(job)):
+            self.main_work_horse(job, self.queues[0])
+
+
+def _session_of(job: Job) -> str:
+    return str(job.args[0]) if job.args else ""
 
 
 class _Supervisor:
@@ -74,6 +117,8 @@ class _Supervisor:
         """Return when told to end and the last worker has ended."""
         for number in ENDINGS:
             signal.signal(number, self._end)
+        gc.collect()
+        gc.freeze()  # what all forks share is not looked through, and so not copied, in each
         for _ in range(self._count):
             self._start()
         log.info("%d workers take jobs of the queue %s", self._count, self._queue)
@@ -93,7 +138,7 @@ class _Supervisor:
 
     def _start(self) -> None:
         """Fork a worker, unless the end has come. No signal may find it half known."""
-        with _signals_held():
+        with signals_held():
             if self._ending:
                 return
             parent, pid = os.getpid(), os.fork()
@@ -103,15 +148,6 @@ class _Supervisor:
             for number in ENDINGS:
                 signal.signal(number, signal.SIG_DFL)
         _work(self._queue, self._redis_url, parent)
-
-
-@contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
 
 
 def _work(queue: str, redis_url: str, parent: int) -> NoReturn:
@@ -129,6 +165,8 @@ def _work(queue: str, redis_url: str, parent: int) -> NoReturn:
             worker_ttl=WORKER_TTL_SECONDS,
         )
         worker.work(logging_level="WARNING")
+        code = 0
+    except SystemExit:
         code = 0
     except Exception:
         log.exception("a worker of %s could not work", queue)

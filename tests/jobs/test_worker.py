@@ -52,6 +52,11 @@ class Workers:
     def pids(self) -> set[int]:
         return {int(w.pid) for w in Worker.all(queue=open_queue("boxes", self.client)) if w.pid and alive(int(w.pid))}
 
+    def waiting(self) -> set[int]:
+        """The processes that wait for the next job, one of each worker."""
+        until(lambda: len(found := forks(self.pids())) == len(self.pids()) and all(map(alive, found)), "they wait")
+        return forks(self.pids())
+
     def lines(self) -> list[dict[str, str]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
@@ -60,6 +65,10 @@ def alive(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+def forks(pids: set[int]) -> set[int]:
+    return {int(child) for pid in pids for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def until(true: Callable[[], object], what: str) -> None:
@@ -90,6 +99,27 @@ def test_workers_of_one_queue_work_side_by_side_each_job_in_a_process_of_its_own
     for name in ("one", "two"):
         workers.go(name)
         workers.heard(f"{name} done")
+
+
+def test_a_job_begins_in_a_process_that_waited_for_it_and_another_one_waits_for_the_next(workers: Workers) -> None:
+    waited = workers.waiting()
+    for name in ("one", "two"):
+        workers.ask("hold", name)
+    assert {workers.heard("one began"), workers.heard("two began")} == waited
+    for name in ("one", "two"):
+        workers.go(name)
+        workers.heard(f"{name} done")
+    until(lambda: not any(map(alive, waited)), "each ends with its job")
+    assert not workers.waiting() & waited
+
+
+def test_a_process_that_is_killed_while_it_waits_costs_no_job(workers: Workers) -> None:
+    waited = workers.waiting()
+    for pid in waited:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(map(alive, waited)), "none waits")
+    workers.ask("nothing")
+    assert workers.heard(f"{SID} done") not in waited
 
 
 def test_a_job_knows_the_settings_and_leaves_nothing_when_it_is_done(workers: Workers) -> None:
@@ -161,8 +191,8 @@ def test_told_twice_it_ends_at_once(workers: Workers) -> None:
     until(lambda: not alive(horse), "the job's process ends too")
 
 
-def test_when_the_supervisor_is_killed_its_workers_end(workers: Workers) -> None:
-    pids = workers.pids()
+def test_when_the_supervisor_is_killed_its_workers_end_and_what_waits_in_them(workers: Workers) -> None:
+    pids = workers.pids() | workers.waiting()
     workers.process.kill()
     until(lambda: not any(alive(pid) for pid in pids), "they end")
 
