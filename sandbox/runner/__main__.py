@@ -2,8 +2,9 @@
 
 A provider starts it as pid 1 of a box with a greeting on stdin (docs/wire.md). The order here is for secrecy and
 for speed: nobody may look into this process before the agent exists, and the agent is started before asyncio is loaded.
-`runner.pyz rehearsal` is the scripted agent instead, `quiet` and `search` are for images (`tidy.py`). Exit codes: 0, 2
-(used wrongly).
+`--control PATH --agent-uid N` instead: a box that is a machine of its own, where it begins as root (`apart.py`).
+`runner.pyz rehearsal` is the scripted agent instead, `quiet` and `search` are for images (`tidy.py`), `ask` passes a
+request on to the control socket (`ask.py`). Exit codes: 0, 2 (used wrongly).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from sandbox.runner.box import AGENTS, EGRESS_PORT, PATH, PORT, BadGreeting, Gre
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 USAGE = (
-    "usage: runner.pyz [--control-fd N] [--outbox-fd N] [--root DIR] [--agents DIR] | runner.pyz rehearsal|quiet|search"
+    "usage: runner.pyz [--control-fd N] [--outbox-fd N] [--root DIR] [--agents DIR] [--control PATH] [--agent-uid N]"
+    " | runner.pyz rehearsal|quiet|search | runner.pyz ask PATH"
 )
 
 
@@ -29,6 +31,8 @@ class Arguments(NamedTuple):
     outbox_fd: str = ""
     root: str = "/"
     agents: str = AGENTS
+    control: str = ""
+    agent_uid: str = ""
 
     @classmethod
     def parse(cls, argv: list[str]) -> Arguments:
@@ -73,6 +77,10 @@ def main(argv: list[str]) -> int:
         from sandbox.runner import tidy  # likewise
 
         return tidy.main(argv[0])
+    if argv[:1] == ["ask"] and len(argv) == 2:
+        from sandbox.runner import ask  # likewise
+
+        return ask.main(argv[1])
     harden()
     try:
         arguments = Arguments.parse(argv)
@@ -81,10 +89,23 @@ def main(argv: list[str]) -> int:
     except (BadGreeting, ValueError) as wrong:
         print(f"runner: {wrong}", file=sys.stderr)
         return 2
-    return run(arguments, greeting, control, outbox)
+    if not arguments.control:
+        return run(arguments, greeting, control, outbox)
+    from sandbox.runner import apart
+
+    try:
+        control = apart.listen(arguments.control)
+        uid = apart.step_down(int(arguments.agent_uid)) if arguments.agent_uid else None
+    except (apart.NotApart, OSError, ValueError) as wrong:
+        print(f"runner: {wrong}", file=sys.stderr)
+        return 2
+    harden()  # once more: who becomes another user can be looked into again
+    return run(arguments, greeting, control, outbox, uid)
 
 
-def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: int | None) -> int:
+def run(
+    arguments: Arguments, greeting: Greeting, control: int | None, outbox: int | None, uid: int | None = None
+) -> int:
     """Start the agent, then load and run the rest. The imports in here are late so that the agent starts early."""
     from sandbox.runner.processes import Child, Children, take
 
@@ -93,7 +114,7 @@ def run(arguments: Arguments, greeting: Greeting, control: int | None, outbox: i
     places = Places.under(arguments.root, arguments.agents, *ports)
     places.prepare()
     env = places.environment(os.environ.get("PATH") or PATH)
-    children = Children()
+    children = Children(uid)
 
     def start_agent() -> Child:
         assert greeting.agent is not None, "a greeting to serve has an agent"

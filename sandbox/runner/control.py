@@ -1,11 +1,13 @@
 """The control socket: how the host runs a command in the box (docs/wire.md). One request for each connection.
 
-The listening socket is an inherited descriptor; nothing inside the box can see it. Providers are the clients.
+The listening socket is an inherited descriptor that nothing inside the box can see, or lies where only root of the box
+can go. Providers are the clients.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -14,17 +16,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.runner import commands
+from sandbox.runner.holding import Stillness
 from sandbox.runner.processes import Children
+from sandbox.runner.within import within
 
 LINE_BYTES = 1 << 20
+HOLD_SECONDS = 15.0  # without a word from the one who holds the box: he is no more
 STDIN_BYTES = 256 << 20
 
 
 class Control:
-    """Answers `exec`, `ping` and `end`. `end` is called when the host wants the runner to end."""
+    """Answers `exec`, `hold`, `ping` and `end`. `end` is called when the host wants the runner to end."""
 
-    def __init__(self, children: Children, repo: str, env: Mapping[str, str], end: Callable[[], None]) -> None:
-        self._children, self._repo, self._env, self._end = children, repo, env, end
+    def __init__(
+        self, children: Children, repo: str, env: Mapping[str, str], end: Callable[[], None], still: Stillness
+    ) -> None:
+        self._children, self._repo, self._env, self._end, self._still = children, repo, env, end, still
         self._own = {"{python}": sys.executable, "{runner}": os.path.abspath(sys.argv[0])}
 
     async def serve(self, fd: int) -> asyncio.AbstractServer:
@@ -52,6 +59,9 @@ class Control:
         if request["op"] == "end":
             self._end()
             return {"ok": True}, b""
+        if request["op"] == "hold":
+            await self._hold(reader, writer)
+            return {"ok": True}, b""
         if request["op"] != "exec":
             raise ValueError(f"unknown op {request['op']!r}")
         size = int(request.get("stdin_bytes") or 0)
@@ -67,6 +77,14 @@ class Control:
             "timed_out": done.timed_out,
         }
         return answer, done.stdout + done.stderr
+
+    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Nothing moves in the box until the client says nothing any more."""
+        async with self._still.kept():
+            writer.write(b'{"held":true}\n')
+            with contextlib.suppress(asyncio.TimeoutError):
+                while await within(HOLD_SECONDS, reader.readline()):
+                    pass
 
     async def _run(
         self, request: dict[str, Any], stdin: bytes, follower: asyncio.StreamWriter | None

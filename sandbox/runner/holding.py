@@ -1,6 +1,7 @@
 """Everything else in the box held still for a moment, so that nothing is written while the tree moves.
 
 `sync.py` uses it. What is started while the others are held, such as its git, runs. Without /proc nobody is held.
+A `Stillness` is stricter: for a provider that copies the whole tree nothing may move, whatever is started meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 
-from sandbox.runner.processes import below
+from sandbox.runner.processes import Children, below
 
 STOPPED = ("T", "t", "Z", "X")
 LOOKS, LOOK_SECONDS = 1000, 0.001
@@ -33,6 +34,33 @@ async def held_still() -> AsyncIterator[None]:
     finally:
         for pid in held:
             _send(pid, signal.SIGCONT)
+
+
+class Stillness:
+    """The box, held still by one at a time."""
+
+    def __init__(self, children: Children) -> None:
+        self._children = children
+        self._moving = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """All processes below the runner stand still, and so does each that it starts meanwhile."""
+        async with self._moving:
+            late: set[int] = set()
+            self._children.held = late
+            try:
+                async with held_still():
+                    yield
+            finally:
+                self._children.held = None
+                for pid in late:
+                    _send(pid, signal.SIGCONT)
+
+    async def over(self) -> None:
+        """Wait until the box may move: whoever is about to begin something asks."""
+        async with self._moving:
+            pass
 
 
 @contextlib.asynccontextmanager

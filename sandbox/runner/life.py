@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sandbox.runner.attachments import Attachments
 from sandbox.runner.box import Greeting, Places
@@ -23,6 +23,7 @@ from sandbox.runner.egress import Egress
 from sandbox.runner.forward import Forwarder
 from sandbox.runner.gate import Gate
 from sandbox.runner.git import Git, GitFailed, Person
+from sandbox.runner.holding import Stillness
 from sandbox.runner.journal import Journal
 from sandbox.runner.link import Link, Revoked
 from sandbox.runner.mcp_settings import Servers
@@ -35,9 +36,8 @@ from sandbox.runner.tree import Tree, clone, patiently
 from sandbox.runner.turn import Turn
 from sandbox.runner.turns import Turns
 from sandbox.runner.warm import NotWarm, Taken, Waiting, complain
-from sandbox.runner.within import within
+from sandbox.runner.within import first, within
 
-T = TypeVar("T")
 FLUSH_SECONDS = 0.7
 NOBODY = Person("Shipmate", "shipmate@users.noreply.invalid")
 
@@ -65,9 +65,10 @@ async def live(box: Box) -> int:
         loop.add_signal_handler(signal.SIGTERM, ending.set)
     loop.add_signal_handler(signal.SIGCHLD, box.children.reap)
     box.children.reap()
+    still = Stillness(box.children)
     if box.control is not None:
         work = box.places.at_work(box.env, box.greeting.env)
-        await Control(box.children, box.places.repo, work, ending.set).serve(box.control)
+        await Control(box.children, box.places.repo, work, ending.set, still).serve(box.control)
     dialer = Dialer(box.greeting.gateway, box.greeting.token) if box.greeting.gateway else None
     forwarder = Forwarder(dialer)
     await forwarder.serve(box.listening)
@@ -85,18 +86,18 @@ async def live(box: Box) -> int:
         return 0
     if box.greeting.mode == "build":
         told = os.path.join(box.places.scratch, f"cloned-{box.greeting.box}.json")
-        await _first(clone(git, box.greeting.base_branch, told), ending)
+        await first(clone(git, box.greeting.base_branch, told), ending)
         await ending.wait()
         return 0
     taken = None
     if box.greeting.mode == "warm":
         try:
-            taken = await _first(_warm(box, git, dialer, forwarder).taken(), ending)
+            taken = await first(_warm(box, git, dialer, forwarder).taken(), ending)
         except (NotWarm, Revoked) as why:
             return complain(why)
         if taken is None:
             return 0
-    return await Service(taken.box if taken else box, git, dialer, forwarder, taken).run(ending)
+    return await Service(taken.box if taken else box, git, dialer, forwarder, still, taken).run(ending)
 
 
 def _program(box: Box, forwarder: Forwarder) -> Program:
@@ -116,21 +117,13 @@ def _warm(box: Box, git: Git, dialer: Dialer, forwarder: Forwarder) -> Waiting:
     return Waiting(box, dialer, forwarder, talk, in_step)
 
 
-async def _first(doing: Awaitable[T], ending: asyncio.Event) -> T | None:
-    """What comes of `doing`; None when told to end before."""
-    task, told = asyncio.ensure_future(doing), asyncio.ensure_future(ending.wait())
-    await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
-    task.cancel()
-    told.cancel()
-    await asyncio.gather(task, told, return_exceptions=True)
-    return None if task.cancelled() else task.result()
-
-
 class Service:
     """A box at work: one link, one conversation, one turn at a time."""
 
-    def __init__(self, box: Box, git: Git, dialer: Dialer, forwarder: Forwarder, taken: Taken | None = None) -> None:
-        self._box, self._git = box, git
+    def __init__(
+        self, box: Box, git: Git, dialer: Dialer, forwarder: Forwarder, still: Stillness, taken: Taken | None = None
+    ) -> None:
+        self._box, self._git, self._still = box, git, still
         self._outbox = Outbox(box.outbox)
         self._link = Link(dialer, box.greeting.generation, self._outbox, self._heard, box.greeting.silence_seconds)
         said, program = box.greeting, _program(box, forwarder)
@@ -182,6 +175,7 @@ class Service:
             if turn is None:
                 await self._restart()
             elif turn is self._turn:  # else it was stopped while it waited
+                await self._still.over()
                 await self._catch_up()
                 await self._turns.run(turn)
                 self._turn = None

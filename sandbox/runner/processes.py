@@ -59,10 +59,12 @@ class Child:
 
 
 class Children:
-    """All processes below the runner."""
+    """All processes below the runner. `uid`: the user that they are; None: the runner's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, uid: int | None = None) -> None:
         self._known: dict[int, Child] = {}
+        self._uid = uid
+        self.held: set[int] | None = None  # while everything is to stand still (`holding.py`): who does
 
     def spawn(
         self,
@@ -84,9 +86,13 @@ class Children:
             stderr=stderr,
             bufsize=0,
             start_new_session=True,
+            user=self._uid,
         )
         child = Child(process)
         self._known[child.pid] = child
+        if self.held is not None:
+            self.held.add(child.pid)
+            child.kill(signal.SIGSTOP)
         return child
 
     def reap(self) -> None:
@@ -133,10 +139,24 @@ def below(pid: int) -> list[int]:
 
 def _children(pid: int) -> list[int]:
     found: list[int] = []
-    with contextlib.suppress(OSError):  # a kernel without it, or no /proc: an isolated box ends with its pid 1 anyway
+    try:
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/children") as listed:
                 found += map(int, listed.read().split())
+    except FileNotFoundError:  # the process is gone, or the kernel keeps no such lists; or there is no /proc at all
+        return _children_by_parent(pid) if os.path.exists(f"/proc/{pid}/stat") else found
+    except OSError:
+        pass
+    return found
+
+
+def _children_by_parent(parent: int) -> list[int]:
+    """The same, by asking each process."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
+            if int(file.read().rpartition(b")")[2].split()[1]) == parent:
+                found.append(int(name))
     return found
 
 

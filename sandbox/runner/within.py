@@ -21,3 +21,13 @@ async def within(seconds: float | None, doing: Awaitable[T]) -> T:
         if not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def first(doing: Awaitable[T], ending: asyncio.Event) -> T | None:
+    """What comes of `doing`; None, and it is cancelled, when the event comes before."""
+    task, told = asyncio.ensure_future(doing), asyncio.ensure_future(ending.wait())
+    await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+    task.cancel()
+    told.cancel()
+    await asyncio.gather(task, told, return_exceptions=True)
+    return None if task.cancelled() else task.result()

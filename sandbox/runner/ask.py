@@ -1,0 +1,52 @@
+"""`runner.pyz ask PATH`: passes bytes on between its own stdin and stdout and a box's control socket, both ways.
+
+Where a provider cannot reach that socket itself it runs this in the box, as root (docs/wire.md). Exit codes: 0 when the
+runner has hung up, 3 when nobody listens.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+
+PIECE = 1 << 16
+NOBODY = 3
+
+
+def main(path: str) -> int:
+    """Pass on until the runner hangs up; the exit code."""
+    wire = socket.socket(socket.AF_UNIX)
+    try:
+        wire.connect(path)
+    except OSError as failed:
+        print(f"nobody listens at {path}: {failed}", file=sys.stderr)
+        return NOBODY
+    reading = [wire.fileno(), 0]
+    while True:
+        ready, _, _ = select.select(reading, [], [])
+        try:
+            if 0 in ready and not _pass_up(wire):
+                reading.remove(0)
+            if wire.fileno() in ready and not _pass_down(wire):
+                return 0
+        except ConnectionError:  # the runner hung up while it was being told
+            return 0
+
+
+def _pass_up(wire: socket.socket) -> bool:
+    piece = os.read(0, PIECE)
+    if piece:
+        wire.sendall(piece)
+    else:
+        wire.shutdown(socket.SHUT_WR)
+    return bool(piece)
+
+
+def _pass_down(wire: socket.socket) -> bool:
+    piece = wire.recv(PIECE)
+    left = memoryview(piece)
+    while left:
+        left = left[os.write(1, left) :]
+    return bool(piece)
