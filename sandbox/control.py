@@ -1,4 +1,7 @@
-"""The host's side of a box's control socket (docs/wire.md): one command for each connection. Providers call `run`."""
+"""The host's side of a box's control socket (docs/wire.md): one command for each connection. Providers call `run`.
+
+One that cannot reach the socket itself writes a `request` to what passes it on, and reads what is `answered`.
+"""
 
 import asyncio
 import contextlib
@@ -44,18 +47,27 @@ async def _run(
 ) -> ExecResult:
     reader, writer = await asyncio.open_unix_connection(address, limit=LINE_BYTES)
     try:
-        request = {"op": "exec", "argv": argv, "timeout": timeout, "limit": limit, "stdin_bytes": len(stdin)}
-        request["follow"] = heard is not None
-        writer.write(json.dumps(request).encode() + b"\n" + stdin)
+        writer.write(request(argv, stdin, timeout, limit, heard))
         await writer.drain()
-        answer = await _answer(reader, limit, heard)
-        if "error" in answer:
-            raise Permanent(f"the runner refused a command: {answer['error']}")
-        return await _result(answer, reader, limit)
+        return await answered(reader, limit, heard)
     finally:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+def request(argv: tuple[str, ...], stdin: bytes, timeout: float, limit: int, heard: Heard | None) -> bytes:
+    """What a client writes to have a command run."""
+    asked = {"op": "exec", "argv": argv, "timeout": timeout, "limit": limit, "stdin_bytes": len(stdin)}
+    return json.dumps({**asked, "follow": heard is not None}).encode() + b"\n" + stdin
+
+
+async def answered(reader: asyncio.StreamReader, limit: int, heard: Heard | None) -> ExecResult:
+    """What the runner answers. Raises EOFError or ValueError if that is cut short, Permanent if it refuses."""
+    answer = await _answer(reader, limit, heard)
+    if "error" in answer:
+        raise Permanent(f"the runner refused a command: {answer['error']}")
+    return await _result(answer, reader, limit)
 
 
 async def _answer(reader: asyncio.StreamReader, limit: int, heard: Heard | None) -> dict[str, Any]:

@@ -76,6 +76,7 @@ class BoxSpec:
     `name` is unique for ever (`[a-z0-9-]{1,48}`): creating the same name twice adopts the box that is alive.
     `base` is the id of the snapshot to grow from, or None for an empty tree.
     `greeting` is one line of bytes, ending in a newline, that only the runner reads, on its stdin: the token is in it.
+    `hosts`: what it may reach beside the gateway, in a place that gives boxes a network of their own.
     """
 
     name: str
@@ -83,6 +84,7 @@ class BoxSpec:
     base: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ class BoxInfo:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A box's file system at a moment. `id` is all that needs to be remembered; `bytes` is what this layer adds."""
+    """A box's file system at a moment. `id` is all that needs to be remembered; `bytes` is what this layer adds, 0 if
+    its place does not tell."""
 
     id: str
     kind: SnapshotKind

@@ -1,0 +1,125 @@
+"""The way to Modal: one client, one app, and the boxes that were looked up lately. `sandbox/modal.py` opens it.
+
+Nothing here must be remembered: who starts again asks Modal again. Every call is bounded by a time of our own, for
+some of the client's wait for ever.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+
+import modal
+from modal_proto import api_pb2
+
+from sandbox.modal_errors import Doing, told
+from sandbox.modal_place import ModalPlace
+from sandbox.modal_records import NAME, OURS
+
+CALL_SECONDS, LIST_SECONDS = 30.0, 120.0
+HANDLES = 2000  # boxes whose handle is kept, so that a command in them costs one call instead of four
+MODAL = "https://api.modal.com"
+
+
+class Account:
+    """One client of one account, opened at the first call."""
+
+    def __init__(self, place: ModalPlace) -> None:
+        self._place = place
+        self._opening = asyncio.Lock()
+        self._client: modal.Client | None = None
+        self._app: modal.App | None = None
+        self._handles: OrderedDict[str, modal.Sandbox] = OrderedDict()
+
+    async def open(self) -> tuple[modal.Client, modal.App]:
+        """The client and the app. Raises BoxError."""
+        async with self._opening:
+            if self._client is None:
+                credentials = self._place.token_id, self._place.token_secret
+                address = self._place.server_url or MODAL
+                with told(Doing.READ):
+                    client = modal.Client(address, api_pb2.CLIENT_TYPE_CLIENT, credentials)
+                    self._client = await client.__aenter__()  # type: ignore[no-untyped-call]
+            if self._app is None:
+                async with bounded(CALL_SECONDS, Doing.READ):
+                    self._app = await modal.App.lookup.aio(
+                        self._place.app,
+                        client=self._client,
+                        environment_name=self._place.environment,
+                        create_if_missing=True,
+                    )
+            return self._client, self._app
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._handles.clear()
+        client, self._client, self._app = self._client, None, None
+        if client is not None:
+            await client.__aexit__(None, None, None)  # type: ignore[no-untyped-call]
+
+    def remember(self, sandbox: modal.Sandbox) -> None:
+        """Keep a handle for what comes next."""
+        self._handles[sandbox.object_id] = sandbox
+        while len(self._handles) > HANDLES:
+            self._handles.popitem(last=False)
+
+    def forget(self, id: str) -> None:
+        """Look this one up anew next time."""
+        self._handles.pop(id, None)
+
+    async def sandbox(self, id: str, doing: Doing = Doing.USE) -> modal.Sandbox:
+        """The sandbox with this id, which may have ended."""
+        if id not in self._handles:
+            client, _ = await self.open()
+            async with bounded(CALL_SECONDS, doing):
+                self.remember(await modal.Sandbox.from_id.aio(id, client=client))
+        self._handles.move_to_end(id)
+        return self._handles[id]
+
+    async def named(self, name: str) -> modal.Sandbox | None:
+        """The sandbox that runs under this name."""
+        client, _ = await self.open()
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                found = await modal.Sandbox.from_name.aio(
+                    self._place.app, name, environment_name=self._place.environment, client=client
+                )
+        except modal.exception.NotFoundError:
+            return None
+        except Exception as failed:
+            with told(Doing.READ):
+                raise failed
+        self.remember(found)
+        return found
+
+    async def code(self, id: str) -> int | None:
+        """How a box ended; None while it runs. A box that Modal does not know has ended, nobody knows how: -1."""
+        sandbox = await self.sandbox(id, Doing.READ)
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                return await sandbox.poll.aio()
+        except modal.exception.NotFoundError:
+            return -1
+        except Exception as failed:
+            with told(Doing.READ):
+                raise failed
+
+    async def running(self) -> dict[str, modal.Sandbox]:
+        """Every box of ours that runs, by id."""
+        client, app = await self.open()
+        async with bounded(LIST_SECONDS, Doing.READ):
+            tags = {OURS: self._place.app}
+            found = modal.Sandbox.list.aio(app_id=app.app_id, tags=tags, client=client)
+            return {sandbox.object_id: sandbox async for sandbox in found}
+
+    def tags(self, name: str) -> dict[str, str]:
+        """What tells a box of ours."""
+        return {OURS: self._place.app, NAME: name}
+
+
+@contextlib.asynccontextmanager
+async def bounded(seconds: float, doing: Doing) -> AsyncIterator[None]:
+    """A call to Modal: limited in time, its errors in the protocol's words."""
+    with told(doing):
+        async with asyncio.timeout(seconds):
+            yield

@@ -1,0 +1,119 @@
+"""Words with the runner of a box on Modal: `runner.pyz ask` is run there as root, and passes them on (docs/wire.md).
+
+So a command runs as the agent's user, below the runner, bounded in the box itself, just as in a box of this machine.
+`sandbox/modal.py` calls `run`, `end` and `held`.
+"""
+
+import asyncio
+import contextlib
+import json
+import math
+from collections.abc import AsyncIterator
+
+import modal
+from modal.container_process import ContainerProcess
+from modal.stream_type import StreamType
+
+from sandbox import control
+from sandbox.modal_entry import ASK
+from sandbox.provider import ExecResult, Unreachable
+
+PIECE = 1 << 20
+ANSWER_SECONDS, BEAT_SECONDS, HANG_UP_SECONDS = 20.0, 4.0, 5.0
+MORE_BYTES = 1 << 20  # beyond what a command may say: the lines around it
+
+
+class Cut(Exception):
+    """The box hung up before it had answered."""
+
+
+async def run(
+    sandbox: modal.Sandbox,
+    argv: tuple[str, ...],
+    stdin: bytes,
+    timeout: float,
+    limit: int,
+    heard: control.Heard | None,
+) -> ExecResult:
+    """Run a command. Raises Cut, TimeoutError, Permanent, or an error of Modal's."""
+    async with asyncio.timeout(timeout + control.PATIENCE):
+        async with _asking(sandbox, timeout + control.PATIENCE, limit + MORE_BYTES) as (process, reader):
+            await _say(process, control.request(argv, stdin, timeout, limit, heard))
+            try:
+                return await control.answered(reader, limit, heard)
+            except (EOFError, ValueError, KeyError) as cut:
+                raise Cut(f"the box hung up in the middle of a command ({type(cut).__name__})") from cut
+
+
+async def end(sandbox: modal.Sandbox, seconds: float) -> None:
+    """Ask the runner to end. Raises TimeoutError or an error of Modal's."""
+    async with asyncio.timeout(seconds), _asking(sandbox, seconds, MORE_BYTES) as (process, reader):
+        await _say(process, b'{"op":"end"}\n')
+        await reader.readline()
+
+
+@contextlib.asynccontextmanager
+async def held(sandbox: modal.Sandbox, seconds: float) -> AsyncIterator[None]:
+    """Nothing moves in the box meanwhile. It moves on soon after whoever holds it is no more."""
+    async with _asking(sandbox, seconds, MORE_BYTES) as (process, reader):
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await _say(process, b'{"op":"hold"}\n')
+            answer = await reader.readline()
+        if not answer:
+            raise Cut("the box hung up instead of holding still")
+        if not json.loads(answer).get("held"):
+            raise Unreachable("the box does not hold still")
+        beating = asyncio.create_task(_beat(process))
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+            with contextlib.suppress(Exception):  # it may be gone, and then there is nothing to hang up
+                async with asyncio.timeout(HANG_UP_SECONDS):
+                    process.stdin.write_eof()
+                    await process.stdin.drain.aio()
+
+
+async def _beat(process: ContainerProcess[bytes]) -> None:
+    while True:
+        await asyncio.sleep(BEAT_SECONDS)
+        process.stdin.write(b"\n")
+        await process.stdin.drain.aio()
+
+
+async def _say(process: ContainerProcess[bytes], text: bytes) -> None:
+    for start in range(0, len(text), PIECE):
+        process.stdin.write(text[start : start + PIECE])
+        await process.stdin.drain.aio()
+
+
+@contextlib.asynccontextmanager
+async def _asking(
+    sandbox: modal.Sandbox, seconds: float, most: int
+) -> AsyncIterator[tuple[ContainerProcess[bytes], asyncio.StreamReader]]:
+    """The program in the box that passes words on, and what comes back."""
+    process = await sandbox.exec.aio(
+        *ASK, text=False, timeout=math.ceil(seconds) + 5, workdir="/", stderr=StreamType.DEVNULL
+    )
+    reader = asyncio.StreamReader(limit=control.LINE_BYTES)
+    reading = asyncio.create_task(_read(process, reader, most))
+    try:
+        yield process, reader
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _read(process: ContainerProcess[bytes], reader: asyncio.StreamReader, most: int) -> None:
+    """Hand on what the box says, and no more of it than it may say."""
+    try:
+        async for piece in process.stdout:
+            most -= len(piece)
+            if most < 0:
+                return
+            reader.feed_data(piece)
+    except Exception as failed:
+        reader.set_exception(failed)
+    finally:
+        reader.feed_eof()

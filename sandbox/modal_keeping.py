@@ -1,0 +1,172 @@
+"""Snapshots on Modal: of a live box, of what a dead one left, kept for as long as they are named, and let go.
+
+`sandbox/modal.py` calls it. A snapshot's id is ours and stays; the image behind it is Modal's, and is taken anew before
+Modal collects it (`refresh`).
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import modal
+from modal.experimental import image_delete
+
+from sandbox import modal_asking
+from sandbox.ledger import Ledger
+from sandbox.modal_account import CALL_SECONDS, Account, bounded
+from sandbox.modal_errors import Doing
+from sandbox.modal_making import CREATE_SECONDS
+from sandbox.modal_place import KEPT_SECONDS, ModalPlace
+from sandbox.modal_records import LAST, SNAPSHOT, BoxRecord, SnapshotRecord, moment_key
+from sandbox.provider import Missing, Permanent, Snapshot, SnapshotKind, Temporary
+
+log = logging.getLogger(__name__)
+HELD_MORE_SECONDS = 60.0
+# How long Modal keeps what a box leaves at its end is written nowhere; it is taken anew long before other snapshots go.
+EXIT_SECONDS = 14 * 86_400.0
+REFRESH_SECONDS = 600
+
+
+class Keeper:
+    """Takes, keeps and lets go of snapshots."""
+
+    def __init__(self, place: ModalPlace, ledger: Ledger, account: Account, clock: Callable[[], float]) -> None:
+        self._place, self._ledger, self._account, self._clock = place, ledger, account, clock
+
+    async def known(self, id: str) -> SnapshotRecord:
+        """The snapshot of this id; raises Missing."""
+        fields = await self._ledger.get(SNAPSHOT + id)
+        if fields is None:
+            raise Missing(f"there is no snapshot {id!r} any more")
+        record = SnapshotRecord.read(fields)
+        if record.expires and record.expires <= self._clock():
+            raise Missing(f"the time of snapshot {id!r} is over")
+        return record
+
+    async def of_moment(self, box: str, moment: str) -> Snapshot | None:
+        """The snapshot that was taken of this moment, if it is still known."""
+        noted = await self._ledger.get(moment_key(box, moment)) if moment else None
+        if noted is None:
+            return None
+        with contextlib.suppress(Missing):
+            return (await self.known(noted["snapshot"])).snapshot(noted["snapshot"])
+        return None
+
+    async def take(
+        self, name: str, record: BoxRecord, sandbox: modal.Sandbox, kind: SnapshotKind, moment: str
+    ) -> Snapshot:
+        """Hold the box still, and have Modal copy its file system. Raises BoxError, or what `modal_asking` raises."""
+        ttl = KEPT_SECONDS[kind]
+        limit = self._place.snapshot_seconds
+        async with modal_asking.held(sandbox, limit + HELD_MORE_SECONDS):
+            taken = self._clock()
+            async with bounded(limit + CALL_SECONDS, Doing.KEEP):
+                image = await sandbox.snapshot_filesystem.aio(timeout=math.ceil(limit), ttl=math.ceil(ttl))
+        kept = SnapshotRecord(image.object_id, kind.value, taken, taken + ttl, record.runner)
+        id = await self._note(kept)
+        if moment:
+            await self._ledger.put(moment_key(name, moment), {"snapshot": id})
+        return kept.snapshot(id)
+
+    async def last(self, name: str, record: BoxRecord, kind: SnapshotKind) -> Snapshot | None:
+        """What a dead box left, which Modal has copied at its end; None if it could not. The same each time."""
+        noted = await self._ledger.get(LAST + name)
+        if noted is not None:
+            return (await self.known(noted["snapshot"])).snapshot(noted["snapshot"])
+        if not record.sandbox:
+            return None
+        image = await self._left(name, record.sandbox)
+        if image is None:
+            return None
+        now = self._clock()
+        kept = SnapshotRecord(image, kind.value, now, now + EXIT_SECONDS, record.runner)
+        id = await self._note(kept)
+        if await self._ledger.put_new(LAST + name, {"snapshot": id}):
+            return kept.snapshot(id)
+        await self._ledger.drop(SNAPSHOT + id)  # somebody else was quicker
+        return await self.last(name, record, kind)
+
+    async def _left(self, name: str, id: str) -> str | None:
+        """Modal's id of what this box left."""
+        sandbox = await self._account.sandbox(id, Doing.KEEP)
+        limit = self._place.snapshot_seconds
+        try:
+            async with asyncio.timeout(limit + CALL_SECONDS):
+                image = await sandbox._experimental_get_exit_snapshot.aio(timeout=limit)
+        except modal.exception.SnapshotCreationError as lost:
+            log.warning("Modal kept nothing of box %s: %s", name, lost)
+            return None
+        except (modal.exception.TimeoutError, TimeoutError) as late:
+            raise Temporary(f"what box {name} left is still being copied", 5.0) from late
+        except modal.exception.NotFoundError:
+            log.warning("Modal does not know box %s any more, nor what it left", name)
+            return None
+        except Exception as failed:
+            async with bounded(CALL_SECONDS, Doing.KEEP):
+                raise failed
+        return image.object_id
+
+    async def _note(self, kept: SnapshotRecord) -> str:
+        id = secrets.token_hex(12)
+        await self._ledger.put(SNAPSHOT + id, kept.written())
+        return id
+
+    async def forget(self, id: str) -> None:
+        """Let go of a snapshot, and of Modal's image with it."""
+        fields = await self._ledger.get(SNAPSHOT + id)
+        if fields is None:
+            return
+        await self._delete(SnapshotRecord.read(fields).image)
+        await self._ledger.drop(SNAPSHOT + id)
+
+    async def _delete(self, image: str) -> None:
+        client, _ = await self._account.open()
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await image_delete.aio(image, client=client)
+        except modal.exception.NotFoundError:
+            pass
+        except Exception as failed:
+            async with bounded(CALL_SECONDS, Doing.READ):
+                raise failed
+
+    async def expiring(self, before: float) -> list[str]:
+        """The snapshots that Modal will collect before this time, those first that go first."""
+        found = await self._ledger.all(SNAPSHOT)
+        records = {key.removeprefix(SNAPSHOT): SnapshotRecord.read(fields) for key, fields in found.items()}
+        due = [id for id, record in records.items() if record.expires and record.expires < before]
+        return sorted(due, key=lambda id: records[id].expires)
+
+    async def refresh(self, id: str) -> None:
+        """Take a snapshot anew, so that Modal keeps it for another full time. Raises BoxError."""
+        record = await self.known(id)
+        ttl, limit = KEPT_SECONDS[SnapshotKind(record.kind)], self._place.snapshot_seconds
+        async with self._lent(record) as sandbox, bounded(limit + CALL_SECONDS, Doing.KEEP):
+            image = await sandbox.snapshot_filesystem.aio(timeout=math.ceil(limit), ttl=math.ceil(ttl))
+        fresh = replace(record, image=image.object_id, expires=self._clock() + ttl)
+        await self._ledger.put(SNAPSHOT + id, fresh.written())
+        with contextlib.suppress(Permanent, Temporary):  # Modal collects it by itself soon
+            await self._delete(record.image)
+
+    @contextlib.asynccontextmanager
+    async def _lent(self, record: SnapshotRecord) -> AsyncIterator[modal.Sandbox]:
+        """A box that does nothing but have this file system; ended afterwards whatever happens."""
+        client, app = await self._account.open()
+        async with bounded(CREATE_SECONDS, Doing.MAKE):
+            image = modal.Image.from_id(record.image, client=client)
+            sandbox = await modal.Sandbox.create.aio(
+                "sleep", str(REFRESH_SECONDS), app=app, image=image, timeout=REFRESH_SECONDS, block_network=True,
+                tags=self._account.tags(""), region=self._place.region, client=client,
+            )  # fmt: skip
+        try:
+            async with bounded(CREATE_SECONDS, Doing.KEEP):  # a snapshot right after the start may fail
+                process = await sandbox.exec.aio("true", timeout=60)
+                await process.wait.aio()
+            yield sandbox
+        finally:
+            async with bounded(CALL_SECONDS, Doing.USE):
+                await sandbox.terminate.aio()

@@ -1,0 +1,81 @@
+"""What is written down of boxes and snapshots on Modal (`sandbox/ledger.py`): records, and under which keys. Pure.
+
+Modal knows which boxes run. It does not keep whom a name belonged to once its box has ended, why it ended, or which
+snapshot was of which moment and until when it is there: that is kept here.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+from sandbox.provider import Snapshot, SnapshotKind
+
+BOX, SNAPSHOT, MOMENT, LAST, TURN = "box:", "snapshot:", "moment:", "last:", "turn:"
+OURS, NAME = "shipmate", "box"  # tags that each box has: our mark, and its name
+
+
+class _Flat:
+    """A record of texts: numbers and tables are written as JSON."""
+
+    @classmethod
+    def read(cls, fields: Mapping[str, str]) -> Self:
+        """From the ledger. Fields that are not known are left out."""
+        known: Mapping[str, Any] = cls.__dataclass_fields__  # type: ignore[attr-defined]
+        return cls(**{name: json.loads(text) for name, text in fields.items() if name in known})
+
+    def written(self) -> dict[str, str]:
+        """For the ledger."""
+        return {name: json.dumps(value) for name, value in asdict(self).items()}  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class BoxRecord(_Flat):
+    """One box, from the intent to make it until it is discarded.
+
+    `sandbox`: Modal's id, empty until it is known. `greeting`: empty, `begun` or `done`: whether its runner has been
+    told what it is for. `runner`: the digest of the runner in it. `ending`: when we told it to end, 0 if we never did.
+    `ended`: when that was seen, 0 while it lives; `code`: how.
+    """
+
+    labels: Mapping[str, str]
+    born: float
+    base: str | None = None
+    runner: str = ""
+    sandbox: str = ""
+    greeting: str = ""
+    ending: float = 0.0
+    ended: float = 0.0
+    code: int | None = None
+
+    def has_ended(self, now: float, code: int | None) -> "BoxRecord":
+        """As it is once its end was seen."""
+        return self if self.ended else replace(self, ended=now, code=code)
+
+
+@dataclass(frozen=True)
+class SnapshotRecord(_Flat):
+    """One snapshot. `image`: Modal's id. `expires`: when Modal collects it, 0 for never. `runner`: as of a box."""
+
+    image: str
+    kind: str
+    taken: float
+    expires: float = 0.0
+    runner: str = ""
+
+    def snapshot(self, id: str) -> Snapshot:
+        """As the protocol has it. Modal does not tell how large it is."""
+        return Snapshot(id, SnapshotKind(self.kind), 0, self.taken)
+
+
+def moment_key(box: str, moment: str) -> str:
+    """Where the snapshot of a moment of a box is noted."""
+    return f"{MOMENT}{box}:{moment}"
+
+
+KILLED_BY_US, KILLED = -15, 137
+
+
+def exit_code(code: int | None, ending: float) -> int | None:
+    """How a box ended. A box that runs out of memory ends just like one that we end ourselves, so we note that."""
+    return KILLED_BY_US if code == KILLED and ending else code
