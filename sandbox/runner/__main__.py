@@ -109,7 +109,7 @@ def run(
     """Start the agent, then load and run the rest. The imports in here are late so that the agent starts early."""
     from sandbox.runner.processes import Child, Children, take
 
-    listening, leaving = (_listen(port if arguments.root == "/" else 0) for port in (PORT, EGRESS_PORT))
+    listening, leaving = (_listen(port if arguments.root == "/" else 0, arguments) for port in (PORT, EGRESS_PORT))
     ports = listening.getsockname()[1], leaving.getsockname()[1]
     places = Places.under(arguments.root, arguments.agents, *ports)
     places.prepare()
@@ -142,12 +142,20 @@ def run(
         children.kill_all()
 
 
-def _listen(port: int) -> socket.socket:
-    """An address of ours in the box. Bound before the agent starts, so that nobody knocks too early."""
+def _listen(port: int, arguments: Arguments) -> socket.socket:
+    """An address of ours in the box. Bound before the agent starts, so that nobody knocks too early.
+
+    In a place whose network we have not made ourselves somebody may have that port already: then any other will do.
+    """
     # Named as TCP, or asyncio does not switch off Nagle's delay for what it accepts: 40 ms for each small answer.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
+    try:
+        listening.bind(("127.0.0.1", port))
+    except OSError:
+        if not arguments.control:
+            raise
+        listening.bind(("127.0.0.1", 0))
     listening.listen(128)
     return listening
 

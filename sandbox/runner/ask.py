@@ -1,7 +1,7 @@
 """`runner.pyz ask PATH`: passes bytes on between its own stdin and stdout and a box's control socket, both ways.
 
 Where a provider cannot reach that socket itself it runs this in the box, as root (docs/wire.md). Exit codes: 0 when the
-runner has hung up, 3 when nobody listens.
+runner has hung up, 3 when nobody listens, for a runner that is just starting is waited for.
 """
 
 from __future__ import annotations
@@ -10,19 +10,26 @@ import os
 import select
 import socket
 import sys
+import time
 
 PIECE = 1 << 16
 NOBODY = 3
+START_SECONDS, LOOK_SECONDS = 10.0, 0.01
 
 
 def main(path: str) -> int:
     """Pass on until the runner hangs up; the exit code."""
     wire = socket.socket(socket.AF_UNIX)
-    try:
-        wire.connect(path)
-    except OSError as failed:
-        print(f"nobody listens at {path}: {failed}", file=sys.stderr)
-        return NOBODY
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            wire.connect(path)
+            break
+        except OSError as failed:
+            if time.monotonic() > end:
+                print(f"nobody listens at {path}: {failed}", file=sys.stderr)
+                return NOBODY
+        time.sleep(LOOK_SECONDS)
     reading = [wire.fileno(), 0]
     while True:
         ready, _, _ = select.select(reading, [], [])
