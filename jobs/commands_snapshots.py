@@ -22,4 +22,12 @@ class FailSnapshot:
     delay: float | None
 
 
-SnapshotCommand = FinishSnapshot | FailSnapshot
+@dataclass(frozen=True)
+class PutOffSnapshot:
+    """The box was needed before it was copied; again after the next turn."""
+
+    generation: int
+    turn: int
+
+
+SnapshotCommand = FinishSnapshot | FailSnapshot | PutOffSnapshot

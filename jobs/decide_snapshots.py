@@ -5,7 +5,7 @@ from typing import Any
 
 from jobs import events as e
 from jobs.commands import FinishStart, Refused
-from jobs.commands_snapshots import FailSnapshot, FinishSnapshot
+from jobs.commands_snapshots import FailSnapshot, FinishSnapshot, PutOffSnapshot
 from jobs.events import Event
 from jobs.session import Rules, Session, Status
 
@@ -37,6 +37,13 @@ def _fail(s: Session, c: FailSnapshot, now: float, _: Rules) -> tuple[Event, ...
     return (failed, e.Noted(at=now, text=f"{text} {rest(s)}"))
 
 
+def _put_off(s: Session, c: PutOffSnapshot, now: float, _: Rules) -> tuple[Event, ...]:
+    if c.generation != s.generation or s.box is None or s.status not in LIVE or c.turn != s.saved.due:
+        return ()
+    why = "its box was needed"
+    return (e.SnapshotFailed(at=now, generation=c.generation, turn=c.turn, reason=why, retry_at=None),)
+
+
 def rest(s: Session) -> str:
     """What there is beside the box, in sentences."""
     branch = f"`{s.branch}` on the forge has all that was pushed." if s.head else "Nothing was pushed yet."
@@ -61,4 +68,5 @@ def told_of_start(s: Session, c: FinishStart, now: float) -> tuple[Event, ...]:
 DECIDE_SNAPSHOTS: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {
     FinishSnapshot: _finish,
     FailSnapshot: _fail,
+    PutOffSnapshot: _put_off,
 }

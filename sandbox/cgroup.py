@@ -1,4 +1,4 @@
-"""A limit on the memory of a whole box, and one share of the processor for it, where this process may make cgroups.
+"""A limit on the memory of a whole box, one share of the processor, and a freezer, where this process may make cgroups.
 
 As root it may, version 1 or 2. Elsewhere the kernel limits nothing, which is said once, and `overgrown.py` counts
 instead; a service of systemd limits all boxes together with MemoryMax=. `local.py` calls.
@@ -11,10 +11,12 @@ import os
 import time
 from pathlib import Path
 
+from sandbox.freezer import VERSION_1, VERSION_2, Freezer
+
 log = logging.getLogger(__name__)
 ROOT = Path("/sys/fs/cgroup")
 EMPTY_SECONDS = 1.0
-PROCESSOR = "cpu"  # the hierarchy of version 1
+PROCESSOR, FREEZER = "cpu", "freezer"  # hierarchies of version 1
 SHARES, WEIGHT = "128", "12"  # of 1024 and of 100: what one process has in version 1 and 2
 # hierarchy: the file that limits memory, and the one for swap (version 1 counts both together)
 VERSIONS = (("memory", "memory.limit_in_bytes", ""), ("", "memory.max", "memory.swap.max"))
@@ -37,6 +39,7 @@ class Cgroups:
     def add(self, box: str, pid: int, memory_bytes: int | None) -> None:
         """Put a box's first process under a limit before it has started another."""
         self._share_processor(box, pid)
+        self._put(FREEZER, VERSION_1.file, box, pid)
         if memory_bytes is None or self._refused:
             return
         for hierarchy, limit, swap in VERSIONS:
@@ -48,12 +51,26 @@ class Cgroups:
 
     def _share_processor(self, box: str, pid: int) -> None:
         """Let a box, however many processes it has, weigh an eighth of one of ours when the processor is short."""
-        folder = self._folder(PROCESSOR, box)
         if (self._root / PROCESSOR / "cpu.shares").exists():
-            with contextlib.suppress(OSError):
-                folder.mkdir(exist_ok=True)
-                (folder / "cpu.shares").write_text(SHARES)
+            self._put(PROCESSOR, "cpu.shares", box, pid, SHARES)
+
+    def _put(self, hierarchy: str, file: str, box: str, pid: int, value: str = "") -> None:
+        """Put the process into a cgroup of this hierarchy, if there is one; set `file` of it to the value."""
+        folder = self._folder(hierarchy, box)
+        with contextlib.suppress(OSError):
+            folder.mkdir(exist_ok=True)
+            if value:
+                (folder / file).write_text(value)
+            if (folder / file).exists():
                 (folder / "cgroup.procs").write_text(str(pid))
+
+    def freezer(self, box: str) -> Freezer | None:
+        """What holds this box still; None where the kernel offers nothing, or the box was made before it did."""
+        for hierarchy, version in ((FREEZER, VERSION_1), ("", VERSION_2)):
+            folder = self._folder(hierarchy, box)
+            if os.access(folder / version.file, os.W_OK):
+                return Freezer(folder / version.file, version, self._folder(PROCESSOR, box) / "cpu.shares", SHARES)
+        return None
 
     def counts(self, box: str) -> bool:
         """Whether the kernel limits this box's memory."""
@@ -61,7 +78,7 @@ class Cgroups:
 
     def remove(self, box: str) -> None:
         """Forget a dead box's cgroup."""
-        for hierarchy in (PROCESSOR, *(hierarchy for hierarchy, _, _ in VERSIONS)):
+        for hierarchy in (PROCESSOR, FREEZER, *(hierarchy for hierarchy, _, _ in VERSIONS)):
             _removed(self._folder(hierarchy, box))
 
     def _folder(self, hierarchy: str, box: str) -> Path:

@@ -7,12 +7,13 @@ What has not changed since an earlier copy of the same tree is linked to that co
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from sandbox.trees import READ, dress, is_whiteout, listed, opened
 
+PIECE = 16 << 20  # so much is copied between two looks
 Stamp = tuple[int, int, int]  # inode, time of its last change in nanoseconds, size: no box can set the second
 
 
@@ -30,9 +31,10 @@ class Copied(NamedTuple):
     fresh: list[Path]
 
 
-def copy(source: Path, target: Path, earlier: Earlier | None = None) -> Copied:
-    """Copy a tree; `target` must not exist. Nothing may change in `source` meanwhile."""
-    copying = _Copying(earlier)
+def copy(source: Path, target: Path, earlier: Earlier | None = None, look: Callable[[], None] = lambda: None) -> Copied:
+    """Copy a tree; `target` must not exist. Nothing may change in `source` meanwhile. `look` is called before each file
+    and between the pieces of a large one; if it raises, that was it."""
+    copying = _Copying(earlier, look)
     copying.folder(source, target, "")
     return Copied(copying.stamps, copying.fresh)
 
@@ -40,8 +42,8 @@ def copy(source: Path, target: Path, earlier: Earlier | None = None) -> Copied:
 class _Copying:
     """One copy under way."""
 
-    def __init__(self, earlier: Earlier | None) -> None:
-        self._earlier = earlier
+    def __init__(self, earlier: Earlier | None, look: Callable[[], None]) -> None:
+        self._earlier, self._look = earlier, look
         self._links: dict[tuple[int, int], Path] = {}
         self.stamps: dict[str, Stamp] = {}
         self.fresh: list[Path] = []
@@ -51,6 +53,7 @@ class _Copying:
         target.mkdir(mode=0o700)
         with listed(source) as entries:
             for entry in entries:
+                self._look()
                 status = entry.stat(follow_symlinks=False)
                 path = target / entry.name
                 if stat.S_ISDIR(status.st_mode):
@@ -68,7 +71,7 @@ class _Copying:
             os.link(self._links[inode], target, follow_symlinks=False)
             return
         if not self._linked_to_earlier(target, status, name):
-            if not _make(source, target, status):
+            if not _make(source, target, status, self._look):
                 return
             dress(source, target)
             if stat.S_ISREG(status.st_mode):
@@ -92,10 +95,10 @@ def stamp(status: os.stat_result) -> Stamp:
     return status.st_ino, status.st_ctime_ns, status.st_size
 
 
-def _make(source: Path, target: Path, status: os.stat_result) -> bool:
+def _make(source: Path, target: Path, status: os.stat_result, look: Callable[[], None]) -> bool:
     """Make what is no folder; whether there is something. A socket is not copied: nobody can listen at its copy."""
     if stat.S_ISREG(status.st_mode):
-        _copy_file(source, target, status.st_size)
+        _copy_file(source, target, status.st_size, look)
     elif stat.S_ISLNK(status.st_mode):
         target.symlink_to(source.readlink())
     elif is_whiteout(status):
@@ -107,13 +110,13 @@ def _make(source: Path, target: Path, status: os.stat_result) -> bool:
     return True
 
 
-def _copy_file(source: Path, target: Path, size: int) -> None:
+def _copy_file(source: Path, target: Path, size: int, look: Callable[[], None]) -> None:
     new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with opened(source, READ) as origin:
         copied = os.open(target, new, 0o600)
         try:
             for start, end in _filled(origin, size):
-                _copy_range(origin, copied, start, end)
+                _copy_range(origin, copied, start, end, look)
             os.ftruncate(copied, size)
         finally:
             os.close(copied)
@@ -134,17 +137,19 @@ def _filled(fd: int, size: int) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _copy_range(origin: int, copied: int, start: int, end: int) -> None:
+def _copy_range(origin: int, copied: int, start: int, end: int, look: Callable[[], None]) -> None:
     if not hasattr(os, "copy_file_range"):
         os.lseek(copied, start, os.SEEK_SET)
         while start < end:
+            look()
             piece = os.pread(origin, min(end - start, 1 << 20), start)
             start += os.write(copied, piece)
             if not piece:
                 return
         return
     while start < end:
-        done = os.copy_file_range(origin, copied, end - start, start, start)
+        look()
+        done = os.copy_file_range(origin, copied, min(end - start, PIECE), start, start)
         if done == 0:
             return
         start += done

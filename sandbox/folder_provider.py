@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from threading import Event
 
 from sandbox import control, freezing, host_processes, keeping, trees
 from sandbox.box_folder import BoxFolder, Record, checked_name
@@ -225,18 +226,19 @@ class FolderProvider(ABC):
         if not folder.said() and folder.locked():
             host_processes.send(host_processes.with_open(folder.path / "lock", "bwrap"), signal.SIGKILL)
 
-    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "") -> Snapshot:
+    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "", hurry: Event | None = None) -> Snapshot:
         """Freeze a live box, keep its file system as a new layer, thaw it."""
-        return await asyncio.to_thread(self._snapshot, BoxFolder(self._boxes / checked_name(name)), kind, moment)
+        folder = BoxFolder(self._boxes / checked_name(name))
+        return await asyncio.to_thread(self._snapshot, folder, kind, moment, freezing.heeding(hurry))
 
-    def _snapshot(self, folder: BoxFolder, kind: SnapshotKind, moment: str) -> Snapshot:
+    def _snapshot(self, folder: BoxFolder, kind: SnapshotKind, moment: str, look: Callable[[], None]) -> Snapshot:
         record = folder.record()
         with self._process(folder) as process:
             if record is None or process is None or process.gone():
                 raise Gone(f"box {folder.name} does not run")
 
             def copy(target: Path) -> Sequence[Path]:
-                return keeping.copy(folder, process, target, self._layers.tree)
+                return keeping.copy(folder, process, target, self._layers.tree, look)
 
             id, below = folder.snapshot_of(moment), self._chain_below(record)
             try:

@@ -3,42 +3,59 @@
 import contextlib
 import fcntl
 import os
-import signal
+import time
 from collections.abc import Callable, Iterator
+from threading import Event
 
-from sandbox import host_processes
 from sandbox.box_folder import BoxFolder
-from sandbox.host_processes import Process
-from sandbox.provider import Temporary
+from sandbox.host_processes import LOOK_SECONDS, Process
+from sandbox.provider import Hurried, Temporary
+
+
+def heeding(hurry: Event | None) -> Callable[[], None]:
+    """What to call all the time while a box stands still: it raises Hurried when somebody is in a hurry."""
+
+    def look() -> None:
+        if hurry is not None and hurry.is_set():
+            raise Hurried("somebody needs the box")
+
+    return look
 
 
 @contextlib.contextmanager
-def still(folder: BoxFolder, process: Process) -> Iterator[None]:
-    """Nothing moves in the box meanwhile. One at a time: a second one waits."""
-    with _marked(folder):
+def still(folder: BoxFolder, process: Process, look: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Nothing moves in the box meanwhile. One at a time: a second one waits. Until then `look` is called; may raise."""
+    with _marked(folder, look):
         try:
-            host_processes.stop(process.members)
+            process.freeze(look)
             yield
         except TimeoutError as restless:
             raise Temporary(f"box {folder.name}: {restless}") from restless
         finally:
-            host_processes.send(process.members(), signal.SIGCONT)
+            process.thaw()
 
 
 @contextlib.contextmanager
-def _marked(folder: BoxFolder) -> Iterator[None]:
+def _marked(folder: BoxFolder, look: Callable[[], None]) -> Iterator[None]:
     """Hold the box's marker, and take it away at the end: the file must still be the one that was locked."""
-    while True:
-        marker = os.open(folder.frozen, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(marker, fcntl.LOCK_EX)
-        if _is_marker(folder, marker):
-            break
-        os.close(marker)
+    while (marker := _own_marker(folder)) is None:
+        look()
+        time.sleep(LOOK_SECONDS)
     try:
         yield
     finally:
         folder.frozen.unlink(missing_ok=True)
         os.close(marker)
+
+
+def _own_marker(folder: BoxFolder) -> int | None:
+    marker = os.open(folder.frozen, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_marker(folder, marker):
+            return marker
+    os.close(marker)
+    return None
 
 
 def thaw_forgotten(
@@ -54,7 +71,8 @@ def thaw_forgotten(
         if not _is_marker(folder, marker):
             return  # it was thawed meanwhile, and perhaps frozen again
         with process_of(folder) as process:
-            host_processes.send(process.members() if process is not None else [], signal.SIGCONT)
+            if process is not None:
+                process.thaw()
         folder.frozen.unlink(missing_ok=True)
     except BlockingIOError:
         return  # it is being copied right now

@@ -7,13 +7,16 @@ import contextlib
 import os
 import select
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from sandbox.freezer import Freezer
+
 LOOK_SECONDS = 0.002
-STOP_SECONDS = 5.0
+QUIET_SECONDS, LONGEST_SECONDS = 5.0, 60.0  # without one more that stops, and in all
 
 
 class Process(Protocol):
@@ -35,16 +38,24 @@ class Process(Protocol):
         """The numbers of all."""
         ...
 
+    def freeze(self, look: Callable[[], None]) -> None:
+        """Hold all of them still; raises TimeoutError if they do not. `look` is called meanwhile, and may raise."""
+        ...
+
+    def thaw(self) -> None:
+        """Let all of them go on, also if not all were held."""
+        ...
+
 
 class Pid1:
     """The first process of an isolated box. Readable descriptor: its whole pid namespace is gone."""
 
-    def __init__(self, pid: int, fd: int, namespace: int) -> None:
-        self.pid, self._fd, self._namespace = pid, fd, namespace
+    def __init__(self, pid: int, fd: int, namespace: int, freezer: Freezer | None) -> None:
+        self.pid, self._fd, self._namespace, self._freezer = pid, fd, namespace, freezer
 
     @classmethod
     @contextlib.contextmanager
-    def found(cls, pid: int, namespace: int) -> Iterator["Pid1 | None"]:
+    def found(cls, pid: int, namespace: int, freezer: Freezer | None = None) -> Iterator["Pid1 | None"]:
         """The process, if it still is the one with this pid namespace (as the inode's number); None if it is gone."""
         try:
             fd = os.pidfd_open(pid)
@@ -52,7 +63,7 @@ class Pid1:
             yield None
             return
         try:
-            yield cls(pid, fd, namespace) if namespace_of(pid) == namespace else None
+            yield cls(pid, fd, namespace, freezer) if namespace_of(pid) == namespace else None
         finally:
             os.close(fd)
 
@@ -70,6 +81,16 @@ class Pid1:
     def kill(self) -> None:
         """End it, and with it the whole box."""
         self._send(signal.SIGKILL)
+        if self._freezer is not None:
+            self._freezer.thaw()  # what is frozen does not die
+
+    def freeze(self, look: Callable[[], None]) -> None:
+        """Hold the box still: by the kernel's own means, if there are any."""
+        stop(self.members, look) if self._freezer is None else self._freezer.freeze(look, self.gone)
+
+    def thaw(self) -> None:
+        """Let the box go on."""
+        send(self.members(), signal.SIGCONT) if self._freezer is None else self._freezer.thaw()
 
     def _send(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -117,14 +138,22 @@ def command_name(pid: int) -> str:
         return ""
 
 
-def stop(members: Callable[[], Iterable[int]]) -> None:
-    """Stop all of them until nothing new appears and nothing moves; TimeoutError if they do not hold still."""
-    end, told = time.monotonic() + STOP_SECONDS, set[int]()
+def stop(members: Callable[[], Iterable[int]], look: Callable[[], None] = lambda: None) -> None:
+    """Stop all of them until nothing new appears and no thread moves; TimeoutError if they do not hold still.
+
+    On a busy machine each thread stops when it is its turn, so what counts is that there are fewer and fewer.
+    """
+    end = time.monotonic() + LONGEST_SECONDS
+    told, before, quiet = set[int](), set[str](), time.monotonic() + QUIET_SECONDS
     while True:
-        moving = [pid for pid in members() if pid not in told or not _still(pid)]
+        look()
+        moving = {pid: found for pid in members() if (found := _moving(pid)) or pid not in told}
         if not moving:
             return
-        if time.monotonic() > end:
+        threads = {thread for found in moving.values() for thread in found}
+        if threads != before:
+            before, quiet = threads, time.monotonic() + QUIET_SECONDS
+        if time.monotonic() > min(quiet, end):
             raise TimeoutError("the box's processes do not stop")
         send(moving, signal.SIGSTOP)
         told.update(moving)
@@ -171,9 +200,24 @@ def _environment(pid: int) -> list[bytes]:
         return []
 
 
-def _still(pid: int) -> bool:
+def _moving(pid: int) -> list[str]:
+    """The threads of a process that are neither stopped nor gone. Its first one may be gone while others go on."""
     try:
-        said = Path(f"/proc/{pid}/stat").read_text()
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - called again and again while a box is held
+    except OSError:
+        return [] if Path("/proc/self").exists() else _moving_elsewhere(pid)
+    return [thread for thread in threads if not _still(f"/proc/{pid}/task/{thread}/stat")]
+
+
+def _moving_elsewhere(pid: int) -> list[str]:
+    """The same where there is no /proc: of a whole process."""
+    said = subprocess.run(("ps", "-o", "stat=", "-p", str(pid)), capture_output=True, text=True, check=False).stdout
+    return [str(pid)] if said and said[0] not in "TZ" else []
+
+
+def _still(stat: str) -> bool:
+    try:
+        with open(stat) as file:  # noqa: PTH123 - as above
+            return file.read().rpartition(")")[2].split()[0] in "TtZXx"
     except OSError:
         return True
-    return said.rpartition(")")[2].split()[0] in "TtZXx"

@@ -23,12 +23,15 @@ FULL, FULL_SECONDS = (errno.ENOSPC, errno.EDQUOT), 20.0
 JUST_NOW_NS = 50_000_000  # far more than between two ticks of the clock that files are stamped with
 
 
-def copy(folder: BoxFolder, process: Process, target: Path, tree_of: Callable[[str], Path]) -> Sequence[Path]:
-    """Copy what a live box has written; what is not durable yet. `tree_of`: where the tree of a snapshot lies."""
+def copy(
+    folder: BoxFolder, process: Process, target: Path, tree_of: Callable[[str], Path], look: Callable[[], None]
+) -> Sequence[Path]:
+    """Copy what a live box has written; what is not durable yet. `tree_of`: where the tree of a snapshot lies. `look`
+    is called all the time while the box stands still, and may raise."""
     earlier = _earlier(folder, tree_of)
-    with freezing.still(folder, process):
+    with freezing.still(folder, process, look):
         began = time.time_ns()
-        copied = copies.copy(folder.upper, target, earlier)
+        copied = copies.copy(folder.upper, target, earlier, look)
         mapped = _mapped(process.members())
     if mapped is not None:
         certain = {

@@ -154,7 +154,8 @@ class LocalProvider(FolderProvider):
         if "child-pid" not in said or "exit-code" in said:
             yield None
             return
-        with host_processes.Pid1.found(said["child-pid"], said["pid-namespace"]) as process:
+        freezer = self._cgroups.freezer(folder.name)
+        with host_processes.Pid1.found(said["child-pid"], said["pid-namespace"], freezer) as process:
             yield process
 
     async def overgrown(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ Two failures are kept apart everywhere: *the command failed* is an `ExecResult`;
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from threading import Event
 from typing import Protocol
 
 
@@ -32,6 +33,10 @@ class Temporary(BoxError):
     def __init__(self, reason: str, delay: float = 1.0) -> None:
         super().__init__(reason)
         self.delay = delay
+
+
+class Hurried(Temporary):
+    """Given up because somebody needs the box now: it goes on, and nothing was kept."""
 
 
 class Unreachable(BoxError):
@@ -153,11 +158,12 @@ class Provider(Protocol):
         """
         ...
 
-    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "") -> Snapshot:
+    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "", hurry: Event | None = None) -> Snapshot:
         """Freeze a live box, keep its file system as a new layer, thaw it. The box goes on.
 
         The cost is what changed since the last one of this box. `moment` names it: asked again for the same, it is the
-        same snapshot, however often the one who asks is killed.
+        same snapshot, however often the one who asks is killed. Set `hurry`, and a box that still stands still goes on
+        at once: `Hurried` is raised.
         """
         ...
 

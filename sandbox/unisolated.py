@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sandbox import copies, host_processes, runner_archive, spawning
@@ -109,6 +109,14 @@ class Tree:
     def kill(self) -> None:
         """End the runner and everything below it."""
         host_processes.send(self.members(), signal.SIGKILL)
+
+    def freeze(self, look: Callable[[], None]) -> None:
+        """Hold them still."""
+        host_processes.stop(self.members, look)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        host_processes.send(self.members(), signal.SIGCONT)
 
     def members(self) -> list[int]:
         """The runner and its descendants."""

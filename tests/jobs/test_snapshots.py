@@ -1,11 +1,13 @@
 """Snapshots of live boxes: when they are due, what comes of them, and what people are told. Then with real boxes."""
 
+import asyncio
+import fcntl
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from jobs import commands as c
-from jobs.commands_snapshots import FailSnapshot, FinishSnapshot
+from jobs.commands_snapshots import FailSnapshot, FinishSnapshot, PutOffSnapshot
 from jobs.decide import decide
 from jobs.events import BoxStarted, Noted, SnapshotFailed, SnapshotTaken
 from jobs.image_records import Image
@@ -51,6 +53,8 @@ CAUSES = [
     ("it fails again", lambda: failed(1), FailSnapshot(1, 1, FULL, 5.0), "snapshot_failed noted"),
     ("it fails and people know", lambda: failed(2), FailSnapshot(1, 1, FULL, 5.0), "snapshot_failed"),
     ("it cannot be", done, FailSnapshot(1, 1, "names too long", None), "snapshot_failed noted"),
+    ("it is put off", done, PutOffSnapshot(1, 1), "snapshot_failed"),
+    ("one of an older turn is put off", again, PutOffSnapshot(1, 1), ""),
     ("one of an older turn fails", again, FailSnapshot(1, 1, FULL, 5.0), ""),
     ("one of an older box fails", done, FailSnapshot(0, 1, FULL, 5.0), ""),
     ("the box sleeps meanwhile", lambda: done().do(c.BeginPark(1)), FailSnapshot(1, 1, FULL, 5.0), ""),
@@ -108,7 +112,9 @@ def test_one_that_comes_after_the_next_turn_has_ended_leaves_another_one_due() -
 def test_one_that_failed_is_tried_again_after_its_delay_as_another_job_and_not_at_all_if_that_cannot_help() -> None:
     log = failed(1)
     assert due(log, 4.9) == [] and due(log, 5.0) != due(done())
-    assert due(done().do(FailSnapshot(1, 1, "names too long", None)), 500.0) == []
+    for command in (FailSnapshot(1, 1, "names too long", None), PutOffSnapshot(1, 1)):
+        assert due(done().do(command), 500.0) == []
+        assert due(done().do(command).ask(2).work(2).end(turn=2)) != [], "the next turn is kept"
 
 
 def test_none_is_due_of_a_box_that_is_to_be_put_to_sleep_or_is_gone() -> None:
@@ -247,6 +253,24 @@ async def test_a_snapshot_that_is_damaged_on_disk_is_told_and_the_session_begins
     (note,) = [event.text for event in await at.events() if isinstance(event, Noted)]
     assert started.start == "cold" and (await at.session()).snapshot is None
     assert "is not there any more (snapshot" in note and "is damaged: files of its layer" in note
+
+
+async def test_a_copy_that_takes_long_is_given_up_for_a_prompt_and_a_quick_one_is_not(at: Bench) -> None:
+    box = await worked(at, 1, "one")
+    await at.ask()
+    await keep_turn(at.shop, at.sid)
+    first = (await at.session()).snapshot
+    assert first is not None, "a quick one"
+    await say(at, box, "two")
+    await at.do(given_a.hear({**given_a.ENDED, "turn": 2}))
+    with (at.shop.settings.boxes_dir / f"box/{box}/frozen").open("w") as marker:
+        fcntl.flock(marker, fcntl.LOCK_EX)  # as one who holds the box still
+        keeping = asyncio.create_task(keep_turn(at.shop, at.sid))
+        await at.ask()
+        await keeping
+    session = await at.session()
+    assert (session.snapshot, session.saved.due, session.saved.retry_at) == (first, 2, None)
+    assert not [event for event in await at.events() if isinstance(event, Noted)], "nothing is wrong"
 
 
 async def test_what_is_not_needed_any_more_is_let_go(at: Bench) -> None:

@@ -1,0 +1,99 @@
+"""A box that is copied holds still, all of it, and goes on at once when somebody needs it."""
+
+import fcntl
+import time
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from sandbox import host_processes
+from sandbox.box_folder import BoxFolder
+from sandbox.cgroup import Cgroups
+from sandbox.freezer import Freezer
+from sandbox.provider import BoxSpec, Hurried, SnapshotKind
+from tests.sandbox.places import Place
+from tests.waiting import until
+
+THREADS = 24
+RESTLESS = f"""\
+import ctypes, threading, time
+def work(name):
+    with open(name, "w", buffering=1) as file:
+        while True:
+            file.write("x\\n")
+            time.sleep(0.001)
+for number in range({THREADS}):
+    threading.Thread(target=work, args=(f"n{{number}}",)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+async def box(place: Place, script: str = "true") -> BoxFolder:
+    await place.provider.create(BoxSpec("b1", place.greeting()))
+    done = await place.provider.exec("b1", ("sh", "-ec", script))
+    assert done.code == 0, done.stderr
+    return BoxFolder(place.boxes / "box/b1")
+
+
+def layers(place: Place) -> list[Path]:
+    return list((place.boxes / "layers").glob("[!.]*"))
+
+
+@pytest.mark.parametrize("way", ["the kernel's freezer", "signals"])
+async def test_every_thread_is_held_also_when_the_first_one_is_gone(local: Place, way: str) -> None:
+    begun = f"setsid python3 t.py >/dev/null 2>&1 </dev/null & until [ -e n{THREADS - 1} ]; do sleep 0.01; done"
+    folder = await box(local, f"cat >t.py <<'E'\n{RESTLESS}E\n{begun}")
+    freezer: Freezer | None = Cgroups(local.boxes).freezer("b1")
+    if way == "signals":
+        freezer = None
+    elif freezer is None:
+        pytest.skip("this host offers no freezer")
+    repo = folder.upper / "repo"
+
+    def work() -> list[int]:
+        return [path.stat().st_size for path in sorted(repo.glob("n*"))]
+
+    await until(lambda: len(work()) == THREADS and min(work()) > 0)
+    said = folder.said()
+    with host_processes.Pid1.found(said["child-pid"], said["pid-namespace"], freezer) as process:
+        assert process is not None
+        process.freeze(lambda: None)
+        before = work()
+        time.sleep(0.05)  # for what would go on
+        assert work() == before
+        process.thaw()
+    await until(lambda: all(now > then for now, then in zip(work(), before, strict=True)))
+
+
+async def test_a_box_that_is_held_can_be_ended(local: Place) -> None:
+    folder = await box(local)
+    said = folder.said()
+    freezer = Cgroups(local.boxes).freezer("b1")
+    with host_processes.Pid1.found(said["child-pid"], said["pid-namespace"], freezer) as process:
+        assert process is not None
+        process.freeze(lambda: None)
+        await local.provider.terminate("b1", 0.0)
+        assert process.gone()
+        process.thaw()
+
+
+async def test_a_box_goes_on_at_once_when_somebody_needs_it_and_nothing_is_left_of_the_copy(local: Place) -> None:
+    await box(local, "echo 1 >f")
+    hurry = Event()
+    hurry.set()
+    with pytest.raises(Hurried):
+        await local.provider.snapshot("b1", SnapshotKind.TURN, "one", hurry)
+    assert layers(local) == []
+    assert (await local.provider.exec("b1", ("cat", "f"))).stdout == b"1\n"
+    taken = await local.provider.snapshot("b1", SnapshotKind.TURN, "one", Event())
+    assert (layers(local)[0] / "tree/repo/f").read_text() == "1\n" and layers(local)[0].name == taken.id
+
+
+async def test_nobody_in_a_hurry_waits_for_another_copy_of_the_box(local: Place) -> None:
+    folder, hurry = await box(local), Event()
+    hurry.set()
+    with folder.frozen.open("w") as marker:
+        fcntl.flock(marker, fcntl.LOCK_EX)
+        with pytest.raises(Hurried):
+            await local.provider.snapshot("b1", SnapshotKind.TURN, "one", hurry)
