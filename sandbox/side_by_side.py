@@ -8,6 +8,7 @@ So a box is found where it is, whatever the settings say by now.
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from threading import Event
 from typing import TypeVar
 
 from sandbox.provider import (
@@ -81,9 +82,9 @@ class SideBySide:
         """Run a command in a live box."""
         return await self._at(name).exec(name, argv, stdin=stdin, timeout=timeout, limit=limit, heard=heard)
 
-    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "") -> Snapshot:
+    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "", hurry: Event | None = None) -> Snapshot:
         """Keep the file system of a live box."""
-        return _tagged(place_of(name), await self._at(name).snapshot(name, kind, moment))
+        return _tagged(place_of(name), await self._at(name).snapshot(name, kind, moment, hurry))
 
     async def last_state(self, name: str, kind: SnapshotKind = SnapshotKind.FOLLOW_UP) -> Snapshot | None:
         """Turn what a dead box left into a snapshot."""

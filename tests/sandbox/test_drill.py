@@ -1,6 +1,7 @@
 """The drill goes through a real provider; a place that breaks a promise is one that we break on purpose."""
 
 from dataclasses import replace
+from threading import Event
 
 import pytest
 
@@ -35,7 +36,7 @@ class Forgetful(LocalProvider):
 class Busy(LocalProvider):
     """Takes no snapshot."""
 
-    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "") -> Snapshot:
+    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "", hurry: Event | None = None) -> Snapshot:
         raise Temporary("the place is busy", 5.0)
 
 
