@@ -5,14 +5,14 @@ its memory. Modal says what runs; the ledger has what Modal does not keep (`moda
 `sandbox/modal*.py` know Modal's library, whose errors become the protocol's by the table in `modal_errors.py`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Self
-
-import modal
+from typing import TYPE_CHECKING, Self
 
 from sandbox import modal_asking
 from sandbox.box_folder import checked_name
@@ -36,6 +36,9 @@ from sandbox.provider import (
     Temporary,
     Unreachable,
 )
+
+if TYPE_CHECKING:
+    import modal
 
 LIST_SECONDS = 10.0  # Modal is asked no more often than so for all boxes
 DEATH_SECONDS, LOOK_SECONDS = 30.0, 0.1

@@ -1,20 +1,23 @@
 """The way to Modal: one client, one app, and the boxes that were looked up lately. `sandbox/modal.py` opens it.
 
 Nothing here must be remembered: who starts again asks Modal again. Every call is bounded by a time of our own, for
-some of the client's wait for ever.
+some of the client's wait for ever. The library is loaded when it is needed: that takes half a second.
 """
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
-import modal
-from modal_proto import api_pb2
-
-from sandbox.modal_errors import Doing, told
+from sandbox.modal_errors import NOT_FOUND, Doing, is_a, judged, told
 from sandbox.modal_place import ModalPlace
 from sandbox.modal_records import NAME, OURS
+
+if TYPE_CHECKING:
+    import modal
 
 CALL_SECONDS, LIST_SECONDS = 30.0, 120.0
 HANDLES = 2000  # boxes whose handle is kept, so that a command in them costs one call instead of four
@@ -33,6 +36,9 @@ class Account:
 
     async def open(self) -> tuple[modal.Client, modal.App]:
         """The client and the app. Raises BoxError."""
+        import modal
+        from modal_proto import api_pb2
+
         async with self._opening:
             if self._client is None:
                 credentials = self._place.token_id, self._place.token_secret
@@ -69,6 +75,8 @@ class Account:
 
     async def sandbox(self, id: str, doing: Doing = Doing.USE) -> modal.Sandbox:
         """The sandbox with this id, which may have ended."""
+        import modal
+
         if id not in self._handles:
             client, _ = await self.open()
             async with bounded(CALL_SECONDS, doing):
@@ -78,17 +86,18 @@ class Account:
 
     async def named(self, name: str) -> modal.Sandbox | None:
         """The sandbox that runs under this name."""
+        import modal
+
         client, _ = await self.open()
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 found = await modal.Sandbox.from_name.aio(
                     self._place.app, name, environment_name=self._place.environment, client=client
                 )
-        except modal.exception.NotFoundError:
-            return None
         except Exception as failed:
-            with told(Doing.READ):
-                raise failed
+            if is_a(failed, NOT_FOUND):
+                return None
+            raise judged(failed, Doing.READ) from failed
         self.remember(found)
         return found
 
@@ -98,14 +107,15 @@ class Account:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 return await sandbox.poll.aio()
-        except modal.exception.NotFoundError:
-            return -1
         except Exception as failed:
-            with told(Doing.READ):
-                raise failed
+            if is_a(failed, NOT_FOUND):
+                return -1
+            raise judged(failed, Doing.READ) from failed
 
     async def running(self) -> dict[str, modal.Sandbox]:
         """Every box of ours that runs, by id."""
+        import modal
+
         client, app = await self.open()
         async with bounded(LIST_SECONDS, Doing.READ):
             tags = {OURS: self._place.app}

@@ -4,19 +4,22 @@ So a command runs as the agent's user, below the runner, bounded in the box itse
 `sandbox/modal.py` calls `run`, `end` and `held`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
 import math
 from collections.abc import AsyncIterator
-
-import modal
-from modal.container_process import ContainerProcess
-from modal.stream_type import StreamType
+from typing import TYPE_CHECKING
 
 from sandbox import control
 from sandbox.modal_entry import ASK
 from sandbox.provider import ExecResult, Unreachable
+
+if TYPE_CHECKING:
+    import modal
+    from modal.container_process import ContainerProcess
 
 PIECE = 1 << 20
 ANSWER_SECONDS, BEAT_SECONDS, HANG_UP_SECONDS = 20.0, 4.0, 5.0
@@ -93,6 +96,8 @@ async def _asking(
     sandbox: modal.Sandbox, seconds: float, most: int
 ) -> AsyncIterator[tuple[ContainerProcess[bytes], asyncio.StreamReader]]:
     """The program in the box that passes words on, and what comes back."""
+    from modal.stream_type import StreamType
+
     process = await sandbox.exec.aio(
         *ASK, text=False, timeout=math.ceil(seconds) + 5, workdir="/", stderr=StreamType.DEVNULL
     )

@@ -5,14 +5,18 @@ Nothing is asked of Modal here: `sandbox/modal_account.py` has it built. Agents 
 machine, with the same digests; only what that code needs is copied in, so that nothing else makes Modal build anew.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-
-import modal
+from typing import TYPE_CHECKING
 
 from sandbox.modal_entry import RUNNER
 from sandbox.runner.box import AGENTS
+
+if TYPE_CHECKING:
+    import modal
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"  # byte code of the runner fits it
 PACKAGES = (
@@ -33,6 +37,8 @@ NODE = "ln -sf {agents}/node-*/node /usr/local/bin/node"
 
 def definition(names: Iterable[str], runner: Path) -> modal.Image:
     """The image with these agents, and this archive of the runner."""
+    import modal
+
     return (
         modal.Image.debian_slim(python_version=PYTHON)
         .apt_install(*PACKAGES)

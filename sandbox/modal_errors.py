@@ -2,6 +2,8 @@
 
 Every call that `sandbox/modal*.py` makes runs inside `told(...)`. What an error means depends on what was being done:
 a thing that is not found is a snapshot when a box is made, and the box itself when something is done with one.
+Errors are told by the names of their classes and of what those are kinds of, for loading Modal's library takes half a
+second, which nobody should pay who has no box there.
 """
 
 import contextlib
@@ -9,11 +11,9 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-import modal.exception as m
-from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
-
 from sandbox.provider import BoxError, Gone, Missing, Permanent, Temporary, Unreachable
 
+NOT_FOUND, EXISTS = "modal.NotFoundError", "modal.AlreadyExistsError"
 SOON, THROTTLED, QUOTA = 2.0, 10.0, 240.0  # seconds; four tries must outlast ten minutes without quota
 
 
@@ -27,9 +27,10 @@ class Doing(Enum):
 
 
 class Row(NamedTuple):
-    """What an error becomes, and what is said. `delay`: seconds, for what passes."""
+    """What an error becomes, and what is said. `error`: its class, or one above that. `delay`: seconds, for what
+    passes."""
 
-    error: type[BaseException]
+    error: str
     kind: type[BoxError]
     says: str
     doing: tuple[Doing, ...] = tuple(Doing)
@@ -42,50 +43,80 @@ TOKEN = (
 MAKING, USING = (Doing.MAKE, Doing.READ), (Doing.USE, Doing.KEEP)
 # The first row that fits counts: what is special comes before what it is a kind of.
 ROWS = (
-    Row(m.AuthError, Permanent, TOKEN),
-    Row(m.PermissionDeniedError, Permanent, "this token may not do that in this workspace or environment of Modal"),
-    Row(m.VersionError, Permanent, "Modal does not speak with this version of its client: upgrade the package modal"),
-    Row(m.UnimplementedError, Permanent, "Modal does not know this call: the package modal is older or newer than it"),
-    Row(m.ImageBuildError, Permanent, "the base image could not be built; Modal's dashboard has the log of its build"),
-    Row(m.NotFoundError, Missing, "Modal has that snapshot no more", (Doing.MAKE,)),
-    Row(m.NotFoundError, Permanent, "Modal does not know that", (Doing.READ,)),
-    Row(m.NotFoundError, Gone, "Modal has ended that box", USING),
-    Row(m.ConflictError, Gone, "that box has ended", USING),
-    Row(m.ConflictError, Temporary, "Modal is at it already", MAKING),
-    Row(m.SandboxTimeoutError, Gone, "the box reached its age"),
-    Row(m.SandboxTerminatedError, Gone, "the box was ended"),
-    Row(m.SnapshotCreationError, Gone, "Modal kept nothing of that box"),
-    Row(m.ResourceExhaustedError, Temporary, "Modal's limit of this workspace is reached", MAKING, QUOTA),
-    Row(m.ResourceExhaustedError, Temporary, "Modal asks for fewer calls", USING, THROTTLED),
-    Row(m.RequestSizeError, Permanent, "that is more than Modal takes"),
-    Row(m.AlreadyExistsError, Temporary, "a box of that name is just ending"),
-    Row(m.InvalidError, Permanent, "Modal refuses this request"),
-    Row(m.DataLossError, Permanent, "Modal has lost data"),
-    Row(m.TimeoutError, Temporary, "Modal takes too long", (*MAKING, Doing.KEEP)),
-    Row(m.TimeoutError, Unreachable, "the box does not answer", (Doing.USE,)),
-    Row(TimeoutError, Temporary, "Modal takes too long", (*MAKING, Doing.KEEP)),
-    Row(TimeoutError, Unreachable, "the box does not answer", (Doing.USE,)),
-    Row(m.Error, Temporary, "Modal cannot do it just now", MAKING),
-    Row(m.Error, Unreachable, "the box cannot be reached just now", USING),
-    Row(GRPCError, Temporary, "Modal cannot do it just now", MAKING),
-    Row(GRPCError, Unreachable, "the box cannot be reached just now", USING),
-    Row(StreamTerminatedError, Temporary, "the connection to Modal broke", MAKING),
-    Row(StreamTerminatedError, Unreachable, "the connection to the box broke", USING),
-    Row(ProtocolError, Temporary, "the connection to Modal broke", MAKING),
-    Row(ProtocolError, Unreachable, "the connection to the box broke", USING),
-    Row(OSError, Temporary, "Modal cannot be reached", MAKING),
-    Row(OSError, Unreachable, "the box cannot be reached", USING),
+    Row("modal.AuthError", Permanent, TOKEN),
+    Row(
+        "modal.PermissionDeniedError", Permanent, "this token may not do that in this workspace or environment of Modal"
+    ),
+    Row(
+        "modal.VersionError",
+        Permanent,
+        "Modal does not speak with this version of its client: upgrade the package modal",
+    ),
+    Row(
+        "modal.UnimplementedError",
+        Permanent,
+        "Modal does not know this call: the package modal is older or newer than it",
+    ),
+    Row(
+        "modal.ImageBuildError",
+        Permanent,
+        "the base image could not be built; Modal's dashboard has the log of its build",
+    ),
+    Row("modal.NotFoundError", Missing, "Modal has that snapshot no more", (Doing.MAKE,)),
+    Row("modal.NotFoundError", Permanent, "Modal does not know that", (Doing.READ,)),
+    Row("modal.NotFoundError", Gone, "Modal has ended that box", USING),
+    Row("modal.ConflictError", Gone, "that box has ended", USING),
+    Row("modal.ConflictError", Temporary, "Modal is at it already", MAKING),
+    Row("modal.SandboxTimeoutError", Gone, "the box reached its age"),
+    Row("modal.SandboxTerminatedError", Gone, "the box was ended"),
+    Row("modal.SnapshotCreationError", Gone, "Modal kept nothing of that box"),
+    Row("modal.ResourceExhaustedError", Temporary, "Modal's limit of this workspace is reached", MAKING, QUOTA),
+    Row("modal.ResourceExhaustedError", Temporary, "Modal asks for fewer calls", USING, THROTTLED),
+    Row("modal.RequestSizeError", Permanent, "that is more than Modal takes"),
+    Row("modal.AlreadyExistsError", Temporary, "a box of that name is just ending"),
+    Row("modal.InvalidError", Permanent, "Modal refuses this request"),
+    Row("modal.DataLossError", Permanent, "Modal has lost data"),
+    Row("modal.TimeoutError", Temporary, "Modal takes too long", (*MAKING, Doing.KEEP)),
+    Row("modal.TimeoutError", Unreachable, "the box does not answer", (Doing.USE,)),
+    Row("TimeoutError", Temporary, "Modal takes too long", (*MAKING, Doing.KEEP)),
+    Row("TimeoutError", Unreachable, "the box does not answer", (Doing.USE,)),
+    Row("modal.Error", Temporary, "Modal cannot do it just now", MAKING),
+    Row("modal.Error", Unreachable, "the box cannot be reached just now", USING),
+    Row("grpclib.GRPCError", Temporary, "Modal cannot do it just now", MAKING),
+    Row("grpclib.GRPCError", Unreachable, "the box cannot be reached just now", USING),
+    Row("grpclib.StreamTerminatedError", Temporary, "the connection to Modal broke", MAKING),
+    Row("grpclib.StreamTerminatedError", Unreachable, "the connection to the box broke", USING),
+    Row("grpclib.ProtocolError", Temporary, "the connection to Modal broke", MAKING),
+    Row("grpclib.ProtocolError", Unreachable, "the connection to the box broke", USING),
+    Row("OSError", Temporary, "Modal cannot be reached", MAKING),
+    Row("OSError", Unreachable, "the box cannot be reached", USING),
 )
 
 
 def meaning(error: BaseException, doing: Doing) -> BoxError | None:
     """The error in the protocol's words; None for what is no trouble of Modal's but a fault of ours."""
     for row in ROWS:
-        if isinstance(error, row.error) and doing in row.doing:
+        if is_a(error, row.error) and doing in row.doing:
             said = " ".join(str(error).split())[:300]
             text = f"{doing.value}: {row.says}" + (f" ({said})" if said else "")
             return Temporary(text, row.delay) if row.kind is Temporary else row.kind(text)
     return None
+
+
+def judged(error: Exception, doing: Doing) -> Exception:
+    """What to raise for an error: what it means, or itself."""
+    return meaning(error, doing) or error
+
+
+def is_a(error: BaseException, name: str) -> bool:
+    """Whether an error is of this class: `modal.…`, or Python's own."""
+    return name in {_name(kind) for kind in type(error).__mro__}
+
+
+def _name(kind: type) -> str:
+    """`modal.TimeoutError` is not Python's own."""
+    library = kind.__module__.partition(".")[0]
+    return kind.__name__ if library == "builtins" else f"{library}.{kind.__name__}"
 
 
 @contextlib.contextmanager
@@ -96,7 +127,6 @@ def told(doing: Doing) -> Iterator[None]:
     except BoxError:
         raise
     except Exception as error:
-        meant = meaning(error, doing)
-        if meant is None:
+        if (meant := meaning(error, doing)) is None:
             raise
         raise meant from error

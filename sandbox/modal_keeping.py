@@ -4,6 +4,8 @@
 Modal collects it (`refresh`).
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
@@ -11,18 +13,19 @@ import math
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-
-import modal
-from modal.experimental import image_delete
+from typing import TYPE_CHECKING
 
 from sandbox import modal_asking
 from sandbox.ledger import Ledger
 from sandbox.modal_account import CALL_SECONDS, Account, bounded
-from sandbox.modal_errors import Doing
+from sandbox.modal_errors import NOT_FOUND, Doing, is_a, judged
 from sandbox.modal_making import CREATE_SECONDS
 from sandbox.modal_place import KEPT_SECONDS, ModalPlace
 from sandbox.modal_records import LAST, SNAPSHOT, BoxRecord, SnapshotRecord, moment_key
 from sandbox.provider import Missing, Permanent, Snapshot, SnapshotKind, Temporary
+
+if TYPE_CHECKING:
+    import modal
 
 log = logging.getLogger(__name__)
 HELD_MORE_SECONDS = 60.0
@@ -97,17 +100,13 @@ class Keeper:
         try:
             async with asyncio.timeout(limit + CALL_SECONDS):
                 image = await sandbox._experimental_get_exit_snapshot.aio(timeout=limit)
-        except modal.exception.SnapshotCreationError as lost:
-            log.warning("Modal kept nothing of box %s: %s", name, lost)
-            return None
-        except (modal.exception.TimeoutError, TimeoutError) as late:
-            raise Temporary(f"what box {name} left is still being copied", 5.0) from late
-        except modal.exception.NotFoundError:
-            log.warning("Modal does not know box %s any more, nor what it left", name)
-            return None
         except Exception as failed:
-            async with bounded(CALL_SECONDS, Doing.KEEP):
-                raise failed
+            if is_a(failed, "modal.SnapshotCreationError") or is_a(failed, NOT_FOUND):
+                log.warning("Modal kept nothing of box %s: %s", name, failed)
+                return None
+            if is_a(failed, "modal.TimeoutError") or is_a(failed, "TimeoutError"):
+                raise Temporary(f"what box {name} left is still being copied", 5.0) from failed
+            raise judged(failed, Doing.KEEP) from failed
         return image.object_id
 
     async def _note(self, kept: SnapshotRecord) -> str:
@@ -124,15 +123,15 @@ class Keeper:
         await self._ledger.drop(SNAPSHOT + id)
 
     async def _delete(self, image: str) -> None:
+        from modal.experimental import image_delete
+
         client, _ = await self._account.open()
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 await image_delete.aio(image, client=client)
-        except modal.exception.NotFoundError:
-            pass
         except Exception as failed:
-            async with bounded(CALL_SECONDS, Doing.READ):
-                raise failed
+            if not is_a(failed, NOT_FOUND):
+                raise judged(failed, Doing.READ) from failed
 
     async def expiring(self, before: float) -> list[str]:
         """The snapshots that Modal will collect before this time, those first that go first."""
@@ -155,6 +154,8 @@ class Keeper:
     @contextlib.asynccontextmanager
     async def _lent(self, record: SnapshotRecord) -> AsyncIterator[modal.Sandbox]:
         """A box that does nothing but have this file system; ended afterwards whatever happens."""
+        import modal
+
         client, app = await self._account.open()
         async with bounded(CREATE_SECONDS, Doing.MAKE):
             image = modal.Image.from_id(record.image, client=client)

@@ -4,6 +4,8 @@
 by the name and tags that each box has.
 """
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 import math
@@ -11,22 +13,24 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
-import modal
+from typing import TYPE_CHECKING
 
 from sandbox import modal_base, runner_archive
 from sandbox.ledger import Ledger
 from sandbox.modal_account import Account, bounded
 from sandbox.modal_entry import ENTRYPOINT, opening
-from sandbox.modal_errors import Doing, told
+from sandbox.modal_errors import EXISTS, Doing, is_a, judged
 from sandbox.modal_place import ModalPlace, memory, outbound
 from sandbox.modal_records import BOX, BoxRecord, SnapshotRecord
 from sandbox.provider import BoxSpec, Permanent, Temporary
 
+if TYPE_CHECKING:
+    import modal
+
 CREATE_SECONDS, GREET_SECONDS, BUILD_SECONDS, END_SECONDS = 120.0, 60.0, 1800.0, 30.0
 LOOK_SECONDS = 0.2
 SLOT = "modal-creates"
-Base = Callable[[tuple[str, ...], Path], modal.Image]
+Base = Callable[[tuple[str, ...], Path], "modal.Image"]
 
 
 class Maker:
@@ -66,41 +70,39 @@ class Maker:
         """A box that has not been greeted: a new one, or the one that an earlier attempt left."""
         try:
             return await self._create(spec, image)
-        except modal.exception.AlreadyExistsError:
-            found = await self._account.named(spec.name)
+        except Exception as failed:
+            if not is_a(failed, EXISTS):
+                raise judged(failed, Doing.MAKE) from failed
+        found = await self._account.named(spec.name)
         if found is not None and not record.greeting:
             return found
         if found is not None:  # it was told something, by somebody who is no more: nobody knows how much
             await self._end(found)
-        with told(Doing.MAKE):
+        async with bounded(CREATE_SECONDS, Doing.MAKE):
             return await self._create(spec, image)
 
     async def _create(self, spec: BoxSpec, image: modal.Image) -> modal.Sandbox:
+        import modal
+
         client, app = await self._account.open()
         networks, names = outbound(self._place, spec.hosts)
-        try:
-            async with asyncio.timeout(CREATE_SECONDS):
-                return await modal.Sandbox.create.aio(
-                    *ENTRYPOINT,
-                    app=app,
-                    name=spec.name,
-                    tags={**spec.labels, **self._account.tags(spec.name)},
-                    image=image,
-                    timeout=math.ceil(self._place.box_seconds),
-                    workdir="/",
-                    cpu=self._place.cores,
-                    memory=memory(spec.limits),
-                    region=self._place.region,
-                    outbound_cidr_allowlist=networks,
-                    outbound_domain_allowlist=names,
-                    experimental_options={"enable_exit_snapshot": True},
-                    client=client,
-                )
-        except modal.exception.AlreadyExistsError:
-            raise
-        except Exception as failed:
-            with told(Doing.MAKE):
-                raise failed
+        async with asyncio.timeout(CREATE_SECONDS):
+            return await modal.Sandbox.create.aio(
+                *ENTRYPOINT,
+                app=app,
+                name=spec.name,
+                tags={**spec.labels, **self._account.tags(spec.name)},
+                image=image,
+                timeout=math.ceil(self._place.box_seconds),
+                workdir="/",
+                cpu=self._place.cores,
+                memory=memory(spec.limits),
+                region=self._place.region,
+                outbound_cidr_allowlist=networks,
+                outbound_domain_allowlist=names,
+                experimental_options={"enable_exit_snapshot": True},
+                client=client,
+            )
 
     async def _end(self, sandbox: modal.Sandbox) -> None:
         async with bounded(END_SECONDS, Doing.MAKE):
@@ -110,6 +112,8 @@ class Maker:
 
     async def _image(self, grown_from: SnapshotRecord | None, digest: str) -> tuple[modal.Image, str]:
         """What a box grows from, and the digest of the runner that is in it."""
+        import modal
+
         client, _ = await self._account.open()
         if grown_from is not None:
             return modal.Image.from_id(grown_from.image, client=client), grown_from.runner
