@@ -1,14 +1,17 @@
 """A running Shipmate for each real agent: the program from the registry, in local boxes, behind it the scripted model.
 
 `make test-agents` runs these. What is missing is fetched; where that cannot be, or boxes cannot be isolated, the tests
-of that agent say so and are left out.
+of that agent say so and are left out. All tests of an agent are in one process, and share one Shipmate. A test that is
+marked `of` is for some agents only: those whose row it says yes to.
 """
 
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from xdist.scheduler import LoadScopeScheduling
 
 from jobs.settings import JobSettings
 from sandbox import agents, probe
@@ -19,12 +22,28 @@ from tests.e2e.people import Office
 REAL = ("opencode", "claude", "codex", "gemini")
 
 
+class ByAgent(LoadScopeScheduling):
+    """Gives all tests of an agent to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.rpartition("[")[2]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByAgent:
+    return ByAgent(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "of(which): for the agents whose row `which` says yes to")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that takes an agent's name is one for each of them; `AGENTS=codex,opencode` chooses."""
     if "agent" in metafunc.fixturenames:
         chosen = [name for name in os.environ.get("AGENTS", "").split(",") if name] or REAL
-        each = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in chosen]
-        metafunc.parametrize("agent", each, scope="session")
+        marks = [mark.args[0] for mark in metafunc.definition.iter_markers("of")]
+        fitting = [name for name in chosen if all(which(agents.row(name)) for which in marks)]
+        metafunc.parametrize("agent", fitting, scope="session")
 
 
 @pytest.fixture(scope="session")

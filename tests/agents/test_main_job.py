@@ -9,7 +9,7 @@ from bot.view import ANEW
 from jobs.operations import park_box
 from jobs.session import Status
 from sandbox import agents
-from tests.agents.boxes import agents_in, wire
+from tests.agents.boxes import agents_in, run, wire
 from tests.e2e.people import Office, Thread, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -59,7 +59,7 @@ async def test_the_whole_life_of_a_session(agent: str, office: Office) -> None:
     assert [ending.outcome for ending in await thread.endings()] == ["done", "done"]
     assert session.pull_request is not None
     commits = await office.commits(session.pull_request.number)
-    assert len(commits) == 2, commits
+    assert len(commits) == 2, (await run(office, thread, "git", "log", "-p", f"-{len(commits)}")).decode()
     fix, line = commits
     assert (fix["author"], line["author"]) == (
         "Ada Lovelace <ada@acme.example>",

@@ -31,6 +31,7 @@ WIRES = {
         1, None, 0, {"used", "size", "amount", "inputTokens", "outputTokens"}, "    return int(fuel // tank)"
     ),
     "codex": Told(1, 0, 0, {"used", "size", "inputTokens", "outputTokens"}, '    """How many tanks hold `fuel`.'),
+    "rehearsal": Told(1, 0, 5, set(), "    return int(fuel // tank)"),
     "gemini": Told(None, None, 0, set(), '"""Fuel for one burn,'),
 }
 
