@@ -25,6 +25,10 @@ class NotInstalled(Exception):
     """The agent could not be installed; the message says why and what to do."""
 
 
+class NotAsPinned(NotInstalled):
+    """What came is something else than what was pinned, so nothing was installed."""
+
+
 def install(agent: AgentRow, folder: Path, machine: str | None = None) -> Path:
     """Install the agent, and what runs it, below `folder`; return its file. Safe to repeat, also by several at once."""
     for part in parts(agent):
@@ -64,6 +68,8 @@ def _fetch_tree(agent: AgentRow, fresh: Path, machine: str | None) -> None:
     assert agent.modules is not None, "only such agents are trees"
     try:
         agent_modules.fetch(_npm(), agent.name, agent.modules, fresh, machine)
+    except agent_modules.NotAsLocked as other:
+        raise NotAsPinned(str(other)) from None
     except agent_modules.NotFetched as failed:
         raise NotInstalled(str(failed)) from None
     if not (fresh / "node_modules" / agent.modules.start).is_file():
@@ -104,7 +110,7 @@ def _check(archive: Path, package: Package) -> None:
             digest.update(piece)
     found = "sha512-" + base64.b64encode(digest.digest()).decode()
     if not hmac.compare_digest(found, package.integrity):
-        raise NotInstalled(
+        raise NotAsPinned(
             f"{package.name} {package.version} is not the archive that was pinned (its digest is {found}). "
             "Nothing was installed. Do not use that registry until you know why."
         )

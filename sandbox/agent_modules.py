@@ -24,6 +24,10 @@ class NotFetched(Exception):
     """The packages did not come; the message says why."""
 
 
+class NotAsLocked(NotFetched):
+    """A package that came is another one than the lock file's."""
+
+
 def fetch(npm: str, name: str, modules: Modules, target: Path, machine: str | None = None) -> None:
     """Fill the fresh folder `target` with the packages of `locks/NAME`. Raises NotFetched."""
     machine = machine or platform.machine()
@@ -39,7 +43,7 @@ def fetch(npm: str, name: str, modules: Modules, target: Path, machine: str | No
     except subprocess.TimeoutExpired:
         raise NotFetched(f"the packages of {name} did not arrive within {SECONDS} seconds. Try again.") from None
     if done.returncode:
-        raise NotFetched(_why(name, done.stderr))
+        raise _why(name, done.stderr)
     missing = [path for path in wanted(name, modules, machine) if not (target / path).is_dir()]
     if missing:
         raise NotFetched(
@@ -61,14 +65,14 @@ def wanted(name: str, modules: Modules, machine: str) -> list[str]:
     return found
 
 
-def _why(name: str, said: str) -> str:
+def _why(name: str, said: str) -> NotFetched:
     words = " ".join(line for line in said.splitlines() if "error" in line.lower())[:WORDS] or "it said nothing"
     if "EINTEGRITY" in words:
-        return (
+        return NotAsLocked(
             f"a package of {name} is not the archive that was pinned. Nothing was installed. Do not use that registry "
             f"until you know why. npm said: {words}"
         )
-    return f"npm could not fetch the packages of {name}: {words}"
+    return NotFetched(f"npm could not fetch the packages of {name}: {words}")
 
 
 def _readable(tree: Path) -> None:

@@ -6,10 +6,12 @@ repository is hostile ground: its hooks and monitors are switched off.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
 import stat
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from sandbox.runner.visible import visible
 
 NAME_CHARS, EMAIL_CHARS = 100, 254
 QUICK_SECONDS, NETWORK_SECONDS = 120.0, 900.0
+LOCK_SECONDS, LOCK_LOOK_SECONDS = 1.0, 0.02
 OURS = (
     "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false", "-c", "gc.auto=0",
     "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false", "-c", "protocol.version=2",
@@ -135,7 +138,7 @@ class Git:
             await self._unlocked("commit", "--quiet", "--no-verify", "--file=-", stdin=message, author=author)
 
     async def _unlocked(self, *args: str, stdin: str = "", author: Person | None = None) -> None:
-        """Run git; once more without the index lock that a killed git left behind."""
+        """Run git; once more when the index is free. A lock that stays there was left behind by a killed git."""
         env = identity(author, author) if author else {}
         try:
             await self(*args, stdin=stdin.encode(), env=env)
@@ -144,9 +147,18 @@ class Git:
                 if args[0] == "add":
                     return  # files that cannot be read; what can be was added
                 raise
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self.repo, ".git/index.lock"))
+            await self._free_index()
             await self(*args, stdin=stdin.encode(), env=env)
+
+    async def _free_index(self) -> None:
+        """Agents look at the repository with git of their own, whose lock is only there for a moment."""
+        lock, end = os.path.join(self.repo, ".git/index.lock"), time.monotonic() + LOCK_SECONDS
+        while os.path.lexists(lock):
+            if time.monotonic() > end:
+                with contextlib.suppress(OSError):
+                    os.unlink(lock)
+                return
+            await asyncio.sleep(LOCK_LOOK_SECONDS)
 
 
 def identity(author: Person, committer: Person) -> dict[str, str]:

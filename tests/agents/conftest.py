@@ -5,8 +5,11 @@ of that agent say so and are left out. All tests of an agent are in one process,
 marked `of` is for some agents only: those whose row it says yes to.
 """
 
+import contextlib
+import fcntl
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from jobs.settings import JobSettings
 from sandbox import agents, probe
-from sandbox.agent_install import NotInstalled, install
+from sandbox.agent_install import NotAsPinned, NotInstalled, install
 from tests.e2e.conftest import open_office
 from tests.e2e.people import Office
 
@@ -53,11 +56,24 @@ def installed(agent: str) -> str:
     if not found.allowed:
         pytest.skip(f"boxes cannot be isolated here: {found.reason}")
     told = {name: os.environ[name] for name in ("HOME", "XDG_DATA_HOME", "SHIPMATE_AGENTS_DIR") if name in os.environ}
+    folder = JobSettings.from_env(told).agents_dir
     try:
-        install(agents.row(agent), JobSettings.from_env(told).agents_dir)
-    except (NotInstalled, ValueError) as missing:
+        with one_at_a_time(folder):
+            install(agents.row(agent), folder)
+    except NotAsPinned:
+        raise  # not the network's fault
+    except (NotInstalled, OSError, ValueError) as missing:
         pytest.skip(f"{agent} cannot be fetched here: {missing}")
     return agent
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """What several agents need is fetched once."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    with (folder / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -77,7 +77,8 @@ async def open_office(agent: str = "rehearsal", **settings: str) -> AsyncIterato
             except BaseException as failed:
                 failed.add_note(last_words_of(stack))
                 raise
-            await stack.discard()
+            finally:
+                await stack.discard()
 
 
 def last_words_of(stack: Stack) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.runner.boxes import BRANCH, RunningBox, git
 from tests.runner.gateway import GRACE, StandIn
+from tests.waiting import until
 
 WHO = {f"GIT_{role}_{what}": "Eve" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
@@ -141,6 +142,18 @@ async def test_work_arrives_although(box: RunningBox, gateway: StandIn, bare: Pa
     assert (ended["outcome"], ended["error"], ended["pushed"]) == ("done", None, True)
     assert git(bare, "show", f"{BRANCH}:README.md").endswith("Arrived")
     assert git(bare, "log", "-1", "--format=%an %cn", BRANCH) == "Ada Lovelace Ada Lovelace"
+
+
+async def test_a_git_of_the_agents_that_is_just_at_work_keeps_its_lock(box: RunningBox, gateway: StandIn, bare: Path):
+    await box.start()
+    await gateway.frame("ready")
+    held = "touch .git/index.lock; sleep 0.8; rm .git/index.lock && touch $HOME/it-was-there"
+    await box.exec(
+        "sh", "-c", f"setsid sh -c '{held}' >/dev/null 2>&1 </dev/null & while [ ! -e .git/index.lock ]; do :; done"
+    )
+    assert (await turn(gateway, 1, "add a line saying Arrived"))["pushed"] is True
+    await until((box.home / "it-was-there").exists)
+    assert git(bare, "show", f"{BRANCH}:README.md").endswith("Arrived")
 
 
 async def test_a_repository_that_is_gone_is_told_and_ends_nothing_else(box: RunningBox, gateway: StandIn):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import agent_modules, agents
-from sandbox.agent_install import NotInstalled, install
+from sandbox.agent_install import NotAsPinned, NotInstalled, install
 from sandbox.agents import AgentRow, Package
 
 PROGRAM = b"#!/bin/sh\necho hello\n"
@@ -75,7 +75,7 @@ def test_installing_twice_fetches_once(registry: Path, tmp_path: Path) -> None:
 
 def test_another_archive_than_the_pinned_one_installs_nothing(registry: Path, tmp_path: Path) -> None:
     registry.write_bytes(archive())
-    with pytest.raises(NotInstalled, match="not the archive that was pinned"):
+    with pytest.raises(NotAsPinned, match="not the archive that was pinned"):
         install(row_for(b"another"), tmp_path / "agents", "x86_64")
     assert list((tmp_path / "agents").iterdir()) == []
 
