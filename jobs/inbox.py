@@ -4,11 +4,10 @@ The faces hand in commands, the gateway hands in what runners say, workers and t
 wanted afterwards is hinted to the queue; a lost hint costs seconds, never work.
 """
 
-import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from jobs import moments, spending
@@ -18,18 +17,16 @@ from jobs.decide import decide
 from jobs.events import Event
 from jobs.fold import fold
 from jobs.frames import TRANSCRIPT, AnyFrame, ToolCall, Words
+from jobs.hints import Enqueue
 from jobs.log import about
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, Offer, StaleLink
 from jobs.session import Rules, Session
 from jobs.store import Store
-from jobs.wants import Operation, wants
+from jobs.wants import wants
 from jobs.warm_scripts import claim_row
 
 log = logging.getLogger(__name__)
 TRIES = 50  # each time somebody else won, so in all somebody has got far
-HINT_SECONDS = 1.0
-
-Enqueue = Callable[[Session, Operation], Awaitable[None]]
 
 
 class Attached(NamedTuple):
@@ -51,7 +48,8 @@ def hash_token(token: str) -> str:
 
 
 class Inbox:
-    """Follows commands. `enqueue` is given every operation that is wanted; whether it fails changes nothing.
+    """Follows commands. `enqueue` is given every operation that is wanted (`jobs/hints.py`: whether it fails changes
+    nothing).
 
     `fit` says as what a warm box must have been started for a session, which takes it at once; empty: none will do.
     """
@@ -168,13 +166,7 @@ class Inbox:
 
     async def _hint(self, session: Session, now: float) -> None:
         for operation in wants(session, now, self._rules):
-            try:
-                async with asyncio.timeout(HINT_SECONDS):
-                    await self._enqueue(session, operation)
-            except Exception as trouble:
-                log.warning(
-                    "%s was not hinted, so it comes later: %s", operation.kind, trouble or type(trouble).__name__
-                )
+            await self._enqueue(session, operation)
 
 
 def _fresh(frames: Sequence[AnyFrame], acked: int) -> tuple[AnyFrame, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from jobs import wire
 from jobs.github import AppKey, Forge
+from jobs.hints import Hints
 from jobs.image_records import Image
 from jobs.inbox import Inbox
 from jobs.queue import Queue
@@ -142,16 +143,18 @@ async def workshop(settings: JobSettings | None = None) -> AsyncIterator[Worksho
     boxes = places(chosen, store.ledger)
     chosen = chosen.model_copy(update={"rules": _bounded(chosen, boxes)})
     queue = Queue(chosen.redis_url)
+    hints = Hints(partial(ask_for, queue, chosen))
     try:
         yield Workshop(
             settings=chosen,
             store=store,
-            inbox=Inbox(store, partial(ask_for, queue, chosen), chosen.rules, fit=partial(fit_for, chosen)),
+            inbox=Inbox(store, hints.give, chosen.rules, fit=partial(fit_for, chosen)),
             queue=queue,
             provider=boxes,
             forge=forge(chosen),
         )
     finally:
+        await hints.given()
         await boxes.close()
         await store.close()
         await queue.close()

@@ -7,6 +7,7 @@ the forge has already is not touched, because a branch only ever moves forward.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -46,7 +47,8 @@ class Commit(NamedTuple):
 
 async def begin(git: Git, at: str = "HEAD") -> None:
     """Remember where the first turn begins. Later ones begin where the last finished one ended, in whatever box."""
-    await git.asks("update-ref", DONE, at, "0" * 40)  # refused if it is there already
+    if not os.path.isfile(os.path.join(git.repo, ".git", DONE)):  # no process before each prompt
+        await git.asks("update-ref", DONE, at, "0" * 40)  # refused if it is there already
 
 
 async def settle(git: Git, branch: str, author: Person, others: Sequence[Person]) -> None:

@@ -11,6 +11,7 @@ from jobs import commands as c
 from jobs.events import PromptReceived, SessionOpened, StepStarted
 from jobs.fold import IllegalEvent
 from jobs.frames import AnyFrame, frame_from_wire
+from jobs.hints import Hints
 from jobs.inbox import Inbox, hash_token, session_id
 from jobs.records import Grant, StaleLink
 from jobs.session import Rules, Session, Status
@@ -108,7 +109,7 @@ async def test_what_is_wanted_is_hinted(inbox: Inbox, hints: list[tuple[str, Ope
 
 
 @pytest.mark.parametrize("trouble", ["raises", "hangs"])
-async def test_a_hint_that_fails_costs_nothing_but_time(
+async def test_a_hint_that_fails_costs_nothing_and_nobody_waits_for_it(
     store: Store, trouble: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def enqueue(_session: Session, _operation: Operation) -> None:
@@ -116,8 +117,10 @@ async def test_a_hint_that_fails_costs_nothing_but_time(
             raise ConnectionError("no queue")
         await asyncio.Event().wait()
 
-    session = await Inbox(store, enqueue, Rules()).handle(SID, submit())
+    hints = Hints(enqueue)
+    session = await Inbox(store, hints.give, Rules()).handle(SID, submit())
     assert await store.load(SID) == session
+    await hints.given()
     assert "start was not hinted" in caplog.text
 
 
