@@ -213,6 +213,10 @@ class Store:
         """A small fact, if it is kept."""
         return cast(str | None, await self._do("GET", f"{PREFIX}fact:{key}"))
 
+    async def recall_each(self, *keys: str) -> list[str | None]:
+        """Some small facts, in one round trip."""
+        return list(await self._do("MGET", *(f"{PREFIX}fact:{key}" for key in keys)))
+
     async def posts(self, sid: str) -> dict[str, str]:
         """What is remembered of the messages of a session's thread."""
         return await self._hash(sid, "posts")

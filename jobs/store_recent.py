@@ -22,9 +22,11 @@ class RecentSessions:
     async def note(self, person: str, sid: str, at: float) -> None:
         """This person has asked for something in this session, at that time."""
         name = f"{PREFIX}recent:{person}"
-        await self._do("ZADD", name, at, sid)
-        await self._do("ZREMRANGEBYRANK", name, 0, -KEPT - 1)
-        await self._do("EXPIRE", name, SECONDS)
+        async with self._redis.pipeline(transaction=False) as all_of_it:
+            all_of_it.zadd(name, {sid: at})
+            all_of_it.zremrangebyrank(name, 0, -KEPT - 1)
+            all_of_it.expire(name, SECONDS)
+            await all_of_it.execute()
 
     async def of(self, person: str, most: int = KEPT) -> list[str]:
         """The sessions of this person."""

@@ -35,6 +35,9 @@ class Budgets(Protocol):
     async def recall(self, key: str) -> str | None:
         """A fact that is kept."""
 
+    async def recall_each(self, *keys: str) -> list[str | None]:
+        """Some of them, in one round trip."""
+
 
 @dataclass(frozen=True)
 class Method:

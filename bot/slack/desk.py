@@ -149,18 +149,14 @@ class Desk:
         received = self._clock()
         owed: Owed = ()
         if not _knows(session, post.prompt_id):
-            text, gone = await self._by_now(post)
+            text, gone = await self._early.by_now(post.prompt_id)
             if gone:
                 return ()
             owed = await self._accept(replace(post, text=text or post.text), me, session, received)
-        text, gone = await self._by_now(post)  # what came while it was accepted found nothing to change
+        text, gone = await self._early.by_now(post.prompt_id)  # what came while it was accepted found nothing to change
         if gone:
             return owed + await self._withdraw(post.team, post.channel, post.thread, post.prompt_id)
         return owed + (await self._change(replace(post, text=text), aside=False) if text is not None else ())
-
-    async def _by_now(self, post: Post) -> tuple[str | None, bool]:
-        """The newer text of this message that was kept, and whether it was deleted."""
-        return await asyncio.gather(self._early.newer_text(post.prompt_id), self._early.gone(post.prompt_id))
 
     async def _accept(self, post: Post, me: Me, session: Session | None, received: float) -> Owed:
         if post.bot and not await self._bots.may_go_on(_session_of(post), post):

@@ -83,21 +83,17 @@ class Early:
     async def keep_deletion(self, prompt_id: str, ts: str) -> None:
         """Keep that a message is gone, in the same case."""
         if self._recent(ts):
-            await self._facts.remember(f"slack:deleted:{prompt_id}", "1", EARLY_SECONDS)
+            await self._facts.remember(_deletion(prompt_id), "1", EARLY_SECONDS)
 
-    async def newer_text(self, prompt_id: str) -> str | None:
-        """The text that this message has by now, if it was edited before it came."""
+    async def by_now(self, prompt_id: str) -> tuple[str | None, bool]:
+        """The text that this message has by now, if it was edited before it came, and whether it was deleted."""
+        kept, deleted = await self._facts.recall_each(_edit(prompt_id, 0), _deletion(prompt_id))
         edits: list[_Edit] = []
-        for slot in range(EDITS):
-            kept = await self._facts.recall(_edit(prompt_id, slot))
-            if kept is None:
-                break
+        while kept is not None:
             edits.append(_Edit.model_validate_json(kept))
-        return max(edits, key=lambda edit: edit.at).text if edits else None
-
-    async def gone(self, prompt_id: str) -> bool:
-        """Whether this message was deleted before it came."""
-        return await self._facts.recall(f"slack:deleted:{prompt_id}") is not None
+            kept = await self._facts.recall(_edit(prompt_id, len(edits))) if len(edits) < EDITS else None
+        newest = max(edits, key=lambda edit: edit.at).text if edits else None
+        return newest, deleted is not None
 
     def _recent(self, ts: str) -> bool:
         try:
@@ -112,3 +108,7 @@ def _slot(sid: str, slot: int) -> str:
 
 def _edit(prompt_id: str, slot: int) -> str:
     return f"slack:edited:{prompt_id}:{slot}"
+
+
+def _deletion(prompt_id: str) -> str:
+    return f"slack:deleted:{prompt_id}"
