@@ -34,6 +34,7 @@ class Admin:
                 web.post("/faults", self._fault),
                 web.delete("/faults", self._clear),
                 web.get("/boxes", self._boxes),
+                web.get("/stats", self._stats),
                 web.post("/kill", self._kill),
                 web.post("/limit", self._limit),
                 web.get("/images", self._images),
@@ -74,8 +75,14 @@ class Admin:
 
     async def _boxes(self, request: web.Request) -> web.Response:
         alive_only = request.query.get("alive") == "1"
-        boxes = (box for box in self._cloud.boxes.all() if box.result is None or not alive_only)
-        return web.json_response([told(box) for box in boxes])
+        after = request.query.get("after")
+        boxes = self._cloud.boxes.all() if after is None else self._cloud.boxes.after(int(after))
+        return web.json_response([told(box) for box in boxes if box.result is None or not alive_only])
+
+    async def _stats(self, request: web.Request) -> web.Response:
+        boxes = self._cloud.boxes
+        facts = {"alive": boxes.alive(), "made": len(boxes.after(0)), "at_once": self._cloud.trace.at_once}
+        return web.json_response(facts)
 
     async def _kill(self, request: web.Request) -> web.Response:
         """As the kernel does when memory is out, unless `status` and `code` say otherwise."""
@@ -128,7 +135,8 @@ def told(box: Box) -> dict[str, Any]:
         "created": box.created,
         "image": box.image.id,
         "tags": box.tags,
-        "env": sorted(box.env),
+        "env": box.env,
+        "heard": "" if box.entry is None else box.entry.stdin.heard.decode(errors="replace"),
         "asked": MessageToDict(box.asked, preserving_proto_field_name=True),
         "result": None if box.result is None else MessageToDict(box.result, preserving_proto_field_name=True),
         "running": sum(1 for command in box.commands.values() if not command.ended.is_set()),

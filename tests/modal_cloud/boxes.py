@@ -1,7 +1,8 @@
 """Boxes as the control plane knows them: names, tags, how long they may live, how they ended, what they left."""
 
 import asyncio
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,7 +11,6 @@ from modal_proto import api_pb2
 from tests.modal_cloud.clock import Clock, Deadlines
 from tests.modal_cloud.commands import Command
 from tests.modal_cloud.dispatch import Refused
-from tests.modal_cloud.faults import Faults
 from tests.modal_cloud.ids import ulid
 from tests.modal_cloud.images import Image, Images
 
@@ -39,7 +39,7 @@ class Place(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Box:
-    """One sandbox. `result`: None while it runs. `asked`: the whole definition, for tests to look at."""
+    """One sandbox. `result`: None until it is to end. `asked`: the whole definition, for tests to look at."""
 
     id: str
     task: str
@@ -60,17 +60,25 @@ class Box:
     exit_snapshot: asyncio.Future[Image] | None = None
 
     @property
+    def outcome(self) -> Result | None:
+        """How it ended, as soon as its processes are gone."""
+        return self.result if self.finished.is_set() else None
+
+    @property
     def wants_exit_snapshot(self) -> bool:
         """Whether its last state is kept."""
         return self.asked.experimental_options_v2.get("enable_exit_snapshot", "").lower() == "true"
 
 
 class Boxes:
-    """All boxes, running and finished."""
+    """All boxes, running and finished. `layer_of`: the layer with the files of a mount."""
 
-    def __init__(self, clock: Clock, deadlines: Deadlines, faults: Faults, images: Images, place: Place) -> None:
-        self._clock, self._deadlines, self._faults = clock, deadlines, faults
-        self._images, self.place = images, place
+    def __init__(
+        self, clock: Clock, deadlines: Deadlines, images: Images, place: Place, layer_of: Callable[[str], str]
+    ) -> None:
+        self._clock, self._deadlines = clock, deadlines
+        self._images, self.place, self._layer_of = images, place, layer_of
+        self._order: list[Box] = []
         self._by_id: dict[str, Box] = {}
         self._by_task: dict[str, Box] = {}
         self._running: dict[tuple[str, str], Box] = {}
@@ -102,7 +110,16 @@ class Boxes:
 
     def all(self) -> Iterator[Box]:
         """Every box that ever was, the newest first."""
-        return iter(reversed(list(self._by_id.values())))
+        return reversed(self._order)
+
+    def before(self, moment: float) -> Iterator[Box]:
+        """Those made before a moment, the newest first; 0: all."""
+        end = bisect_left(self._order, moment, key=lambda box: box.created) if moment else len(self._order)
+        return (self._order[place] for place in range(end - 1, -1, -1))
+
+    def after(self, count: int) -> list[Box]:
+        """All but the first so many, the oldest first."""
+        return self._order[count:]
 
     def alive(self) -> int:
         """How many run."""
@@ -122,11 +139,13 @@ class Boxes:
         whole = ulid(created)
         box = Box(f"sb-{whole}", f"ta-{whole}V", app, asked.name, created, asked, image, tags, env, active=now)
         self._by_id[box.id] = self._by_task[box.task] = box
+        self._order.append(box)
         if box.name:
             self._running[app, box.name] = self._last[app, box.name] = box
         argv = list(asked.entrypoint_args) or image.cmd or SLEEP
         try:
-            box.entry = await self.place.start(box.id, image.layers, argv, self.env(box), self.cwd(box))
+            chain = (*image.layers, *(self._layer_of(mount) for mount in asked.mount_ids))
+            box.entry = await self.place.start(box.id, chain, argv, self.env(box), self.cwd(box))
         except BaseException:
             self._finish(box, Result(status=Result.GENERIC_STATUS_INIT_FAILURE, exitcode=1))
             raise
@@ -163,6 +182,7 @@ class Boxes:
             self.terminate(box)
         while self._going:
             await asyncio.gather(*self._going, return_exceptions=True)
+        self._order.clear()
         for known in (self._by_id, self._by_task, self._running, self._last):
             known.clear()
         self.most = None
@@ -206,7 +226,6 @@ class Boxes:
         if box.wants_exit_snapshot and box.entry is not None:
             box.exit_snapshot = asyncio.get_running_loop().create_future()
         self._go(self._clear(box))
-        box.finished.set()
 
     async def _clear(self, box: Box) -> None:
         """End the processes, keep the last state if that was asked, remove the rest."""
@@ -215,9 +234,13 @@ class Boxes:
             command.cut()
         if box.entry is not None:
             box.entry.cut()
+        box.finished.set()
         await asyncio.gather(*box.snapshots.values(), return_exceptions=True)
         if box.exit_snapshot is not None:
-            box.exit_snapshot.set_result(await self._snapshot(box, EXIT_SNAPSHOT_TTL, "exit"))
+            try:
+                box.exit_snapshot.set_result(await self._snapshot(box, EXIT_SNAPSHOT_TTL, "exit"))
+            except Refused:
+                box.exit_snapshot.cancel()
         self.place.forget(box.id)
 
     def _go(self, doing: Any) -> None:

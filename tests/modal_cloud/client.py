@@ -96,9 +96,14 @@ class ModalCloud:
         """How many calls of each name came."""
         return dict(await self._ask("GET", "/counts"))
 
-    async def boxes(self, alive: bool = False) -> list[dict[str, Any]]:
-        """Every box that was, the newest first, with all that was asked for it."""
-        return list(await self._ask("GET", f"/boxes?alive={int(alive)}"))
+    async def boxes(self, alive: bool = False, after: int | None = None) -> list[dict[str, Any]]:
+        """Every box that was, the newest first, with all that was asked for it and, on paper, what its entrypoint has
+        `heard`. With `after`: all but the first so many, the oldest first."""
+        return list(await self._ask("GET", f"/boxes?alive={int(alive)}" + ("" if after is None else f"&after={after}")))
+
+    async def stats(self) -> dict[str, Any]:
+        """Boxes `alive` and `made`; `at_once`: the most calls of each name that were open at the same moment."""
+        return dict(await self._ask("GET", "/stats"))
 
     async def kill(self, box: str, code: int = 137, status: str = "FAILURE") -> int:
         """End a box (id or name) as if its memory were out; how many were ended."""

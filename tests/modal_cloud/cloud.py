@@ -38,7 +38,7 @@ class Cloud:
         remove(state / "uploads")
         self.uploads = Uploads(state / "uploads", self.place.layers)
         self.images = Images(self.clock)
-        self.boxes = Boxes(self.clock, self.deadlines, self.faults, self.images, self.place)
+        self.boxes = Boxes(self.clock, self.deadlines, self.images, self.place, self.uploads.layer_of)
         self.plane = ControlPlane(self.clock, self.faults, self.images, self.boxes, self.uploads)
         self.router = Router(self.clock, self.faults, self.boxes, self.plane)
 
@@ -74,7 +74,7 @@ class Cloud:
         self.faults.clear(None)
         await self.boxes.reset()
         self.trace.reset()
-        self.place.reset(self.images.reset())
+        self.place.reset(self.images.reset() | self.uploads.layers())
 
     def _whose(self, request: Any) -> str | None:
         """The name of the box that a request is about."""

@@ -9,6 +9,7 @@ from tests.modal_cloud.output import Output
 DRAIN_SECONDS = 0.5  # how long outputs are listened to when the command itself has ended, but others hold them open
 STDIN_ROOM = 4 << 20
 READ_BYTES = 64 << 10
+HEARD_BYTES = 64 << 10  # of what is written where there is no process
 
 
 class Stdin:
@@ -16,7 +17,7 @@ class Stdin:
 
     def __init__(self, fd: int | None) -> None:
         self._fd, self._waiting = fd, bytearray()
-        self.taken, self.closed = 0, False
+        self.taken, self.closed, self.heard = 0, False, b""
         self._room = asyncio.Event()
         self._writes = False
         if fd is not None:
@@ -45,6 +46,7 @@ class Stdin:
 
     def _flow(self) -> None:
         if self._fd is None:
+            self.heard += bytes(self._waiting[: HEARD_BYTES - len(self.heard)])
             self._waiting.clear()
             return
         loop = asyncio.get_running_loop()

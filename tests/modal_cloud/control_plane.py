@@ -65,6 +65,9 @@ class ControlPlane:
         return api_pb2.SecretGetOrCreateResponse(secret_id=id)
 
     async def ImageGetOrCreate(self, request: Any, metadata: Any) -> Any:
+        if (fault := self._faults.hit({"build"}, "ImageGetOrCreate", None)) is not None:
+            said = fault.more.get("message", "a command of the recipe failed")
+            return api_pb2.ImageGetOrCreateResponse(image_id=f"im-{ulid(self._clock.now())}", result=_failed(said))
         image = self._images.of_recipe(
             request.image, request.force_build or request.ignore_cache, self._uploads.copy_in
         )
@@ -100,7 +103,8 @@ class ControlPlane:
 
     async def BlobCreate(self, request: Any, metadata: Any) -> Any:
         id = f"bl-{ulid(self._clock.now())}"
-        return api_pb2.BlobCreateResponse(blob_id=id, upload_url=f"{self._uploads.url}/blobs/{id}")
+        urls = api_pb2.UploadUrlList(items=[f"{self._uploads.url}/blobs/{id}"])
+        return api_pb2.BlobCreateResponse(blob_ids=[id], upload_urls=urls)
 
     async def SandboxCreateV2(self, request: Any, metadata: Any) -> Any:
         self._known(metadata)
@@ -125,21 +129,21 @@ class ControlPlane:
     async def SandboxWaitV2(self, request: Any, metadata: Any) -> Any:
         self._known(metadata)
         box = self._boxes.of_id(request.sandbox_id)
-        if box.result is None and request.timeout > 0:
+        if not box.finished.is_set() and request.timeout > 0:
             await self._clock.event(box.finished, request.timeout)
-        return api_pb2.SandboxWaitResponse(result=box.result, metadata=_about(box))
+        return api_pb2.SandboxWaitResponse(result=box.outcome, metadata=_about(box))
 
     async def SandboxTerminateV2(self, request: Any, metadata: Any) -> Any:
         self._known(metadata)
         box = self._boxes.of_id(request.sandbox_id)
-        existing = box.result
+        existing = box.outcome
         self._boxes.terminate(box)
         return api_pb2.SandboxTerminateResponse(existing_result=existing)
 
     async def SandboxGetTaskIdV2(self, request: Any, metadata: Any) -> Any:
         self._known(metadata)
         box = self._boxes.of_id(request.sandbox_id)
-        return api_pb2.SandboxGetTaskIdResponse(task_id=box.task, task_result=box.result)
+        return api_pb2.SandboxGetTaskIdResponse(task_id=box.task, task_result=box.outcome)
 
     async def SandboxGetCommandRouterAccess(self, request: Any, metadata: Any) -> Any:
         self._known(metadata)
@@ -171,9 +175,7 @@ class ControlPlane:
         self._known(metadata)
         wanted = {(tag.tag_name, tag.tag_value) for tag in request.tags}
         page: list[Any] = []
-        for box in self._boxes.all():
-            if request.before_timestamp and box.created >= request.before_timestamp:
-                continue
+        for box in self._boxes.before(request.before_timestamp):
             if (box.result is not None and not request.include_finished) or request.app_id not in ("", box.app):
                 continue
             if wanted <= box.tags.items():
@@ -201,6 +203,8 @@ class ControlPlane:
             if made is None:
                 await self._clock.event(box.finished, request.timeout)
             return Outcome(pending=Outcome.Pending())
+        if made.cancelled():
+            return Outcome(error=Outcome.Error(error_code=LOST["lost"], message="the snapshot failed"))
         return Outcome(success=Outcome.Success(image_id=made.result().id))
 
     def _known(self, metadata: Any) -> None:
@@ -212,12 +216,16 @@ def _token() -> str:
     return DecodedJwt.encode_without_signature({"exp": int(time.time()) + TOKEN_SECONDS}) + "unsigned"
 
 
+def _failed(why: str) -> Any:
+    return api_pb2.GenericResult(status=api_pb2.GenericResult.GENERIC_STATUS_FAILURE, exception=why)
+
+
 def _tags(box: Box) -> list[Any]:
     return [api_pb2.SandboxTag(tag_name=name, tag_value=value) for name, value in box.tags.items()]
 
 
 def _about(box: Box) -> Any:
-    return api_pb2.SandboxHandleMetadata(app_id=box.app, result=box.result)
+    return api_pb2.SandboxHandleMetadata(app_id=box.app, result=box.outcome)
 
 
 def _info(box: Box) -> Any:
@@ -230,6 +238,6 @@ def _info(box: Box) -> Any:
         image_id=box.image.id,
         timeout_secs=box.asked.timeout_secs,
         idle_timeout_secs=box.asked.idle_timeout_secs,
-        task_info=api_pb2.TaskInfo(id=box.task, sandbox_id=box.id, started_at=box.created, result=box.result),
+        task_info=api_pb2.TaskInfo(id=box.task, sandbox_id=box.id, started_at=box.created, result=box.outcome),
         metadata=_about(box),
     )

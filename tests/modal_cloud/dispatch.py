@@ -6,6 +6,7 @@ A function takes (request, metadata) and returns the answer, or yields answers w
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpclib
@@ -16,8 +17,12 @@ from tests.modal_cloud.clock import Clock
 from tests.modal_cloud.faults import Fault, Faults
 from tests.modal_cloud.trace import Call, Trace
 
-BEFORE = {"refused", "error", "hang", "throttled", "quota", "slow"}
+BEFORE = {"refused", "error", "hang", "throttled", "quota"}
 AFTER = {"lost_reply", "late"}
+WAITS = {
+    "SandboxGetExitSnapshotV2", "SandboxStdinWriteV2", "SandboxWaitUntilReady", "SandboxWaitV2", "TaskExecStdinWrite",
+    "TaskExecWait",
+}  # fmt: skip
 KEYED = {"AppGetOrCreate", "ImageGetOrCreate", "MountGetOrCreate", "SandboxCreateV2", "SecretGetOrCreate"}
 Whose = Callable[[Any], str | None]
 
@@ -71,7 +76,7 @@ class Dispatch:
                 call.status = call.status or type(failed).__name__
                 raise
             finally:
-                call.seconds = time.monotonic() - began
+                self._trace.end(call, time.monotonic() - began)
 
         return Handler(answer, given.cardinality, given.request_type, given.reply_type)
 
@@ -87,9 +92,18 @@ class Dispatch:
             cut = self._faults.hit({"cut"}, rpc, box)
             await self._stream(function(request, stream.metadata), stream, cut, call)
             return
-        reply = await self._once(rpc, call.key, lambda: function(request, stream.metadata))
+        slow = self._faults.hit({"slow"}, rpc, box)
+        if slow is not None:
+            call.fault = "slow"
+        do = partial(self._slowly, slow, function, request, stream.metadata)
+        reply = await (do() if rpc in WAITS else self._once(rpc, call.key, do))
         await self._after(rpc, box, call)
         await stream.send_message(reply)
+
+    async def _slowly(self, slow: Fault | None, function: Any, request: Any, metadata: Any) -> Any:
+        if slow is not None:
+            await self._clock.sleep(slow.more.get("by", 1.0))
+        return await function(request, metadata)
 
     async def _once(self, rpc: str, key: str, do: Callable[[], Awaitable[Any]]) -> Any:
         """What is begun is finished, whether or not somebody still waits for the answer."""
@@ -110,11 +124,9 @@ class Dispatch:
             task.exception()
 
     async def _before(self, rpc: str, box: str | None, call: Call) -> None:
-        while (fault := self._faults.hit(BEFORE, rpc, box)) is not None:
+        if (fault := self._faults.hit(BEFORE, rpc, box)) is not None:
             call.fault = fault.kind
             await self._meet(fault)
-            if fault.kind == "slow":
-                return
 
     async def _meet(self, fault: Fault) -> None:
         more = fault.more
@@ -127,11 +139,7 @@ class Dispatch:
         if fault.kind == "throttled":
             policy = api_pb2.RPCRetryPolicy(retry_after_secs=more.get("after", 0.1))
             raise Refused("RESOURCE_EXHAUSTED", "too many requests", policy)
-        if fault.kind == "quota":
-            raise Refused(
-                "RESOURCE_EXHAUSTED", more.get("message", "the workspace has reached its limit of containers")
-            )
-        await self._clock.sleep(more.get("by", 1.0))
+        raise Refused("RESOURCE_EXHAUSTED", more.get("message", "the workspace has reached its limit of containers"))
 
     async def _after(self, rpc: str, box: str | None, call: Call) -> None:
         fault = self._faults.hit(AFTER, rpc, box)

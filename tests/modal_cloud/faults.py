@@ -1,11 +1,17 @@
 """Bad days on order: what a test wants to go wrong, how often and for whom. `dispatch.py` asks at each call.
 
-lost_reply      it is done, but the answer never comes: the stream is reset      refused     reset, and not done
-error           answered with `status` and `message` (UNAVAILABLE unless said)   hang        no answer, ever
-throttled       RESOURCE_EXHAUSTED with a retry policy of `after` seconds        quota       the same without one
-slow            done after `by` seconds of the cloud's clock                     late        done, told after `by`
-cut             a stream of output ends after `bytes` bytes with a reset
-exit_snapshot   `answer` is "pending", "lost" or "internal"                      forgotten   finished tasks: NOT_FOUND
+lost_reply     it is done, but the answer never comes: the stream is reset
+refused        the stream is reset, and it is not done
+error          answered with `status` and `message`; UNAVAILABLE unless it is said
+throttled      RESOURCE_EXHAUSTED with a retry policy of `after` seconds
+quota          RESOURCE_EXHAUSTED without one
+slow           done after `by` seconds of the cloud's clock, whether or not somebody still waits
+late           done at once, told after `by` seconds
+hang           no answer, ever
+cut            a stream of output is reset after `bytes` bytes
+build          a recipe's image fails, with `message`
+exit_snapshot  `answer` is "pending", "lost" or "internal"
+forgotten      what finished tasks are asked is answered with NOT_FOUND
 """
 
 import itertools
@@ -16,6 +22,7 @@ from tests.modal_cloud.clock import Clock
 
 KINDS = {
     "lost_reply", "refused", "error", "hang", "throttled", "quota", "slow", "late", "cut", "exit_snapshot", "forgotten",
+    "build",
 }  # fmt: skip
 
 

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.modal_cloud.dispatch import Refused
+
 FOLDERS = """
 bin sbin lib lib64 usr etc etc/ssl home media mnt opt proc dev root run srv sys tmp var var/tmp var/log var/lib
 var/cache .modal
@@ -28,23 +30,22 @@ TEXTS = {
     "hosts": "127.0.0.1 localhost modal\n::1 localhost\n",
     "ld.so.cache": "",
 }
-MOST = 80  # overlays name their layers in one page of memory
 
 
 class Layers:
     """All layers below a folder. A layer is known by a short number, because an overlay's options must be short."""
 
     def __init__(self, state: Path) -> None:
-        self._root = state / "l"
-        remove(self._root)
-        self._root.mkdir(parents=True)
+        self.root = state / "l"
+        remove(self.root)
+        self.root.mkdir(parents=True)
         self._numbers = itertools.count(1)
-        self.base = self._root / "0"
+        self.base = self.root / "0"
         _base(self.base)
 
     def path(self, layer: str) -> Path:
         """Where a layer is."""
-        return self._root / layer
+        return self.root / layer
 
     def new(self) -> str:
         """A new, empty layer."""
@@ -54,24 +55,21 @@ class Layers:
         return layer
 
     async def copy(self, upper: Path) -> str:
-        """A new layer with all of a box's changes, deletions included. Raises OSError if they cannot be copied."""
+        """A new layer with all of a box's changes, deletions included. Raises Refused if they cannot be copied."""
         layer = self.new()
         words = ("cp", "-a", "--reflink=auto", f"{upper}/.", str(self.path(layer)))
         done = await asyncio.to_thread(subprocess.run, words, capture_output=True, check=False)
         if done.returncode:
             remove(self.path(layer))
-            raise OSError(done.stderr.decode(errors="replace")[:500])
+            said = done.stderr.decode(errors="replace")[:500]
+            raise Refused("INTERNAL", f"the snapshot failed: {said}")
         return layer
 
     def reset(self, layers: set[str]) -> None:
         """Remove all but the base and these."""
-        for folder in self._root.iterdir():
+        for folder in self.root.iterdir():
             if folder != self.base and folder.name not in layers:
                 remove(folder)
-
-    def bytes_of(self, layer: str) -> int:
-        """What a layer's files take."""
-        return sum(path.lstat().st_size for path in self.path(layer).rglob("*") if not path.is_dir())
 
 
 def remove(path: Path) -> None:

@@ -6,7 +6,6 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from sandbox import bubblewrap, runtime
 from tests.modal_cloud.commands import Command
+from tests.modal_cloud.dispatch import Refused
 from tests.modal_cloud.layers import Layers, remove
 
 INIT = Path(__file__).with_name("box_init.py")
@@ -30,10 +30,6 @@ NAMESPACES = (
     "--as-pid-1 --new-session --die-with-parent --clearenv --unshare-pid --unshare-ipc --unshare-uts"
     " --unshare-cgroup-try --hostname modal --cap-drop ALL"
 )
-
-
-class NotStarted(Exception):
-    """A box could not be made; the message is what bubblewrap said."""
 
 
 @dataclass
@@ -62,7 +58,7 @@ class Machine:
         self.several_users = os.geteuid() == 0
 
     async def start(self, name: str, chain: tuple[str, ...], argv: list[str], env: dict[str, str], cwd: str) -> Command:
-        """Make a box and run its entrypoint there. Raises NotStarted."""
+        """Make a box and run its entrypoint there. Raises Refused, with what bubblewrap said."""
         folder = self._boxes / name[-12:]
         for part in ("u", "w"):
             (folder / part).mkdir(parents=True)
@@ -80,7 +76,8 @@ class Machine:
         async with asyncio.timeout(START_SECONDS):
             await body.ready.wait()
         if body.over.is_set():
-            raise NotStarted((folder / "log").read_text(errors="replace")[-500:])
+            said = (folder / "log").read_text(errors="replace")[-500:]
+            raise Refused("INTERNAL", f"the box did not start: {said}")
         return self.run(name, ENTRY, argv, env, cwd, KEPT_BYTES)
 
     def run(
@@ -134,10 +131,14 @@ class Machine:
         self.layers.reset(layers)
 
     def close(self) -> None:
-        """End everything, at once."""
+        """End everything, at once, and leave nothing."""
         for body in self._bodies.values():
-            body.process.send_signal(signal.SIGKILL)
             body.link.close()
+            body.process.send_signal(signal.SIGKILL)
+        for body in self._bodies.values():
+            body.process.wait()
+        remove(self._boxes)
+        remove(self.layers.root)
 
     async def _ask(self, body: Body, what: str) -> None:
         answered = body.answers[what] = asyncio.Event()
@@ -176,9 +177,9 @@ class Machine:
     def _argv(self, folder: Path, chain: tuple[str, ...], link: int) -> list[str]:
         shared = self._shared
         words = [shared.bwrap, *NAMESPACES.split()]
-        for capability in CAPABILITIES.split():
-            words += ["--cap-add", f"CAP_{capability}"]
-        if not self.several_users:
+        if self.several_users:
+            words += [word for name in CAPABILITIES.split() for word in ("--cap-add", f"CAP_{name}")]
+        else:
             words += ["--unshare-user", "--uid", "0", "--gid", "0"]
         for layer in (str(self.layers.base), *(str(self.layers.path(layer)) for layer in chain)):
             words += ["--overlay-src", layer]
@@ -189,10 +190,3 @@ class Machine:
             words += ["--ro-bind", shared.python_source, bubblewrap.PYTHON]
             words += ["--setenv", "LD_LIBRARY_PATH", f"{bubblewrap.PYTHON}/lib"]
         return [*words, "--", shared.python, "-I", "-S", "-B", INIT_INSIDE, str(link)]
-
-
-def available() -> str:
-    """Why this machine cannot run such boxes; empty if it can."""
-    if shutil.which("cp") is None:
-        return "cp is missing"
-    return ""

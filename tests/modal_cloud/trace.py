@@ -38,18 +38,28 @@ class Trace:
         self._calls: deque[Call] = deque(maxlen=KEPT)
         self._numbers = itertools.count(1)
         self.counts: Counter[str] = Counter()
+        self.at_once: Counter[str] = Counter()
+        self._open: Counter[str] = Counter()
 
     def reset(self) -> None:
         """Forget all."""
         self._calls.clear()
         self.counts.clear()
+        self.at_once.clear()
 
     def begin(self, rpc: str, at: float, key: str) -> Call:
         """Note a call that has come."""
         call = Call(next(self._numbers), rpc, at, key=key)
         self._calls.append(call)
         self.counts[rpc] += 1
+        self._open[rpc] += 1
+        self.at_once[rpc] = max(self.at_once[rpc], self._open[rpc])
         return call
+
+    def end(self, call: Call, seconds: float) -> None:
+        """Note that it is over."""
+        call.seconds = seconds
+        self._open[call.rpc] -= 1
 
     def told(self, rpc: str | None, since: int) -> list[dict[str, Any]]:
         """Calls after number `since`, of one name or of all."""

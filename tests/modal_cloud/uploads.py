@@ -27,6 +27,7 @@ class Uploads:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._layers = folder, layers
         self._mounts: dict[str, tuple[File, ...]] = {}
+        self._layer_of: dict[str, str] = {}
         self.url = ""
 
     def has(self, sha256: str) -> bool:
@@ -58,7 +59,13 @@ class Uploads:
 
     def layer_of(self, mount: str) -> str:
         """A layer with a mount's files where they belong."""
-        return self.copy_in(mount, "/", "/")
+        if mount not in self._layer_of:
+            self._layer_of[mount] = self.copy_in(mount, "/", "/")
+        return self._layer_of[mount]
+
+    def layers(self) -> set[str]:
+        """The layers that mounts have."""
+        return set(self._layer_of.values())
 
     def copy_in(self, mount: str, source: str, target: str) -> str:
         """A layer with what `COPY source target` takes of a mount."""
