@@ -3,7 +3,7 @@
 import signal
 import sys
 
-# Loading takes a second, and meanwhile there is nothing to put in order.
+# Loading takes a moment, and meanwhile there is nothing to put in order.
 _usual = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from bot import cli  # noqa: E402

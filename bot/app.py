@@ -1,17 +1,14 @@
-"""The one wiring file of the faces: what the web process, the upkeep and the playground are made of.
+"""The one wiring file of the faces: what the web process is made of.
 
-`bot/cli.py` calls the three `run_…` functions with settings; here, and nowhere else, clients, pages and the gateway
-meet the floors below. Each runs until SIGTERM or SIGINT and then ends in order.
+`bot/web_command.py` calls `run_web` with settings; here, and nowhere else, clients, pages and the gateway meet the
+floors below.
 """
 
 import asyncio
 import logging
-import signal
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
@@ -20,7 +17,7 @@ from bot.gateway.server import Gateway
 from bot.github import GitHubEvents
 from bot.metrics import Metrics, MetricsPage
 from bot.outside import NOWHERE, Outside
-from bot.playground import server as playground
+from bot.program import CannotStart, record_answers, told_to_end
 from bot.settings import BotSettings, view_secret
 from bot.slack.app import SlackClient, SlackRefused
 from bot.slack.below import Repositories
@@ -32,31 +29,15 @@ from bot.web.files import FilePages
 from bot.web.links import ViewLinks
 from bot.web.pages import ViewPages
 from bot.web.warm import WarmPage
-from jobs import census, redis_server, repos
+from jobs import census, repos
 from jobs.events import Place
 from jobs.session import Session
-from jobs.settings import JobSettings
 from jobs.shelf import Shelf
-from jobs.upkeep import Upkeep
 from jobs.warm import warm_up, watch
 from jobs.wiring import Workshop, workshop
 
 log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 2.0
-HEED_SECONDS = 1.0
-RECORD_SECONDS = 5.0  # for a server that was started together with us
-
-
-class CannotStart(Exception):
-    """Something outside is missing or refuses us; the message says what, and what to do."""
-
-
-async def record_answers(settings: JobSettings) -> None:
-    """Raise `CannotStart` unless the Redis-compatible server is there."""
-    try:
-        await redis_server.answering(settings.redis_url, RECORD_SECONDS)
-    except TimeoutError as silent:
-        raise CannotStart(f"{silent} Start one, or set REDIS_URL to where it is.") from silent
 
 
 async def run_web(settings: BotSettings) -> None:
@@ -181,41 +162,3 @@ def slack_config(settings: BotSettings) -> SlackConfig:
 
 async def _only_public(place: Place, _viewer: str) -> bool:
     return not place.private
-
-
-async def run_upkeep(settings: JobSettings) -> None:
-    """Look every few seconds for what is due, until told to end."""
-    await record_answers(settings)
-    async with told_to_end() as ending, workshop(settings) as shop:
-        sweeping = asyncio.create_task(Upkeep(shop).run())
-        waiting = asyncio.create_task(ending.wait())
-        await asyncio.wait({sweeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        await _end(sweeping, waiting)
-
-
-async def run_playground(port: int, state: Path | None, env_file: Path | None, webhook_url: str) -> None:
-    """The stand-ins for Slack, the forge and the model, until told to end."""
-    async with told_to_end() as ending:
-        serving = asyncio.create_task(playground.serve(port, state, env_file, webhook_url))
-        waiting = asyncio.create_task(ending.wait())
-        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        await _end(serving, waiting)
-
-
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel until it is heeded, for a client that is just dialling may swallow that; raises what a task died of."""
-    for task in tasks:
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=HEED_SECONDS)
-        if not task.cancelled():
-            task.result()
-
-
-@asynccontextmanager
-async def told_to_end() -> AsyncIterator[asyncio.Event]:
-    """An event that is set when the system or a person asks this process to end."""
-    loop, ending = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.set)
-    yield ending

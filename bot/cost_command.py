@@ -7,6 +7,7 @@ reckons). Exit codes: 0 done, 1 there is nothing to reckon with, 2 used wrongly.
 import argparse
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,25 +16,16 @@ from jobs.settings import JobSettings
 from jobs.wiring import Workshop, workshop
 
 DONE, NOTHING = 0, 1
-SESSIONS = 500  # the last ones on record; each is a log to read
 USUAL_CORES, USUAL_GIB = 1.0, 4.0
 
 
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """What may be said on the command line."""
-    command.add_argument("session", nargs="?", help="one session's id; default: the last ones on record")
-    command.add_argument(
-        "--sessions", type=_count, default=SESSIONS, metavar="N", help=f"how many (default {SESSIONS})"
-    )
-    command.add_argument("--cores", type=_amount, help="what a box is charged for (default: what it asks for)")
-    command.add_argument("--memory-mb", type=_amount, help="likewise (default: the most that a box may use)")
-    command.add_argument("--core-hour", type=_amount, help=f"dollars (default {MODAL.core_second * HOUR:.4f})")
-    command.add_argument("--gib-hour", type=_amount, help=f"dollars (default {MODAL.gib_second * HOUR:.4f})")
-    command.add_argument("--json", action="store_true", dest="as_json")
-
-
-def run(args: argparse.Namespace, settings: JobSettings) -> int:
+def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     """Reckon and print; returns the exit code."""
+    return reckon(args, JobSettings.from_env(env))
+
+
+def reckon(args: argparse.Namespace, settings: JobSettings) -> int:
+    """The same with settings that were read already."""
 
     async def go() -> int:
         async with workshop(settings) as shop:
@@ -111,19 +103,3 @@ def _time(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 2 * HOUR else f"{seconds / HOUR:.1f} h"
-
-
-def _amount(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = 0.0
-    if not 0 < found < 1e9:
-        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
-    return found
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 100_000):
-        raise argparse.ArgumentTypeError(f"must be a number from 1 to 100000, not {text!r}")
-    return int(text)

@@ -4,6 +4,7 @@ Called by `bot/cli.py`. A check asks the real thing, changes nothing, and is bou
 (`doctor_drill.py`) makes something, and takes it away again. Exit code 0: all is well; 1: something has to be mended.
 """
 
+import argparse
 import asyncio
 import json
 import shutil
@@ -34,7 +35,12 @@ LEAST_REDIS = (6, 2)
 EVENT_SCOPES = ("app_mentions:read",)  # beside those of the methods that we call
 
 
-def run(env: Mapping[str, str], *, as_json: bool, drill: bool = False) -> int:
+def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
+    """Run `shipmate doctor`; returns the exit code."""
+    return check(env, as_json=args.as_json, drill=args.drill)
+
+
+def check(env: Mapping[str, str], *, as_json: bool, drill: bool = False) -> int:
     """Check everything and print it; returns the exit code. `drill`: with a real box, wherever boxes run."""
     try:
         settings = BotSettings.from_env(env)

@@ -9,7 +9,7 @@ import codecs
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -30,8 +30,13 @@ class Unknown(ValueError):
     """There is no such repository or build here."""
 
 
-def run(args: argparse.Namespace, settings: JobSettings) -> int:
+def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
     """Run one verb; returns the exit code."""
+    return carry_out(args, JobSettings.from_env(env))
+
+
+def carry_out(args: argparse.Namespace, settings: JobSettings) -> int:
+    """The same with settings that were read already."""
     verbs: dict[str, Callable[[Workshop, argparse.Namespace], Awaitable[int]]] = {
         "list": _list, "build": _build, "log": _log, "prune": _prune,
     }  # fmt: skip

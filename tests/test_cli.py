@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -154,3 +155,8 @@ def test_every_command_says_what_it_is_for(capsys: pytest.CaptureFixture[str]) -
             cli.main([name, "--help"])
         assert ended.value.code == 0
         assert len(capsys.readouterr().out.splitlines()) > 3
+
+
+def test_every_command_names_what_runs_it() -> None:
+    subs = next(a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction))
+    assert all(callable(resolve_name(command.get_default("run"))) for command in subs.choices.values())

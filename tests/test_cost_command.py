@@ -37,7 +37,7 @@ async def an_hour_at_rest(store: Store, sid: str) -> None:
 
 async def run(settings: JobSettings, line: str = "") -> int:
     args = cli.parser().parse_args(["cost", *line.split()])
-    return await asyncio.to_thread(cost_command.run, args, settings)
+    return await asyncio.to_thread(cost_command.reckon, args, settings)
 
 
 async def test_without_a_box_there_is_nothing_to_reckon_with(

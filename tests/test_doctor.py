@@ -126,14 +126,14 @@ async def test_a_password_is_not_repeated(told: dict[str, str]) -> None:
 
 def test_every_setting_that_cannot_be_read_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     wrong = {"SHIPMATE_PORT": "x", "OPENAI_BASE_URL": "x", "SHIPMATE_REPOSITORIES": "x", "REDIS_URL": "x"}
-    assert doctor.run(wrong, as_json=True) == 1
+    assert doctor.check(wrong, as_json=True) == 1
     found = json.loads(capsys.readouterr().out)
     assert sorted(one["said"].split()[0] for one in found) == sorted(wrong)
     assert all(one["mend"] for one in found)
 
 
 def test_people_read_a_mark_a_matter_and_what_to_do(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code = doctor.run({"REDIS_URL": f"unix://{tmp_path}/none", "SHIPMATE_DATA_DIR": str(tmp_path)}, as_json=False)
+    code = doctor.check({"REDIS_URL": f"unix://{tmp_path}/none", "SHIPMATE_DATA_DIR": str(tmp_path)}, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert code == 1
     assert f"ok     settings: read; data in {tmp_path}" in lines

@@ -33,6 +33,6 @@ def test_every_step_has_something_to_do_about_it(step: str) -> None:
 def test_the_doctor_drills_with_a_real_box_when_asked(capsys: pytest.CaptureFixture[str], redis_url: str) -> None:
     with folder() as state:
         told = {"REDIS_URL": redis_url, "SHIPMATE_DATA_DIR": str(state), "PATH": os.environ["PATH"]}
-        doctor.run(told, as_json=True, drill=True)
+        doctor.check(told, as_json=True, drill=True)
     found = {one["what"]: one for one in json.loads(capsys.readouterr().out)}
     assert all(not found[f"local {step}"]["mend"] for step in SECONDS)

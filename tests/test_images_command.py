@@ -34,7 +34,7 @@ async def at(store: Store, redis_url: str, forge: PlaygroundForge) -> AsyncItera
 
 async def run(at: Bench, line: str) -> int:
     args = cli.parser().parse_args(["images", *line.split()])
-    return await asyncio.to_thread(images_command.run, args, at.shop.settings)
+    return await asyncio.to_thread(images_command.carry_out, args, at.shop.settings)
 
 
 async def test_it_lists_what_there_is_and_shows_what_a_build_said(

@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 from argparse import Namespace
+from pkgutil import resolve_name
 
 import pytest
 from hypothesis import given
@@ -75,4 +76,4 @@ def test_any_command_line_is_understood_or_refused_with_its_use(argv: list[str])
         except SystemExit as ended:
             assert ended.code in (0, 2)
         else:
-            assert isinstance(args, Namespace) and callable(args.run)
+            assert isinstance(args, Namespace) and callable(resolve_name(args.run))
