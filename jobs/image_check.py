@@ -36,18 +36,18 @@ class Check:
         try:
             async with timed("check", self._log, self._steps):
                 await self._shop.provider.create(BoxSpec(self._box, line, base=built.snapshot.id, labels=labels))
-                await self._holds_no_credential(built.token)
+                await self._holds_no_credential(built.token, built.head)
                 await self._is_the_commit(built.head)
                 await self._passes_its_own(built.recipe)
         finally:
             await self._shop.provider.discard(self._box)
 
-    async def _holds_no_credential(self, token: str) -> None:
+    async def _holds_no_credential(self, token: str, head: str) -> None:
         root, repo = (await self._ask(_ROOTS)).stdout.decode("utf-8", "surrogateescape").split("\n")[:2]
         ours = [
             secret for secret in expanded((token, *self._shop.settings.secrets())) if len(secret) >= SHORTEST_SECRET
         ]
-        asked = json.dumps({"secrets": ours, "roots": [root], "repo": repo}).encode()
+        asked = json.dumps({"secrets": ours, "roots": [root], "repo": repo, "head": head}).encode()
         said = await self._ask((*OWN, "search"), stdin=asked, timeout=SEARCH_SECONDS)
         if said.code:
             raise BuildFailed("check: whether it holds a credential could not be found out")

@@ -2,20 +2,27 @@
 room. Boxes elsewhere are not counted: their place says itself when there are too many.
 
 `jobs/operations.py` asks before it makes a box and tells when one is gone; `jobs/upkeep.py` calls `see_to` in every
-sweep. First come, first served; warm boxes that nobody took give way first, then boxes that have nothing to do.
+sweep. First come, first served; warm boxes that nobody took give way first, then boxes that have nothing to do, and at
+last the boxes in which images are built (`jobs/images.py` holds a `spare` place meanwhile).
 """
 
+import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from jobs.commands import AwaitBox, Refused
+from jobs.log import forgiven
 from jobs.session import Session, Status
 from jobs.wants import Operation
 from jobs.wiring import Workshop
+from sandbox.provider import Temporary
 from sandbox.side_by_side import HERE, place_of
 
 log = logging.getLogger(__name__)
 IDLE_LEAST_SECONDS = 5.0  # a person who reads an answer may well reply at once
+YIELD_SECONDS = 15.0  # so long a session waits for other boxes to make room before a build is given up
+LOOK_SECONDS, AGAIN_SECONDS = 0.5, 60.0
 
 
 async def admitted(shop: Workshop, session: Session) -> bool:
@@ -62,6 +69,56 @@ async def see_to(shop: Workshop, sessions: Sequence[Session]) -> None:
     for session in idle(near, now)[: max(0, len(queued) - max(0, room) - leaving)]:
         log.info("session %s has had nothing to do for longest; its box makes room", session.id)
         await shop.ask_for(session, Operation("park", session.generation, int(session.since)))
+
+
+@contextlib.asynccontextmanager
+async def spare(shop: Workshop, repository: str, build: str) -> AsyncIterator[None]:
+    """A place for the boxes of this build, one at a time. Raises Temporary if there is none, or if it is given up
+    because a session needs it."""
+    if not shop.settings.boxes or not is_counted(shop, repository):
+        yield
+        return
+    if not await _has_spare(shop, build):
+        raise Temporary("there are as many boxes as there may be", AGAIN_SECONDS)
+    building, over, given_up = asyncio.current_task(), asyncio.Event(), asyncio.Event()
+    assert building is not None
+
+    async def watch() -> None:
+        while await _keeps_spare(shop, build):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await over.wait()
+                return
+        given_up.set()
+        building.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        try:
+            yield
+        finally:
+            over.set()
+            await watching
+    except asyncio.CancelledError:
+        if not given_up.is_set() or building.uncancel():
+            raise
+        raise Temporary("its box was needed for a session", AGAIN_SECONDS) from None
+    finally:
+        await shop.store.places.give_back(build)
+
+
+async def _has_spare(shop: Workshop, build: str) -> bool:
+    return await shop.store.places.take_spare(build, shop.clock(), shop.settings.boxes)
+
+
+async def _keeps_spare(shop: Workshop, build: str) -> bool:
+    """Whether the build may go on."""
+    with forgiven(log, "whether a session needs the box of a build could not be seen; it is looked again"):
+        since = await shop.store.places.waited_since()
+        if since is not None and shop.clock() - since > YIELD_SECONDS:
+            return False
+        await _has_spare(shop, build)
+    return True
 
 
 async def room_for_warm(shop: Workshop) -> int | None:

@@ -16,46 +16,70 @@ from sandbox.side_by_side import FAR, HERE, named, place_of
 HELD, QUEUED = f"{PREFIX}places:held", f"{PREFIX}places:queued"
 FRESH_SECONDS = 10.0  # so long a place may be held by one who is not seen to hold it yet
 
-# KEYS: held, queued, made. ARGV: session, when it asked, now, the most, then what the names of warm boxes that are not
-# counted begin with. 0: it has a place; else which in the queue.
-TAKE = """
-if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
-redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[1])
-local rank = redis.call('ZRANK', KEYS[2], ARGV[1])
-local used = redis.call('ZCARD', KEYS[1])
+# KEYS: held, queued, made. ARGV: who, when it asked, now, the most, then what the names of warm boxes that are not
+# counted begin with.
+_FREE = """
+local free = tonumber(ARGV[4]) - redis.call('ZCARD', KEYS[1])
 for _, box in ipairs(redis.call('HKEYS', KEYS[3])) do
   local here = 1
   for i = 5, #ARGV do if string.sub(box, 1, #ARGV[i]) == ARGV[i] then here = 0 end end
-  used = used + here
+  free = free - here
 end
-if rank >= tonumber(ARGV[4]) - used then return rank + 1 end
+"""
+# For a session. 0: it has a place; else which in the queue.
+TAKE = f"""
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[1])
+local rank = redis.call('ZRANK', KEYS[2], ARGV[1])
+{_FREE}
+if rank >= free then return rank + 1 end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 return 0
 """
+# For a build, or to keep the one that it has. 1: it has a place; 0: there is none, or a session waits for it.
+SPARE = f"""
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+{_FREE}
+if free < 1 or redis.call('ZCARD', KEYS[2]) > 0 then return 0 end
+end
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+return 1
+"""
+
+
+_ELSEWHERE = tuple(named(far, "") for far in FAR)
 
 
 class Places:
-    """Places for boxes, held by sessions."""
+    """Places for boxes, held by sessions and by builds of images."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
-        self._take = client.register_script(TAKE)
+        self._take, self._spare = client.register_script(TAKE), client.register_script(SPARE)
 
     async def take(self, sid: str, asked: float, now: float, most: int) -> int:
         """0: this session has a place. Else it waits: 1 is next. `asked`: whoever asked first comes first."""
-        return int(
-            await self._take(keys=[HELD, QUEUED, MADE], args=[sid, asked, now, most, *(named(far, "") for far in FAR)])
-        )
+        return int(await self._take(keys=[HELD, QUEUED, MADE], args=[sid, asked, now, most, *_ELSEWHERE]))
+
+    async def take_spare(self, build: str, now: float, most: int) -> bool:
+        """Whether this build has a place, which no session waits for when it is taken. It lasts `FRESH_SECONDS`, and is
+        kept by taking it again."""
+        return bool(await self._spare(keys=[HELD, QUEUED, MADE], args=[build, now, now, most, *_ELSEWHERE]))
 
     async def give_back(self, sid: str) -> None:
-        """This session has no box any more, and waits for none."""
+        """This session, or build, has no box any more, and waits for none."""
         await self._do("ZREM", HELD, sid)
         await self._do("ZREM", QUEUED, sid)
 
     async def queued(self) -> list[str]:
         """The sessions that wait, in order."""
         return list(await self._do("ZRANGE", QUEUED, 0, -1))
+
+    async def waited_since(self) -> float | None:
+        """When that was asked which waits first; None if nobody waits."""
+        first: Any = await self._do("ZRANGE", QUEUED, 0, 0, "WITHSCORES")
+        return float(first[1]) if first else None
 
     async def room(self, most: int) -> int:
         """How many places are free; below 0 if there are more boxes than there may be."""

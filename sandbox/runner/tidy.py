@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from sandbox.runner import objects
 from sandbox.runner.processes import below
 
 KIND_SECONDS, DEATH_SECONDS, LOOK_SECONDS = 3.0, 5.0, 0.02
@@ -60,7 +61,7 @@ def main(verb: str) -> int:
         return 0
     asked = json.load(sys.stdin)
     secrets = [str(secret).encode() for secret in asked["secrets"]]
-    print(json.dumps([*_first(search(asked["roots"], secrets, asked["repo"]))]))
+    print(json.dumps([*_first(search(asked["roots"], secrets, asked["repo"], asked["head"]))]))
     return 0
 
 
@@ -107,11 +108,12 @@ def _name(pid: int) -> str:
     return f"process {pid}"
 
 
-def search(roots: list[str], secrets: list[bytes], repo: str) -> Iterator[dict[str, str]]:
+def search(roots: list[str], secrets: list[bytes], repo: str, head: str) -> Iterator[dict[str, str]]:
     """Every file below the roots that holds one of the secrets, or what looks like one: `path` and `what`.
 
     What cannot be read counts as found. What the repository itself has at its commit, or a registry delivered, may look
-    like one, for that is known to others already; none of the secrets may be anywhere but in git's packed objects.
+    like one, for that is known to others already; none of the secrets may be anywhere but in the history of `head`,
+    which is the forge's.
     """
     tracked, unread = _tracked(repo), []  # type: frozenset[str], list[OSError]
     for root in roots:
@@ -123,8 +125,18 @@ def search(roots: list[str], secrets: list[bytes], repo: str) -> Iterator[dict[s
                 what = _held(path, secrets, _may_look_so(path, tracked))
                 if what:
                     yield {"path": _shown(path), "what": what}
+    if os.path.lexists(os.path.join(repo, ".git")):
+        yield from _kept_by_git(repo, secrets, head)
     for failed in unread:
         yield {"path": _shown(str(failed.filename)), "what": f"something that cannot be read ({failed.strerror})"}
+
+
+def _kept_by_git(repo: str, secrets: list[bytes], head: str) -> Iterator[dict[str, str]]:
+    try:
+        for name in objects.holding(repo, head, secrets):
+            yield {"path": f"git's object {name}", "what": OURS}
+    except (objects.Unsearched, OSError) as failed:
+        yield {"path": "git's objects", "what": f"something that cannot be read ({failed})"}
 
 
 def _shown(path: str) -> str:

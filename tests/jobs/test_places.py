@@ -16,9 +16,9 @@ from jobs.store import Store
 from jobs.upkeep import Upkeep
 from jobs.wants import wants
 from jobs.warm_rules import Wanted, within
-from sandbox.provider import Permanent
+from sandbox.provider import Permanent, Temporary
 from tests.jobs import test_commands as given_a
-from tests.jobs.shop import ON_ROCKET, Bench, bench
+from tests.jobs.shop import ON_ROCKET, ROCKET, Bench, bench
 from tests.logs import ADA, PLACE, RULES, Log
 
 S = Status
@@ -157,6 +157,37 @@ async def test_warm_boxes_take_places(at: Bench) -> None:
     await at.shop.store.warm.forget("warm-1")
     await start_box(at.shop, "s2")
     assert await how(at, "s2") == [("connecting", 0)]
+
+
+async def test_a_build_takes_a_place_that_nobody_waits_for_and_is_told_if_there_is_none(at: Bench) -> None:
+    async with places.spare(at.shop, ROCKET, "build-1"):
+        assert await at.shop.store.places.room(2) == 1
+        await asked(at, "s1", "s2")
+        assert await how(at, "s1", "s2") == [("connecting", 0), ("waiting", 1)]
+        with pytest.raises(Temporary, match="as many boxes as there may be"):
+            async with places.spare(at.shop, ROCKET, "build-2"):
+                pytest.fail("there is no place")
+    await start_box(at.shop, "s2")
+    assert await how(at, "s2") == [("connecting", 0)]
+
+
+async def test_a_build_is_given_up_for_a_session_that_has_waited_for_a_while(at: Bench) -> None:
+    async with asyncio.timeout(20):
+        with pytest.raises(Temporary, match="needed for a session"):
+            async with places.spare(at.shop, ROCKET, "build-1"):
+                await asked(at, "s1", "s2")
+                at.clock.ahead = places.YIELD_SECONDS + 1
+                await asyncio.Event().wait()
+    assert await at.shop.store.places.room(2) == 1
+
+
+async def test_a_build_whose_worker_was_killed_keeps_no_place(at: Bench) -> None:
+    assert await at.shop.store.places.take_spare("build-1", at.clock(), 2)
+    await Upkeep(at.shop).sweep()
+    assert await at.shop.store.places.room(2) == 1, "it may be at it"
+    at.clock.ahead = 11.0
+    await Upkeep(at.shop).sweep()
+    assert await at.shop.store.places.room(2) == 2
 
 
 async def test_what_is_counted_is_set_right_by_the_logs(at: Bench) -> None:

@@ -27,11 +27,13 @@ def repo(tmp_path: Path) -> Path:
     folder = tmp_path / "repo"
     folder.mkdir()
     git(folder, "init", "--quiet")
+    for name in ("name", "email"):
+        git(folder, "config", f"user.{name}", "ada")
     return folder
 
 
 def found(repo: Path) -> dict[str, str]:
-    return {Path(one["path"]).name: one["what"] for one in search([str(repo)], [SECRET], str(repo))}
+    return {Path(one["path"]).name: one["what"] for one in search([str(repo)], [SECRET], str(repo), "")}
 
 
 @pytest.mark.parametrize("what", HOLDS)
@@ -46,6 +48,30 @@ def test_words_that_only_remind_of_one_are_none(repo: Path) -> None:
     assert found(repo) == {}
 
 
+def test_our_own_secrets_are_found_in_what_git_keeps_packed_or_not_but_for_the_history_of_the_forge(repo: Path) -> None:
+    (repo / "of-the-forge").write_bytes(b"old " + SECRET)
+    git(repo, "add", ".")
+    git(repo, "commit", "--quiet", "-m", "1")
+    git(repo, "rm", "--quiet", "of-the-forge")
+    git(repo, "commit", "--quiet", "-m", "2")
+    head = git(repo, "rev-parse", "HEAD")
+
+    def searched() -> list[str]:
+        return [one["path"].partition(" object ")[0] for one in search([str(repo)], [SECRET], str(repo), head)]
+
+    assert searched() == []
+    (repo / "left").write_bytes(b"\0" * (CHUNK - 5) + SECRET)
+    git(repo, "add", "left")
+    git(repo, "stash", "--quiet")
+    assert searched() == ["git's"], "a loose object"
+    git(repo, "repack", "-adq", "--keep-unreachable")
+    git(repo, "stash", "clear")
+    assert searched() == ["git's"], "a packed one, that nothing names any more"
+    (next((repo / ".git/objects/pack").glob("*.pack"))).chmod(0o600)
+    (next((repo / ".git/objects/pack").glob("*.pack"))).write_bytes(b"PACK")
+    assert searched() == ["git's objects"], "what cannot be read counts as found"
+
+
 def test_our_own_secrets_are_found_wherever_they_are(repo: Path) -> None:
     (repo / "node_modules").mkdir()
     (repo / "node_modules/in.js").write_bytes(b"\0" * (CHUNK - 10) + SECRET)
@@ -54,7 +80,8 @@ def test_our_own_secrets_are_found_wherever_they_are(repo: Path) -> None:
     (repo / ".git/description").write_bytes(SECRET)
     (repo / "known").write_bytes(SECRET)
     git(repo, "add", "known")
-    names = {"in.js", f"named-{SECRET.decode()}", "link", "description", "known"}
+    staged = f"git's object {git(repo, 'rev-parse', ':known')}"
+    names = {"in.js", f"named-{SECRET.decode()}", "link", "description", "known", staged}
     assert found(repo) == dict.fromkeys(names, "a credential of Shipmate's")
 
 
@@ -97,7 +124,7 @@ async def test_a_box_is_searched_from_outside(box: RunningBox) -> None:
     await box.exec("true")  # it listens, so its folders are there
     (box.repo / "left").write_bytes(SECRET)
     asked = json.dumps(
-        {"secrets": [SECRET.decode()], "roots": [str(box.root / "work")], "repo": str(box.repo)}
+        {"secrets": [SECRET.decode()], "roots": [str(box.root / "work")], "repo": str(box.repo), "head": ""}
     ).encode()
     argv = ["{python}", "-I", "-S", "-B", "{runner}", "search"]
     _, said = await box.control({"op": "exec", "argv": argv, "stdin_bytes": len(asked)}, asked)
