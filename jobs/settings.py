@@ -55,9 +55,7 @@ class JobSettings(BaseModel):
     warm: tuple[tuple[str, int], ...] = ()  # SHIPMATE_WARM: owner/name:NUMBER,... boxes that wait, ready, for a mention
     warm_predicted: int = 2  # SHIPMATE_WARM_PREDICTED: repositories that get one more when somebody is about to ask
     ca_file: Path | None = None  # SHIPMATE_CA_FILE: certificates, as PEM, that boxes believe beside this machine's own
-    boxes: int = (
-        0  # SHIPMATE_BOXES: boxes on this machine at a time, also warm and building ones; others wait. 0: no limit
-    )
+    boxes: int = 0  # SHIPMATE_BOXES: boxes on this machine at a time, warm and building ones too; 0: no limit
     rules: Rules = Rules()  # SHIPMATE_TURN_SECONDS, SHIPMATE_IDLE_SECONDS, …: one for each field
     modal: ModalSettings = ModalSettings()
     limits: Limits = Limits()  # SHIPMATE_BOX_MEMORY_MB, SHIPMATE_BOX_DISK_MB (0: no limit), SHIPMATE_BOX_PROCESSES
