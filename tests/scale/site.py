@@ -1,0 +1,86 @@
+"""Whole control planes under load: processes looked at from outside (`Watch`), and the runners' process (`Held`)."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path(__file__).resolve().parents[2]
+TICKS = os.sysconf("SC_CLK_TCK")
+LINE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a program and all that it started have used: seconds of processor so far, bytes of memory now."""
+
+    cpu: float
+    rss: int
+    files: int
+
+
+def spent(group: int) -> Spent:
+    """Of every process in this process group; each program of a stack leads one of its own."""
+    cpu, rss, files = 0.0, 0, 0
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[2]) != group:
+                continue
+            cpu += (int(fields[11]) + int(fields[12]) + int(fields[13]) + int(fields[14])) / TICKS
+            rss += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+            files += len(list((entry / "fd").iterdir()))
+        except (OSError, IndexError):  # it has just ended
+            continue
+    return Spent(cpu, rss, files)
+
+
+class Held:
+    """The process with the light runners."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls) -> AsyncIterator["Held"]:
+        """Start it, and end it with all its links."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.scale.runners", cwd=SOURCE, limit=LINE_BYTES,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield cls(process)
+        finally:
+            process.kill()
+            await process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Its process, and its group."""
+        return self._process.pid
+
+    async def do(self, what: str, **more: Any) -> dict[str, Any]:
+        """One order (`runners.py`), and what came of it."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        async with self._turn:
+            self._process.stdin.write(json.dumps({"do": what, **more}).encode() + b"\n")
+            await self._process.stdin.drain()
+            line = await self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the runners' process ended")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+
+async def redis_calls(info: Mapping[str, Any]) -> int:
+    """How many commands the server has done, those of scripts included."""
+    return sum(int(row["calls"]) for name, row in info.items() if name.startswith("cmdstat_"))
