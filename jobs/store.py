@@ -49,7 +49,7 @@ class Store:
         self._lease, self._release = client.register_script(scripts.LEASE), client.register_script(scripts.RELEASE)
         self._spend, self._revoke = client.register_script(scripts.SPEND), client.register_script(scripts.REVOKE)
         self._drop, self._bring = client.register_script(archiving.DROP), client.register_script(archiving.BRING_BACK)
-        self._stamp = client.register_script(scripts.STAMP)
+        self._stamp, self._lengths = client.register_script(scripts.STAMP), client.register_script(scripts.LENGTHS)
         self.leftovers, self.counts, self.images = Leftovers(client), Counts(client), Images(client)
         self.usage, self.egress, self.warm = Usage(client), EgressHosts(client), WarmBoxes(client)
         self.places, self.recent = Places(client), RecentSessions(client)
@@ -95,6 +95,10 @@ class Store:
         if not kept and after == 0 and await self._brought_back(sid):
             kept = await self._do("LRANGE", key(sid, "log"), 0, -1)
         return [event_from_json(text) for text in kept]
+
+    async def lengths(self, sids: Sequence[str]) -> list[int]:
+        """The last number of each log; 0 if there is none here. In one question."""
+        return list(await self._lengths(keys=[key(sid, "log") for sid in sids]))
 
     async def transcript(self, sid: str, after: str = "0-0", limit: int = 1000) -> list[Entry]:
         """At most `limit` entries of the transcript after an id."""
@@ -248,6 +252,11 @@ class Store:
         """What a token of this hash allows; None: nothing."""
         kept = await self._do("HGET", scripts.GRANTS, token_hash)
         return None if kept is None else Grant(*json.loads(kept))
+
+    async def allowed(self, token_hashes: Sequence[str]) -> list[bool]:
+        """Whether each token of these hashes allows anything now; in one question."""
+        kept = await self._do("HMGET", scripts.GRANTS, *token_hashes)
+        return [grant is not None for grant in kept]
 
     async def revoke(self, box: str) -> None:
         """The tokens of this box allow nothing any more."""

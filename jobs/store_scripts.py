@@ -211,6 +211,13 @@ return 'ok'
 """
 )
 
+# KEYS: logs. No ARGV
+LENGTHS = """
+local found = {}
+for i, log in ipairs(KEYS) do found[i] = redis.call('LLEN', log) end
+return found
+"""
+
 # KEYS: log, unshown. ARGV: sid, the number up to which everything is shown
 SHOWN = """
 if redis.call('LLEN', KEYS[1]) <= tonumber(ARGV[2]) then return redis.call('ZREM', KEYS[2], ARGV[1]) end

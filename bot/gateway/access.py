@@ -6,6 +6,7 @@ not follow; it is answered and logged here, with the ids of session and box. Wha
 
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -16,24 +17,29 @@ from jobs.records import Grant
 
 log = logging.getLogger(__name__)
 GRANT = web.RequestKey("grant", Grant)
+TOKEN = web.RequestKey("token", str)  # the hash of the token that the request came with
 BUILD_MAY = ("/git/", "/egress")
 WARM_MAY = ("/link/warm", "/git/", "/model/priming/", "/tools/", "/egress")  # of the tools: which there are
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Refusal(Exception):
-    """A request that is not followed: what is answered, as `{"error": …}`. `n`: the frame that is meant, if one is."""
+    """A request that is not followed: what is answered, as `{"error": …}`. `n`: the frame that is meant, if one is;
+    `seconds`: when to come again, for a 503."""
 
-    def __init__(self, status: int, error: str, n: int | None = None) -> None:
+    def __init__(self, status: int, error: str, n: int | None = None, seconds: float = 1.0) -> None:
         super().__init__(error)
-        self.status, self.error, self.n = status, error, n
+        self.status, self.error, self.n, self.seconds = status, error, n, seconds
 
     def answer(self) -> web.Response:
         """The refusal on the wire (docs/wire.md)."""
         body: dict[str, object] = {"error": self.error}
         if self.n is not None:
             body["n"] = self.n
-        headers = {"Retry-After": "1"} if self.status == 503 else {}
+        headers = {}
+        if self.status == 503:
+            body["seconds"] = round(self.seconds, 3)
+            headers["Retry-After"] = str(math.ceil(self.seconds))
         return web.Response(status=self.status, text=json.dumps(body), content_type="application/json", headers=headers)
 
 
@@ -50,7 +56,8 @@ class Access:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.isascii():
             return None
-        return await self._granted(hash_token(token.strip()))
+        request[TOKEN] = hash_token(token.strip())
+        return await self._granted(request[TOKEN])
 
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -5,17 +5,20 @@ loses nothing by it.
 """
 
 import logging
+import time
+from collections.abc import Iterable
 from typing import Protocol
 
 from aiohttp import web
 
 from bot.gateway import link_stream
-from bot.gateway.access import GRANT, Access, Refusal
+from bot.gateway.access import GRANT, TOKEN, Refusal
 from bot.gateway.bells import Bells
 from bot.gateway.link_down import REPLACED
 from bot.gateway.link_stream import Stream
 from bot.gateway.link_up import ATTACH_BYTES, UP_BYTES, body_of, frames_of, number
 from bot.gateway.pace import Pace
+from bot.gateway.turns import Turns
 from jobs.commands import NotYet, Refused
 from jobs.inbox import Inbox
 from jobs.records import Grant, StaleLink
@@ -38,10 +41,10 @@ class Record(link_stream.Record, Protocol):
 class Link:
     """Serves all boxes that reached this process. Closed by `close`: their runners dial the next one at once."""
 
-    def __init__(self, record: Record, inbox: Inbox, access: Access, bells: Bells, rules: Rules) -> None:
-        self._record, self._inbox, self._access, self._bells, self._rules = record, inbox, access, bells, rules
+    def __init__(self, record: Record, inbox: Inbox, bells: Bells, rules: Rules) -> None:
+        self._record, self._inbox, self._bells, self._rules = record, inbox, bells, rules
         self._streams: dict[str, Stream] = {}
-        self._pace = Pace()
+        self._pace, self._turns = Pace(), Turns()
         self._closed = False
 
     @property
@@ -58,6 +61,10 @@ class Link:
         """How many streams are open."""
         return len(self._streams)
 
+    def streams(self) -> Iterable[Stream]:
+        """Those that are open."""
+        return self._streams.values()
+
     def close(self) -> None:
         """End every stream and begin no other."""
         self._closed = True
@@ -72,12 +79,17 @@ class Link:
         if number(said, "generation") != grant.generation:
             raise Refusal(409, STALE_GENERATION)
         made = number(said, "frame")
+        later = self._turns.begin(began := time.monotonic())
+        if later:
+            raise Refusal(503, "many boxes call at once", seconds=later)
         try:
             attached = await self._inbox.attach(grant)
         except NotYet as early:
             raise Refusal(503, str(early)) from None
         except StaleLink as stale:
             raise _refusal_of(stale) from None
+        finally:
+            self._turns.done(time.monotonic() - began)
         if made < attached.acked:
             log.warning("the runner has made %d frames, but %d are stored: it forgot some", made, attached.acked)
         log.info("attached: epoch %d, frames up to %d are stored", attached.epoch, attached.acked)
@@ -90,7 +102,7 @@ class Link:
             raise Refusal(503, "this gateway is closing")
         if epoch != (await self._record.link(grant.session, grant.generation)).epoch:
             raise Refusal(409, STALE_EPOCH)
-        stream = Stream(self._record, self._rules, grant, epoch, after)
+        stream = Stream(self._record, self._rules, grant, request[TOKEN], epoch, after)
         with self._bells.ringing(grant.session, stream.bell):
             first = await stream.look()
             if REPLACED in first:
@@ -99,7 +111,7 @@ class Link:
             await answer.prepare(request)
             self._take_the_place_of_older(grant, stream)
             try:
-                await stream.send(answer, first, lambda: self._welcome(request))
+                await stream.send(answer, first)
             except (ConnectionError, TimeoutError):
                 log.info("the runner hung up, or takes nothing any more")
                 if request.transport is not None:
@@ -116,9 +128,6 @@ class Link:
         self._streams[grant.box] = stream
         if self._closed:
             stream.end()
-
-    async def _welcome(self, request: web.Request) -> bool:
-        return await self._access.grant_of(request) is not None
 
     async def _up(self, request: web.Request) -> web.Response:
         grant = request[GRANT]

@@ -1,14 +1,13 @@
 """One open down stream: the session's log, from a number on, as far as its runner acts on it, and beats between.
 
-`link.py` opens a `Stream` for each `GET /link/down`. The log is read when a bell rings and, because a bell may be lost,
-every second anyhow.
+`link.py` opens a `Stream` for each `GET /link/down`. The log is read when a bell rings; `lookout.py` rings where one
+was lost, and ends streams whose token was revoked.
 """
 
 import asyncio
 import contextlib
 import json
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from aiohttp import web
@@ -18,9 +17,8 @@ from jobs.events import Event
 from jobs.records import Grant
 from jobs.session import Rules, Session
 
-log = logging.getLogger(__name__)
 BEAT_SECONDS = 2.0
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 1.0  # so long a lost bell is missed at most
 STUCK_SECONDS = 10.0  # a reader that takes nothing for so long is hung up on
 
 
@@ -35,17 +33,33 @@ class Record(Protocol):
 
 
 class Stream:
-    """What goes down to one attachment. Whoever sets `bell` makes it look at once."""
+    """What goes down to one attachment. Whoever sets `bell` makes it look at once. `token`: the hash of its box's."""
 
-    def __init__(self, record: Record, rules: Rules, grant: Grant, epoch: int, after: int) -> None:
+    def __init__(self, record: Record, rules: Rules, grant: Grant, token: str, epoch: int, after: int) -> None:
         self._record, self._rules, self._grant, self._epoch = record, rules, grant, epoch
+        self.token = token
         self._seen = after
-        self._ended = False
+        self.ended = False
         self.bell = asyncio.Event()
+
+    @property
+    def session(self) -> str:
+        """Whose log it reads."""
+        return self._grant.session
+
+    @property
+    def box(self) -> str:
+        """Whose runner reads it."""
+        return self._grant.box
+
+    @property
+    def seen(self) -> int:
+        """The number of the last event that it has read."""
+        return self._seen
 
     def end(self) -> None:
         """Stop sending: the runner dials again, or has done so already."""
-        self._ended = True
+        self.ended = True
         self.bell.set()
 
     async def look(self) -> list[Line]:
@@ -67,13 +81,10 @@ class Stream:
         lines = [line_of(event, session, self._rules, earlier) for event in meant]
         return [line for line in lines if line is not None]
 
-    async def send(self, answer: web.StreamResponse, first: list[Line], welcome: Callable[[], Awaitable[bool]]) -> None:
-        """Write `first` and everything after it, until ended, replaced or revoked (`welcome` says so)."""
+    async def send(self, answer: web.StreamResponse, first: list[Line]) -> None:
+        """Write `first` and everything after it, until ended or replaced."""
         await _write(answer, first or [BEAT])
         async for lines in self._news():
-            if not lines and not await welcome():
-                log.info("the box's token was revoked: its stream ends")
-                return
             await _write(answer, lines or [BEAT])
             if REPLACED in lines:
                 return
@@ -84,12 +95,13 @@ class Stream:
         said = clock()
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(max(0.0, said + BEAT_SECONDS - clock())):
                     await self.bell.wait()
-            if self._ended:
+            if self.ended:
                 return
+            rung = self.bell.is_set()
             self.bell.clear()  # before the look: what is rung meanwhile is looked at again
-            lines = await self.look()
+            lines = await self.look() if rung else []
             if lines or clock() - said >= BEAT_SECONDS:
                 yield lines
                 said = clock()

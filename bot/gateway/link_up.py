@@ -26,10 +26,13 @@ async def body_of(request: web.Request, limit: int) -> dict[str, Any]:
     if request.content_length is not None and request.content_length > limit:
         raise Refusal(413, f"a body may have at most {limit} bytes")
     raw = bytearray()
-    async for piece in request.content.iter_any():
-        raw += piece
-        if len(raw) > limit:
-            raise Refusal(413, f"a body may have at most {limit} bytes")
+    try:
+        async for piece in request.content.iter_any():
+            raw += piece
+            if len(raw) > limit:
+                raise Refusal(413, f"a body may have at most {limit} bytes")
+    except ConnectionError:
+        raise Refusal(400, "the body was cut") from None
     try:
         found = json.loads(raw, parse_constant=_no_number)
     except (ValueError, RecursionError):

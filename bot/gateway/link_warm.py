@@ -12,11 +12,10 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from bot.gateway.access import GRANT, Refusal
+from bot.gateway.access import GRANT, TOKEN, Refusal
 from bot.gateway.bells import Bells
 from bot.gateway.link_down import BEAT, Line
 from bot.gateway.link_up import body_of, number
-from jobs.inbox import hash_token
 from jobs.records import Grant, Offer
 from jobs.session import Rules
 from jobs.warm_scripts import HEARTBEAT_SECONDS
@@ -71,7 +70,7 @@ class WarmLink:
         made = await self._record.made(grant.box)
         if made is None or grant.purpose not in ("warm", "serve"):
             raise Refusal(403, "this box is not a warm one")
-        offer = made._replace(token=_token(request), told=_told(said))
+        offer = made._replace(token=request[TOKEN], told=_told(said))
         answer = web.StreamResponse(headers=STREAM_HEADERS)
         await answer.prepare(request)
         older, bell = self._waiting.get(grant.box), asyncio.Event()
@@ -113,10 +112,6 @@ def claimed(grant: Grant, rules: Rules) -> Line:
     """What a runner needs to serve the session that took it."""
     limits = {"turn_seconds": rules.turn_seconds, "sync_seconds": rules.sync_seconds}
     return {"kind": "claimed", "generation": grant.generation, "branch": grant.branch, "limits": limits}
-
-
-def _token(request: web.Request) -> str:
-    return hash_token(request.headers["Authorization"].partition(" ")[2].strip())
 
 
 def _told(said: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ from bot.gateway.files import Files
 from bot.gateway.git import GitGateway
 from bot.gateway.link import Link
 from bot.gateway.link_warm import WarmLink
+from bot.gateway.lookout import Lookout
 from bot.gateway.model import PATIENCE, ModelProxy, Patience
 from bot.gateway.model_account import Accounts, Limits
 from bot.gateway.model_asked import Room
@@ -63,7 +64,8 @@ class Gateway:
         self._aside = Aside()
         self._bells, self._claims = Bells(store.bells), Bells(store.warm.bells)
         access = Access(store.granted, lambda request: box_behind(request, self._boxes_dir))
-        self._link = Link(store, inbox, access, self._bells, settings.jobs.rules)
+        self._link = Link(store, inbox, self._bells, settings.jobs.rules)
+        self._lookout = Lookout(store, self._link.streams)
         self._warm = WarmLink(store.warm, self._claims, settings.jobs.rules)
         self._model, priming = self._models(settings, patience)
         self._git = GitGateway(settings.jobs, forge.token, self._participants, metrics.push_refused)
@@ -92,6 +94,7 @@ class Gateway:
         await self._runner.setup()
         self._bells.start()
         self._claims.start()
+        self._lookout.start()
         listening, self._path = sockets.listen(self._folder)
         assert self._runner.server is not None, "it is set up"
         self._door = Door(listening, self._runner.server, self._boxes_dir)
@@ -109,6 +112,7 @@ class Gateway:
         await self._runner.cleanup()
         await self._bells.close()
         await self._claims.close()
+        await self._lookout.close()
         await self._aside.close()
         await self._model.close()
         await self._tools.close()

@@ -20,6 +20,8 @@ from sandbox.runner.outbox import Outbox
 from sandbox.runner.within import within
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
+FIRST_CALM, LONGEST_CALM = 0.2, 3.0  # of the silence: an answer that came too late may be late for thousands of us
+LATEST_PAUSE = 60.0  # the longest that a gateway may have us wait
 LINE_BYTES = 8 << 20
 NOT_OUR_WIRE = (ValueError, KeyError, TypeError, AttributeError)  # what reading an answer of another shape raises
 
@@ -30,6 +32,14 @@ class Revoked(Exception):
 
 class AttachAgain(Exception):
     """This attachment is over; a new one is due."""
+
+
+class NotNow(Exception):
+    """The gateway is busy with others; it said after how many `seconds` to come again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class Link:
@@ -50,21 +60,31 @@ class Link:
         self._silence = silence
         self._after = 0
         self._pause = FIRST_PAUSE
+        self._calm = FIRST_CALM * silence
         self._up: Wire | None = None
 
     async def run(self) -> None:
         """Keep attached; returns when the box is revoked."""
         while True:
+            pause = 0.0
             try:
                 await self._attached()
             except Revoked as revoked:
                 print(f"runner: {revoked}", file=sys.stderr)
                 return
-            except (OSError, EOFError, asyncio.TimeoutError, http1.BadHttp, AttachAgain, *NOT_OUR_WIRE):
+            except NotNow as busy:
+                pause = min(busy.seconds, LATEST_PAUSE)
+            except asyncio.TimeoutError:
+                self._dialer.complain()
+                pause, self._calm = (
+                    self._calm * random.uniform(0.5, 1),
+                    min(self._calm * 2, LONGEST_CALM * self._silence),
+                )
+            except (OSError, EOFError, http1.BadHttp, AttachAgain, *NOT_OUR_WIRE):
                 self._dialer.complain()
             finally:
                 self._hang_up()
-            await asyncio.sleep(self._pause * random.uniform(0.5, 1))
+            await asyncio.sleep(pause or self._pause * random.uniform(0.5, 1))
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     async def _attached(self) -> None:
@@ -95,7 +115,7 @@ class Link:
             if head.status != 200:
                 judge(head.status, await whole(body))
             async for event in events(body, self._silence):
-                self._pause = FIRST_PAUSE  # only now it is known to work
+                self._pause, self._calm = FIRST_PAUSE, FIRST_CALM * self._silence  # only now it is known to work
                 if event.get("kind") == "replaced":
                     raise AttachAgain
                 self._take(event)
@@ -171,9 +191,12 @@ class Link:
 def judge(status: int, said: bytes) -> None:
     """Raise what an answer other than 200 means."""
     try:
-        why = str(json.loads(said).get("error", ""))
+        told = json.loads(said)
+        why, seconds = str(told.get("error", "")), told.get("seconds")
     except (ValueError, AttributeError):
-        why = ""
+        why, seconds = "", None
+    if status == 503 and isinstance(seconds, (int, float)) and seconds > 0:
+        raise NotNow(seconds)
     if status == 401:
         raise Revoked("the token was revoked")
     if status == 409 and "generation" in why:

@@ -13,6 +13,7 @@ from bot.gateway import link_stream
 from bot.gateway.access import Access
 from bot.gateway.bells import Bells
 from bot.gateway.link import Link
+from bot.gateway.lookout import Lookout
 from jobs import commands as c
 from jobs.events import LinkAttached
 from tests.gateway.conftest import Site, boxes, ended, frame, one_box, ready, two_ways, words
@@ -119,7 +120,10 @@ async def test_a_lost_bell_costs_no_more_than_a_second_or_two(site: Site) -> Non
     await site.box()
     access = Access(site.store.granted)
     app = web.Application(middlewares=[access.check])
-    app.add_routes(Link(site.store, site.inbox, access, Bells(deaf), RULES).routes)
+    link = Link(site.store, site.inbox, Bells(deaf), RULES)
+    lookout = Lookout(site.store, link.streams)
+    lookout.start()
+    app.add_routes(link.routes)
     runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
     socket = site.folder / "deaf.sock"
@@ -133,6 +137,7 @@ async def test_a_lost_bell_costs_no_more_than_a_second_or_two(site: Site) -> Non
             assert (await down.next() or {})["kind"] == "prompt_delivered"
             assert time.monotonic() - started < link_stream.LOOK_SECONDS + 0.7
     await runner.cleanup()
+    await lookout.close()
 
 
 async def test_what_was_handled_is_not_sent_again_and_what_was_not_is(site: Site) -> None:

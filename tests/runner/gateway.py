@@ -45,6 +45,7 @@ class StandIn:
         self.revoked = self.silent = False
         self.epoch = self.beaten = 0
         self.beats = True
+        self.busy = 0.0  # the next attach is told to come again after so many seconds
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self.release = asyncio.Event()  # lets hung requests and the slow model go on
@@ -127,6 +128,9 @@ class StandIn:
     async def _attach(self, request: web.Request) -> web.Response:
         said = json.loads(await request.read())
         fault = await self._fault(request, "attach")
+        busy, self.busy = self.busy, 0.0
+        if busy:
+            return web.json_response({"error": "not now", "seconds": busy}, status=503)
         self.attached.append(said)
         self.epoch += 1
         await self._ring()

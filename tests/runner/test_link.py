@@ -56,6 +56,22 @@ async def test_a_gateway_that_falls_silent_is_dialled_again(box: RunningBox, gat
     await gateway.wait(lambda: len(gateway.attached) > 2)
 
 
+async def test_a_gateway_that_is_busy_with_others_is_dialled_again_when_it_says(box: RunningBox, gateway: StandIn):
+    gateway.busy = 0.7
+    began = asyncio.get_running_loop().time()
+    await box.start()
+    await gateway.frame("ready")
+    assert asyncio.get_running_loop().time() - began > 0.7
+
+
+async def test_a_gateway_that_answers_too_late_is_dialled_less_and_less_often(box: RunningBox, gateway: StandIn):
+    gateway.faults["attach"] += [HANG] * 5
+    began = asyncio.get_running_loop().time()
+    await box.start(limits={"silence_seconds": 0.2})
+    await gateway.frame("ready")
+    assert asyncio.get_running_loop().time() - began > 5 * 0.2 + 0.5 * 0.2 * (0.2 + 0.4 + 0.8 + 1.6 + 3)
+
+
 async def test_a_gateway_that_beats_is_not_dialled_again(box: RunningBox, gateway: StandIn):
     await box.start(limits={"silence_seconds": 1})
     await gateway.frame("ready")

@@ -1,6 +1,6 @@
 """A process that holds thousands of light runners: told what to do by JSON lines on stdin, one line back for each.
 
-`python -m tests.scale.runners`, from `links.py`. It is a process of its own so that what it costs is not counted as ours.
+`site.py` runs `python -m tests.scale.runners`: a process of its own, so that what it costs is not counted as ours.
 
     {"do": "start", "greetings": [{…}, …], "pace": 0.5}     → {"links": 17}
     {"do": "count"}                                          → {"links", "attached", "turns", "waiting"}

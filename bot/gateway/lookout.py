@@ -1,0 +1,85 @@
+"""One look a second for all open streams of this process: whose log has grown unheard, and whose token is revoked.
+
+A bell may be lost, so somebody has to look. With a look by each stream, thousands of idle boxes would keep a process
+and the record busy; here they cost one question each second. `server.py` starts one; `link.py` has the streams.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from bot.gateway.link_stream import BEAT_SECONDS, LOOK_SECONDS, Stream
+
+log = logging.getLogger(__name__)
+AT_ONCE = 500  # in one question, so that nobody waits long for the record meanwhile
+BLIND_SECONDS = 6.0  # who cannot see the record for so long lets its boxes go: another process may see it
+CANCEL_SECONDS = 0.05
+
+
+class Record(Protocol):
+    """What of the record is needed here: `jobs.store.Store` has it."""
+
+    async def lengths(self, sids: Sequence[str]) -> list[int]:
+        """The last number of each log; 0 if there is none."""
+
+    async def allowed(self, token_hashes: Sequence[str]) -> list[bool]:
+        """Whether each token of these hashes allows anything now."""
+
+
+class Lookout:
+    """`streams` says which there are. From `start` to `close` they are looked after."""
+
+    def __init__(self, record: Record, streams: Callable[[], Iterable[Stream]]) -> None:
+        self._record, self._streams = record, streams
+        self._looking: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._looking = asyncio.create_task(self._look_for_ever())
+
+    async def close(self) -> None:
+        """Look no more."""
+        while self._looking is not None and not self._looking.done():
+            self._looking.cancel()  # more than once if need be: a client that is just dialling may swallow it
+            await asyncio.wait({self._looking}, timeout=CANCEL_SECONDS)
+
+    async def _look_for_ever(self) -> None:
+        seen = asked = time.monotonic()
+        while True:
+            began = time.monotonic()
+            try:
+                await self._ring_for_what_grew()
+                if began - asked >= BEAT_SECONDS:
+                    await self._end_the_revoked()
+                    asked = began
+                seen = time.monotonic()
+            except Exception:
+                log.exception("the record could not be looked at for the open streams; again in a second")
+                if time.monotonic() - seen > BLIND_SECONDS:
+                    self._let_go()
+            await asyncio.sleep(max(0.0, began + LOOK_SECONDS - time.monotonic()))
+
+    async def _ring_for_what_grew(self) -> None:
+        for some in self._some_at_a_time():
+            lengths = await self._record.lengths([stream.session for stream in some])
+            for stream, length in zip(some, lengths, strict=True):
+                if length > stream.seen:
+                    stream.bell.set()
+
+    async def _end_the_revoked(self) -> None:
+        for some in self._some_at_a_time():
+            allowed = await self._record.allowed([stream.token for stream in some])
+            for stream, still in zip(some, allowed, strict=True):
+                if not still:
+                    log.info("the token of box %s was revoked: its stream ends", stream.box)
+                    stream.end()
+
+    def _some_at_a_time(self) -> Iterator[list[Stream]]:
+        streams = list(self._streams())
+        return (streams[first : first + AT_ONCE] for first in range(0, len(streams), AT_ONCE))
+
+    def _let_go(self) -> None:
+        for stream in self._streams():
+            stream.end()

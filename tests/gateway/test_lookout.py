@@ -1,0 +1,96 @@
+"""One look a second for all streams: what it rings for, whom it ends, and what it does when it cannot see."""
+
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from bot.gateway import lookout
+from bot.gateway.link_stream import Stream
+from bot.gateway.lookout import AT_ONCE, Lookout
+from jobs.records import Grant
+from jobs.session import Rules
+from tests.gateway.conftest import Site
+from tests.waiting import until
+
+
+class Kept:
+    """A record of lengths and tokens that says what it was asked."""
+
+    def __init__(self) -> None:
+        self.length, self.revoked, self.away = 0, "", False
+        self.asked: list[int] = []
+
+    async def lengths(self, sids: Sequence[str]) -> list[int]:
+        self.asked.append(len(sids))
+        if self.away:
+            raise ConnectionError("the record is away")
+        return [self.length] * len(sids)
+
+    async def allowed(self, token_hashes: Sequence[str]) -> list[bool]:
+        return [token != self.revoked for token in token_hashes]
+
+
+def streams(count: int) -> list[Stream]:
+    nothing: Any = None
+    grants = [Grant(f"s{n}", f"s{n}-1", 1, "acme/rocket", "serve", "b") for n in range(count)]
+    return [Stream(nothing, Rules(), grant, f"t{n}", 1, 5) for n, grant in enumerate(grants)]
+
+
+@asynccontextmanager
+async def looking(record: Any, open_ones: list[Stream]) -> Any:
+    out = Lookout(record, lambda: open_ones)
+    out.start()
+    try:
+        yield
+    finally:
+        await out.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in {"LOOK_SECONDS": 0.02, "BEAT_SECONDS": 0.04, "BLIND_SECONDS": 0.2}.items():
+        monkeypatch.setattr(lookout, name, seconds)
+
+
+async def test_those_whose_log_has_grown_are_rung_for_and_no_others() -> None:
+    record, (one,) = Kept(), streams(1)
+    async with looking(record, [one]):
+        record.length = 5
+        await until(lambda: len(record.asked) > 2)
+        assert not one.bell.is_set()
+        record.length = 6
+        await until(one.bell.is_set)
+
+
+async def test_thousands_are_asked_for_in_a_few_questions() -> None:
+    record = Kept()
+    async with looking(record, streams(2 * AT_ONCE + 1)):
+        await until(lambda: len(record.asked) >= 3)
+    assert record.asked[:3] == [AT_ONCE, AT_ONCE, 1]
+
+
+async def test_only_the_one_whose_token_was_revoked_is_ended() -> None:
+    record, all_of_them = Kept(), streams(3)
+    record.revoked = "t1"
+    async with looking(record, all_of_them):
+        await until(all_of_them[1].bell.is_set)
+        await until(lambda: len(record.asked) > 4)
+    assert [stream.ended for stream in all_of_them] == [False, True, False]
+
+
+async def test_a_record_that_is_away_for_a_moment_ends_nobody_and_one_that_stays_away_ends_all() -> None:
+    record, all_of_them = Kept(), streams(2)
+    async with looking(record, all_of_them):
+        record.away = True
+        await until(lambda: len(record.asked) > 2)
+        assert not any(stream.ended for stream in all_of_them)
+        await until(lambda: all(stream.ended for stream in all_of_them))
+
+
+async def test_the_record_answers_for_all_at_once(site: Site) -> None:
+    await site.box("s1", "t-1")
+    kept = len(await site.log("s1"))
+    assert await site.store.lengths(["s1", "sunknown"]) == [kept, 0]
+    assert await site.store.allowed(["nobody's"]) == [False]

@@ -1,0 +1,68 @@
+"""When thousands call at once: whose turn it is, and when the others are to come."""
+
+import asyncio
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.gateway.turns import AT_ONCE, LEAST_SECONDS, MOST_SECONDS, Turns
+from tests.gateway.conftest import Site, one_box
+
+
+def test_a_few_at_a_time_are_served_at_once_and_a_place_that_is_free_is_taken() -> None:
+    turns = Turns()
+    assert [turns.begin(0.0) for _ in range(AT_ONCE)] == [0.0] * AT_ONCE
+    assert turns.begin(0.0) > 0
+    turns.done(0.1)
+    assert turns.begin(0.0) == 0.0
+
+
+def test_the_others_get_moments_as_far_apart_as_a_turn_takes() -> None:
+    turns = Turns()
+    for _ in range(1000):  # long enough to know how long one takes
+        turns.begin(0.0)
+        turns.done(0.32)
+    for _ in range(AT_ONCE):
+        turns.begin(0.0)
+    waits = [turns.begin(0.0) for _ in range(100)]
+    assert waits[0] == LEAST_SECONDS
+    assert waits[99] - waits[0] == pytest.approx(99 * 0.32 / AT_ONCE, rel=0.01)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.floats(0, 30)), max_size=200))
+def test_there_are_never_more_turns_than_allowed_and_nobody_waits_for_ever(
+    calls: list[tuple[float, bool, float]],
+) -> None:
+    turns, now, under_way = Turns(), 0.0, 0
+    for passed, calling, took in calls:
+        now += passed
+        if calling:
+            wait = turns.begin(now)
+            under_way += wait == 0.0
+            assert under_way <= AT_ONCE
+            assert wait <= MOST_SECONDS
+        elif under_way:
+            turns.done(took)
+            under_way -= 1
+
+
+async def test_a_box_that_calls_with_too_many_others_is_told_when_to_come(site: Site) -> None:
+    crowd = AT_ONCE * 4
+    for number in range(crowd):
+        await site.box(f"s{number}", f"t-{number}")
+    async with site.gateway() as socket:
+
+        async def attached(number: int) -> tuple[int, float]:
+            async with one_box(socket, f"t-{number}") as box:
+                answer = await box.post("/link/attach", {"wire": 1, "generation": 1, "after": 0, "frame": 0})
+                return answer.status, answer.body.get("seconds", 0.0)
+
+        answers = await asyncio.gather(*(attached(number) for number in range(crowd)))
+        told = [seconds for status, seconds in answers if status == 503]
+        assert {status for status, _ in answers} == {200, 503}
+        assert all(0 < seconds <= MOST_SECONDS for seconds in told)
+        began = time.monotonic()
+        assert (await attached(0))[0] == 200, "and is served when it comes again"
+        assert time.monotonic() - began < 5
