@@ -164,7 +164,7 @@ class ModalProvider:
         try:
             sandbox = await self._account.sandbox(record.sandbox)
             with told(Doing.USE):
-                return await modal_asking.run(sandbox, argv, stdin, timeout, limit, heard)
+                return await modal_asking.run(sandbox, argv, stdin, timeout, limit, heard, self._account.seconds)
         except (Gone, Unreachable, modal_asking.Cut) as failed:
             raise await self._why(name, record, failed) from failed
 

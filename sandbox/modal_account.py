@@ -19,7 +19,7 @@ from sandbox.modal_records import NAME, OURS
 if TYPE_CHECKING:
     import modal
 
-CALL_SECONDS, LIST_SECONDS = 30.0, 120.0
+LIST_SECONDS = 120.0
 HANDLES = 2000  # boxes whose handle is kept, so that a command in them costs one call instead of four
 MODAL = "https://api.modal.com"
 
@@ -29,6 +29,7 @@ class Account:
 
     def __init__(self, place: ModalPlace) -> None:
         self._place = place
+        self.seconds = place.call_seconds
         self._opening = asyncio.Lock()
         self._client: modal.Client | None = None
         self._app: modal.App | None = None
@@ -47,7 +48,7 @@ class Account:
                     client = modal.Client(address, api_pb2.CLIENT_TYPE_CLIENT, credentials)
                     self._client = await client.__aenter__()  # type: ignore[no-untyped-call]
             if self._app is None:
-                async with bounded(CALL_SECONDS, Doing.READ):
+                async with bounded(self.seconds, Doing.READ):
                     self._app = await modal.App.lookup.aio(
                         self._place.app,
                         client=self._client,
@@ -79,7 +80,7 @@ class Account:
 
         if id not in self._handles:
             client, _ = await self.open()
-            async with bounded(CALL_SECONDS, doing):
+            async with bounded(self.seconds, doing):
                 self.remember(await modal.Sandbox.from_id.aio(id, client=client))
         self._handles.move_to_end(id)
         return self._handles[id]
@@ -90,7 +91,7 @@ class Account:
 
         client, _ = await self.open()
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(self.seconds):
                 found = await modal.Sandbox.from_name.aio(
                     self._place.app, name, environment_name=self._place.environment, client=client
                 )
@@ -105,7 +106,7 @@ class Account:
         """How a box ended; None while it runs. A box that Modal does not know has ended, nobody knows how: -1."""
         sandbox = await self.sandbox(id, Doing.READ)
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(self.seconds):
                 return await sandbox.poll.aio()
         except Exception as failed:
             if is_a(failed, NOT_FOUND):

@@ -37,10 +37,12 @@ async def run(
     timeout: float,
     limit: int,
     heard: control.Heard | None,
+    patience: float,
 ) -> ExecResult:
-    """Run a command. Raises Cut, TimeoutError, Permanent, or an error of Modal's."""
-    async with asyncio.timeout(timeout + control.PATIENCE):
-        async with _asking(sandbox, timeout + control.PATIENCE, limit + MORE_BYTES) as (process, reader):
+    """Run a command; the box may take `patience` seconds beyond `timeout`. Raises Cut, TimeoutError, Permanent, or an
+    error of Modal's."""
+    async with asyncio.timeout(timeout + patience):
+        async with _asking(sandbox, timeout + patience, limit + MORE_BYTES) as (process, reader):
             await _say(process, control.request(argv, stdin, timeout, limit, heard))
             try:
                 return await control.answered(reader, limit, heard)

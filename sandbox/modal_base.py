@@ -7,11 +7,13 @@ machine, with the same digests; only what that code needs is copied in, so that 
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox import agents
 from sandbox.modal_entry import RUNNER
 from sandbox.runner.box import AGENTS
 
@@ -32,21 +34,31 @@ USER = (
 INSTALLERS = "/opt/shipmate/installers"
 INSTALLER_FILES = ("__init__", "agent_install", "agent_modules", "agent_row", "agent_setup", "agents")
 # Node of the version that agents are run by, for repositories too; the system's own is only there to fetch it.
-NODE = "ln -sf {agents}/node-*/node /usr/local/bin/node"
+NODE = f"ln -sf {AGENTS}/node-{agents.NODE_VERSION}/node /usr/local/bin/node"
 
 
 def definition(names: Iterable[str], runner: Path) -> modal.Image:
     """The image with these agents, and this archive of the runner."""
     import modal
 
-    return (
-        modal.Image.debian_slim(python_version=PYTHON)
-        .apt_install(*PACKAGES)
-        .run_commands(*TOOLS, USER)
-        .add_local_dir(Path(__file__).parent, f"{INSTALLERS}/sandbox", copy=True, ignore=_is_not_needed)
-        .run_commands(*installing(names))
-        .add_local_file(runner, RUNNER, copy=True)
-    )
+    system = modal.Image.debian_slim(python_version=PYTHON).apt_install(*PACKAGES).run_commands(*TOOLS, USER)
+    return with_agents(system, names).add_local_file(runner, RUNNER, copy=True)
+
+
+def with_agents(image: modal.Image, names: Iterable[str]) -> modal.Image:
+    """An image with these agents on top. A sleeping session's has those of the day on which it fell asleep."""
+    here = Path(__file__).parent
+    copied = image.add_local_dir(here, f"{INSTALLERS}/sandbox", copy=True, ignore=_is_not_needed)
+    return copied.run_commands(*installing(names))
+
+
+def agents_key(names: Iterable[str]) -> str:
+    """A short name of what `with_agents` puts there."""
+    here, seen = Path(__file__).parent, hashlib.sha256(repr(installing(names)).encode())
+    for path in sorted(here.rglob("*")):
+        if path.is_file() and not _is_not_needed(path.relative_to(here)):
+            seen.update(path.read_bytes())
+    return seen.hexdigest()[:16]
 
 
 def installing(names: Iterable[str]) -> list[str]:
@@ -56,7 +68,7 @@ def installing(names: Iterable[str]) -> list[str]:
         f'cd {INSTALLERS} && python3 -c "from pathlib import Path; from sandbox import agents, agent_install;'
         f" [agent_install.install(row, Path('{AGENTS}')) for row in [{each}] if row.fetched]\""
         for each in wanted
-    ] + [NODE.format(agents=AGENTS)]
+    ] + [NODE]
 
 
 def _is_not_needed(path: Path) -> bool:

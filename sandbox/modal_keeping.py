@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sandbox import modal_asking
 from sandbox.ledger import Ledger
-from sandbox.modal_account import CALL_SECONDS, Account, bounded
+from sandbox.modal_account import Account, bounded
 from sandbox.modal_errors import NOT_FOUND, Doing, is_a, judged
 from sandbox.modal_making import CREATE_SECONDS
 from sandbox.modal_place import KEPT_SECONDS, ModalPlace
@@ -67,9 +67,9 @@ class Keeper:
         limit = self._place.snapshot_seconds
         async with modal_asking.held(sandbox, limit + HELD_MORE_SECONDS):
             taken = self._clock()
-            async with bounded(limit + CALL_SECONDS, Doing.KEEP):
+            async with bounded(limit + self._place.call_seconds, Doing.KEEP):
                 image = await sandbox.snapshot_filesystem.aio(timeout=math.ceil(limit), ttl=math.ceil(ttl))
-        kept = SnapshotRecord(image.object_id, kind.value, taken, taken + ttl, record.runner)
+        kept = SnapshotRecord(image.object_id, kind.value, taken, taken + ttl, record.runner, record.agents)
         id = await self._note(kept)
         if moment:
             await self._ledger.put(moment_key(name, moment), {"snapshot": id})
@@ -86,7 +86,7 @@ class Keeper:
         if image is None:
             return None
         now = self._clock()
-        kept = SnapshotRecord(image, kind.value, now, now + EXIT_SECONDS, record.runner)
+        kept = SnapshotRecord(image, kind.value, now, now + EXIT_SECONDS, record.runner, record.agents)
         id = await self._note(kept)
         if await self._ledger.put_new(LAST + name, {"snapshot": id}):
             return kept.snapshot(id)
@@ -98,7 +98,7 @@ class Keeper:
         sandbox = await self._account.sandbox(id, Doing.KEEP)
         limit = self._place.snapshot_seconds
         try:
-            async with asyncio.timeout(limit + CALL_SECONDS):
+            async with asyncio.timeout(limit + self._place.call_seconds):
                 image = await sandbox._experimental_get_exit_snapshot.aio(timeout=limit)
         except Exception as failed:
             if is_a(failed, "modal.SnapshotCreationError") or is_a(failed, NOT_FOUND):
@@ -127,7 +127,7 @@ class Keeper:
 
         client, _ = await self._account.open()
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(self._place.call_seconds):
                 await image_delete.aio(image, client=client)
         except Exception as failed:
             if not is_a(failed, NOT_FOUND):
@@ -144,7 +144,7 @@ class Keeper:
         """Take a snapshot anew, so that Modal keeps it for another full time. Raises BoxError."""
         record = await self.known(id)
         ttl, limit = KEPT_SECONDS[SnapshotKind(record.kind)], self._place.snapshot_seconds
-        async with self._lent(record) as sandbox, bounded(limit + CALL_SECONDS, Doing.KEEP):
+        async with self._lent(record) as sandbox, bounded(limit + self._place.call_seconds, Doing.KEEP):
             image = await sandbox.snapshot_filesystem.aio(timeout=math.ceil(limit), ttl=math.ceil(ttl))
         fresh = replace(record, image=image.object_id, expires=self._clock() + ttl)
         await self._ledger.put(SNAPSHOT + id, fresh.written())
@@ -169,5 +169,5 @@ class Keeper:
                 await process.wait.aio()
             yield sandbox
         finally:
-            async with bounded(CALL_SECONDS, Doing.USE):
+            async with bounded(self._place.call_seconds, Doing.USE):
                 await sandbox.terminate.aio()

@@ -40,6 +40,7 @@ class Maker:
         self._place, self._ledger, self._account = place, ledger, account
         self._definition = base or modal_base.definition
         self._archive = b""
+        self._agents = modal_base.agents_key(place.agents)
         self._building = asyncio.Lock()
         self._built: modal.Image | None = None
 
@@ -51,7 +52,7 @@ class Maker:
         archive = await self._runner()
         digest = hashlib.sha256(archive).hexdigest()[:16]
         image, has = await self._image(grown_from, digest)
-        record = replace(record, runner=digest)
+        record = replace(record, runner=digest, agents=self._agents)
         await self._ledger.put(BOX + spec.name, record.written())
         async with self._ledger.slot(SLOT, self._place.creates, CREATE_SECONDS + GREET_SECONDS):
             sandbox = await self._created(spec, image, record)
@@ -114,10 +115,14 @@ class Maker:
         """What a box grows from, and the digest of the runner that is in it."""
         import modal
 
-        client, _ = await self._account.open()
-        if grown_from is not None:
-            return modal.Image.from_id(grown_from.image, client=client), grown_from.runner
-        return await self.base(), digest
+        client, app = await self._account.open()
+        if grown_from is None:
+            return await self.base(), digest
+        image = modal.Image.from_id(grown_from.image, client=client)
+        if grown_from.agents != self._agents:
+            async with bounded(BUILD_SECONDS, Doing.MAKE):
+                image = await modal_base.with_agents(image, self._place.agents).build.aio(app)
+        return image, grown_from.runner
 
     async def base(self) -> modal.Image:
         """The base image; Modal builds it if its definition is new, which takes minutes."""

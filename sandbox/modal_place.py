@@ -34,7 +34,7 @@ class ModalPlace:
     too. `ca`: certificates (PEM) that boxes are to believe beside the usual. `cores`: CPU cores that a box is sure of.
     `box_seconds`: after so long Modal ends a box. `region`: None for any. `creates`: how many boxes are being made at a
     time, over all processes. `agents`: which agents the base image has. `snapshot_seconds`: how long a snapshot may
-    take. `server_url`: None for Modal itself.
+    take. `call_seconds`: how long one call may take, and a box to answer. `server_url`: None for Modal itself.
     """
 
     token_id: str
@@ -50,6 +50,7 @@ class ModalPlace:
     box_seconds: float = 12 * 3600.0
     creates: int = 50
     snapshot_seconds: float = 300.0
+    call_seconds: float = 30.0
     server_url: str | None = None
 
     @property

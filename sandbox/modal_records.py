@@ -34,7 +34,7 @@ class BoxRecord(_Flat):
     """One box, from the intent to make it until it is discarded.
 
     `sandbox`: Modal's id, empty until it is known. `greeting`: empty, `begun` or `done`: whether its runner has been
-    told what it is for. `runner`: the digest of the runner in it. `ending`: when we told it to end, 0 if we never did.
+    told what it is for. `runner`, `agents`: the digests of those in it. `ending`: when we told it to end, 0 for never.
     `ended`: when that was seen, 0 while it lives; `code`: how.
     """
 
@@ -42,6 +42,7 @@ class BoxRecord(_Flat):
     born: float
     base: str | None = None
     runner: str = ""
+    agents: str = ""
     sandbox: str = ""
     greeting: str = ""
     ending: float = 0.0
@@ -55,13 +56,14 @@ class BoxRecord(_Flat):
 
 @dataclass(frozen=True)
 class SnapshotRecord(_Flat):
-    """One snapshot. `image`: Modal's id. `expires`: when Modal collects it, 0 for never. `runner`: as of a box."""
+    """One snapshot. `image`: Modal's id. `expires`: when Modal collects it, 0 for never. The others are as of a box."""
 
     image: str
     kind: str
     taken: float
     expires: float = 0.0
     runner: str = ""
+    agents: str = ""
 
     def snapshot(self, id: str) -> Snapshot:
         """As the protocol has it. Modal does not tell how large it is."""
