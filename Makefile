@@ -5,7 +5,7 @@ PORT ?= 8765
 AGENT ?= rehearsal
 UNISOLATED ?= $(SHIPMATE_UNISOLATED)
 
-.PHONY: setup needs probe browser demo test trials test-agents check bench hostile golden kills soak lock clean
+.PHONY: setup needs probe browser demo test trials test-agents check bench hostile modal-days golden kills soak lock clean
 
 setup: needs .venv/.ready
 
@@ -65,6 +65,9 @@ check: setup
 
 bench: setup
 	.venv/bin/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+
+modal-days: setup
+	.venv/bin/python -m tests.modal $(if $(ONLY),--only $(ONLY))
 
 hostile: setup
 	.venv/bin/python -m tests.hostile $(if $(ONLY),--only $(ONLY))

@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from threading import Event
 from typing import TYPE_CHECKING, Self
 
 from sandbox import modal_asking
@@ -176,7 +177,7 @@ class ModalProvider:
                 return Gone(f"box {name} ended meanwhile")
         return Unreachable(f"box {name} does not answer: {failed}")
 
-    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "") -> Snapshot:
+    async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "", hurry: Event | None = None) -> Snapshot:
         """Hold a live box still, keep its file system, let it go on."""
         record = await self._live(name)
         if (taken := await self._keeper.of_moment(name, moment)) is not None:
@@ -187,7 +188,7 @@ class ModalProvider:
             try:
                 sandbox = await self._account.sandbox(record.sandbox)
                 with told(Doing.USE):
-                    return await self._keeper.take(name, record, sandbox, kind, moment)
+                    return await self._keeper.take(name, record, sandbox, kind, moment, hurry)
             except (Gone, Unreachable, modal_asking.Cut) as failed:
                 raise await self._why(name, record, failed) from failed
 

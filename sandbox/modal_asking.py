@@ -1,4 +1,4 @@
-"""Words with the runner of a box on Modal: `runner.pyz ask` is run there as root, and passes them on (docs/wire.md).
+"""Words with the runner of a box on Modal: a small program is run there as root, and passes them on (docs/wire.md).
 
 So a command runs as the agent's user, below the runner, bounded in the box itself, just as in a box of this machine.
 `sandbox/modal.py` calls `run`, `end` and `held`.

@@ -4,8 +4,10 @@ The box's first program puts the runner of today, and whom to believe, in their 
 snapshot may be months old. Then it becomes the runner. `sandbox/modal.py` starts and feeds it.
 """
 
+import inspect
 import zlib
 
+from sandbox import modal_ask
 from sandbox.runner.box import CA
 
 RUNNER = "/opt/shipmate/runner.pyz"
@@ -36,7 +38,7 @@ own = [sys.executable, "-I", "-S", "-B", {RUNNER!r}]
 os.execv(own[0], [*own, "--control", {CONTROL!r}, "--agent-uid", {AGENT_UID!r}])
 """
 ENTRYPOINT = ("python3", "-I", "-S", "-B", "-c", SOURCE)
-ASK = ("python3", "-I", "-S", "-B", RUNNER, "ask", CONTROL)
+ASK = ("python3", "-I", "-S", "-B", "-c", f"{inspect.getsource(modal_ask)}\n\nsys.exit(main({CONTROL!r}))\n")
 
 
 def opening(archive: bytes, ca: bytes) -> bytes:

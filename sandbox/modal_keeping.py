@@ -11,9 +11,10 @@ import contextlib
 import logging
 import math
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sandbox import modal_asking
 from sandbox.ledger import Ledger
@@ -22,7 +23,7 @@ from sandbox.modal_errors import NOT_FOUND, Doing, is_a, judged
 from sandbox.modal_making import CREATE_SECONDS
 from sandbox.modal_place import KEPT_SECONDS, ModalPlace
 from sandbox.modal_records import LAST, SNAPSHOT, BoxRecord, SnapshotRecord, moment_key
-from sandbox.provider import Missing, Permanent, Snapshot, SnapshotKind, Temporary
+from sandbox.provider import Hurried, Missing, Permanent, Snapshot, SnapshotKind, Temporary
 
 if TYPE_CHECKING:
     import modal
@@ -32,6 +33,8 @@ HELD_MORE_SECONDS = 60.0
 # How long Modal keeps what a box leaves at its end is written nowhere; it is taken anew long before other snapshots go.
 EXIT_SECONDS = 14 * 86_400.0
 REFRESH_SECONDS = 600
+LOOK_SECONDS = 0.05
+T = TypeVar("T")
 
 
 class Keeper:
@@ -60,15 +63,18 @@ class Keeper:
         return None
 
     async def take(
-        self, name: str, record: BoxRecord, sandbox: modal.Sandbox, kind: SnapshotKind, moment: str
+        self, name: str, record: BoxRecord, sandbox: modal.Sandbox, kind: SnapshotKind, moment: str, hurry: Event | None
     ) -> Snapshot:
-        """Hold the box still, and have Modal copy its file system. Raises BoxError, or what `modal_asking` raises."""
-        ttl = KEPT_SECONDS[kind]
-        limit = self._place.snapshot_seconds
+        """Hold the box still, and have Modal copy its file system. Raises BoxError, or what `modal_asking` raises.
+
+        In a hurry the box goes on at once; what Modal has copied by then, or still copies, it collects by itself.
+        """
+        ttl, limit = KEPT_SECONDS[kind], self._place.snapshot_seconds
         async with modal_asking.held(sandbox, limit + HELD_MORE_SECONDS):
             taken = self._clock()
             async with bounded(limit + self._place.call_seconds, Doing.KEEP):
-                image = await sandbox.snapshot_filesystem.aio(timeout=math.ceil(limit), ttl=math.ceil(ttl))
+                copying = sandbox.snapshot_filesystem.aio(timeout=math.ceil(limit), ttl=math.ceil(ttl))
+                image = await _unless(hurry, copying)
         kept = SnapshotRecord(image.object_id, kind.value, taken, taken + ttl, record.runner, record.agents)
         id = await self._note(kept)
         if moment:
@@ -171,3 +177,18 @@ class Keeper:
         finally:
             async with bounded(self._place.call_seconds, Doing.USE):
                 await sandbox.terminate.aio()
+
+
+async def _unless(hurry: Event | None, doing: Coroutine[Any, Any, T]) -> T:
+    """What comes of `doing`, which is given up when somebody is in a hurry: then Hurried is raised."""
+    task = asyncio.create_task(doing)
+    try:
+        while not task.done():
+            if hurry is not None and hurry.is_set():
+                raise Hurried("somebody needs the box")
+            await asyncio.wait({task}, timeout=LOOK_SECONDS)
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -3,8 +3,8 @@
 A provider starts it as pid 1 of a box with a greeting on stdin (docs/wire.md). The order here is for secrecy and
 for speed: nobody may look into this process before the agent exists, and the agent is started before asyncio is loaded.
 `--control PATH --agent-uid N` instead: a box that is a machine of its own, where it begins as root (`apart.py`).
-`runner.pyz rehearsal` is the scripted agent instead, `quiet` and `search` are for images (`tidy.py`), `ask` passes a
-request on to the control socket (`ask.py`). Exit codes: 0, 2 (used wrongly).
+`runner.pyz rehearsal` is the scripted agent instead, `quiet` and `search` are for images (`tidy.py`). Exit codes: 0, 2
+(used wrongly).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sandbox.runner.box import AGENTS, EGRESS_PORT, PATH, PORT, BadGreeting, Gre
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 USAGE = (
     "usage: runner.pyz [--control-fd N] [--outbox-fd N] [--root DIR] [--agents DIR] [--control PATH] [--agent-uid N]"
-    " | runner.pyz rehearsal|quiet|search | runner.pyz ask PATH"
+    " | runner.pyz rehearsal|quiet|search"
 )
 
 
@@ -77,10 +77,6 @@ def main(argv: list[str]) -> int:
         from sandbox.runner import tidy  # likewise
 
         return tidy.main(argv[0])
-    if argv[:1] == ["ask"] and len(argv) == 2:
-        from sandbox.runner import ask  # likewise
-
-        return ask.main(argv[1])
     harden()
     try:
         arguments = Arguments.parse(argv)

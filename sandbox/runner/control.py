@@ -68,6 +68,7 @@ class Control:
         if size > STDIN_BYTES:
             raise ValueError(f"stdin is larger than {STDIN_BYTES} bytes")
         stdin = await reader.readexactly(size)
+        await self._still.over()
         done = await self._run(request, stdin, writer if request.get("follow") else None)
         answer = {
             "code": done.code,

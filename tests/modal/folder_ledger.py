@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import LOOK_SECONDS
-
 Records = dict[str, dict[str, Any]]
 
 
@@ -69,7 +67,7 @@ class FolderLedger:
         await self.put(us, {}, ttl=hold + 600)
         try:
             while us not in (await self.keys(f"slot:{name}:"))[:of]:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(0.05)
             yield
         finally:
             await self.drop(us)

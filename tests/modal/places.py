@@ -3,10 +3,12 @@
 import json
 import sys
 from pathlib import Path
+from typing import Self
 
 import modal
 
 from sandbox.modal import ModalProvider
+from sandbox.modal_entry import RUNNER
 from sandbox.modal_place import ModalPlace
 from tests.modal.folder_ledger import FolderLedger
 from tests.modal_cloud.client import TOKEN
@@ -30,8 +32,6 @@ asyncio.run(make())
 
 def plain(_: tuple[str, ...], runner: Path) -> modal.Image:
     """A base image as small as can be: the stand-in's boxes have this machine's programs."""
-    from sandbox.modal_entry import RUNNER
-
     return modal.Image.debian_slim().add_local_file(runner, RUNNER, copy=True)
 
 
@@ -47,6 +47,12 @@ class Spot:
         self.url, self.folder = url, folder
         self.ledger = FolderLedger(folder)
         self.provider = ModalProvider(place(url, **more), self.ledger, base=plain)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.provider.close()
 
     def greeting(self) -> bytes:
         return json.dumps(GREETING).encode() + b"\n"

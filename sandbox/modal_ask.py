@@ -1,7 +1,7 @@
-"""`runner.pyz ask PATH`: passes bytes on between its own stdin and stdout and a box's control socket, both ways.
+"""Passes bytes on between its own stdin and stdout and a box's control socket, both ways.
 
-Where a provider cannot reach that socket itself it runs this in the box, as root (docs/wire.md). Exit codes: 0 when the
-runner has hung up, 3 when nobody listens, for a runner that is just starting is waited for.
+Its text is run in a box on Modal, as root, for the host cannot reach that socket itself (`modal_asking.py`). It is no
+part of the runner, because a box that is just starting may still have another runner than ours. Standard library only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ START_SECONDS, LOOK_SECONDS = 10.0, 0.01
 
 
 def main(path: str) -> int:
-    """Pass on until the runner hangs up; the exit code."""
+    """Pass on until the runner hangs up; a runner that is just starting is waited for. 0, or 3 if nobody listens."""
     wire = socket.socket(socket.AF_UNIX)
     end = time.monotonic() + START_SECONDS
     while True:
