@@ -1,11 +1,13 @@
 """The workers: `shipmate worker --queue NAME --count N` is a supervisor and N processes that take jobs of one queue.
 
 Each job runs in a fork of a process that has imported everything already, on an event loop of its own; the fork for the
-next one is made beforehand (`jobs/horse.py`). A worker has one queue only, for with several RQ can lose a job between
-taking it and beginning it. SIGTERM ends a worker after its running job; a second one at once. A worker that dies is
-started again; if the supervisor dies, its workers end too.
+next one is made beforehand (`jobs/horse.py`). Where jobs do little but wait, it is one process with N threads instead
+(`jobs/worker_threads.py`). A worker has one queue only, for with several RQ can lose a job between taking it and
+beginning it. SIGTERM ends a worker after its running job; a second one at once. A worker that dies is started again; if
+the supervisor dies, its workers end too.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import gc
@@ -15,6 +17,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -31,6 +35,7 @@ from jobs.horse import ENDINGS, Horse, signals_held
 from jobs.log import about
 from jobs.queue import QUEUES, open_queue
 from jobs.settings import JobSettings
+from jobs.worker_threads import Threads
 
 log = logging.getLogger(__name__)
 PRELOADED = (operations, images, publish, children)  # what jobs are made of: imported once, before any fork
@@ -46,7 +51,10 @@ def run(queue: str, settings: JobSettings, *, count: int) -> None:
     if queue not in QUEUES:
         raise ValueError(f"there is no queue {queue!r}; there are {', '.join(QUEUES)}")
     wiring.configure(settings)
-    _Supervisor(queue, settings.redis_url, count).run()
+    if QUEUES[queue].waits:
+        _Supervisor(queue, partial(_work_in_threads, queue, settings.redis_url, count), 1).run()
+    else:
+        _Supervisor(queue, partial(_work, queue, settings.redis_url), count).run()
 
 
 class OneQueueWorker(Worker):
@@ -106,10 +114,10 @@ def _session_of(job: Job) -> str:
 
 
 class _Supervisor:
-    """The parent of the workers of one queue."""
+    """The parent of the processes that work on one queue. `life`: what each of them does, told who its parent is."""
 
-    def __init__(self, queue: str, redis_url: str, count: int) -> None:
-        self._queue, self._redis_url, self._count = queue, redis_url, count
+    def __init__(self, queue: str, life: Callable[[int], NoReturn], count: int) -> None:
+        self._queue, self._life, self._count = queue, life, count
         self._workers: set[int] = set()
         self._ending = False
 
@@ -121,7 +129,7 @@ class _Supervisor:
         gc.freeze()  # what all forks share is not looked through, and so not copied, in each
         for _ in range(self._count):
             self._start()
-        log.info("%d workers take jobs of the queue %s", self._count, self._queue)
+        log.info("%d processes take jobs of the queue %s", self._count, self._queue)
         while self._workers:
             pid, status = os.wait()
             self._workers.discard(pid)
@@ -147,7 +155,7 @@ class _Supervisor:
                 return
             for number in ENDINGS:
                 signal.signal(number, signal.SIG_DFL)
-        _work(self._queue, self._redis_url, parent)
+        self._life(parent)
 
 
 def _work(queue: str, redis_url: str, parent: int) -> NoReturn:
@@ -170,6 +178,20 @@ def _work(queue: str, redis_url: str, parent: int) -> NoReturn:
         code = 0
     except Exception:
         log.exception("a worker of %s could not work", queue)
+    finally:
+        logging.shutdown()
+        os._exit(code)
+
+
+def _work_in_threads(queue: str, redis_url: str, count: int, parent: int) -> NoReturn:
+    """The life of one process with many workers."""
+    _end_with(parent)
+    code = 1
+    try:
+        asyncio.run(Threads(queue, redis_url, count).run())
+        code = 0
+    except Exception:
+        log.exception("the workers of %s could not work", queue)
     finally:
         logging.shutdown()
         os._exit(code)

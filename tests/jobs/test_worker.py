@@ -25,19 +25,18 @@ SID = "s0123456789abcdef"
 
 
 class Workers:
-    """`count` workers of the queue `boxes` under their supervisor."""
+    """`count` workers of a queue under their supervisor, or with a limit of their loop's stillness without one."""
 
-    def __init__(self, redis_url: str, folder: Path, count: int) -> None:
+    def __init__(self, redis_url: str, folder: Path, count: int, queue: str = "boxes", *still: str) -> None:
         self.client = redis.Redis.from_url(redis_url, socket_timeout=2 * SECONDS)
-        self.log = folder / "log"
-        argv = [sys.executable, "-m", "tests.jobs.work", "boxes", redis_url, str(folder / "data"), str(count)]
+        self.log, self.queue = folder / "log", queue
+        argv = [sys.executable, "-m", "tests.jobs.work", queue, redis_url, str(folder / "data"), str(count), *still]
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(argv, stdout=out, stderr=out, start_new_session=True)
 
-    def ask(self, function: str, name: str = SID) -> str:
-        job = open_queue("boxes", self.client).enqueue(
-            f"tests.jobs.work.{function}", name, result_ttl=0, failure_ttl=FORGET_FAILED_SECONDS
-        )
+    def ask(self, function: str, name: str = SID, seconds: int = 55) -> str:
+        more = {"result_ttl": 0, "failure_ttl": FORGET_FAILED_SECONDS, "job_timeout": seconds}
+        job = open_queue(self.queue, self.client).enqueue(f"tests.jobs.work.{function}", name, **more)
         return str(job.id)
 
     def heard(self, mark: str) -> int:
@@ -50,7 +49,18 @@ class Workers:
         self.client.rpush(f"test:{name} go", 1)
 
     def pids(self) -> set[int]:
-        return {int(w.pid) for w in Worker.all(queue=open_queue("boxes", self.client)) if w.pid and alive(int(w.pid))}
+        return {int(w.pid) for w in self.all() if w.pid and alive(int(w.pid))}
+
+    def all(self) -> list[Any]:
+        """Those that said that they live, and not that they ended."""
+        return [w for w in Worker.all(queue=open_queue(self.queue, self.client)) if w.birth_date]
+
+    def end(self) -> None:
+        """Kill whatever is left of them."""
+        for pid in self.pids() | {self.process.pid}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(SECONDS)
 
     def waiting(self) -> set[int]:
         """The processes that wait for the next job, one of each worker."""
@@ -83,11 +93,7 @@ def workers(redis_url: str, tmp_path: Path) -> Iterator[Workers]:
     running = Workers(redis_url, tmp_path, 2)
     until(lambda: len(running.pids()) == 2, "two workers")
     yield running
-    left = running.pids() | {running.process.pid}
-    for pid in left:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    running.process.wait(SECONDS)
+    running.end()
 
 
 def test_workers_of_one_queue_work_side_by_side_each_job_in_a_process_of_its_own(workers: Workers) -> None:
@@ -206,5 +212,7 @@ def test_when_a_worker_is_killed_its_job_ends_with_it(workers: Workers) -> None:
 
 
 def test_a_queue_that_is_not_there_is_named() -> None:
-    with pytest.raises(ValueError, match="no queue 'turns'; there are boxes, images, publish"):
+    with pytest.raises(
+        ValueError, match="no queue 'turns'; there are boxes, images, publish, boxes-modal, images-modal"
+    ):
         worker.run("turns", JobSettings.from_env({}), count=1)
