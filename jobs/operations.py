@@ -176,6 +176,7 @@ async def _spec(shop: Workshop, session: Session, box: str, origin: Origin) -> B
         greeting=greeting(shop, grant, token, session.base_branch, session, recipe=recipe),
         labels={"session": session.id, "generation": str(session.generation), wire.LABEL: str(wire.NEWEST)},
         limits=limits_of(recipe, shop.settings.limits),
+        hosts=recipe.egress if recipe is not None else (),
     )
 
 

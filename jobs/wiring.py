@@ -22,11 +22,14 @@ from jobs.inbox import Inbox
 from jobs.queue import Queue
 from jobs.session import Rules, Session
 from jobs.settings import JobSettings
+from jobs.settings_modal import reachable_from_afar
 from jobs.store import Store
 from jobs.wants import Operation
 from sandbox import agents
 from sandbox.ledger import Ledger
 from sandbox.local import LocalProvider
+from sandbox.modal import ModalProvider
+from sandbox.modal_place import ModalPlace
 from sandbox.provider import Provider
 from sandbox.side_by_side import HERE, SideBySide, named, place_of
 from sandbox.unisolated import UnisolatedProvider
@@ -170,7 +173,32 @@ def _bounded(settings: JobSettings, boxes: Provider) -> Rules:
 def places(settings: JobSettings, ledger: Ledger) -> SideBySide:
     """Every place where boxes may be."""
     found: dict[str, Provider] = {HERE: provider(settings)}
+    modal = modal_place(settings)
+    if modal is not None:
+        found["modal"] = ModalProvider(modal, ledger)
     return SideBySide(found)
+
+
+def modal_place(settings: JobSettings) -> ModalPlace | None:
+    """Modal as the settings have it; None: it is not set up."""
+    told = settings.modal
+    if told.token_id is None or told.token_secret is None or not reachable_from_afar(settings.public_url):
+        return None
+    return ModalPlace(
+        told.token_id.get_secret_value(),
+        told.token_secret.get_secret_value(),
+        settings.public_url,
+        app=told.app,
+        environment=told.environment or None,
+        region=told.region or None,
+        more_hosts=told.hosts,
+        ca=settings.ca_file.read_bytes() if settings.ca_file is not None else b"",
+        agents=(settings.agent,),
+        cores=told.cores,
+        box_seconds=told.box_seconds,
+        creates=told.creates,
+        server_url=told.server_url or None,
+    )
 
 
 def provider(settings: JobSettings) -> Provider:

@@ -54,9 +54,9 @@ class Site:
         self.metrics = Metrics()
         self.environment = {"SHIPMATE_DATA_DIR": str(folder / "data"), **(more or {})}
 
-    async def _hint(self, sid: str, operation: Operation) -> None:
+    async def _hint(self, session: Session, operation: Operation) -> None:
         """Nobody works on boxes here: the tests are the box."""
-        self.hints.append((sid, operation))
+        self.hints.append((session.id, operation))
 
     @asynccontextmanager
     async def gateway(self, name: str = "a", patience: Patience = PATIENCE, **more: str) -> AsyncIterator["Path"]:

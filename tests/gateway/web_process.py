@@ -29,7 +29,7 @@ async def serve(settings: BotSettings) -> None:
     await store.close()
 
 
-async def _nobody_works(_sid: str, _operation: Operation) -> None:
+async def _nobody_works(_session: object, _operation: Operation) -> None:
     """The test is the only worker."""
 
 

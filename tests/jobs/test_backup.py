@@ -20,7 +20,7 @@ BEFORE, MOST = 30, 2_000
 ON_ROCKET = c.Choice("acme/rocket", "main")
 
 
-async def nobody_works(_sid: str, _operation: Operation) -> None:
+async def nobody_works(_session: object, _operation: Operation) -> None:
     """The queue is no part of this."""
 
 

@@ -122,7 +122,7 @@ async def put_away(office: Office, threads: list[Thread]) -> None:
     for thread in threads:
         await park_box(office.shop, thread.sid)
 
-        async def no_hint(_sid: str, _operation: object) -> None:
+        async def no_hint(_session: object, _operation: object) -> None:
             return
 
         later = Inbox(office.shop.store, no_hint, Rules(), clock=lambda: time.time() + 365 * 86_400)

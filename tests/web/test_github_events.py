@@ -109,7 +109,7 @@ class Receiver:
 
 @pytest.fixture
 async def receiver(store: Store) -> AsyncIterator[Receiver]:
-    async def no_hint(_sid: str, _operation: object) -> None:
+    async def no_hint(_session: object, _operation: object) -> None:
         return
 
     inbox = Inbox(store, no_hint, Rules())
