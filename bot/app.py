@@ -13,6 +13,7 @@ from functools import partial
 from aiohttp import web
 
 from bot.ahead import Door, LookAhead
+from bot.gateway.public import finish, unbuffered
 from bot.gateway.server import Gateway
 from bot.github import GitHubEvents
 from bot.metrics import Metrics, MetricsPage
@@ -53,7 +54,8 @@ async def run_web(settings: BotSettings) -> None:
         opened.push_async_callback(door.close)
         slack = slack_client(settings, shop, door, links, metrics.slack_called)
         routes = [*web_routes(settings, shop, links, slack), *metrics_routes(settings, shop, metrics)]
-        await _listen(settings, routes, opened)
+        await listen(settings, routes, gateway.public_routes if settings.jobs.far_places else (), opened)
+        opened.callback(gateway.leave)
         if slack is not None:
             try:
                 await slack.start()
@@ -100,10 +102,24 @@ def metrics_routes(settings: BotSettings, shop: Workshop, metrics: Metrics) -> l
     return MetricsPage(metrics, partial(census.take, shop), token).routes
 
 
-async def _listen(settings: BotSettings, routes: Sequence[web.AbstractRouteDef], opened: AsyncExitStack) -> None:
-    app = web.Application()
-    app.add_routes(routes)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+async def listen(
+    settings: BotSettings,
+    routes: Sequence[web.AbstractRouteDef],
+    for_boxes: Sequence[web.AbstractRouteDef],
+    opened: AsyncExitStack,
+) -> None:
+    """Serve people and, where there are boxes elsewhere, those: as the gateway's own socket does."""
+    app = web.Application(middlewares=[finish] if for_boxes else [])
+    app.add_routes([*routes, *for_boxes])
+    if for_boxes:
+        app.on_response_prepare.append(unbuffered)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        auto_decompress=not for_boxes,
+        handler_cancellation=bool(for_boxes),
+    )
     await runner.setup()
     opened.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, settings.host, settings.port).start()

@@ -68,6 +68,10 @@ class Access:
             with about(box=box):
                 log.warning("refused %s %s to box %s: no box has this token", request.method, request.path[:200], box)
             return Refusal(401, "unknown token").answer()
+        return await self.admit(request, grant, handler)
+
+    async def admit(self, request: web.Request, grant: Grant, handler: Handler) -> web.StreamResponse:
+        """Answer a request whose token stands for this, as far as that goes."""
         with about(session=grant.session, box=grant.box):
             try:
                 if grant.purpose == "warm" and not request.path.startswith(WARM_MAY):

@@ -30,6 +30,7 @@ from bot.gateway.model_reports import ModelReports
 from bot.gateway.model_trouble import Troubles
 from bot.gateway.model_upstreams import upstreams
 from bot.gateway.outward import Outward
+from bot.gateway.public import PublicDoor
 from bot.gateway.tools import ToolServer
 from bot.metrics import Metrics
 from bot.outside import NOWHERE, Outside
@@ -47,7 +48,7 @@ KINDS = (*LINK, "git", "model/priming", "model", "tools", "egress")
 
 
 class Gateway:
-    """What boxes reach. `start` and `close` are called once each."""
+    """What boxes reach. `start` and `close` are called once each. `public_routes`: for boxes on other machines."""
 
     def __init__(
         self,
@@ -75,7 +76,9 @@ class Gateway:
         metrics.watch_links(lambda: self._link.attached)
         self._app = web.Application(middlewares=[self._count, access.check])
         parts = (priming, self._link, self._warm, self._model, self._git, self._tools, self._egress, self._files)
-        self._app.add_routes([route for part in parts for route in part.routes])
+        routes = [route for part in parts for route in part.routes]
+        self._app.add_routes(routes)
+        self.public_routes = PublicDoor(access, self._count).routes(routes)
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
@@ -106,9 +109,7 @@ class Gateway:
         if self._door is not None and self._path is not None:
             self._path.unlink(missing_ok=True)
             self._door.close()
-        self._link.close()
-        self._tools.leave()
-        self._warm.close()
+        self.leave()
         await self._runner.cleanup()
         await self._bells.close()
         await self._claims.close()
@@ -116,6 +117,12 @@ class Gateway:
         await self._aside.close()
         await self._model.close()
         await self._tools.close()
+
+    def leave(self) -> None:
+        """End every stream, and begin no other."""
+        self._link.close()
+        self._tools.leave()
+        self._warm.close()
 
     def expect(self, repository: str) -> None:
         """Begin to fetch a repository that a box will ask for in a moment."""

@@ -1,5 +1,7 @@
 """Ways to the gateway: a folder of unix sockets (any that is alive will do), one socket, or TLS.
 
+Without TLS only a gateway on the box's own loopback is dialled: nobody else can listen in there.
+
 `link.py` asks through a `Dialer`; `forward.py` opens bare connections with it. The token is added here only.
 """
 
@@ -15,6 +17,7 @@ from sandbox.runner import http1
 from sandbox.runner.within import within
 
 OPEN_SECONDS = 5.0
+TLS, PLAIN, LOOPBACK = "https://", "http://", ("127.0.0.1", "localhost")
 
 
 class NoGateway(OSError):
@@ -50,7 +53,10 @@ class Wire:
 
 
 class Dialer:
-    """Opens connections to the gateway at `address`: `unix:/folder`, `unix:/socket` or `https://host[:port]`."""
+    """Opens connections to the gateway at `address`: `unix:/folder`, `unix:/socket` or `https://host[:port]`.
+
+    `http://127.0.0.1:port` will do as well.
+    """
 
     def __init__(self, address: str, token: str) -> None:
         self._token = token
@@ -58,7 +64,7 @@ class Dialer:
         self._failed = ""  # the socket that was used when something went wrong last: it is tried last
         self._used = ""
         self._host, self._port = ("gateway", 0) if self._unix else _host_and_port(address)
-        self._tls = None if self._unix else _tls()
+        self._tls = _tls() if address.startswith(TLS) else None
 
     async def open(self) -> Wire:
         """A new connection. Raises NoGateway, or another OSError."""
@@ -73,7 +79,7 @@ class Dialer:
         self._failed = self._used
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._tls is not None:
+        if not self._unix:
             return await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=http1.HEAD_BYTES)
         for path in sorted(_sockets(self._unix), key=lambda path: path == self._failed):
             try:
@@ -98,10 +104,11 @@ def _sockets(place: str) -> list[str]:
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
-    if not address.startswith("https://"):
+    scheme = TLS if address.startswith(TLS) else PLAIN
+    host, _, port = address[len(scheme) :].strip("/").partition(":")
+    if not address.startswith(scheme) or (scheme == PLAIN and host not in LOOPBACK):
         raise ValueError(f"the gateway's address must begin with unix: or https://, not {address!r}")
-    host, _, port = address[len("https://") :].strip("/").partition(":")
-    return host, int(port or 443)
+    return host, int(port or (443 if scheme == TLS else 80))
 
 
 def _tls() -> Any:
