@@ -29,12 +29,15 @@ class RepositoryAsked(Fact):
 
 
 class RepositoryChosen(Fact):
-    """The repository is known. `by` is None when nobody had to be asked."""
+    """The repository is known. `by` is None when nobody had to be asked. `agent`, `model`: what its recipe chooses,
+    where nobody else did."""
 
     kind: Literal["repository_chosen"] = "repository_chosen"
     repository: str
     base_branch: str
     by: Author | None = None
+    agent: str = ""
+    model: str = ""
 
 
 class PromptReceived(Fact):

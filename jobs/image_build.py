@@ -18,9 +18,10 @@ from jobs.image_recipe import GIT, not_brought, recipe_of
 from jobs.image_records import Image, Step
 from jobs.inbox import hash_token
 from jobs.store import Grant
+from jobs.suited import not_followed
 from jobs.wiring import Workshop
 from sandbox.provider import BoxSpec, ExecResult, Gone, Snapshot, SnapshotKind
-from sandbox.recipe import Command, Recipe, RecipeError, decided_elsewhere, without_images
+from sandbox.recipe import Command, Recipe, RecipeError, without_images
 
 BUILD_SECONDS, CLONE_SECONDS, LOOK_SECONDS = 1800.0, 930.0, 0.05
 NO_BRANCH = "couldn't find remote ref"
@@ -157,7 +158,8 @@ class Builder:
         if base is not None and recipe.digest != base.recipe_digest:
             raise Anew
         self._log.say(f"recipe: {recipe.where}")
-        for line in (*recipe.left_out, *without_images(recipe), *decided_elsewhere(recipe)):
+        unheeded = not_followed(self._shop.settings, recipe)
+        for line in (*recipe.left_out, *without_images(recipe), *unheeded):
             self._log.say(f"  {line}")
         await self._shop.store.egress.allow(self._repository, recipe.egress)
         return recipe

@@ -7,6 +7,7 @@ import math
 from typing import Literal
 
 from jobs.events import Frozen
+from sandbox.recipe import Recipe
 
 KEPT_IMAGES, KEPT_BUILDS = 3, 10
 SLOT_SECONDS = 1800.0  # so often it is looked whether an image is still that of the branch
@@ -47,6 +48,11 @@ class Image(Frozen):
     steps: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
     expires_at: float = 0.0
+
+    @property
+    def made_by(self) -> Recipe | None:
+        """The recipe that it was made by."""
+        return Recipe.from_json(self.recipe) if self.recipe else None
 
 
 class Build(Frozen):

@@ -7,14 +7,14 @@ wanted afterwards is hinted to the queue; a lost hint costs seconds, never work.
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from jobs import moments, spending
 from jobs.claims import claimable, claimed
 from jobs.commands import Attach, Command, Hear, NotYet, Refused
 from jobs.decide import decide
-from jobs.events import Event
+from jobs.events import Event, RepositoryChosen, SessionOpened
 from jobs.fold import fold
 from jobs.frames import TRANSCRIPT, AnyFrame, ToolCall, Words
 from jobs.hints import Enqueue
@@ -22,6 +22,7 @@ from jobs.log import about
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, Offer, StaleLink
 from jobs.session import Rules, Session
 from jobs.store import Store
+from jobs.suited import Suited
 from jobs.wants import wants
 from jobs.warm_scripts import claim_row
 
@@ -52,6 +53,7 @@ class Inbox:
     nothing).
 
     `fit` says as what a warm box must have been started for a session, which takes it at once; empty: none will do.
+    `suit` says which agent and model a repository's recipe chooses.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class Inbox:
         rules: Rules,
         clock: Callable[[], float] = time.time,
         fit: Callable[[Session], str] = lambda session: f"{session.agent}{session.model}",
+        suit: Callable[[str], Awaitable[Suited]] | None = None,
     ) -> None:
-        self._store, self._enqueue, self._rules, self._clock, self._fit = store, enqueue, rules, clock, fit
+        self._store, self._enqueue, self._rules, self._clock = store, enqueue, rules, clock
+        self._fit, self._suit = fit, suit
 
     async def handle(self, sid: str, command: Command) -> Session:
         """Follow a command and return the session as it is then. Raises `Refused`."""
@@ -70,7 +74,7 @@ class Inbox:
             for _ in range(TRIES):
                 session = await self._store.load(sid)
                 now = self._clock()
-                events = await self._priced(session, decide(session, command, now, self._rules))
+                events = await self._suited(await self._priced(session, decide(session, command, now, self._rules)))
                 after = fold(events, session)
                 assert after is not None, "nothing is decided about no session"
                 if not events:
@@ -148,6 +152,20 @@ class Inbox:
         )
         await self._hint(after, now)
         return heard.upto
+
+    async def _suited(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        """The same, with what a recipe chooses for a session that a person began."""
+        by_agent = any(isinstance(event, SessionOpened) and event.parent is not None for event in events)
+        if self._suit is None or by_agent:
+            return events
+        return tuple(
+            [
+                event.model_copy(update=(await self._suit(event.repository))._asdict())
+                if isinstance(event, RepositoryChosen)
+                else event
+                for event in events
+            ]
+        )
 
     async def _priced(self, session: Session | None, events: tuple[Event, ...]) -> tuple[Event, ...]:
         """The same, and the end of a turn, or of the box that it ran in, tells what its model has taken."""

@@ -183,12 +183,7 @@ async def _spec(shop: Workshop, session: Session, box: str, origin: Origin) -> B
 async def _recipe(shop: Workshop, repository: str) -> Recipe | None:
     """What boxes of this repository are told of its recipe; None if there is no image yet."""
     image = await shop.newest_image(repository)
-    return recipe_of_image(image) if image is not None else None
-
-
-def recipe_of_image(image: Image) -> Recipe | None:
-    """The recipe that an image was made by."""
-    return Recipe.from_json(image.recipe) if image.recipe else None
+    return image.made_by if image is not None else None
 
 
 def greeting(

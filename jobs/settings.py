@@ -49,6 +49,7 @@ class JobSettings(BaseModel):
     github_app_id: int | None = None  # GITHUB_APP_ID: the app, with
     github_app_private_key: SecretStr | None = None  # GITHUB_APP_PRIVATE_KEY: its key as PEM, or @FILE
     agent: str = "rehearsal"  # SHIPMATE_AGENT: a row of sandbox/agents.py
+    agent_named: bool = False  # whether that is given, and no recipe of a repository chooses another
     agent_command: str = ""  # SHIPMATE_AGENT_COMMAND: for the agent custom, how it is started inside a box
     model: str = ""  # SHIPMATE_MODEL: provider/NAME, such as anthropic/NAME; empty: the agent's own choice
     upstreams: tuple[MoreUpstream, ...] = ()  # SHIPMATE_UPSTREAMS: more providers: name=protocol,url[,KEY_VARIABLE];…
@@ -121,6 +122,7 @@ class JobSettings(BaseModel):
             "github_app_id": app_id,
             "github_app_private_key": key,
             "agent": read("SHIPMATE_AGENT", word, "rehearsal"),
+            "agent_named": bool(env.get("SHIPMATE_AGENT", "").strip()),
             "agent_command": read("SHIPMATE_AGENT_COMMAND", lambda text: shlex.join(shlex.split(text)), ""),
             "model": read("SHIPMATE_MODEL", word, ""),
             "upstreams": read("SHIPMATE_UPSTREAMS", lambda text: upstreams(text, web_url), no_more),

@@ -17,13 +17,14 @@ from jobs.commands import LoseBox, Tick
 from jobs.image_records import Image
 from jobs.inbox import hash_token
 from jobs.log import about, forgiven
-from jobs.operations import greeting, recipe_of_image
+from jobs.operations import greeting
 from jobs.records import Grant, Offer
 from jobs.session import Session, Status
+from jobs.suited import suited, warm_boxes
 from jobs.warm_rules import WISH_SECONDS, Plan, PoolCount, Wanted, WarmBox, counted, plan, wanted, within
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, BoxInfo, BoxSpec, BoxState
-from sandbox.recipe import limits_of
+from sandbox.recipe import Recipe, limits_of
 
 log = logging.getLogger(__name__)
 LABEL = "warm"  # on a box: the repository that it is warm for
@@ -96,14 +97,15 @@ async def fill_pool(shop: Workshop, repository: str) -> None:
 
 async def _make(shop: Workshop, image: Image) -> None:
     """A box that gets warm by itself from here on."""
-    repository, agent = image.repository, shop.settings.agent
+    repository, recipe = image.repository, image.made_by
+    agent, model = _as(shop, recipe)
     box, token = shop.box_name(repository, f"warm-{secrets.token_hex(8)}"), secrets.token_urlsafe(32)
-    grant, fit = Grant("", box, 0, repository, "warm", ""), shop.fit(repository, agent)
+    grant, fit = Grant("", box, 0, repository, "warm", ""), shop.fit(repository, agent, model)
     offer = Offer(box, repository, fit, image.snapshot, shop.isolated(repository), hash_token(token), "")
     await shop.store.warm.make(offer)
     await shop.store.grant(hash_token(token), grant)
-    recipe = recipe_of_image(image)
-    line = greeting(shop, grant, token, shop.settings.base_branch(repository), agent=shop.agent(agent), recipe=recipe)
+    started, base_branch = shop.agent(agent, model), shop.settings.base_branch(repository)
+    line = greeting(shop, grant, token, base_branch, agent=started, recipe=recipe)
     limits = limits_of(recipe, shop.settings.limits)
     labels = {LABEL: repository, wire.LABEL: str(wire.NEWEST)}
     try:
@@ -113,6 +115,12 @@ async def _make(shop: Workshop, image: Image) -> None:
         await shop.store.warm.forget(box)
         raise
     log.info("box %s of %s is being warmed", box, repository)
+
+
+def _as(shop: Workshop, recipe: Recipe | None) -> tuple[str, str]:
+    """The agent, and the model, that a session of a repository with this recipe begins with."""
+    chosen = suited(shop.settings, recipe)
+    return chosen.agent or shop.settings.agent, chosen.model
 
 
 async def _wait_with(shop: Workshop, repository: str, why: str) -> None:
@@ -158,10 +166,13 @@ class WarmPool:
     async def _wanted(self) -> tuple[Wanted, ...]:
         shop, settings = self._shop, self._shop.settings
         enabled = [one.name for one in settings.repositories]
-        images = {name: image.snapshot for name in enabled if (image := await shop.newest_image(name)) is not None}
+        newest = {name: image for name in enabled if (image := await shop.newest_image(name)) is not None}
+        images = {name: image.snapshot for name, image in newest.items()}
+        recipes = {name: newest[name].made_by if name in newest else None for name in enabled}
         wishes = await shop.store.warm.wishes(shop.clock())
-        fits = {name: shop.fit(name, settings.agent) for name in enabled}
-        due = wanted(dict(settings.warm), wishes, fits, images)
+        fits = {name: shop.fit(name, *_as(shop, recipe)) for name, recipe in recipes.items()}
+        numbers = {name: warm_boxes(settings, name, recipe) for name, recipe in recipes.items()}
+        due = wanted(numbers, wishes, fits, images)
         room = await places.room_for_warm(shop)
         if room is None:
             return due
@@ -202,7 +213,9 @@ class WarmPool:
         await shop.store.warm.forget(box.name)  # last, so that a box is known as long as it is there
         await shop.store.warm.count("unused", 1)
         await shop.store.warm.count("unused_seconds", max(0.0, lived))
-        if not box.offered and box.fit == shop.fit(box.repository, shop.settings.agent):
+        image = await shop.newest_image(box.repository)
+        recipe = image.made_by if image is not None else None
+        if not box.offered and box.fit == shop.fit(box.repository, *_as(shop, recipe)):
             await _wait_with(shop, box.repository, "the last one did not get ready")
 
     async def _forget_gone(self, boxes: Mapping[str, BoxInfo]) -> None:

@@ -24,6 +24,7 @@ from jobs.session import Rules, Session
 from jobs.settings import JobSettings
 from jobs.settings_modal import reachable_from_afar
 from jobs.store import Store
+from jobs.suited import Suited, suited
 from jobs.wants import Operation
 from sandbox import agents
 from sandbox.ledger import Ledger
@@ -67,8 +68,7 @@ class Workshop:
 
     async def newest_image(self, repository: str) -> Image | None:
         """The newest image of this repository that is where its boxes run."""
-        good = await self.store.images.good(repository)
-        return next((image for image in good if place_of(image.snapshot) == self.place(repository)), None)
+        return await newest_of(self.store, self.settings, repository)
 
     async def ask_for(self, session: Session, operation: Operation) -> None:
         """Ask a worker of the right queue for an operation on this session."""
@@ -111,6 +111,18 @@ def _agent(settings: JobSettings, name: str, model: str) -> dict[str, Any]:
     return agents.greeting_agent(agents.row(name), model or settings.model, settings.agent_command, settings.speaking)
 
 
+async def suit_for(store: Store, settings: JobSettings, repository: str) -> Suited:
+    """What the recipe of this repository chooses."""
+    image = await newest_of(store, settings, repository)
+    return suited(settings, image.made_by if image is not None else None)
+
+
+async def newest_of(store: Store, settings: JobSettings, repository: str) -> Image | None:
+    """The newest image of this repository that is where its boxes run."""
+    good = await store.images.good(repository)
+    return next((image for image in good if place_of(image.snapshot) == settings.place(repository)), None)
+
+
 _configured: JobSettings | None = None
 _shared: Workshop | None = None
 
@@ -151,7 +163,9 @@ async def workshop(settings: JobSettings | None = None) -> AsyncIterator[Worksho
         yield Workshop(
             settings=chosen,
             store=store,
-            inbox=Inbox(store, hints.give, chosen.rules, fit=partial(fit_for, chosen)),
+            inbox=Inbox(
+                store, hints.give, chosen.rules, fit=partial(fit_for, chosen), suit=partial(suit_for, store, chosen)
+            ),
             queue=queue,
             provider=boxes,
             forge=forge(chosen),

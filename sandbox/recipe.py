@@ -162,19 +162,6 @@ def without_images(recipe: Recipe) -> tuple[str, ...]:
     return tuple(said)
 
 
-def decided_elsewhere(recipe: Recipe) -> tuple[str, ...]:
-    """What the file asks for and the settings decide."""
-    asked = {"agent": recipe.agent, "model": recipe.model, "warmBoxes": recipe.warm_boxes}
-    return tuple(
-        f"customizations.shipmate.{name}: what the settings say goes ({variable})"
-        for name, variable in _SETTINGS.items()
-        if asked[name] not in ("", None)
-    )
-
-
-_SETTINGS = {"agent": "SHIPMATE_AGENT", "model": "SHIPMATE_MODEL", "warmBoxes": "SHIPMATE_WARM"}
-
-
 def limits_of(recipe: Recipe | None, ours: Limits) -> Limits:
     """What a box of this recipe may use: a repository may ask for less memory than the settings allow, not for more."""
     if recipe is None or recipe.memory_bytes is None:

@@ -20,6 +20,7 @@ LATER = (
     "jobs",
     "modal",
     "search_path",
+    "agent_named",
 )  # told field by field, by hand, or not settings of ours
 
 

@@ -24,7 +24,7 @@ from jobs.queue import Queue
 from jobs.session import Session, Status
 from jobs.settings import JobSettings
 from jobs.store import Store
-from jobs.wiring import Workshop, ask_for, fit_for
+from jobs.wiring import Workshop, ask_for, fit_for, suit_for
 from sandbox.provider import BoxState
 from sandbox.unisolated import UnisolatedProvider
 from tests.logs import ADA, PLACE
@@ -128,7 +128,8 @@ async def bench(store: Store, redis_url: str, **environment: str) -> AsyncIterat
     settings = JobSettings.from_env(told | environment)
     real = UnisolatedProvider(settings.boxes_dir, gateway=settings.gateway_dir, agents=settings.agents_dir)
     clock, queue = Clock(), Queue(redis_url)
-    inbox = Inbox(store, partial(ask_for, queue, settings), settings.rules, clock, partial(fit_for, settings))
+    ask, fit, suit = partial(ask_for, queue, settings), partial(fit_for, settings), partial(suit_for, store, settings)
+    inbox = Inbox(store, ask, settings.rules, clock, fit, suit)
     token = settings.github_token.get_secret_value() if settings.github_token else "none"
     forge = Forge(settings.github_api_url, token)
     try:

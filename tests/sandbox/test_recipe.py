@@ -13,7 +13,6 @@ from sandbox.recipe import (
     Command,
     Recipe,
     RecipeError,
-    decided_elsewhere,
     detect,
     limits_of,
     without_images,
@@ -81,14 +80,8 @@ def test_a_place_without_container_images_says_what_that_leaves_out() -> None:
     assert without_images(Recipe(where="f")) == ()
 
 
-def test_what_the_settings_decide_is_said_and_memory_is_only_ever_less() -> None:
+def test_memory_is_only_ever_less() -> None:
     recipe = parse(WHOLE, "f")
-    assert [line.split(":")[0].rpartition(".")[2] for line in decided_elsewhere(recipe)] == [
-        "agent",
-        "model",
-        "warmBoxes",
-    ]
-    assert decided_elsewhere(Recipe(where="f")) == ()
     assert limits_of(recipe, Limits(memory_bytes=1 << 30)).memory_bytes == 1 << 30
     assert limits_of(recipe, Limits(memory_bytes=4 << 30)).memory_bytes == 2 << 30
     assert limits_of(recipe, Limits(memory_bytes=None)).memory_bytes == 2 << 30
