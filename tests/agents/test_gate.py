@@ -17,8 +17,7 @@ README = ("cat", "/work/repo/README.md")
 # What starts a subagent: the tool, and which one is to be started.
 SUBAGENTS = {
     "opencode": ("task", {"subagent_type": "general"}),
-    "claude": ("Agent", {"subagent_type": "general-purpose"}),
-    "gemini": ("invoke_agent", {"agent_name": "generalist"}),
+    "claude": ("agent", {"subagent_type": "general-purpose"}),
 }
 asks_first = pytest.mark.of(lambda row: row.gate == "ask")
 never_asks = pytest.mark.of(lambda row: row.gate != "ask")

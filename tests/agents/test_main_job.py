@@ -13,7 +13,7 @@ from tests.agents.boxes import agents_in, run, wire
 from tests.e2e.people import Office, Thread, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-SECONDS = 240.0  # of patience: a machine may be busy
+SECONDS = 400.0  # of patience: a machine may be busy
 
 
 async def stopped_in_a_command(office: Office, thread: Thread, prompts: int) -> None:
