@@ -54,8 +54,9 @@ trials: setup
 	.venv/bin/python -m pytest -n $(WORKERS) --dist load tests/kills tests/hostile
 
 # The main job with the real agents, fetched from the registry: AGENTS=codex,opencode chooses. One that cannot be fetched is left out, and says why.
+# Each agent's tests are in one process, two agents at a time; three failures end it, for each may have waited for minutes.
 test-agents: setup
-	AGENTS="$(AGENTS)" .venv/bin/python -m pytest tests/agents -n 2 --dist loadgroup -rs $(ARGS)
+	AGENTS="$(AGENTS)" .venv/bin/python -m pytest tests/agents -n 2 --maxfail 3 -rs $(ARGS)
 
 check: setup
 	.venv/bin/ruff format --check .

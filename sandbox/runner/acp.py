@@ -7,6 +7,7 @@ Agents differ in what they send; everything here goes by meaning (`kind`), never
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ INITIALIZE_SECONDS = 90.0
 OPEN_SECONDS = 120.0
 KIND_SECONDS = 2.0
 ID_CHARS = 300
-TOOLS_NAME = "shipmate"
+TOOLS_NAME, TITLE = "shipmate", "Shipmate"
 ALLOW = ("allow_once", "allow_always")  # the narrowest first
 Update = Callable[[dict[str, Any]], None]
 
@@ -93,7 +94,16 @@ class Acp:
         self.conversation = str(said.get("sessionId") or "")
         if not 0 < len(self.conversation) <= ID_CHARS:
             raise AgentError("the agent opened a conversation without a usable id")
+        await self._name()
         return False
+
+    async def _name(self) -> None:
+        """Give the conversation a title: an agent that can be told one may else have a model think of it, with all of
+        its tools and after the turn is over."""
+        if "title" in _record(self._can.get("sessionCapabilities")):
+            with contextlib.suppress(AgentError):
+                named = {"sessionId": self.conversation, "title": TITLE}
+                await self._peer.call("session/set_title", named, OPEN_SECONDS)
 
     async def go_on(self, earlier: str) -> bool:
         """Open an earlier conversation, with the servers as they are named now; whether that could be done."""
