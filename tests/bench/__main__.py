@@ -9,7 +9,17 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import box_rows, gate_rows, link_rows, model_rows, primed_rows, snapshot_rows, start_rows, thread_rows
+from tests.bench import (
+    box_rows,
+    gate_rows,
+    link_rows,
+    modal_rows,
+    model_rows,
+    primed_rows,
+    snapshot_rows,
+    start_rows,
+    thread_rows,
+)
 from tests.bench.measure import Row, table, write
 
 ROWS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
@@ -34,6 +44,8 @@ ROWS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "gateway_request": model_rows.gateway_request,
     "gateway_chunk": model_rows.gateway_chunk,
     "gateway_100": model_rows.gateway_100,
+    "modal_create_overhead": modal_rows.create_overhead,
+    "modal_exec_overhead": modal_rows.exec_overhead,
 }
 
 

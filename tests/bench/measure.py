@@ -74,12 +74,12 @@ def milliseconds(seconds: float) -> float:
 
 def table(rows: Iterable[Row]) -> str:
     """The rows for a person."""
-    lines = [f"{'name':<18}{'unit':>6}{'n':>6}{'p50':>10}{'p95':>10}{'bare':>10}{'ratio':>8}  note"]
+    lines = [f"{'name':<23}{'unit':>6}{'n':>6}{'p50':>10}{'p95':>10}{'bare':>10}{'ratio':>8}  note"]
     for one in rows:
         bare = "" if one.bare_p50 is None else f"{one.bare_p50:.2f}"
         ratio = "" if one.ratio is None else f"{one.ratio:.2f}"
         lines.append(
-            f"{one.name:<18}{one.unit:>6}{one.n:>6}{one.p50:>10.2f}{one.p95:>10.2f}{bare:>10}{ratio:>8}  {one.note}"
+            f"{one.name:<23}{one.unit:>6}{one.n:>6}{one.p50:>10.2f}{one.p95:>10.2f}{bare:>10}{ratio:>8}  {one.note}"
         )
     return "\n".join(lines)
 
