@@ -13,7 +13,7 @@ from pkgutil import resolve_name
 
 from bot.program import CannotStart
 
-QUEUES = ("boxes", "images", "publish")
+QUEUES = ("boxes", "images", "publish", "boxes-modal", "images-modal")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "web", "bot.web_command:run", "the web process: Slack, pages, webhooks and the gateway")
     work = _command(commands, "worker", "bot.worker_command:run", "a worker of one queue")
     work.add_argument("--queue", required=True, choices=QUEUES)
-    work.add_argument("--count", type=_positive, default=1, help="how many processes (default 1)")
+    work.add_argument("--count", type=_positive, default=1, help="how many at a time (default 1)")
     _command(commands, "upkeep", "bot.upkeep_command:run", "looks every few seconds for what is due")
     _demo_arguments(
         _command(commands, "demo", "bot.demo:run", "everything on this machine, with stand-ins for Slack and GitHub")

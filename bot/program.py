@@ -17,7 +17,7 @@ HEED_SECONDS = 1.0
 RECORD_SECONDS = 5.0  # for a server that was started together with us
 SECRETS = (
     *(name for name in VARIABLES.values() if name.endswith(("_TOKEN", "_SECRET", "_KEY"))),
-    *("GITHUB_TOKEN", "GITHUB_APP_PRIVATE_KEY", "REDIS_URL"),
+    *("GITHUB_TOKEN", "GITHUB_APP_PRIVATE_KEY", "REDIS_URL", "MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"),
 )
 
 

@@ -7,7 +7,6 @@ workers and upkeep are the production ones, told by their environment to use the
 import asyncio
 import contextlib
 import fcntl
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 import aiohttp
 
 from bot.demo_model import model_settings
+from bot.ports import LOOPBACK, free_port, port_of_old, trouble_with
 from bot.settings import VARIABLES, BotSettings
 from bot.supervisor import Program, Supervisor
 from jobs import redis_server
@@ -25,13 +25,15 @@ from jobs.settings import JobSettings
 from jobs.warm import WarmPool
 from jobs.wiring import Workshop, provider, workshop
 from sandbox import agents, probe, trees
+from sandbox.side_by_side import FAR
 
-LOOPBACK = "127.0.0.1"
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.03
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
 FORGE_KEYS = ("GITHUB_TOKEN", "GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY")
+PLACE_KEYS = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
 WORKERS = {"boxes": 2, "images": 1, "publish": 1}
+FAR_WORKERS = {f"{queue}-{far}": count for far in FAR for queue, count in (("boxes", 64), ("images", 4))}
 
 
 class NotIsolated(Exception):
@@ -102,7 +104,7 @@ class Stack:
 
     async def park(self) -> None:
         """Put every box to sleep. The workers and the upkeep are ended first, so that nothing is started again."""
-        await self.supervisor.end("upkeep", *WORKERS)
+        await self.supervisor.end("upkeep", *WORKERS, *FAR_WORKERS)
         async with self.workshop() as shop:
             await WarmPool(shop).end_all()
             for sid in await shop.store.all_sessions():
@@ -110,19 +112,25 @@ class Stack:
 
     async def discard(self) -> None:
         """End every box and forget what it left, whatever state the record is in."""
-        await self.supervisor.end("upkeep", *WORKERS)
+        await self.supervisor.end("upkeep", *WORKERS, *FAR_WORKERS)
         boxes = provider(self.settings.jobs)
         for box in await boxes.list():
             await boxes.discard(box.name)
+        if self.settings.jobs.far_places:
+            async with self.workshop() as shop:
+                for box in await shop.provider.list():
+                    await shop.provider.discard(box.name)
         for folder in (self.settings.jobs.boxes_dir, self.settings.jobs.gateway_dir):
             trees.remove(folder)
 
 
 def needed(argv: tuple[str, ...], env: Mapping[str, str]) -> dict[str, str]:
     """The environment without secrets that this command has no use for: only the web process speaks with people and
-    models, only it and the workers of images and pull requests speak with the forge."""
+    models, only it and the workers of images and pull requests speak with the forge, and of the workers only those that
+    are there for it speak with a place far away."""
     spared = () if argv[0] == "web" else (*VARIABLES.values(), *_upstream_keys(env))
-    spared += () if argv[0] == "web" or not {"images", "publish"}.isdisjoint(argv) else FORGE_KEYS
+    spared += () if argv[0] == "web" or not {"images", "images-modal", "publish"}.isdisjoint(argv) else FORGE_KEYS
+    spared += PLACE_KEYS if argv[0] == "worker" and FAR_WORKERS.keys().isdisjoint(argv) else ()
     return {name: value for name, value in env.items() if name not in spared}
 
 
@@ -150,7 +158,7 @@ def _refuse_what_cannot_run(env: Mapping[str, str], agent: str) -> None:
 
 
 def _refuse_taken(port: int) -> None:
-    trouble = _trouble_with(port)
+    trouble = trouble_with(port)
     if trouble:
         raise ValueError(f"port {port} cannot be used: {trouble.lower()}. Choose another one: make demo PORT=9876")
 
@@ -175,8 +183,8 @@ async def _start(
     page_port: int,
     otherwise: Mapping[str, str],
 ) -> Stack:
-    page_port = page_port or _port_of_old(state / "page.port")
-    web_port = _port_of_old(state / "web.port")
+    page_port = page_port or port_of_old(state / "page.port")
+    web_port = port_of_old(state / "web.port")
     base = {name: env[name] for name in PASSED_ON if name in env} | {"HOME": str(state), "PYTHONUNBUFFERED": "1"}
     keys = await _start_playground(supervisor, state, base, page_port, web_port)
     production = base | _production(keys, state, env, agent, web_port) | dict(otherwise)
@@ -196,7 +204,7 @@ async def _start(
     )
     await redis_server.answering(production["REDIS_URL"], READY_SECONDS)
     supervisor.add(stack.program("web", "web"))
-    for queue, count in WORKERS.items():
+    for queue, count in (WORKERS | (FAR_WORKERS if settings.jobs.far_places else {})).items():
         supervisor.add(stack.program(queue, "worker", "--queue", queue, "--count", str(count)))
     supervisor.add(stack.program("upkeep", "upkeep"))
     await _until_healthy(stack, stack.web_url)
@@ -222,13 +230,17 @@ def _production(keys: Mapping[str, str], state: Path, env: Mapping[str, str], ag
     told = {name: value for name, value in keys.items() if not name.startswith("PERSON_")}
     told = model_settings(told, env, agent)
     told |= {name: env[name] for name in _upstream_keys(env) if env.get(name)}
-    told |= {name: value for name, value in env.items() if name.startswith("SHIPMATE_") and value}
-    return told | {
-        "SHIPMATE_DATA_DIR": str(state),
-        "SHIPMATE_AGENT": agent,
-        "SHIPMATE_PORT": str(port),
-        "SHIPMATE_AGENTS_DIR": str(_told_before(env).agents_dir),
-    }
+    told |= {name: value for name, value in env.items() if name.startswith(("SHIPMATE_", "MODAL_")) and value}
+    return (
+        {"SHIPMATE_PUBLIC_URL": f"http://{LOOPBACK}:{port}"}
+        | told
+        | {
+            "SHIPMATE_DATA_DIR": str(state),
+            "SHIPMATE_AGENT": agent,
+            "SHIPMATE_PORT": str(port),
+            "SHIPMATE_AGENTS_DIR": str(_told_before(env).agents_dir),
+        }
+    )
 
 
 def _told_before(env: Mapping[str, str]) -> JobSettings:
@@ -262,30 +274,3 @@ async def _look_again(supervisor: Supervisor) -> None:
     if supervisor.given_up.done():
         supervisor.given_up.result()
     await asyncio.sleep(LOOK_SECONDS)
-
-
-def _port_of_old(kept: Path) -> int:
-    """The port of the last time, so that links in old threads lead here; another one if it is taken."""
-    told = kept.read_text() if kept.exists() else ""
-    port = int(told) if told.isdecimal() and not _trouble_with(int(told)) else free_port()
-    kept.write_text(str(port))
-    return port
-
-
-def _trouble_with(port: int) -> str:
-    """Why nobody could listen on this port of loopback; empty if somebody could."""
-    with socket.socket() as probing:
-        probing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probing.bind((LOOPBACK, port))
-        except (OSError, OverflowError) as refused:
-            return getattr(refused, "strerror", "") or str(refused)
-    return ""
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on just now."""
-    with socket.socket() as probing:
-        probing.bind((LOOPBACK, 0))
-        port: int = probing.getsockname()[1]
-        return port

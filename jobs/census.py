@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobs.image_records import Standing
+from jobs.queue import QUEUES
 from jobs.session import Session, Status
 from jobs.warm import WarmPool
 from jobs.warm_rules import PoolCount
@@ -95,8 +96,8 @@ async def take(shop: Workshop) -> Census:
         queued=sum(session.position > 0 for session in under_way),
         warm=() if boxes is None else await WarmPool(shop).count(boxes),
         strays=() if boxes is None else _strays(boxes, under_way, now),
-        queues=await shop.queue.depth(),
-        workers=await shop.queue.workers(),
+        queues=_in_use(shop, await shop.queue.depth()),
+        workers=_in_use(shop, await shop.queue.workers()),
         upkeep=await counts.leased("upkeep"),
         server=_server(info),
         disks=await asyncio.to_thread(_disks, shop),
@@ -108,6 +109,12 @@ async def _boxes(shop: Workshop) -> list[BoxInfo] | None:
     with contextlib.suppress(BoxError):
         return await shop.provider.list()
     return None
+
+
+def _in_use(shop: Workshop, counts: Mapping[str, int]) -> dict[str, int]:
+    """Without the queues for boxes far away, unless there are such boxes, or somebody is counted all the same."""
+    far = bool(shop.settings.far_places)
+    return {name: count for name, count in counts.items() if far or count or not QUEUES[name].waits}
 
 
 def _states(boxes: list[BoxInfo]) -> dict[str, int]:

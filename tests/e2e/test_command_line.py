@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bot.stack import free_port
+from bot.ports import free_port
 from bot.story import Story, play
 from sandbox import agents
 from tests.e2e.conftest import environment

@@ -12,7 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.stack import Stack, free_port
+from bot.ports import free_port
+from bot.stack import Stack
 from jobs.session import Status
 from tests.e2e.conftest import environment, office_of, state_folder
 from tests.e2e.people import Office, Thread, until

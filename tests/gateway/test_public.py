@@ -14,8 +14,8 @@ from bot.app import listen
 from bot.gateway import public
 from bot.gateway.access import Access
 from bot.gateway.server import Gateway
+from bot.ports import free_port
 from bot.settings import BotSettings
-from bot.stack import free_port
 from jobs.inbox import hash_token
 from jobs.records import Grant
 from sandbox.runner.dial import Dialer

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from bot.stack import WORKERS, Stack, free_port
+from bot.ports import free_port
+from bot.stack import WORKERS, Stack
 from sandbox import host_processes
 from sandbox.box_folder import BoxFolder
 from tests.e2e.conftest import QUIET_FORGE, QUIET_SLACK, environment, last_words_of, office_of, state_folder

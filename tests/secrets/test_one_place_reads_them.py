@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bot.settings import VARIABLES
-from bot.stack import FORGE_KEYS, needed
+from bot.stack import FORGE_KEYS, PLACE_KEYS, needed
+from jobs.queue import QUEUES
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for floor in ("bot", "jobs", "sandbox") for path in (ROOT / floor).rglob("*.py"))
@@ -45,9 +46,14 @@ def test_nothing_else_reads_the_environment(path: Path) -> None:
 
 
 def test_each_process_is_told_only_the_secrets_that_it_uses() -> None:
-    env = dict.fromkeys([*SECRETS, *FORGE_KEYS, "REDIS_URL", "PATH"], "x")
+    env = dict.fromkeys([*SECRETS, *FORGE_KEYS, *PLACE_KEYS, "REDIS_URL", "PATH"], "x")
     assert needed(("web",), env) == env
-    for argv in (("worker", "--queue", "boxes"), ("upkeep",)):
-        assert set(needed(argv, env)) == {"REDIS_URL", "PATH"}
-    for queue in ("images", "publish"):
-        assert set(needed(("worker", "--queue", queue), env)) == {"REDIS_URL", "PATH", *FORGE_KEYS}
+    all_need = {"REDIS_URL", "PATH"}
+    assert set(needed(("upkeep",), env)) == {*all_need, *PLACE_KEYS}
+    queues = {
+        "boxes": (), "images": FORGE_KEYS, "publish": FORGE_KEYS, "boxes-modal": PLACE_KEYS,
+        "images-modal": (*PLACE_KEYS, *FORGE_KEYS),
+    }  # fmt: skip
+    assert queues.keys() == QUEUES.keys()
+    for queue, keys in queues.items():
+        assert set(needed(("worker", "--queue", queue), env)) == {*all_need, *keys}
