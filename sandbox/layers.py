@@ -90,7 +90,9 @@ class Layers:
             if not self.tree(layer).is_dir():
                 raise Missing(f"snapshot {snapshot} is damaged: its layer {layer} is missing")
             if not self._is_whole(layer):
-                raise Missing(f"snapshot {snapshot} is damaged: files of its layer {layer} are missing or cut short")
+                raise Missing(
+                    f"snapshot {snapshot} is damaged: files of its layer {layer} are missing, cut short or changed"
+                )
         return manifest.chain
 
     def _is_whole(self, layer: str) -> bool:
@@ -99,7 +101,7 @@ class Layers:
             noted = (self._root / layer / FINGERPRINT).read_text()
         except OSError:
             return True
-        return noted == fingerprint.of(self.tree(layer))
+        return fingerprint.is_of(noted, self.tree(layer))
 
     def check_weight(self, chain: tuple[str, ...], disk_bytes: int | None) -> None:
         """Raise Permanent if what boxes wrote into these layers is more than two of them may write."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bot.gateway.egress_rules import Target
 from bot.gateway.mirrors import MARK
 from bot.gateway.server import Gateway
 from bot.metrics import Metrics
@@ -24,12 +25,13 @@ BUILD_SECONDS = 30.0
 
 
 @asynccontextmanager
-async def images_of(forge: PlaygroundForge, store: Store, redis_url: str) -> AsyncIterator[Bench]:
-    """A workshop whose boxes reach this forge through a gateway."""
+async def images_of(forge: PlaygroundForge, store: Store, redis_url: str, *near: Target) -> AsyncIterator[Bench]:
+    """A workshop whose boxes reach this forge through a gateway, and what is `near`."""
     told = {name: value for name, value in forge.describe(forge.base_url).items() if name != "GITHUB_WEBHOOK_SECRET"}
     async with bench(store, redis_url, SHIPMATE_SYNC_SECONDS="2", **told) as opened:
         shop = opened.shop
-        gateway = Gateway(BotSettings(jobs=shop.settings), store, shop.inbox, shop.forge, Metrics())
+        settings = BotSettings(jobs=shop.settings, egress_private=near)
+        gateway = Gateway(settings, store, shop.inbox, shop.forge, Metrics())
         await gateway.start()
         yield opened
         await gateway.close()

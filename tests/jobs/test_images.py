@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from bot.gateway.egress_rules import Target
 from bot.playground.forge import Forge as PlaygroundForge
 from jobs.images import build_image, due
 from jobs.store import Store
@@ -117,6 +120,33 @@ async def test_nothing_is_built_unless_something_moved(at: Bench, forge: Playgro
     second = await build_image(at.shop, ROCKET)
     assert second is not None
     assert [image.id for image in await at.shop.store.images.good(ROCKET)][0] == second.id
+
+
+DOWNLOAD = """python3 -c '
+import http.client, os, sys, urllib.parse
+way = urllib.parse.urlsplit(os.environ["http_proxy"])
+for address, to in (("http://localhost:%d/package", "package"), ("http://elsewhere.example/", "refused")):
+    asked = http.client.HTTPConnection(way.hostname, way.port)
+    asked.request("GET", address)
+    open(to, "wb").write(asked.getresponse().read())
+' && cat refused"""
+
+
+async def test_what_a_build_downloads_comes_through_the_way_out_and_a_refusal_is_told_in_its_log(
+    store: Store, redis_url: str, forge: PlaygroundForge
+) -> None:
+    async def package(_: web.Request) -> web.Response:
+        return web.Response(text="of the registry\n")
+
+    app = web.Application()
+    app.router.add_get("/package", package)
+    async with TestServer(app) as registry:
+        assert registry.port is not None
+        async with images_of(forge, store, redis_url, Target("localhost", registry.port)) as at:
+            await recipe(forge, onCreateCommand=DOWNLOAD % registry.port)
+            await good(at)
+            assert "elsewhere.example is not in this repository's list" in await told(at)
+            assert await said(at, await started(at), "cat", "package") == "of the registry\n"
 
 
 async def test_a_second_worker_leaves_the_build_to_the_first(at: Bench) -> None:

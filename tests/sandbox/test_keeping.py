@@ -192,11 +192,12 @@ async def test_stamps_that_are_damaged_only_cost_a_whole_copy(local: Place, stam
     [
         lambda layer: (layer / "tree/repo/f").unlink(),
         lambda layer: os.truncate(layer / "tree/repo/f", 1),
+        lambda layer: (layer / "tree/repo/f").write_text("124\n"),
         lambda layer: (layer / "tree/repo/extra").touch(),
         lambda layer: (layer / "manifest.json").write_text("{"),
         lambda layer: (layer / "manifest.json").write_text(json.dumps({"id": "x"})),
     ],
-    ids=["a file is missing", "a file is cut", "a file too many", "half a manifest", "no chain"],
+    ids=["a file is missing", "a file is cut", "a byte is another", "a file too many", "half a manifest", "no chain"],
 )
 async def test_a_damaged_snapshot_is_missing_and_nothing_grows_from_it(local: Place, damage) -> None:  # type: ignore[no-untyped-def]
     await box(local)
@@ -207,16 +208,20 @@ async def test_a_damaged_snapshot_is_missing_and_nothing_grows_from_it(local: Pl
         await local.provider.create(BoxSpec("b2", local.greeting(), base=taken.id))
 
 
-def test_a_fingerprint_is_of_names_kinds_and_sizes_and_only_of_what_is_not_too_much(spot: Path) -> None:
+def test_a_fingerprint_is_of_names_and_sizes_and_if_that_is_little_of_contents(spot: Path) -> None:
     one = spot / "one"
     one.mkdir()
     (one / "f").write_text("abc")
     noted = fingerprint.of(one)
     (one / "f").write_text("abd")
-    assert fingerprint.of(one) == noted != ""
+    assert not fingerprint.is_of(noted, one) and fingerprint.is_of(fingerprint.of(one), one)
+    (one / "large").write_bytes(b"1" * fingerprint.MOST_BYTES)
+    noted = fingerprint.of(one)
+    (one / "f").write_text("abc")
+    assert fingerprint.is_of(noted, one) and not fingerprint.is_of("", one)
     (one / "f").unlink()
     (one / "f").mkdir()
-    assert fingerprint.of(one) != noted
+    assert not fingerprint.is_of(noted, one)
     for number in range(fingerprint.MOST):
         (one / f"f/{number}").touch()
     assert fingerprint.of(one) == ""
