@@ -16,6 +16,7 @@ import sys
 from typing import NamedTuple
 
 from sandbox.runner.box import AGENTS, EGRESS_PORT, PATH, PORT, BadGreeting, Greeting, Places
+from sandbox.runner.late import SELDOM_USED, put_off
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 USAGE = (
@@ -103,6 +104,8 @@ def run(
     arguments: Arguments, greeting: Greeting, control: int | None, outbox: int | None, uid: int | None = None
 ) -> int:
     """Start the agent, then load and run the rest. The imports in here are late so that the agent starts early."""
+    for name in SELDOM_USED:
+        put_off(name)
     from sandbox.runner.processes import Child, Children, take
 
     listening, leaving = (_listen(port if arguments.root == "/" else 0, arguments) for port in (PORT, EGRESS_PORT))
