@@ -36,6 +36,7 @@ from jobs.log import about
 from jobs.queue import QUEUES, open_queue
 from jobs.settings import JobSettings
 from jobs.worker_threads import Threads
+from sandbox import runtime
 
 log = logging.getLogger(__name__)
 PRELOADED = (operations, images, publish, children)  # what jobs are made of: imported once, before any fork
@@ -125,8 +126,9 @@ class _Supervisor:
         """Return when told to end and the last worker has ended."""
         for number in ENDINGS:
             signal.signal(number, self._end)
+        runtime.key()  # known to all forks
         gc.collect()
-        gc.freeze()  # what all forks share is not looked through, and so not copied, in each
+        gc.freeze()  # what they share is not looked through, and so not copied, in each
         for _ in range(self._count):
             self._start()
         log.info("%d processes take jobs of the queue %s", self._count, self._queue)

@@ -5,11 +5,12 @@
     runtime/<key>/runner.pyz    runtime/<key>/python/    runtime/<key>/etc/    runtime/<key>/empty/
     runtime/<key>/seccomp.bpf   runtime/<key>/ready.json
 
-Made once for each state of its sources (the key), by whoever comes first; then a few calls of stat are all it costs.
+Made once for each state of its sources (the key), by whoever comes first.
 """
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import importlib.util
 import json
@@ -55,7 +56,7 @@ class Runtime:
 
 def ready(root: Path) -> Runtime:
     """The runtime below `root`, made if need be; raises Permanent if this machine cannot have one."""
-    folder = root / _key()
+    folder = root / key()
     file = folder / "ready.json"
     if not file.exists():
         with _alone(root):
@@ -72,8 +73,9 @@ def ready(root: Path) -> Runtime:
     )
 
 
-def _key() -> str:
-    """Changes whenever something does that a runtime is made from."""
+@functools.cache
+def key() -> str:
+    """Changes whenever something does that a runtime is made from: a look at a hundred files, once in each process."""
     seen = hashlib.sha256()
     for path in _sources():
         try:
