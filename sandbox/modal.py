@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import modal
 
 LIST_SECONDS = 10.0  # Modal is asked no more often than so for all boxes
-DEATH_SECONDS, LOOK_SECONDS = 30.0, 0.1
+DEATH_SECONDS, DYING_SECONDS, LOOK_SECONDS = 30.0, 2.0, 0.1
 END_SECONDS = 3.0  # for the words with the runner, beyond its grace
 TURN_SECONDS = 30.0
 NEW_SECONDS = 60.0  # a box may be missing in Modal's list for a moment
@@ -173,7 +173,7 @@ class ModalProvider:
         """What it means that a box did not answer: the end of a command is judged by the box's own state."""
         self._account.forget(record.sandbox)
         with contextlib.suppress(Temporary, Unreachable):
-            if (await self._info(name, record)).state is not BoxState.RUNNING:
+            if await self._is_gone(name, record, DYING_SECONDS):  # its processes go a moment before Modal tells
                 return Gone(f"box {name} ended meanwhile")
         return Unreachable(f"box {name} does not answer: {failed}")
 
@@ -257,13 +257,9 @@ class ModalProvider:
         """Let go of a snapshot."""
         await self._keeper.forget(snapshot)
 
-    async def expiring(self, before: float) -> list[str]:
-        """The snapshots that Modal collects before this time unless they are taken anew."""
-        return await self._keeper.expiring(before)
-
-    async def refresh(self, snapshot: str) -> None:
-        """Take a snapshot anew, under the same id."""
-        await self._keeper.refresh(snapshot)
+    async def renew(self, before: float) -> int:
+        """Take anew, under the same ids, what Modal would collect before this time. It may take minutes."""
+        return await self._keeper.renew(before)
 
     async def list(self) -> list[BoxInfo]:
         """Every box that is running or dead with its state still here; and those that only Modal knows, by their

@@ -23,7 +23,8 @@ from sandbox.modal_errors import NOT_FOUND, Doing, is_a, judged
 from sandbox.modal_making import CREATE_SECONDS
 from sandbox.modal_place import KEPT_SECONDS, ModalPlace
 from sandbox.modal_records import LAST, SNAPSHOT, BoxRecord, SnapshotRecord, moment_key
-from sandbox.provider import Hurried, Missing, Permanent, Snapshot, SnapshotKind, Temporary
+from sandbox.modal_turns import alone
+from sandbox.provider import BoxError, Hurried, Missing, Permanent, Snapshot, SnapshotKind, Temporary
 
 if TYPE_CHECKING:
     import modal
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 HELD_MORE_SECONDS = 60.0
 # How long Modal keeps what a box leaves at its end is written nowhere; it is taken anew long before other snapshots go.
 EXIT_SECONDS = 14 * 86_400.0
-REFRESH_SECONDS = 600
+REFRESH_SECONDS, RENEWED_AT_ONCE = 600, 20
 LOOK_SECONDS = 0.05
 T = TypeVar("T")
 
@@ -140,14 +141,35 @@ class Keeper:
                 raise judged(failed, Doing.READ) from failed
 
     async def expiring(self, before: float) -> list[str]:
-        """The snapshots that Modal will collect before this time, those first that go first."""
+        """The snapshots that Modal will collect before this time, those first that go first. What it has collected by
+        now is forgotten."""
         found = await self._ledger.all(SNAPSHOT)
         records = {key.removeprefix(SNAPSHOT): SnapshotRecord.read(fields) for key, fields in found.items()}
-        due = [id for id, record in records.items() if record.expires and record.expires < before]
+        due = []
+        for id, record in records.items():
+            if record.expires and record.expires <= self._clock():
+                await self._ledger.drop(SNAPSHOT + id)
+            elif record.expires and record.expires < before:
+                due.append(id)
         return sorted(due, key=lambda id: records[id].expires)
 
+    async def renew(self, before: float) -> int:
+        """Take anew what Modal would collect before this time, as many as one call may; how many that were."""
+        renewed = 0
+        for id in (await self.expiring(before))[:RENEWED_AT_ONCE]:
+            try:
+                async with alone(self._ledger, f"{id}:refresh", 0.0):
+                    await self.refresh(id)
+                renewed += 1
+            except Missing as gone:
+                log.warning("snapshot %s cannot be kept longer: %s", id, gone)
+                await self._ledger.drop(SNAPSHOT + id)
+            except BoxError as trouble:
+                log.warning("snapshot %s is taken anew later: %s", id, trouble)
+        return renewed
+
     async def refresh(self, id: str) -> None:
-        """Take a snapshot anew, so that Modal keeps it for another full time. Raises BoxError."""
+        """Take a snapshot anew under its id, so that Modal keeps it for another full time. Raises BoxError."""
         record = await self.known(id)
         ttl, limit = KEPT_SECONDS[SnapshotKind(record.kind)], self._place.snapshot_seconds
         async with self._lent(record) as sandbox, bounded(limit + self._place.call_seconds, Doing.KEEP):

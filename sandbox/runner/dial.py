@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from sandbox.runner import http1
+from sandbox.runner.box import CA
 from sandbox.runner.within import within
 
 OPEN_SECONDS = 5.0
@@ -114,4 +115,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 def _tls() -> Any:
     import ssl  # 5 ms, and only needed away from the gateway's machine
 
-    return ssl.create_default_context()
+    context = ssl.create_default_context()
+    if os.path.exists(CA):
+        context.load_verify_locations(CA)
+    return context

@@ -1,5 +1,6 @@
 """The control socket: how the host runs commands in a box."""
 
+import asyncio
 import json
 
 import pytest
@@ -94,3 +95,16 @@ async def test_output_is_followed_while_the_command_runs(idle: RunningBox):
         assert await reader.readexactly(2) == b"tw"
         answer = json.loads(await reader.readline())
     assert (answer["code"], answer["stdout_bytes"], answer["stderr_bytes"], answer["truncated"]) == (0, 0, 0, True)
+
+
+async def test_nothing_moves_while_the_box_is_held_and_everything_does_afterwards(idle: RunningBox):
+    counting = "setsid sh -c 'while :; do echo x >>t; sleep 0.01; done' >/dev/null 2>&1 </dev/null &"
+    await idle.exec("sh", "-c", f"{counting} while [ ! -s t ]; do sleep 0.01; done")
+    async with idle.asked({"op": "hold"}) as reader:
+        assert json.loads(await reader.readline()) == {"held": True}
+        before = (idle.repo / "t").read_bytes()
+        late = asyncio.create_task(idle.exec("touch", "late"))
+        await asyncio.wait({late}, timeout=0.2)
+        assert (idle.repo / "t").read_bytes() == before and not late.done()
+    await late
+    await until(lambda: (idle.repo / "t").read_bytes() != before)
