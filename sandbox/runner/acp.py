@@ -61,6 +61,11 @@ class Acp:
         return self._peer.child.code is None and not self._peer.gone.done()
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._peer.child.pid
+
+    @property
     def waits_for_us(self) -> bool:
         """Whether it has asked us something that we have not answered yet."""
         return self._peer.answering

@@ -169,8 +169,10 @@ class Asking:
         if not asked.done():
             self._conversation.cancel()
             await asyncio.wait({asked}, timeout=seconds)
-        if not asked.done():
-            await self._conversation.kill()
+            if asked.done():
+                self._conversation.end_what_it_began()
+            else:
+                await self._conversation.kill()
         await asyncio.gather(asked, return_exceptions=True)
 
 

@@ -15,7 +15,7 @@ from sandbox.runner.gate import Gate
 from sandbox.runner.journal import Journal
 from sandbox.runner.jsonrpc import AgentError, AgentGone
 from sandbox.runner.mcp_settings import Servers
-from sandbox.runner.processes import Child, Children
+from sandbox.runner.processes import Child, Children, since_boot
 from sandbox.runner.within import within
 
 PAUSES = (0.2, 1.0, None)  # after each of the three tries
@@ -29,7 +29,7 @@ class Program(NamedTuple):
     """The agent as a program. `start` starts its process; `journal` keeps what it is told and says.
 
     `set_aside` puts away what it knows of conversations, if there is any; `at_model`: when it last was with its model;
-    `servers`: the repository's own, which it is told of.
+    `servers`: the repository's own, which it is told of; `folder`: where programs of agents are.
     """
 
     start: Callable[[], Child]
@@ -37,6 +37,7 @@ class Program(NamedTuple):
     at_model: Callable[[], float]
     journal: Journal
     servers: Servers
+    folder: str
 
 
 class Conversation:
@@ -60,6 +61,7 @@ class Conversation:
         self.id = earlier
         self.resumed = False
         self._is_kept = False  # it is on record, so it must not become another one
+        self._prompted = 0.0  # when it was prompted last
         self.info: dict[str, str] = {}
         self.on_update: Callable[[dict[str, Any]], None] | None = None  # set while a turn runs
 
@@ -155,6 +157,7 @@ class Conversation:
         """One prompt to its end; the agent's answer. Raises AgentError or AgentGone."""
         if self._agent is None:
             raise AgentGone("the agent is not running")
+        self._prompted = since_boot()
         return await self._agent.prompt(texts, images)
 
     async def prime(self, words: str, seconds: float) -> bool:
@@ -178,6 +181,11 @@ class Conversation:
         """Ask the agent to end the prompt that it is at."""
         if self._agent is not None:
             self._agent.cancel()
+
+    def end_what_it_began(self) -> None:
+        """End the commands of a prompt that was cancelled: some agents leave them running."""
+        if self._agent is not None:
+            self._children.kill_begun(self._agent.pid, self._prompted, self._program.folder)
 
     def end_what_was_left(self) -> None:
         """End what earlier turns left running outside of the agent."""

@@ -102,9 +102,11 @@ async def live(box: Box) -> int:
 
 def _program(box: Box, forwarder: Forwarder) -> Program:
     journal, servers = Journal(box.places.home), Servers(box.places.repo, box.env)
-    return Program(
-        box.start_agent, lambda: box.places.set_aside(box.greeting.agent), forwarder.at_model, journal, servers
-    )
+
+    def set_aside() -> bool:
+        return box.places.set_aside(box.greeting.agent)
+
+    return Program(box.start_agent, set_aside, forwarder.at_model, journal, servers, box.places.agents)
 
 
 def _warm(box: Box, git: Git, dialer: Dialer, forwarder: Forwarder) -> Waiting:

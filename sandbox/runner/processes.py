@@ -11,10 +11,12 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 PIPE, NULL = subprocess.PIPE, subprocess.DEVNULL
+ROUNDS, TICK = 3, 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Child:
@@ -117,6 +119,17 @@ class Children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
+    def kill_begun(self, pid: int, since: float, own: str) -> None:
+        """End what is below a process and was begun after `since` (by `since_boot`), but for what is part of it: copies
+        of it, and programs in the folder `own`."""
+        itself = _arguments(pid)
+        for _ in range(ROUNDS):  # what was begun meanwhile is there in the next one
+            for each in below(pid):
+                said = _arguments(each)
+                if _begun(each) >= since - TICK and said != itself and not said.startswith(own.encode() + b"/"):
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(each, signal.SIGKILL)
+
     def kill_all(self) -> None:
         """End everything below the runner."""
         for child in list(self._known.values()):
@@ -135,6 +148,23 @@ def below(pid: int) -> list[int]:
     for child in found:  # it grows meanwhile
         found += _children(child)
     return found
+
+
+def since_boot() -> float:
+    """Now, in seconds, by the clock that says when processes began."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else 0.0
+
+
+def _begun(pid: int) -> float:
+    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b") ")[2].split()[19]) * TICK
+    return 0.0  # it is gone
+
+
+def _arguments(pid: int) -> bytes:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read()
+    return b""
 
 
 def _children(pid: int) -> list[int]:

@@ -38,6 +38,15 @@ async def agents_in(office: Office, thread: Thread) -> list[int]:
     return sorted(found, key=lambda pid: (_parent(pid) != runner, pid))
 
 
+async def commands_in(office: Office, thread: Thread) -> list[str]:
+    """What runs in the box, each with its arguments."""
+    found = []
+    for pid in members(await folder_of(office, thread)):
+        with contextlib.suppress(OSError):
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+    return found
+
+
 def _parent(pid: int) -> int:
     with contextlib.suppress(OSError):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -9,7 +9,7 @@ from bot.view import ANEW
 from jobs.operations import park_box
 from jobs.session import Status
 from sandbox import agents
-from tests.agents.boxes import agents_in, run, wire
+from tests.agents.boxes import agents_in, commands_in, run, wire
 from tests.e2e.people import Office, Thread, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -17,7 +17,7 @@ SECONDS = 400.0  # of patience: a machine may be busy
 
 
 async def stopped_in_a_command(office: Office, thread: Thread, prompts: int) -> None:
-    """A command is stopped in its middle, and the agent lives on."""
+    """A command is stopped in its middle with all that it started, and the agent lives on."""
     before = await agents_in(office, thread)
     await office.ada.replies(thread, "run a slow command for 100 seconds")
     await thread.until(lambda s: len(s.seen) == prompts and s.status is Status.WORKING, SECONDS)
@@ -26,6 +26,7 @@ async def stopped_in_a_command(office: Office, thread: Thread, prompts: int) -> 
     await thread.settled(prompts, SECONDS)
     assert (await thread.endings())[-1].outcome == "stopped"
     assert (await agents_in(office, thread))[:1] == before[:1]
+    await until(lambda: commands_in(office, thread), lambda found: not any("sleep 100" in each for each in found))
 
 
 async def killed_in_mid_turn(office: Office, thread: Thread, prompts: int) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.runner import journal
-from tests.runner.boxes import RunningBox
+from tests.runner.boxes import RunningBox, command_of, descendants
 from tests.runner.gateway import StandIn
+from tests.waiting import until
 
 PROGRAM = [sys.executable, str(Path(__file__).with_name("unruly_agent.py"))]
 UNRULY = {"name": "unruly", "argv": PROGRAM, "env": {}, "gate": "ask", "state": [".unruly"]}
@@ -95,6 +96,23 @@ async def test_an_answer_that_comes_after_a_cancel_belongs_to_nobodys_turn(box: 
     await gateway.prompt("strange", 2)
     ended = await gateway.frame("turn_ended", turn=2)
     assert ended["summary"] == "Was answered -32601." and "Too late" not in gateway.text(1) + gateway.text(2)
+
+
+async def test_a_command_that_an_agent_leaves_running_ends_with_the_stop_and_what_was_there_before_stays(
+    box: RunningBox, gateway: StandIn
+):
+    def sleeping() -> list[str]:
+        assert box.process is not None
+        return sorted(c for c in map(command_of, descendants(box.process.pid)) if c.startswith("sleep"))
+
+    await box.start(agent=UNRULY)
+    await gateway.prompt("serve", 1)
+    await gateway.frame("turn_ended", turn=1)
+    await gateway.prompt("leave", 2)
+    await until(lambda: sleeping() == ["sleep 98", "sleep 99"])
+    await gateway.stop_turn(2)
+    assert (await gateway.frame("turn_ended", turn=2))["outcome"] == "stopped"
+    await until(lambda: sleeping() == ["sleep 98"])
 
 
 async def test_an_agent_that_cannot_start_with_what_it_knew_begins_anew(box: RunningBox, gateway: StandIn):

@@ -5,6 +5,7 @@ With a file `bad` among its conversations (HOME/.unruly) it ends at once, as an 
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -77,7 +78,19 @@ def hang() -> None:
     sys.stdin.readline()  # the cancel
 
 
-DEEDS = {deed.__name__: deed for deed in (flood, huge, strange, command, trouble, late, hang)}
+def serve() -> None:
+    """Starts what is meant to stay."""
+    subprocess.Popen(["sleep", "98"])
+
+
+def leave() -> None:
+    """Starts a command, and leaves it running when it is told to stop."""
+    subprocess.Popen(["sh", "-c", "sleep 99; true"])
+    says("I wait.\n")
+    sys.stdin.readline()  # the cancel
+
+
+DEEDS = {deed.__name__: deed for deed in (flood, huge, strange, command, trouble, late, hang, serve, leave)}
 
 
 def main() -> None:
