@@ -5,7 +5,7 @@ import asyncio
 import modal
 import pytest
 
-from tests.modal.driving import made, said
+from tests.modal.driving import made, said, until
 from tests.modal_cloud.client import ModalCloud
 
 EXIT = {"enable_exit_snapshot": True}
@@ -37,8 +37,11 @@ async def test_a_hard_timeout_in_mid_command_leaves_what_was_said_and_nothing_to
 async def test_partial_output_is_read_without_an_error(app: modal.App, cloud: ModalCloud) -> None:
     box = await made(app, timeout=300)
     process = await box.exec.aio("sh", "-c", "echo begun; touch /srv/begun; sleep 1000; echo never")
-    while (await said(box, "test", "-e", "/srv/begun"))[0]:
-        pass
+
+    async def begun() -> bool:
+        return (await said(box, "test", "-e", "/srv/begun"))[0] == 0
+
+    await until(begun)
     await cloud.step(301)
     assert (await process.stdout.read.aio(), await process.wait.aio()) == ("begun\n", 137)
 

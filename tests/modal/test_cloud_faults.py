@@ -6,7 +6,7 @@ import time
 import modal
 import pytest
 
-from tests.modal.driving import made, said
+from tests.modal.driving import made, said, until
 from tests.modal_cloud.client import ModalCloud
 
 
@@ -113,20 +113,37 @@ async def test_a_slow_snapshot_outlasts_its_callers_patience_and_is_made_all_the
     with pytest.raises(modal.exception.TimeoutError):
         await box.snapshot_filesystem.aio(timeout=1, ttl=None)
     await cloud.step(301)
-    while not any(image["source"] == "snapshot" for image in await cloud.images()):
-        await asyncio.sleep(0.01)
+
+    async def there() -> bool:
+        return any(image["source"] == "snapshot" for image in await cloud.images())
+
+    await until(there)
+
+
+async def test_a_snapshot_may_be_too_early(app: modal.App, cloud: ModalCloud) -> None:
+    box = await made(app)
+    await cloud.fault("early", times=None)
+    with pytest.raises(modal.exception.ConflictError):
+        await box.snapshot_filesystem.aio(timeout=10, ttl=None)
+    await said(box, "true")
+    assert await box.snapshot_filesystem.aio(timeout=10, ttl=None)
 
 
 async def test_a_create_that_nobody_waits_for_any_more_makes_its_box(app: modal.App, cloud: ModalCloud) -> None:
     await made(app)
     await cloud.fault("slow", rpc="SandboxCreateV2", by=300)
     waits = asyncio.ensure_future(made(app, name="orphan"))
-    while (await cloud.counts())["SandboxCreateV2"] < 2:
-        await asyncio.sleep(0.01)
+
+    async def asked() -> bool:
+        return "slow" in [call["fault"] for call in await cloud.calls("SandboxCreateV2")]
+
+    async def there() -> bool:
+        return "orphan" in [box["name"] for box in await cloud.boxes(alive=True)]
+
+    await until(asked)
     waits.cancel()
     await cloud.step(301)
-    while not [box for box in await cloud.boxes(alive=True) if box["name"] == "orphan"]:
-        await asyncio.sleep(0.01)
+    await until(there)
 
 
 async def test_a_wait_may_never_return(app: modal.App, cloud: ModalCloud) -> None:

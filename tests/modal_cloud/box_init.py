@@ -51,6 +51,7 @@ def obey(link, wish, fds, running):
     if wish["do"] == "signal":
         for pid, name in running.items():
             if name == wish["id"]:
+                send(os.kill, pid, wish["signal"])  # it may not lead its group yet
                 send(os.killpg, pid, wish["signal"])
         return
     send(os.kill, -1, signal.SIGSTOP if wish["do"] == "freeze" else signal.SIGCONT)

@@ -9,7 +9,6 @@ Its methods may be called from any event loop.
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -40,8 +39,7 @@ class ModalCloud:
     def started(cls, state: Path, mode: str = "boxes") -> Iterator["ModalCloud"]:
         """Start one, and end it with all its boxes afterwards."""
         words = (sys.executable, "-m", "tests.modal_cloud", "--state", str(state), "--mode", mode)
-        env = {**os.environ, "PYTHONPATH": str(SOURCE)}
-        with subprocess.Popen(words, cwd=SOURCE, stdout=subprocess.PIPE, env=env) as process:
+        with subprocess.Popen(words, cwd=SOURCE, stdout=subprocess.PIPE) as process:
             try:
                 line = process.stdout.readline()  # type: ignore[union-attr]
                 if not line:

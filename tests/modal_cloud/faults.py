@@ -10,6 +10,7 @@ late           done at once, told after `by` seconds
 hang           no answer, ever
 cut            a stream of output is reset after `bytes` bytes
 build          a recipe's image fails, with `message`
+early          the snapshot of a box in which no command has run yet fails
 exit_snapshot  `answer` is "pending", "lost" or "internal"
 forgotten      what finished tasks are asked is answered with NOT_FOUND
 """
@@ -22,7 +23,7 @@ from tests.modal_cloud.clock import Clock
 
 KINDS = {
     "lost_reply", "refused", "error", "hang", "throttled", "quota", "slow", "late", "cut", "exit_snapshot", "forgotten",
-    "build",
+    "build", "early",
 }  # fmt: skip
 
 

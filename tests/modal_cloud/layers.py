@@ -38,7 +38,7 @@ class Layers:
     def __init__(self, state: Path) -> None:
         self.root = state / "l"
         remove(self.root)
-        self.root.mkdir(parents=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         self._numbers = itertools.count(1)
         self.base = self.root / "0"
         _base(self.base)

@@ -52,7 +52,7 @@ class Machine:
         self.layers = Layers(state)
         self._boxes = state / "b"
         remove(self._boxes)
-        self._boxes.mkdir()
+        self._boxes.mkdir(exist_ok=True)
         self._shared = runtime.ready(state / "runtime")
         self._bodies: dict[str, Body] = {}
         self.several_users = os.geteuid() == 0

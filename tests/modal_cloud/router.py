@@ -32,7 +32,8 @@ class Router:
             command = self._boxes.place.run(box.id, request.exec_id, list(request.command_args), env, cwd)
             box.commands[request.exec_id] = command
             if request.HasField("timeout_secs"):
-                self._go(self._limit(box, request.exec_id, command, request.timeout_secs))
+                end = self._clock.now() + request.timeout_secs
+                self._go(self._limit(box, request.exec_id, command, end))
         return sr.TaskExecStartResponse()
 
     async def TaskExecStdioRead(self, request: Any, metadata: Any) -> AsyncIterator[Any]:
@@ -96,6 +97,8 @@ class Router:
 
     async def TaskSnapshotFilesystem(self, request: Any, metadata: Any) -> Any:
         box = self._alive(request.task_id, metadata)
+        if not box.commands and self._faults.hit({"early"}, "TaskSnapshotFilesystem", box.name):
+            raise Refused("FAILED_PRECONDITION", "the Sandbox is not ready for a snapshot")
         image = await self._boxes.snapshot(box, request.snapshot_id, request.ttl_seconds)
         return sr.TaskSnapshotFilesystemResponse(image_id=image.id)
 
@@ -117,9 +120,9 @@ class Router:
         await command.ended.wait()
         return command.code == 0 and not command.signal
 
-    async def _limit(self, box: Box, name: str, command: Command, seconds: int) -> None:
+    async def _limit(self, box: Box, name: str, command: Command, moment: float) -> None:
         waiting = asyncio.ensure_future(command.ended.wait())
-        end = asyncio.ensure_future(self._clock.sleep(seconds))
+        end = asyncio.ensure_future(self._clock.until(moment))
         await asyncio.wait((waiting, end), return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         end.cancel()
