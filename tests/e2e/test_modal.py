@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 import redis
 
+from jobs import census
 from jobs.events import AgentReady, BoxStarted, PromptDelivered
 from jobs.inbox import hash_token
 from jobs.session import Session, Status
@@ -99,6 +100,24 @@ async def test_a_thread_lives_through_all_that_may_become_of_its_box(far_office:
     assert session.pull_request is not None and session.pull_request.number == first
     await thread.until(lambda s: s.status is Status.ASLEEP, LATER)
     await until(lambda: alive(cloud, thread), lambda names: names == [])
+
+
+async def test_a_repository_on_this_machine_works_beside_it_and_nobody_takes_one_for_the_other(
+    far_office: Office, cloud: ModalCloud
+) -> None:
+    office = far_office
+    near = await office.ada.says("@shipmate in acme/docs: add a line to the README saying near")
+    far = await office.grace.says("@shipmate in acme/rocket: add a line to the README saying far")
+    here, there = await near.settled(seconds=LATER), await far.settled(seconds=LATER)
+    assert here.pull_request is not None and there.pull_request is not None
+    started = [(await events(thread, BoxStarted))[0].box for thread in (near, far)]
+    assert started == [f"{near.sid}-1", f"modal-{far.sid}-1"]
+    assert await alive(cloud, near) == []
+    counted = await census.take(office.shop)
+    assert (counted.workers["boxes"], counted.workers["boxes-modal"]) >= (2, 64)
+    for thread in (near, far):
+        await thread.until(lambda s: s.status is Status.ASLEEP, LATER)
+    assert [place_of((await thread.session()).snapshot) for thread in (near, far)] == ["local", "modal"]  # type: ignore
 
 
 def at_work(session: Session, ts: str, *, again: bool = False) -> bool:
