@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 ROOT = Path("/sys/fs/cgroup")
 EMPTY_SECONDS = 1.0
 PROCESSOR, FREEZER = "cpu", "freezer"  # hierarchies of version 1
-SHARES, WEIGHT = "128", "12"  # of 1024 and of 100: what one process has in version 1 and 2
+SHARES = "128"  # of 1024, which is what one process has
+# hierarchy: the file with what a cgroup weighs, what one of our processes does, and what a box does
+WEIGHTS = ((PROCESSOR, "cpu.shares", "1024", SHARES), ("", "cpu.weight", "100", "12"))
 # hierarchy: the file that limits memory, and the one for swap (version 1 counts both together)
 VERSIONS = (("memory", "memory.limit_in_bytes", ""), ("", "memory.max", "memory.swap.max"))
 
@@ -38,7 +40,7 @@ class Cgroups:
 
     def add(self, box: str, pid: int, memory_bytes: int | None) -> None:
         """Put a box's first process under a limit before it has started another."""
-        self._share_processor(box, pid)
+        self._put(PROCESSOR, "cpu.shares", box, pid)
         self._put(FREEZER, VERSION_1.file, box, pid)
         if memory_bytes is None or self._refused:
             return
@@ -49,18 +51,19 @@ class Cgroups:
         self._refused = True
         log.warning("this host does not let us limit the memory of boxes")
 
-    def _share_processor(self, box: str, pid: int) -> None:
+    def weigh_less(self, box: str) -> None:
         """Let a box, however many processes it has, weigh an eighth of one of ours when the processor is short."""
-        if (self._root / PROCESSOR / "cpu.shares").exists():
-            self._put(PROCESSOR, "cpu.shares", box, pid, SHARES)
+        for hierarchy, file, ours, less in WEIGHTS:
+            weight = self._folder(hierarchy, box) / file
+            with contextlib.suppress(OSError):
+                if weight.read_text().strip() == ours:
+                    weight.write_text(less)
 
-    def _put(self, hierarchy: str, file: str, box: str, pid: int, value: str = "") -> None:
-        """Put the process into a cgroup of this hierarchy, if there is one; set `file` of it to the value."""
+    def _put(self, hierarchy: str, file: str, box: str, pid: int) -> None:
+        """Put the process into a cgroup of this hierarchy, if there is one, whose cgroups have this file."""
         folder = self._folder(hierarchy, box)
         with contextlib.suppress(OSError):
             folder.mkdir(exist_ok=True)
-            if value:
-                (folder / file).write_text(value)
             if (folder / file).exists():
                 (folder / "cgroup.procs").write_text(str(pid))
 
@@ -96,8 +99,6 @@ def _limited(folder: Path, limit: str, swap: str, memory_bytes: int, pid: int) -
     try:
         folder.mkdir(exist_ok=True)
         (folder / limit).write_text(str(memory_bytes))
-        if (folder / "cpu.weight").exists():
-            (folder / "cpu.weight").write_text(WEIGHT)
         if swap and (folder / swap).exists():
             (folder / swap).write_text("0")
         (folder / "cgroup.procs").write_text(str(pid))

@@ -26,6 +26,7 @@ from sandbox.ownership import Owner, open_folder
 from sandbox.provider import BoxError, BoxSpec, Limits, Permanent, Temporary
 
 START_SECONDS = 20.0
+WAITED_FOR_SECONDS = 3.0  # so long somebody may wait for a new box, and it weighs as much as one of our processes
 CA_BUNDLES = (  # where systems keep whom they believe as one file
     "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
@@ -170,6 +171,8 @@ class LocalProvider(FolderProvider):
                 if record is None or process is None or process.gone():
                     continue
                 alive.append(folder.name)
+                if time.time() - record.born > WAITED_FOR_SECONDS:
+                    self._cgroups.weigh_less(folder.name)
                 limits = Limits(disk_bytes=record.disk_bytes, memory_bytes=record.memory_bytes)
                 pids = processes.get(folder.said()["pid-namespace"], [])
                 counted = self._cgroups.counts(folder.name)

@@ -16,7 +16,7 @@ import pytest
 from sandbox import host_processes, interpreter
 from sandbox.box_folder import BoxFolder, Record
 from sandbox.cgroup import Cgroups
-from sandbox.local import CA_BUNDLES, LocalProvider
+from sandbox.local import CA_BUNDLES, WAITED_FOR_SECONDS, LocalProvider
 from sandbox.ownership import Owner
 from sandbox.provider import BoxError, BoxSpec, BoxState, Gone, Limits, Permanent, SnapshotKind, Temporary
 from sandbox.user_limits import LIMITS
@@ -195,6 +195,21 @@ async def test_memory_is_limited_where_the_host_allows_it(local: Place) -> None:
     assert used.stdout == b"" and used.code == -signal.SIGKILL
     await local.provider.terminate("one")
     assert not list(Path("/sys/fs/cgroup").glob("**/shipmate-*-one"))
+
+
+async def test_a_box_weighs_as_one_of_our_processes_while_somebody_waits_for_it_and_an_eighth_from_then_on(
+    local: Place,
+) -> None:
+    box, cgroups = await made(local), Cgroups(local.boxes)
+    files = cgroups._folder("cpu", "one") / "cpu.shares", cgroups._folder("", "one") / "cpu.weight"
+    found = [file for file in files if file.exists()]
+    if not found:
+        pytest.skip("this host has no cgroups that we may use")
+    assert [file.read_text() for file in found] in (["1024\n"], ["100\n"])
+    record = json.loads((box.path / "record.json").read_text())
+    (box.path / "record.json").write_text(json.dumps(record | {"born": record["born"] - WAITED_FOR_SECONDS}))
+    await local.provider.overgrown()
+    assert [file.read_text() for file in found] in (["128\n"], ["12\n"])
 
 
 def test_a_host_without_cgroups_is_told_once(spot: Path, caplog: pytest.LogCaptureFixture) -> None:
