@@ -98,7 +98,7 @@ class OneQueueWorker(Worker):
         assert self.pid is not None
         _end_with(self.pid)
         with contextlib.suppress(RedisError):  # dialled again when there is a job
-            self.get_redis_server_version()  # type: ignore[no-untyped-call]  # kept, and so is the connection
+            self.connection.ping()
 
     def _ride(self, line: bytes) -> None:
         """The rest of its life, with a job."""
