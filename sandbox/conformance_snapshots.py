@@ -5,9 +5,11 @@ Part of `conformance.py`, through which test suites find these checks too.
 """
 
 import asyncio
+import contextlib
+from threading import Event
 
 from sandbox.promises import box, check, expect, forget, fresh_name, read, refuses, write
-from sandbox.provider import BoxSpec, Permanent, ProviderFixture, SnapshotKind
+from sandbox.provider import BoxSpec, Hurried, Permanent, ProviderFixture, SnapshotKind
 
 BACKGROUND = """\
 setsid sh -c 'echo $$ >pid; exec sleep 300' >/dev/null 2>&1 </dev/null &
@@ -52,6 +54,21 @@ async def deleted_and_replaced_things_stay_so_in_a_snapshot(fixture: ProviderFix
             done = await provider.exec(name, ("sh", "-c", shown))
             expect(done.stdout == b".\n./a\n./a/h\n./c\n./c/g\n./link\n4\n2\n5\nc\n700\n", f"files are right: {done}")
     await forget(provider, live, last, below)
+
+
+@check
+async def a_box_that_somebody_needs_now_goes_on_at_once(fixture: ProviderFixture) -> None:
+    provider, hurry = fixture.provider, Event()
+    hurry.set()
+    async with box(fixture) as name:
+        await write(provider, name, "kept", "words")
+        with contextlib.suppress(Hurried):  # a place where no box stands still may take its time
+            await provider.snapshot(name, SnapshotKind.TURN, "turn 1", hurry)
+        expect(await read(provider, name, "kept") == "words", "the box goes on")
+        taken = await provider.snapshot(name, SnapshotKind.TURN, "turn 1", Event())
+    async with box(fixture, taken.id) as name:
+        expect(await read(provider, name, "kept") == "words", "what was given up can be had later")
+    await forget(provider, taken)
 
 
 @check

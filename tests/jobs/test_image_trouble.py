@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -139,6 +140,10 @@ async def test_a_box_that_cannot_be_made_is_no_fault_of_the_worker(at: Bench) ->
     assert await asked(at) is None
     assert (await at.shop.store.images.standing(ROCKET)).failures == 1
     at.fails("create", None)
+    at.fails("last_state", Temporary("the disk of the boxes is full", 20.0))
+    assert await asked(at) is None
+    assert (await at.shop.provider.list(), layers(at)) == ([], 0)
+    at.fails("last_state", None)
     assert await asked(at) is not None
 
 
@@ -191,6 +196,48 @@ async def test_a_repository_that_the_forge_does_not_have_is_told_to_people(at: B
     assert "acme/none" in withdrawn.reason
 
 
+async def begin(at: Bench, *when: str) -> asyncio.subprocess.Process:
+    """A worker that builds the image, and is killed in the moment that is named."""
+    settings = at.shop.settings
+    env = {
+        "PATH": os.environ["PATH"], "SHIPMATE_UNISOLATED": "1", "SHIPMATE_REPOSITORIES": ROCKET,
+        "REDIS_URL": settings.redis_url, "SHIPMATE_DATA_DIR": str(settings.data_dir),
+        "SHIPMATE_BOXES_DIR": str(settings.boxes_dir), "SHIPMATE_GATEWAY_DIR": str(settings.gateway_dir),
+        "SHIPMATE_AGENTS_DIR": str(settings.agents_dir),
+    }  # fmt: skip
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.jobs.building", ROCKET, *when, env=env)
+
+
+async def given_up(at: Bench) -> None:
+    """What the upkeep makes of it after a minute without a sign of life: no box is left."""
+    owner = await at.shop.store.images.builder(ROCKET)
+    assert owner is not None
+    await at.shop.store.release(f"image:{ROCKET}", owner)
+    async with asyncio.timeout(BUILD_SECONDS):
+        await Upkeep(at.shop).sweep()
+    assert await at.shop.provider.list() == []
+
+
+KILLED = {"as it clones": ("exec",), "as it is kept": ("last_state",), "as it is promoted": ("discard",)}
+
+
+@pytest.mark.parametrize("when", KILLED)
+async def test_a_build_that_is_killed_leaves_nothing(at: Bench, forge: PlaygroundForge, when: str) -> None:
+    async with asyncio.timeout(BUILD_SECONDS):
+        assert await (await begin(at, *KILLED[when])).wait() == -signal.SIGKILL
+    await given_up(at)
+    assert (layers(at), await at.shop.store.images.newest(ROCKET)) == (0, None)
+
+
+async def test_an_image_whose_worker_is_killed_as_it_tidies_up_stays(at: Bench) -> None:
+    async with asyncio.timeout(BUILD_SECONDS):
+        assert await (await begin(at, "discard", "2")).wait() == -signal.SIGKILL
+    await given_up(at)
+    assert layers(at) == 1
+    await started(at)
+    assert (await at.session()).start == "image"
+
+
 HANGS: dict[str, dict[str, object]] = {
     "== onCreateCommand": {"onCreateCommand": "sleep 60"},
     "== check": ours(check=["sleep 60"]),
@@ -203,13 +250,7 @@ async def test_a_build_that_is_killed_in_the_middle_leaves_nothing_and_is_made_a
 ) -> None:
     await recipe(forge, **HANGS[mark])
     shop, settings = at.shop, at.shop.settings
-    env = {
-        "PATH": os.environ["PATH"], "SHIPMATE_UNISOLATED": "1", "SHIPMATE_REPOSITORIES": ROCKET,
-        "REDIS_URL": settings.redis_url, "SHIPMATE_DATA_DIR": str(settings.data_dir),
-        "SHIPMATE_BOXES_DIR": str(settings.boxes_dir), "SHIPMATE_GATEWAY_DIR": str(settings.gateway_dir),
-        "SHIPMATE_AGENTS_DIR": str(settings.agents_dir),
-    }  # fmt: skip
-    building = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.jobs.building", ROCKET, env=env)
+    building = await begin(at)
     logs = image_log.folder(settings.data_dir)
     try:
         await until(lambda: any(f"{mark}\n" in log.read_text() for log in logs.glob("*.log")))
@@ -217,12 +258,8 @@ async def test_a_build_that_is_killed_in_the_middle_leaves_nothing_and_is_made_a
     finally:
         building.kill()
         await until(lambda: building.returncode is not None)
-    owner = await shop.store.images.builder(ROCKET)
-    assert owner is not None
-    await shop.store.release(f"image:{ROCKET}", owner)  # as after a minute without a sign of life
-    async with asyncio.timeout(BUILD_SECONDS):
-        await Upkeep(shop).sweep()
-    assert (await shop.provider.list(), layers(at)) == ([], 0)
+    await given_up(at)
+    assert layers(at) == 0
     await recipe(forge)
     outdate(at)
     assert await due(shop) == {ROCKET: 0.0}
