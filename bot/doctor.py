@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -26,8 +27,9 @@ from bot.slack.calls import METHODS
 from jobs import census
 from jobs.github import ForgeDown, ForgeRefused
 from jobs.store import Store
-from jobs.wiring import forge, provider, workshop
+from jobs.wiring import forge, workshop
 from sandbox import agents, probe
+from sandbox.side_by_side import HERE
 
 DONE, FAILED = 0, 1
 CHECK_SECONDS = 15.0
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
 
 
 def check(env: Mapping[str, str], *, as_json: bool, drill: bool = False) -> int:
-    """Check everything and print it; returns the exit code. `drill`: with a real box, wherever boxes run."""
+    """Check everything and print it; returns the exit code. `drill`: with a real box on this machine, too."""
     try:
         settings = BotSettings.from_env(env)
     except ValueError as wrong:
@@ -53,7 +55,7 @@ def check(env: Mapping[str, str], *, as_json: bool, drill: bool = False) -> int:
 
 
 async def _all(settings: BotSettings, drill: bool) -> list[Finding]:
-    return [*await examine(settings), *(await _drill(settings) if drill else ())]
+    return [*await examine(settings), *await _drill(settings, drill)]
 
 
 def _line(one: Finding) -> str:
@@ -116,10 +118,16 @@ async def _running(settings: BotSettings) -> list[Finding]:
         return doctor_running.findings(await census.take(shop), await asyncio.to_thread(_gateways, settings))
 
 
-async def _drill(settings: BotSettings) -> list[Finding]:
-    """One real life of a box. Its steps have time limits of their own."""
-    place = provider(settings.jobs)
-    return await doctor_drill.drilled(place, place.name)
+async def _drill(settings: BotSettings, here: bool) -> list[Finding]:
+    """A real life of a box at each place far away where boxes are to be; on this machine, too, if that is asked for."""
+    chosen = {settings.jobs.usual_place, *(settings.jobs.place(one.name) for one in settings.jobs.repositories)}
+    found = []
+    async with workshop(settings.jobs) as shop:
+        for place in sorted(chosen):
+            if place != HERE or here:
+                print(doctor_drill.ANNOUNCED.format(place=place), file=sys.stderr, flush=True)
+                found += await doctor_drill.drilled(shop.provider, place)
+    return found
 
 
 def _gateways(settings: BotSettings) -> int:

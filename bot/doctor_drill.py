@@ -1,7 +1,7 @@
 """What `shipmate doctor` says of one real life of a box (`sandbox/drill.py`): a line for each step, with its time.
 
-`doctor.py` calls it when boxes run on Modal, and with `--drill` wherever they run. It is the only check that does
-something: it makes two boxes and a snapshot, and takes them away again.
+`doctor.py` calls it for each place far away where boxes are to be, and with `--drill` for this machine. It is the only
+check that does something: it makes two boxes and a snapshot, and takes them away again.
 """
 
 import secrets
@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from bot.findings import Finding
 from sandbox.drill import Step, drill
 from sandbox.provider import Provider
+from sandbox.side_by_side import named
 
+ANNOUNCED = "A box is made at {place}, used, kept, restored and ended. The very first one may take some minutes."
 MENDS = {
-    "create": "see the sentence; docs/modal.md says what the place where boxes run needs",
+    "create": "see the sentence, and docs/modal.md for what boxes need there; once more if only time ran out",
     "exec": "the box was made but its runner does not answer: see the base image, and the box's own log",
     "snapshot": "sessions would lose what they did when their box ends; see the place's own limits and status page",
     "restore": "sleeping sessions would not come back; see the place's own limits and status page",
@@ -23,7 +25,7 @@ MENDS = {
 
 async def drilled(provider: Provider, place: str) -> list[Finding]:
     """Run the drill there; a finding for each step. `place`: its name for people."""
-    return findings(place, await drill(provider, f"drill-{secrets.token_hex(6)}"))
+    return findings(place, await drill(provider, named(place, f"drill-{secrets.token_hex(6)}")))
 
 
 def findings(place: str, steps: Sequence[Step]) -> list[Finding]:
