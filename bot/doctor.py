@@ -27,12 +27,13 @@ from bot.slack.calls import METHODS
 from jobs import census
 from jobs.github import ForgeDown, ForgeRefused
 from jobs.store import Store
-from jobs.wiring import forge, workshop
+from jobs.wiring import forge, modal_place, workshop
 from sandbox import agents, probe
 from sandbox.side_by_side import HERE
 
 DONE, FAILED = 0, 1
 CHECK_SECONDS = 15.0
+NOT_SET_UP = "set MODAL_TOKEN_ID, MODAL_TOKEN_SECRET and SHIPMATE_PUBLIC_URL, at which boxes reach `shipmate web` by https"
 LEAST_REDIS = (6, 2)
 EVENT_SCOPES = ("app_mentions:read",)  # beside those of the methods that we call
 
@@ -124,7 +125,9 @@ async def _drill(settings: BotSettings, here: bool) -> list[Finding]:
     found = []
     async with workshop(settings.jobs) as shop:
         for place in sorted(chosen):
-            if place != HERE or here:
+            if place == "modal" and modal_place(settings.jobs) is None:
+                found.append(Finding("modal", "boxes are to run there, but it is not set up", NOT_SET_UP))
+            elif place != HERE or here:
                 print(doctor_drill.ANNOUNCED.format(place=place), file=sys.stderr, flush=True)
                 found += await doctor_drill.drilled(shop.provider, place)
     return found
