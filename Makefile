@@ -5,7 +5,7 @@ PORT ?= 8765
 AGENT ?= rehearsal
 UNISOLATED ?= $(SHIPMATE_UNISOLATED)
 
-.PHONY: setup needs probe browser demo test trials test-agents check bench hostile modal-days golden kills soak lock clean
+.PHONY: setup needs probe browser demo test trials test-agents check bench scale hostile modal-days golden kills soak lock clean
 
 setup: needs .venv/.ready
 
@@ -69,6 +69,12 @@ bench: setup
 
 modal-days: setup
 	.venv/bin/python -m tests.modal $(if $(ONLY),--only $(ONLY))
+
+# The control plane with thousands of sessions, boxes on paper: BURST at once, ALIVE in all. docs/scale.md has what it said.
+BURST ?= 1000
+ALIVE ?= 5000
+scale: setup
+	.venv/bin/python -m tests.scale --burst $(BURST) --alive $(ALIVE)
 
 hostile: setup
 	.venv/bin/python -m tests.hostile $(if $(ONLY),--only $(ONLY))

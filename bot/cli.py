@@ -124,7 +124,7 @@ def _cost_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("session", nargs="?", help="one session's id; default: the last ones on record")
     command.add_argument("--sessions", type=_count, default=500, metavar="N", help="how many (default 500)")
     command.add_argument("--cores", type=_amount, help="what a box is charged for (default: what it asks for)")
-    command.add_argument("--memory-mb", type=_amount, help="likewise (default: the most that a box may use)")
+    command.add_argument("--memory-mb", type=_amount, help="likewise")
     command.add_argument("--core-hour", type=_amount, help="dollars (default: Modal's list price)")
     command.add_argument("--gib-hour", type=_amount, help="dollars (default: Modal's list price)")
     command.add_argument("--json", action="store_true", dest="as_json")

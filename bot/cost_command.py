@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from jobs.box_costs import GIB, HOUR, MODAL, Estimate, Rates, Size, Use, estimate, use_of
+from jobs.box_costs import HOUR, MODAL, Estimate, Rates, Size, Use, estimate, use_of
 from jobs.settings import JobSettings
 from jobs.wiring import Workshop, workshop
+from sandbox.modal_place import memory
 
 DONE, NOTHING = 0, 1
-USUAL_CORES, USUAL_GIB = 1.0, 4.0
+MIB_OF_GIB = 1024
+LEAST_MIB = 128  # that Modal gives a box for which nothing is asked
 
 
 def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
@@ -51,9 +53,9 @@ async def _tell(shop: Workshop, args: argparse.Namespace) -> int:
 
 
 def _size(settings: JobSettings, args: argparse.Namespace) -> Size:
-    most = settings.limits.memory_bytes
-    usual = most / GIB if most is not None else USUAL_GIB
-    return Size(args.cores or USUAL_CORES, args.memory_mb / 1024 if args.memory_mb else usual)
+    """What a box asks for, if nothing else is said; it is charged for more if it uses more."""
+    least, _ = memory(settings.limits) or (LEAST_MIB, 0)
+    return Size(args.cores or settings.modal.cores, (args.memory_mb or least) / MIB_OF_GIB)
 
 
 def _rates(args: argparse.Namespace) -> Rates:
@@ -80,7 +82,7 @@ def _lines(found: Estimate, uses: list[Use], size: Size, rates: Rates, unused: f
     said = [
         f"{_of(found.sessions, 'session')} with {_of(found.boxes, 'box', 'boxes')} and {_of(found.turns, 'turn')}:"
         f" {_time(found.seconds)} of boxes, {found.idle_share:.0%} of it without a turn under way.",
-        f"A box of {size.cores:g} cores and {size.gib:g} GiB costs ${size.dollars(HOUR, rates):.3f} an hour"
+        f"A box that uses no more than {size.cores:g} cores and {size.gib:g} GiB costs ${size.dollars(HOUR, rates):.3f} an hour"
         f" (${rates.core_second * HOUR:.4f} a core, ${rates.gib_second * HOUR:.4f} a GiB).",
     ]
     if one:

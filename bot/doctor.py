@@ -33,7 +33,9 @@ from sandbox.side_by_side import HERE
 
 DONE, FAILED = 0, 1
 CHECK_SECONDS = 15.0
-NOT_SET_UP = "set MODAL_TOKEN_ID, MODAL_TOKEN_SECRET and SHIPMATE_PUBLIC_URL, at which boxes reach `shipmate web` by https"
+NOT_SET_UP = (
+    "set MODAL_TOKEN_ID, MODAL_TOKEN_SECRET and SHIPMATE_PUBLIC_URL, at which boxes reach `shipmate web` by https"
+)
 LEAST_REDIS = (6, 2)
 EVENT_SCOPES = ("app_mentions:read",)  # beside those of the methods that we call
 

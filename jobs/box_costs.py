@@ -11,7 +11,7 @@ from typing import NamedTuple
 from jobs import events as e
 from jobs.events import Event
 
-HOUR, GIB = 3600.0, 1 << 30
+HOUR = 3600.0
 
 
 class Rates(NamedTuple):

@@ -56,7 +56,7 @@ async def test_what_sessions_took_is_told_with_what_a_thousand_would(
     assert await run(settings, "--cores 2 --memory-mb 2048 --core-hour 0.1 --gib-hour 0.05") == 0
     said = capsys.readouterr().out
     assert "3 sessions with 3 boxes and 3 turns: 3.0 h of boxes" in said
-    assert "A box of 2 cores and 2 GiB costs $0.300 an hour" in said
+    assert "A box that uses no more than 2 cores and 2 GiB costs $0.300 an hour" in said
     assert await run(settings, "--cores 2 --memory-mb 2048 --core-hour 0.1 --gib-hour 0.05 --json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["dollars_of_thousand"] == pytest.approx(1000 * found["seconds"] / 3 / HOUR * 0.3)

@@ -1,10 +1,11 @@
-"""Whole control planes under load: processes looked at from outside (`Watch`), and the runners' process (`Held`)."""
+"""Whole control planes under load: processes looked at from outside (`spent`), and the runners' process (`Held`)."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,8 @@ class Held:
         try:
             yield cls(process)
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
             await process.wait()
 
     @property
@@ -79,8 +81,3 @@ class Held:
             raise RuntimeError("the runners' process ended")
         found: dict[str, Any] = json.loads(line)
         return found
-
-
-async def redis_calls(info: Mapping[str, Any]) -> int:
-    """How many commands the server has done, those of scripts included."""
-    return sum(int(row["calls"]) for name, row in info.items() if name.startswith("cmdstat_"))
