@@ -51,6 +51,16 @@ async def test_an_operation_goes_to_its_queue_with_the_id_alone(
     assert await queue.depth() == {name: int(name == queue_name) for name in QUEUES}
 
 
+async def test_work_on_boxes_elsewhere_has_queues_of_its_own(queue: Queue) -> None:
+    for kind in ("start", "park", "publish"):
+        await queue.enqueue(SID, Operation(kind, 0, 0), "modal")  # type: ignore[arg-type]
+    await queue.enqueue_fill("acme/rocket", 1, "modal")
+    await queue.enqueue_build("acme/rocket", 1, "modal")
+    assert {name: count for name, count in (await queue.depth()).items() if count} == {
+        "boxes-modal": 3, "images-modal": 1, "publish": 1,
+    }  # fmt: skip
+
+
 async def test_a_job_is_json_and_never_a_pickle(queue: Queue, client: redis.Redis) -> None:
     await queue.enqueue(SID, Operation("start", 0, 0))
     data = client.hget(f"rq:job:{SID}-0-start-0", "data")

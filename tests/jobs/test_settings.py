@@ -33,6 +33,41 @@ def test_repositories_come_with_their_base_branches() -> None:
     assert settings.base_branch("acme/rocket") == "main"
 
 
+FAR = {"SHIPMATE_PUBLIC_URL": "https://shipmate.example"}
+
+
+def test_each_repository_says_where_its_boxes_run_or_all_do() -> None:
+    told = {"SHIPMATE_REPOSITORIES": "acme/rocket:modal,acme/site@dev:local,acme/docs"}
+    settings = JobSettings.from_env(told | FAR)
+    assert [settings.place(one.name) for one in settings.repositories] == ["modal", "local", "local"]
+    assert (settings.base_branch("acme/site"), settings.place("acme/unknown"), settings.place(None)) == (
+        "dev", "local", "local",
+    )  # fmt: skip
+    settings = JobSettings.from_env(told | FAR | {"SHIPMATE_PLACE": "modal"})
+    assert [settings.place(one.name) for one in settings.repositories] == ["modal", "local", "modal"]
+
+
+def test_places_far_away_are_those_in_use() -> None:
+    assert JobSettings.from_env({"SHIPMATE_REPOSITORIES": "acme/rocket:local"}).far_places == ()
+    assert JobSettings.from_env(FAR | {"SHIPMATE_REPOSITORIES": "acme/rocket:modal"}).far_places == ("modal",)
+    assert JobSettings.from_env(FAR | {"SHIPMATE_PLACE": "modal"}).far_places == ("modal",)
+
+
+@pytest.mark.parametrize("url", ["", "http://shipmate.example", "https://shipmate.example/bots", "http://10.0.0.1:80"])
+def test_boxes_on_modal_need_an_address_that_they_can_dial_in_secret(url: str) -> None:
+    with pytest.raises(ValueError, match="SHIPMATE_PUBLIC_URL must be an address that begins with https://"):
+        JobSettings.from_env({"SHIPMATE_PLACE": "modal", "SHIPMATE_PUBLIC_URL": url})
+    JobSettings.from_env({"SHIPMATE_PUBLIC_URL": url})
+    JobSettings.from_env({"SHIPMATE_PLACE": "modal", "SHIPMATE_PUBLIC_URL": "http://127.0.0.1:8080"})
+
+
+def test_half_a_token_for_modal_is_none() -> None:
+    with pytest.raises(ValueError, match="MODAL_TOKEN_ID and MODAL_TOKEN_SECRET are used together"):
+        JobSettings.from_env({"MODAL_TOKEN_ID": "ak-1"})
+    settings = JobSettings.from_env({"MODAL_TOKEN_ID": "ak-1", "MODAL_TOKEN_SECRET": "as-1"})
+    assert settings.modal.is_set_up and {"ak-1", "as-1"} <= set(settings.secrets())
+
+
 def test_every_rule_has_a_variable() -> None:
     env = {f"SHIPMATE_{field.upper()}": "7" for field in Rules.model_fields}
     assert set(JobSettings.from_env(env).rules.model_dump().values()) == {7}
@@ -52,6 +87,19 @@ def test_limits_of_boxes_are_in_megabytes_and_0_means_none() -> None:
         ("SHIPMATE_REPOSITORIES", "rocket"),
         ("SHIPMATE_REPOSITORIES", "acme/rocket,acme/rocket@dev"),
         ("SHIPMATE_REPOSITORIES", "acme/rocket;acme/site"),
+        ("SHIPMATE_REPOSITORIES", "acme/rocket:mars"),
+        ("SHIPMATE_REPOSITORIES", "acme/rocket:modal@main"),
+        ("SHIPMATE_PLACE", "mars"),
+        ("SHIPMATE_PUBLIC_URL", "shipmate.example"),
+        ("MODAL_SERVER_URL", "api.modal.com"),
+        ("SHIPMATE_MODAL_APP", "a b"),
+        ("SHIPMATE_MODAL_CORES", "0.1"),
+        ("SHIPMATE_MODAL_CORES", "65"),
+        ("SHIPMATE_MODAL_CREATES", "0"),
+        ("SHIPMATE_MODAL_HOSTS", "https://a.example"),
+        ("SHIPMATE_MODAL_HOSTS", "localhost"),
+        ("SHIPMATE_MODAL_BOX_SECONDS", "90000"),
+        ("SHIPMATE_MODAL_BOX_SECONDS", "60"),
         ("GITHUB_URL", "github.com"),
         ("GITHUB_API_URL", "https://"),
         ("GITHUB_APP_ID", "twelve"),
