@@ -1,6 +1,7 @@
 """Process 1 of a box: starts the commands that the cloud sends it, and says how they ended. Standard library only.
 
-`python box_init.py FD`: FD is one end of a socket of packets, each a JSON object; a `run` brings three open files.
+`python box_init.py FD`: FD is one end of a socket of packets, each a JSON object. A `run` brings four open files: what
+to run, as JSON of any length, and its stdin, stdout and stderr.
 When the other end closes, this process ends, and with it, as the first of its namespace, all others.
 """
 
@@ -12,7 +13,7 @@ import socket
 import sys
 from pathlib import Path
 
-ROOM = 1 << 20
+ROOM = 64 << 10
 MISSING, UNABLE = 127, 126
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)
 
@@ -32,7 +33,7 @@ def main(fd):
         if wake in ready:
             os.read(wake, 4096)
         if link in ready:
-            data, fds, _, _ = socket.recv_fds(link, ROOM, 3)
+            data, fds, _, _ = socket.recv_fds(link, ROOM, 4)
             if not data:
                 os._exit(0)
             obey(link, json.loads(data), fds, running)
@@ -43,7 +44,7 @@ def obey(link, wish, fds, running):
     if wish["do"] == "run":
         pid = os.fork()
         if pid == 0:
-            become(wish, fds)
+            become(fds)
         for fd in fds:
             os.close(fd)
         running[pid] = wish["id"]
@@ -65,9 +66,12 @@ def send(function, whom, what):
         return
 
 
-def become(wish, fds):
+def become(fds):
     """In the new process: be the command, or say on its error output why not."""
+    wish = {"argv": ("it",)}
     try:
+        with os.fdopen(fds.pop(0)) as told:
+            wish = json.load(told)
         os.setsid()
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:

@@ -185,12 +185,13 @@ class Boxes:
         self._order.clear()
         for known in (self._by_id, self._by_task, self._running, self._last):
             known.clear()
-        self.most = None
+        self.most, self._created = None, 0.0
 
     async def snapshot(self, box: Box, key: str, ttl: int | None) -> Image:
         """What a box has written, as an image; the same for the same key."""
         if key not in box.snapshots:
-            box.snapshots[key] = asyncio.ensure_future(self._snapshot(box, ttl, "snapshot"))
+            making = box.snapshots[key] = asyncio.ensure_future(self._snapshot(box, ttl, "snapshot"))
+            making.add_done_callback(lambda made: box.snapshots.pop(key) if made.exception() else None)
         return await asyncio.shield(box.snapshots[key])
 
     async def _snapshot(self, box: Box, ttl: int | None, source: str) -> Image:

@@ -128,7 +128,8 @@ class ModalCloud:
         await self._ask("POST", "/scripts", {"pattern": pattern, **facts})
 
     async def reset(self) -> None:
-        """End all boxes; forget them, snapshots, calls, faults and the limit. Apps and built images stay."""
+        """End all boxes; forget them, snapshots, calls, faults, the limit and steps of the clock. Apps and built
+        images stay."""
         await self._ask("POST", "/reset")
 
     async def _ask(self, method: str, path: str, body: Any = None) -> Any:

@@ -25,6 +25,10 @@ class Clock:
         self._stepped.set()
         self._stepped = asyncio.Event()
 
+    def reset(self) -> None:
+        """Have real time again."""
+        self._ahead = 0.0
+
     async def sleep(self, seconds: float) -> None:
         """Wait for so long by this clock."""
         await self.until(self.now() + seconds)

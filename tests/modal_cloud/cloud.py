@@ -74,6 +74,7 @@ class Cloud:
         self.faults.clear(None)
         await self.boxes.reset()
         self.trace.reset()
+        self.clock.reset()
         self.place.reset(self.images.reset() | self.uploads.layers())
 
     def _whose(self, request: Any) -> str | None:

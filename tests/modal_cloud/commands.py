@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import os
+from functools import partial
 
 from tests.modal_cloud.output import Output
 
 DRAIN_SECONDS = 0.5  # how long outputs are listened to when the command itself has ended, but others hold them open
 STDIN_ROOM = 4 << 20
-READ_BYTES = 64 << 10
+READ_BYTES, PIPE_BYTES = 64 << 10, 1 << 20
 HEARD_BYTES = 64 << 10  # of what is written where there is no process
 
 
@@ -82,7 +83,12 @@ class Command:
         """Read a pipe into an output."""
         os.set_blocking(fd, False)
         self._fds[fd] = output
-        asyncio.get_running_loop().add_reader(fd, self._heard, fd)
+        output.has_room = partial(self._listen, fd)
+        self._listen(fd)
+
+    def _listen(self, fd: int) -> None:
+        if fd in self._fds:
+            asyncio.get_running_loop().add_reader(fd, self._heard, fd)
 
     def _heard(self, fd: int) -> None:
         try:
@@ -91,6 +97,8 @@ class Command:
             return
         if data:
             self._fds[fd].add(data)
+            if self._fds[fd].full:
+                asyncio.get_running_loop().remove_reader(fd)
         else:
             self._leave(fd)
 
@@ -114,16 +122,14 @@ class Command:
 
     def cut(self, signal: int = 9) -> None:
         """Its box is no more: what it had said stays said."""
-        for fd in list(self._fds):
-            with contextlib.suppress(OSError):
-                while data := os.read(fd, READ_BYTES):
-                    self._fds[fd].add(data)
         self.exited(0, signal)
         self.silence()
 
     def silence(self) -> None:
-        """Nothing of it is heard any more."""
+        """Nothing of it is heard any more, but for what waits in its pipes."""
         for fd in list(self._fds):
+            with contextlib.suppress(OSError):
+                self._fds[fd].add(os.read(fd, PIPE_BYTES))
             self._leave(fd)
         self.stdout.close()
         self.stderr.close()

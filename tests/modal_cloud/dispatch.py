@@ -85,7 +85,8 @@ class Dispatch:
             await self._before(rpc, None, call)
             await stream.send_message(await function(stream, stream.metadata))
             return
-        request = call.request = await stream.recv_message()
+        request = await stream.recv_message()
+        self._trace.note(call, request)
         box = self._whose(request)
         await self._before(rpc, box, call)
         if cardinality.server_streaming:

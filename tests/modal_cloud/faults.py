@@ -19,7 +19,12 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
+from modal_proto.api_grpc import ModalClientBase
+from modal_proto.task_command_router_grpc import TaskCommandRouterBase
+
 from tests.modal_cloud.clock import Clock
+
+CALLS = ModalClientBase.__abstractmethods__ | TaskCommandRouterBase.__abstractmethods__
 
 KINDS = {
     "lost_reply", "refused", "error", "hang", "throttled", "quota", "slow", "late", "cut", "exit_snapshot", "forgotten",
@@ -50,9 +55,11 @@ class Faults:
         self._numbers = itertools.count(1)
 
     def order(self, kind: str, rpc: str, box: str | None, times: int | None, seconds: float | None, more: Any) -> int:
-        """Add one; its number. ValueError if there is no such kind."""
+        """Add one; its number. ValueError if there is no such kind, or no such call."""
         if kind not in KINDS:
             raise ValueError(f"there is no fault {kind!r}: {', '.join(sorted(KINDS))}")
+        if rpc != "*" and rpc not in CALLS:
+            raise ValueError(f"there is no call {rpc!r}")
         number = next(self._numbers)
         until = None if seconds is None else self._clock.now() + seconds
         self._orders[number] = Fault(number, kind, rpc, box, times, until, dict(more))

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ INIT = Path(__file__).with_name("box_init.py")
 INIT_INSIDE = "/.modal/init.py"
 ENTRY = "entrypoint"
 KEPT_BYTES = 1 << 20
-START_SECONDS = 20.0
+START_SECONDS, END_SECONDS = 60.0, 10.0
 BUFFER_BYTES = 1 << 20
 CAPABILITIES = (
     "CHOWN DAC_OVERRIDE FSETID FOWNER SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE SETFCAP"
@@ -39,6 +40,7 @@ class Body:
     folder: Path
     process: subprocess.Popen[bytes]
     link: socket.socket
+    copying: asyncio.Lock = field(default_factory=asyncio.Lock)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     commands: dict[str, Command] = field(default_factory=dict)
@@ -73,8 +75,11 @@ class Machine:
         ours.setblocking(False)
         body = self._bodies[name] = Body(folder, process, ours)
         asyncio.get_running_loop().add_reader(ours, self._heard, name, body)
-        async with asyncio.timeout(START_SECONDS):
-            await body.ready.wait()
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await body.ready.wait()
+        except TimeoutError:
+            raise Refused("INTERNAL", f"the box did not start in {START_SECONDS:g} s") from None
         if body.over.is_set():
             said = (folder / "log").read_text(errors="replace")[-500:]
             raise Refused("INTERNAL", f"the box did not start: {said}")
@@ -86,40 +91,52 @@ class Machine:
         """Run a command in a box under an id of its own."""
         body = self._bodies[name]
         (stdin, stdin_w), (stdout_r, stdout), (stderr_r, stderr) = os.pipe(), os.pipe(), os.pipe()
+        told = os.memfd_create(command)
+        os.write(told, json.dumps({"argv": argv, "env": env, "cwd": cwd}).encode())
+        os.lseek(told, 0, os.SEEK_SET)
         made = body.commands[command] = Command(stdin_w, keep)
         made.listen(stdout_r, made.stdout)
         made.listen(stderr_r, made.stderr)
-        wish = {"do": "run", "id": command, "argv": argv, "env": env, "cwd": cwd}
         try:
-            socket.send_fds(body.link, [json.dumps(wish).encode()], [stdin, stdout, stderr])
+            wish = json.dumps({"do": "run", "id": command}).encode()
+            socket.send_fds(body.link, [wish], [told, stdin, stdout, stderr])
+        except BlockingIOError:
+            made.cut()
+            raise Refused("UNAVAILABLE", "the box has not yet started what it was asked for before") from None
         except OSError:
             made.cut()
-        for fd in (stdin, stdout, stderr):
-            os.close(fd)
+        finally:
+            for fd in (told, stdin, stdout, stderr):
+                os.close(fd)
         return made
 
     def signal(self, name: str, command: str, number: int) -> None:
         """Send a signal to a command and its group."""
-        self._bodies[name].link.send(json.dumps({"do": "signal", "id": command, "signal": number}).encode())
+        with contextlib.suppress(OSError):
+            self._bodies[name].link.send(json.dumps({"do": "signal", "id": command, "signal": number}).encode())
 
     async def snapshot(self, name: str) -> str:
         """A new layer with what the box has written; its processes stand still meanwhile."""
         body = self._bodies[name]
-        if not body.over.is_set():
+        async with body.copying:
             await self._ask(body, "freeze")
-        try:
-            return await self.layers.copy(body.folder / "u")
-        finally:
-            if not body.over.is_set():
+            try:
+                return await self.layers.copy(body.folder / "u")
+            finally:
                 await self._ask(body, "thaw")
 
     async def end(self, name: str) -> None:
         """End all processes of a box; what it has written stays until `forget`."""
         if (body := self._bodies.get(name)) is None:
             return
-        body.link.close() if body.over.is_set() else body.link.shutdown(socket.SHUT_RDWR)
+        if not body.over.is_set():
+            body.link.shutdown(socket.SHUT_RDWR)
+        try:
+            await asyncio.to_thread(body.process.wait, END_SECONDS)
+        except subprocess.TimeoutExpired:
+            body.process.kill()
+            await asyncio.to_thread(body.process.wait)
         await body.over.wait()
-        await asyncio.to_thread(body.process.wait)
 
     def forget(self, name: str) -> None:
         """Remove what an ended box has written."""
@@ -141,8 +158,11 @@ class Machine:
         remove(self.layers.root)
 
     async def _ask(self, body: Body, what: str) -> None:
+        if body.over.is_set():
+            return
         answered = body.answers[what] = asyncio.Event()
-        body.link.send(json.dumps({"do": what, "id": what}).encode())
+        with contextlib.suppress(BrokenPipeError):
+            body.link.send(json.dumps({"do": what, "id": what}).encode())
         await answered.wait()
 
     def _heard(self, name: str, body: Body) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-KEPT = 20_000
+KEPT, MOST_BYTES = 20_000, 16 << 10
 
 
 @dataclass(slots=True)
@@ -55,6 +55,15 @@ class Trace:
         self._open[rpc] += 1
         self.at_once[rpc] = max(self.at_once[rpc], self._open[rpc])
         return call
+
+    def note(self, call: Call, request: Message) -> None:
+        """Keep what a call asked for, but not much of the bytes that it brings."""
+        if request.ByteSize() > MOST_BYTES and "data" in request.DESCRIPTOR.fields_by_name:
+            kept = type(request)()
+            kept.CopyFrom(request)
+            kept.data = request.data[:MOST_BYTES]  # type: ignore[attr-defined]
+            request = kept
+        call.request = request
 
     def end(self, call: Call, seconds: float) -> None:
         """Note that it is over."""
