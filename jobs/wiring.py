@@ -44,7 +44,7 @@ class Workshop:
     store: Store
     inbox: Inbox
     queue: Queue
-    provider: Provider
+    provider: SideBySide
     forge: Forge
     clock: Callable[[], float] = time.time
 
@@ -134,13 +134,13 @@ def configure(settings: JobSettings) -> None:
 
 
 @asynccontextmanager
-async def shared() -> AsyncIterator[None]:
+async def shared() -> AsyncIterator[Workshop]:
     """One workshop for all jobs of this process, which run on one loop: what it has open is opened once."""
     global _shared
     async with workshop() as shop:
         _shared = shop
         try:
-            yield
+            yield shop
         finally:
             _shared = None
 

@@ -32,6 +32,7 @@ from rq.worker import WorkerStatus
 from jobs import wiring
 from jobs.log import about, forgiven
 from jobs.queue import open_queue
+from jobs.renewal import tend
 
 log = logging.getLogger(__name__)
 MONITORING_SECONDS = 5.0  # so often a job that runs says so; a minute after it missed one it is given up
@@ -178,7 +179,8 @@ class Threads:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_end)
-        async with wiring.shared():
+        async with wiring.shared() as shop:
+            tending = asyncio.create_task(tend(shop))
             names = [f"{self._queue}-{os.getpid()}-{number}" for number in range(self._count)]
             threads = [threading.Thread(target=self._live, args=(name, loop), daemon=True) for name in names]
             threading.Thread(target=self._watch, args=(loop,), daemon=True).start()
@@ -188,6 +190,9 @@ class Threads:
             while not self._ending.is_set():
                 await asyncio.sleep(LOOK_SECONDS)
             await self._farewell(threads)
+            while not tending.done():  # again and again, for a client that is just dialling may swallow it
+                tending.cancel()
+                await asyncio.wait({tending}, timeout=LOOK_SECONDS)
 
     def _told_to_end(self) -> None:
         now = time.monotonic()

@@ -6,10 +6,10 @@ So a box is found where it is, whatever the settings say by now.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from threading import Event
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from sandbox.provider import (
     BoxError,
@@ -37,6 +37,20 @@ def named(place: str, name: str) -> str:
 def place_of(name: str) -> str:
     """Where the box of this name, or the snapshot of this id, is."""
     return next((far for far in FAR if name.startswith((f"{far}-", f"{far}:"))), HERE)
+
+
+@runtime_checkable
+class Rented(Protocol):
+    """What a place that is somebody else's is asked for besides."""
+
+    async def prepare(self) -> None:
+        """Have made beforehand what all boxes there grow from."""
+
+    async def renew(self, before: float) -> int:
+        """Keep some of the snapshots for longer that would be let go before this time; how many that were."""
+
+    async def close(self) -> None:
+        """Hang up."""
 
 
 class SideBySide:
@@ -125,12 +139,22 @@ class SideBySide:
                 log.warning("boxes at %s could not be listed anew: %s", name, trouble)
         return [box for name in self._places for box in self._listed[name]]
 
+    async def prepare(self) -> None:
+        """Have made beforehand what all boxes of places that are not ours grow from."""
+        for place in self._rented():
+            await place.prepare()
+
+    async def renew(self, before: float) -> int:
+        """Keep some of the snapshots for longer that a place would let go before this time; 0: there was none."""
+        return sum([await place.renew(before) for place in self._rented()])
+
     async def close(self) -> None:
-        """Hang up where a place keeps a connection."""
-        for place in self._places.values():
-            closing: Callable[[], Awaitable[None]] | None = getattr(place, "close", None)
-            if closing is not None:
-                await closing()
+        """Hang up."""
+        for place in self._rented():
+            await place.close()
+
+    def _rented(self) -> Iterator[Rented]:
+        return (place for place in self._places.values() if isinstance(place, Rented))
 
 
 def _bare(snapshot: str) -> str:

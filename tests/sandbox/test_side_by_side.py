@@ -13,12 +13,13 @@ IDLE = b'{"wire": 1, "token": "", "box": "b", "gateway": null, "mode": "idle"}\n
 
 
 class Place(UnisolatedProvider):
-    """A real place that can be made to be silent, and keeps nothing when it is closed."""
+    """A real place that can be made to be silent, and is somebody else's."""
 
     def __init__(self, folder: Path, longest: float | None = None) -> None:
         super().__init__(folder / "boxes", gateway=folder / "gateway", agents=folder / "agents")
         self.longest_seconds = longest
-        self.silent = self.closed = False
+        self.silent = self.closed = self.prepared = False
+        self.due: list[float] = []
 
     async def list(self) -> list[BoxInfo]:
         if self.silent:
@@ -29,6 +30,12 @@ class Place(UnisolatedProvider):
         if self.silent:
             raise Temporary("it does not answer")
         return {"some": "disk"}
+
+    async def prepare(self) -> None:
+        self.prepared = True
+
+    async def renew(self, before: float) -> int:
+        return len([due for due in self.due if due < before])
 
     async def close(self) -> None:
         self.closed = True
@@ -133,5 +140,17 @@ async def test_what_is_at_a_place_that_is_not_set_up_is_out_of_reach_and_not_gon
 async def test_together_they_promise_what_each_of_them_keeps(both: SideBySide, here: Place, far: Place) -> None:
     assert (both.isolated, both.longest_seconds) == (False, 3600.0)
     assert SideBySide({HERE: here}).longest_seconds is None
+
+
+async def test_a_place_that_is_somebody_elses_is_prepared_renewed_and_left(
+    both: SideBySide, here: Place, far: Place, tmp_path: Path
+) -> None:
+    here.due, far.due = [1.0, 9.0], [2.0]
+    await both.prepare()
+    assert here.prepared and far.prepared
+    assert (await both.renew(5.0), await both.renew(1.0)) == (2, 0)
     await both.close()
     assert here.closed and far.closed
+    ours = SideBySide({HERE: UnisolatedProvider(tmp_path, gateway=tmp_path, agents=tmp_path)})
+    await ours.prepare()
+    assert await ours.renew(5.0) == 0
