@@ -15,6 +15,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.line import Line
 from bot.slack.meanings import Me
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Calls:
     ) -> None:
         self._client, self._budgets, self._clock, self._app, self._counted = client, budgets, clock, app, counted
         self._paused: dict[str, float] = {}
+        self._line = Line()
 
     async def who_am_i(self) -> Me:
         """Ask Slack who we are. Raises `SlackError` for a token that Slack does not know."""
@@ -162,9 +164,16 @@ class Calls:
             budgets.insert(0, (f"slack:{self._app}:{method}:progress", PROGRESS))
         for key, size in budgets:
             while seconds := await self._seconds_to_wait(method, key, size):
+                seconds = self._in_line(key, size, seconds)
                 if self._clock() + seconds > until:
                     raise Later(method, seconds)
                 await asyncio.sleep(seconds)
+
+    def _in_line(self, key: str, size: Method, seconds: float) -> float:
+        """How long the one who asks waits, if it cannot be less than so long."""
+        now, apart = self._clock(), size.seconds / size.calls
+        waiter = asyncio.current_task() or self
+        return self._line.moment(key, waiter, now=now, earliest=now + seconds, apart=apart) - now
 
     async def _seconds_to_wait(self, method: str, key: str, size: Method) -> float:
         paused = await self._budgets.recall(self._pause_key(method))

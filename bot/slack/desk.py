@@ -41,6 +41,7 @@ WITHDRAWN = "its message was deleted"
 EMPTIED = "its message was emptied"
 ASIDE_NOW = "its message is an aside now"
 ONLY_FILES = "See the attached files."
+AT_ONCE = 32  # payloads: of too many at once, all would come too late, and be done in part for nothing
 
 
 class Desk:
@@ -65,11 +66,12 @@ class Desk:
         self._buttons = Buttons(self._following, facts, self._answers, self._families, repositories, view_link)
         self._people, self._repositories, self._clock, self._signals = people, repositories, clock, signals
         self._in_order = InOrder(config.lookup_seconds)
+        self._room = asyncio.Semaphore(AT_ONCE)
         self._front = Front(config, facts, calls, people, repositories, self._following, signals, clock)
 
     async def take(self, body: Mapping[str, Any], me: Me) -> Owed:
         """Put what this payload means on record; the words that are owed for it. Raises if it is not on record."""
-        async with asyncio.timeout(self._config.accept_seconds):
+        async with asyncio.timeout(self._config.accept_seconds), self._room:
             if (front := at_the_front(body, me)) is not None:
                 return await self._front.met(front, me)
             return await self._act_on(understand(body, me, self._config.allowed_bots), me)
