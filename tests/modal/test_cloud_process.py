@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.modal.driving import made, until
 from tests.modal_cloud.client import ModalCloud
 from tests.modal_cloud.fixtures import FOUND
+from tests.sandbox.places import folder
 
 LISTEN = """
 import socket, time
@@ -38,18 +40,24 @@ async def is_silent(port: int) -> bool:
     return False
 
 
+@pytest.fixture
+def state() -> Iterator[Path]:
+    with folder() as made_here:
+        yield made_here
+
+
 @pytest.mark.skipif(not FOUND.allowed, reason=FOUND.reason)
 async def test_its_end_is_the_end_of_its_boxes_and_the_next_one_begins_with_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for how in (signal.SIGKILL, signal.SIGTERM):
-        with ModalCloud.started(tmp_path) as cloud:
+        with ModalCloud.started(state) as cloud:
             for name, value in cloud.environment().items():
                 monkeypatch.setenv(name, value)
-            assert await cloud.boxes() == [] and list((tmp_path / "b").iterdir()) == []
+            assert await cloud.boxes() == [] and list((state / "b").iterdir()) == []
             port = await box_that_listens(cloud)
             assert not await is_silent(port)
             cloud.process.send_signal(how)
             await until(partial(is_silent, port))
     assert cloud.process.returncode == 0
-    assert not (tmp_path / "b").exists() and not (tmp_path / "l").exists()
+    assert not (state / "b").exists() and not (state / "l").exists()

