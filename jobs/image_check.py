@@ -15,7 +15,7 @@ from jobs.image_recipe import GIT
 from jobs.image_records import Step
 from jobs.wiring import Workshop
 from sandbox.provider import BoxSpec, ExecResult
-from sandbox.recipe import Recipe
+from sandbox.recipe import Recipe, limits_of
 
 SEARCH_SECONDS, CHECK_SECONDS, STATUS_SECONDS = 900.0, 300.0, 300.0
 SHORTEST_SECRET = 8  # a shorter one is found everywhere
@@ -35,7 +35,9 @@ class Check:
         labels = {"image": self._repository, "build": self._build}
         try:
             async with timed("check", self._log, self._steps):
-                await self._shop.provider.create(BoxSpec(self._box, line, base=built.snapshot.id, labels=labels))
+                limits = limits_of(built.recipe, self._shop.settings.limits)
+                spec = BoxSpec(self._box, line, base=built.snapshot.id, labels=labels, limits=limits)
+                await self._shop.provider.create(spec)
                 await self._holds_no_credential(built.token, built.head)
                 await self._is_the_commit(built.head)
                 await self._passes_its_own(built.recipe)

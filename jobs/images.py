@@ -16,7 +16,17 @@ from jobs import image_log, places
 from jobs.image_build import Anew, Builder, BuildFailed, Built, NotNow
 from jobs.image_check import Check
 from jobs.image_log import BuildLog
-from jobs.image_records import EXPIRES_SECONDS, Build, BuildState, Image, Standing, Step, may_grow, why_build
+from jobs.image_records import (
+    EXPIRES_SECONDS,
+    FORGE_PAUSE,
+    Build,
+    BuildState,
+    Image,
+    Standing,
+    Step,
+    may_grow,
+    why_build,
+)
 from jobs.image_words import tell_those_who_wait
 from jobs.log import forgiven
 from jobs.wiring import Workshop, workshop
@@ -112,6 +122,8 @@ class _Attempt:
                 image = await self._image(told, asked)
         except _Over as over:
             await self._end(over.state, over.reason)
+            if asked and over.state == "waiting":
+                await self._shop.store.images.ask(self._repository, self._shop.clock() + FORGE_PAUSE)
             return None
         except Exception as fault:
             await self._end("failed", f"something unexpected ({type(fault).__name__}); the log of its worker has more")

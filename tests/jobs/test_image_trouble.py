@@ -139,6 +139,9 @@ async def test_a_box_that_cannot_be_made_is_no_fault_of_the_worker(at: Bench) ->
     at.fails("create", Temporary("busy", 1.0))
     assert await asked(at) is None
     assert (await at.shop.store.images.standing(ROCKET)).failures == 1
+    assert await due(at.shop) == {}
+    at.clock.ahead += 61
+    assert ROCKET in await due(at.shop) and await at.shop.store.images.asked(ROCKET), "it is still asked for"
     at.fails("create", None)
     at.fails("last_state", Temporary("the disk of the boxes is full", 20.0))
     assert await asked(at) is None

@@ -10,7 +10,8 @@ import pytest
 from sandbox import host_processes
 from sandbox.box_folder import BoxFolder
 from sandbox.cgroup import Cgroups
-from sandbox.freezer import Freezer
+from sandbox.freezer import VERSION_1, VERSION_2, Freezer, Version
+from sandbox.freezing import heeding
 from sandbox.provider import BoxSpec, Hurried, SnapshotKind
 from tests.sandbox.places import Place
 from tests.waiting import until
@@ -38,6 +39,31 @@ async def box(place: Place, script: str = "true") -> BoxFolder:
 
 def layers(place: Place) -> list[Path]:
     return list((place.boxes / "layers").glob("[!.]*"))
+
+
+@pytest.mark.parametrize(
+    ("version", "said", "stops", "goes"), [(VERSION_1, "FROZEN", "FROZEN", "THAWED"), (VERSION_2, "frozen 1", "1", "0")]
+)
+def test_both_versions_of_the_freezer_are_told_in_their_own_words(
+    spot: Path, version: Version, said: str, stops: str, goes: str
+) -> None:
+    file, shares = spot / version.file, spot / "cpu.shares"
+    shares.write_text("128")
+    (spot / version.said).write_text(f"populated 1\n{said}\n")
+    freezer = Freezer(file, version, shares, "128")
+    freezer.freeze(lambda: None, lambda: False)
+    assert (file.read_text(), shares.read_text()) == (stops, "128")
+    freezer.thaw()
+    assert file.read_text() == goes
+
+
+def test_who_is_in_a_hurry_does_not_wait_for_all_to_stop(spot: Path) -> None:
+    (spot / VERSION_2.said).write_text("populated 1\nfrozen 0\n")
+    hurry, freezer = Event(), Freezer(spot / VERSION_2.file, VERSION_2, spot / "none", "128")
+    hurry.set()
+    with pytest.raises(Hurried):
+        freezer.freeze(heeding(hurry), lambda: False)
+    freezer.freeze(lambda: None, lambda: True)  # nobody is there any more
 
 
 @pytest.mark.parametrize("way", ["the kernel's freezer", "signals"])
