@@ -87,7 +87,7 @@ def _download(package: Package, scratch: Path) -> Path:
     npm, wanted = _npm(), f"{package.name}@{package.version}"
     try:
         done = subprocess.run(
-            (npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(scratch), wanted),
+            (npm, "pack", "--loglevel=error", "--ignore-scripts", "--pack-destination", str(scratch), wanted),
             cwd=scratch,
             capture_output=True,
             text=True,

@@ -123,8 +123,8 @@ ROWS: Mapping[str, AgentRow] = {
             speaks=("gemini",),
             modules=GEMINI,
             state=(".gemini/tmp", ".gemini/history"),
-            lacks="It cannot go on with a conversation in a new process; it is told what was done. Tells no tokens. "
-            "Starts no subagents.",
+            lacks="It seldom goes on with a conversation in a new process, and is told what was done instead. "
+            "Tells no tokens. Starts no subagents.",
         ),
         AgentRow(
             name="custom",

@@ -104,8 +104,11 @@ def speak_slowly(prompt: str) -> Script:
 
 
 def run_slowly(prompt: str) -> Script:
-    """A command that takes as many seconds as the prompt says, for stopping in the middle of one."""
-    yield Step(f"I will wait in a command. {NOT_A_MODEL}", run(f"sleep {_seconds(prompt)}", "Waits"))
+    """A command that takes as many seconds as the prompt says, for stopping in the middle of one.
+
+    It does not begin with `sleep`: Claude Code refuses that.
+    """
+    yield Step(f"I will wait in a command. {NOT_A_MODEL}", run(f"date; sleep {_seconds(prompt)}", "Waits"))
     yield Step("I have waited.")
 
 
