@@ -25,10 +25,12 @@ BUILD_SECONDS = 30.0
 
 
 @asynccontextmanager
-async def images_of(forge: PlaygroundForge, store: Store, redis_url: str, *near: Target) -> AsyncIterator[Bench]:
+async def images_of(
+    forge: PlaygroundForge, store: Store, redis_url: str, *near: Target, **environment: str
+) -> AsyncIterator[Bench]:
     """A workshop whose boxes reach this forge through a gateway, and what is `near`."""
     told = {name: value for name, value in forge.describe(forge.base_url).items() if name != "GITHUB_WEBHOOK_SECRET"}
-    async with bench(store, redis_url, SHIPMATE_SYNC_SECONDS="2", **told) as opened:
+    async with bench(store, redis_url, SHIPMATE_SYNC_SECONDS="2", **told, **environment) as opened:
         shop = opened.shop
         settings = BotSettings(jobs=shop.settings, egress_private=near)
         gateway = Gateway(settings, store, shop.inbox, shop.forge, Metrics())

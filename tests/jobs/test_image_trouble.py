@@ -14,6 +14,7 @@ from jobs import image_log
 from jobs.commands import Choice
 from jobs.events import Noted, PromptWithdrawn
 from jobs.images import due
+from jobs.places import YIELD_SECONDS
 from jobs.session import Status
 from jobs.store import Store
 from jobs.upkeep import Upkeep
@@ -239,6 +240,26 @@ async def test_an_image_whose_worker_is_killed_as_it_tidies_up_stays(at: Bench) 
     assert layers(at) == 1
     await started(at)
     assert (await at.session()).start == "image"
+
+
+async def test_a_build_under_way_gives_its_place_to_a_session_that_waits_and_is_made_later(
+    store: Store, redis_url: str, forge: PlaygroundForge
+) -> None:
+    await recipe(forge, onCreateCommand="sleep 60")
+    async with images_of(forge, store, redis_url, SHIPMATE_BOXES="1") as at:
+        building, logs = asyncio.create_task(asked(at)), image_log.folder(at.shop.settings.data_dir)
+        await until(lambda: any("$ sleep 60" in log.read_text() for log in logs.glob("*.log")))
+        await at.ask()
+        await begun(at)
+        assert ((await at.session()).status, (await at.session()).position) == (Status.WAITING, 1)
+        at.clock.ahead += YIELD_SECONDS + 1
+        assert await building is None
+        assert "not now: its box was needed for a session" in await told(at)
+        assert ((await at.shop.provider.list()), layers(at), await store.images.builder(ROCKET)) == ([], 0, None)
+        await begun(at)
+        assert (await at.session()).start == "cold"
+        at.clock.ahead += 61
+        assert ROCKET in await due(at.shop)
 
 
 HANGS: dict[str, dict[str, object]] = {
