@@ -149,15 +149,16 @@ class Service:
         if not self._conversation.alive:
             self._outbox.say("phase", phase="agent_starting")
         link = asyncio.ensure_future(self._link.run())
+        opening = asyncio.ensure_future(self._conversation.start(self._box.agent))  # it answers while git is started
         syncing = asyncio.ensure_future(self._sync())
-        work = asyncio.ensure_future(self._work(syncing))
+        work = asyncio.ensure_future(self._work(opening, syncing))
         told = asyncio.ensure_future(ending.wait())
         await asyncio.wait({link, work, told}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             work.result()  # it never ends but by a fault of ours
-        work.cancel()
-        syncing.cancel()
-        await asyncio.gather(work, syncing, return_exceptions=True)
+        for task in (work, opening, syncing):
+            task.cancel()
+        await asyncio.gather(work, opening, syncing, return_exceptions=True)
         await self._conversation.end()
         if not link.done():
             with contextlib.suppress(asyncio.TimeoutError):
@@ -166,10 +167,10 @@ class Service:
         await asyncio.gather(link, return_exceptions=True)
         return 0
 
-    async def _work(self, syncing: asyncio.Future[None]) -> None:
+    async def _work(self, opening: asyncio.Future[None], syncing: asyncio.Future[None]) -> None:
         """Get ready, then one turn after the other."""
         try:
-            await self._get_ready(syncing)
+            await self._get_ready(opening, syncing)
         except Unusable as failed:
             self._give_up(str(failed))
         while True:
@@ -182,13 +183,12 @@ class Service:
                 await self._turns.run(turn)
                 self._turn = None
 
-    async def _get_ready(self, syncing: asyncio.Future[None]) -> None:
+    async def _get_ready(self, opening: asyncio.Future[None], syncing: asyncio.Future[None]) -> None:
         """The agent starts while the tree is brought in step. One that asks before it writes may read meanwhile."""
         agent = self._box.greeting.agent
-        start = asyncio.ensure_future(self._conversation.start(self._box.agent))
         reads = agent is not None and agent.gate == "ask" and await self._tree.is_readable()
         try:
-            await (start if reads else asyncio.gather(start, syncing))
+            await (opening if reads else asyncio.gather(opening, syncing))
         except Unusable:
             syncing.cancel()
             raise
