@@ -23,7 +23,7 @@ from sandbox.modal_errors import Doing, told
 from sandbox.modal_keeping import Keeper
 from sandbox.modal_making import BUILD_SECONDS, CREATE_SECONDS, GREET_SECONDS, Base, Maker, checked
 from sandbox.modal_place import ModalPlace
-from sandbox.modal_records import BOX, LAST, NAME, OURS, BoxRecord, exit_code, moment_key
+from sandbox.modal_records import BOX, NAME, OURS, BoxRecord, exit_code
 from sandbox.modal_turns import alone, under_way
 from sandbox.provider import (
     BoxInfo,
@@ -248,9 +248,6 @@ class ModalProvider:
     async def discard(self, name: str) -> None:
         """Forget a box and what it left."""
         await self.terminate(name, 0.0)
-        await self._ledger.drop(LAST + name)
-        for key in await self._ledger.keys(moment_key(name, "")):
-            await self._ledger.drop(key)
         await self._ledger.drop(BOX + name)
 
     async def forget_snapshot(self, snapshot: str) -> None:

@@ -22,7 +22,7 @@ from sandbox.modal_account import Account, bounded
 from sandbox.modal_errors import NOT_FOUND, Doing, is_a, judged
 from sandbox.modal_making import CREATE_SECONDS
 from sandbox.modal_place import KEPT_SECONDS, ModalPlace
-from sandbox.modal_records import LAST, SNAPSHOT, BoxRecord, SnapshotRecord, moment_key
+from sandbox.modal_records import SNAPSHOT, BoxRecord, SnapshotRecord, last_id, snapshot_id
 from sandbox.modal_turns import alone
 from sandbox.provider import BoxError, Hurried, Missing, Permanent, Snapshot, SnapshotKind, Temporary
 
@@ -56,11 +56,9 @@ class Keeper:
 
     async def of_moment(self, box: str, moment: str) -> Snapshot | None:
         """The snapshot that was taken of this moment, if it is still known."""
-        noted = await self._ledger.get(moment_key(box, moment)) if moment else None
-        if noted is None:
-            return None
+        id = snapshot_id(box, moment)
         with contextlib.suppress(Missing):
-            return (await self.known(noted["snapshot"])).snapshot(noted["snapshot"])
+            return (await self.known(id)).snapshot(id) if moment else None
         return None
 
     async def take(
@@ -77,28 +75,22 @@ class Keeper:
                 copying = sandbox.snapshot_filesystem.aio(timeout=math.ceil(limit), ttl=math.ceil(ttl))
                 image = await _unless(hurry, copying)
         kept = SnapshotRecord(image.object_id, kind.value, taken, taken + ttl, record.runner, record.agents)
-        id = await self._note(kept)
-        if moment:
-            await self._ledger.put(moment_key(name, moment), {"snapshot": id})
+        id = snapshot_id(name, moment or secrets.token_hex(12))
+        await self._ledger.put(SNAPSHOT + id, kept.written())
         return kept.snapshot(id)
 
     async def last(self, name: str, record: BoxRecord, kind: SnapshotKind) -> Snapshot | None:
         """What a dead box left, which Modal has copied at its end; None if it could not. The same each time."""
-        noted = await self._ledger.get(LAST + name)
-        if noted is not None:
-            return (await self.known(noted["snapshot"])).snapshot(noted["snapshot"])
-        if not record.sandbox:
-            return None
-        image = await self._left(name, record.sandbox)
+        id = last_id(name)
+        if (noted := await self._ledger.get(SNAPSHOT + id)) is not None:
+            return SnapshotRecord.read(noted).snapshot(id)
+        image = await self._left(name, record.sandbox) if record.sandbox else None
         if image is None:
             return None
         now = self._clock()
         kept = SnapshotRecord(image, kind.value, now, now + EXIT_SECONDS, record.runner, record.agents)
-        id = await self._note(kept)
-        if await self._ledger.put_new(LAST + name, {"snapshot": id}):
-            return kept.snapshot(id)
-        await self._ledger.drop(SNAPSHOT + id)  # somebody else was quicker
-        return await self.last(name, record, kind)
+        await self._ledger.put_new(SNAPSHOT + id, kept.written())  # unless somebody else was quicker
+        return (await self.known(id)).snapshot(id)
 
     async def _left(self, name: str, id: str) -> str | None:
         """Modal's id of what this box left."""
@@ -115,11 +107,6 @@ class Keeper:
                 raise Temporary(f"what box {name} left is still being copied", 5.0) from failed
             raise judged(failed, Doing.KEEP) from failed
         return image.object_id
-
-    async def _note(self, kept: SnapshotRecord) -> str:
-        id = secrets.token_hex(12)
-        await self._ledger.put(SNAPSHOT + id, kept.written())
-        return id
 
     async def forget(self, id: str) -> None:
         """Let go of a snapshot, and of Modal's image with it."""
@@ -142,14 +129,14 @@ class Keeper:
 
     async def expiring(self, before: float) -> list[str]:
         """The snapshots that Modal will collect before this time, those first that go first. What it has collected by
-        now is forgotten."""
+        now is forgotten. Turns are not among them: they are only there for a box that gets lost."""
         found = await self._ledger.all(SNAPSHOT)
         records = {key.removeprefix(SNAPSHOT): SnapshotRecord.read(fields) for key, fields in found.items()}
         due = []
         for id, record in records.items():
             if record.expires and record.expires <= self._clock():
                 await self._ledger.drop(SNAPSHOT + id)
-            elif record.expires and record.expires < before:
+            elif record.expires and record.expires < before and record.kind != SnapshotKind.TURN:
                 due.append(id)
         return sorted(due, key=lambda id: records[id].expires)
 

@@ -60,8 +60,7 @@ class Maker:
             await self._ledger.put(BOX + spec.name, record.written())
             async with bounded(GREET_SECONDS, Doing.MAKE):
                 words = opening(b"" if has == digest else archive, self._place.ca) + spec.greeting
-                sandbox.stdin.write(words)
-                await sandbox.stdin.drain.aio()
+                await _greet(sandbox, words)
         record = replace(record, greeting="done")
         await self._ledger.put(BOX + spec.name, record.written())
         self._account.remember(sandbox)
@@ -146,6 +145,20 @@ class Maker:
             except (OSError, RuntimeError) as failed:
                 raise Temporary(f"the runner could not be packed: {failed}") from failed
         return self._archive
+
+
+async def _greet(sandbox: modal.Sandbox, words: bytes) -> None:
+    """Write to the entrypoint's stdin, which a box that is just starting does not have yet."""
+    sandbox.stdin.write(words)
+    while True:
+        try:
+            await sandbox.stdin.drain.aio()  # what was not taken is written again, to the same place
+        except ValueError as not_open:
+            if await sandbox.poll.aio() is not None:
+                raise Temporary(f"the box ended before it had begun ({not_open})", 2.0) from not_open
+            await asyncio.sleep(LOOK_SECONDS)
+        else:
+            return
 
 
 def checked(spec: BoxSpec) -> None:

@@ -17,11 +17,11 @@ MARGIN_SECONDS = 900.0  # before Modal ends a box, we have: its last turn, and i
 TLS = 443
 MIB = 1 << 20
 LEAST_MEMORY = 1024  # MiB that a box is sure of; it may use as much as its limits say
-# How long Modal is told to keep a snapshot; the upkeep lets go of those that nobody names long before, and takes those
-# anew that are still named when this is nearly over.
+# How long Modal is told to keep a snapshot. Those that nobody names are let go of long before; those that are still
+# there when this is nearly over are taken anew, but for turns.
 KEPT_SECONDS: Mapping[SnapshotKind, float] = {
     SnapshotKind.BASE: 30 * DAY,
-    SnapshotKind.TURN: 30 * DAY,
+    SnapshotKind.TURN: 90 * DAY,
     SnapshotKind.FOLLOW_UP: 30 * DAY,
 }
 

@@ -4,6 +4,7 @@ Modal knows which boxes run. It does not keep whom a name belonged to once its b
 snapshot was of which moment and until when it is there: that is kept here.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any, Self
 
 from sandbox.provider import Snapshot, SnapshotKind
 
-BOX, SNAPSHOT, MOMENT, LAST, TURN = "box:", "snapshot:", "moment:", "last:", "turn:"
+BOX, SNAPSHOT, TURN = "box:", "snapshot:", "turn:"
 OURS, NAME = "shipmate", "box"  # tags that each box has: our mark, and its name
 
 
@@ -70,9 +71,14 @@ class SnapshotRecord(_Flat):
         return Snapshot(id, SnapshotKind(self.kind), 0, self.taken)
 
 
-def moment_key(box: str, moment: str) -> str:
-    """Where the snapshot of a moment of a box is noted."""
-    return f"{MOMENT}{box}:{moment}"
+def snapshot_id(box: str, moment: str) -> str:
+    """The id of the snapshot of this moment of a box: the same for whoever comes after one who was killed."""
+    return hashlib.sha256(f"{box}\0{moment}".encode()).hexdigest()[:24]
+
+
+def last_id(box: str) -> str:
+    """The id of the snapshot of what a box left; no moment has such a name."""
+    return snapshot_id(box, "\0last")
 
 
 KILLED_BY_US, KILLED = -15, 137

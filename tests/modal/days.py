@@ -71,6 +71,26 @@ async def alive(cloud: ModalCloud) -> list[str]:
     return sorted(box["name"] for box in await cloud.boxes(alive=True))
 
 
+@day()
+async def the_maker_is_cut_off_at_any_step(cloud: ModalCloud, spot: Spot) -> str:
+    """A worker is ended while it makes a box, in or after each call: whoever comes next makes one box of it."""
+    steps = [(kind, rpc) for rpc in ("SandboxCreateV2", "SandboxStdinWriteV2") for kind in ("hang", "late")]
+    for number, (kind, rpc) in enumerate(steps):
+        name, before = f"cut-{number}", len(await cloud.calls(rpc))
+        await cloud.fault(kind, rpc=rpc, times=1, by=1000.0)
+        making = asyncio.create_task(spot.provider.create(spec(spot, name)))
+        while len(await cloud.calls(rpc)) == before:
+            await asyncio.sleep(0.01)
+        making.cancel()
+        await asyncio.gather(making, return_exceptions=True)
+        await cloud.clear()
+        await spot.provider.create(spec(spot, name))
+        assert await sh(spot, name, "echo hello") == "hello"
+        assert await alive(cloud) == [name]
+        await spot.provider.discard(name)
+    return f"{len(steps)} times one box"
+
+
 @day(box_seconds=8 * HOUR)
 async def hard_timeout_in_mid_turn(cloud: ModalCloud, spot: Spot) -> str:
     """A turn runs into the box's lifetime: our own end comes before it, and what the box had is kept all the same."""
