@@ -21,7 +21,7 @@ from sandbox.side_by_side import HERE, place_of
 
 log = logging.getLogger(__name__)
 IDLE_LEAST_SECONDS = 5.0  # a person who reads an answer may well reply at once
-YIELD_SECONDS = 15.0  # so long a session waits for other boxes to make room before a build is given up
+YIELD_SECONDS = 10.0  # so long a session waits for other boxes to make room before a build is given up
 LOOK_SECONDS, AGAIN_SECONDS = 0.5, 60.0
 
 
