@@ -17,18 +17,16 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import doctor_drill, doctor_running
+from bot import doctor_agent, doctor_drill, doctor_running
 from bot.findings import Finding
 from bot.gateway import sockets
-from bot.gateway.model_account import Limits, NotAllowed
-from bot.gateway.model_upstreams import Upstream, upstreams
 from bot.settings import BotSettings
 from bot.slack.calls import METHODS
 from jobs import census
 from jobs.github import ForgeDown, ForgeRefused
 from jobs.store import Store
 from jobs.wiring import forge, modal_place, workshop
-from sandbox import agents, probe
+from sandbox import probe
 from sandbox.side_by_side import HERE
 
 DONE, FAILED = 0, 1
@@ -71,8 +69,8 @@ async def examine(settings: BotSettings) -> list[Finding]:
     """Every check, side by side; a check that breaks is a finding too."""
     checks: dict[str, Callable[[BotSettings], Awaitable[list[Finding]]]] = {
         "redis": _redis, "slack": _slack, "github": _github, "webhooks": _webhooks,
-        "isolation": _isolation, "agent": _agent, "model": _model, "folders": _folders, "git": _git,
-        "running": _running,
+        "isolation": _isolation, "agent": doctor_agent.agent, "model": doctor_agent.model, "folders": _folders,
+        "git": _git, "running": _running,
     }  # fmt: skip
     found = await asyncio.gather(*(_bounded(name, check(settings)) for name, check in checks.items()))
     return [one for some in found for one in some]
@@ -123,10 +121,9 @@ async def _running(settings: BotSettings) -> list[Finding]:
 
 async def _drill(settings: BotSettings, here: bool) -> list[Finding]:
     """A real life of a box at each place far away where boxes are to be; on this machine, too, if that is asked for."""
-    chosen = {settings.jobs.usual_place, *(settings.jobs.place(one.name) for one in settings.jobs.repositories)}
     found = []
     async with workshop(settings.jobs) as shop:
-        for place in sorted(chosen):
+        for place in sorted(settings.jobs.used_places):
             if place == "modal" and modal_place(settings.jobs) is None:
                 found.append(Finding("modal", "boxes are to run there, but it is not set up", NOT_SET_UP))
             elif place != HERE or here:
@@ -221,58 +218,12 @@ async def _webhooks(settings: BotSettings) -> list[Finding]:
 
 
 async def _isolation(settings: BotSettings) -> list[Finding]:
+    if HERE not in settings.jobs.used_places:
+        return [Finding("isolation", f"that of {', '.join(settings.jobs.far_places)}: no box is on this machine")]
     if settings.jobs.unisolated:
         return [Finding("isolation", "switched off: agents run with your rights", "unset SHIPMATE_UNISOLATED")]
     found = await asyncio.to_thread(probe.probe)
     return [Finding("isolation", found.reason, "" if found.allowed else found.remedy)]
-
-
-async def _agent(settings: BotSettings) -> list[Finding]:
-    try:
-        row = agents.row(settings.jobs.agent)
-        agents.check_model(settings.jobs.model, row, settings.jobs.speaking)
-        agents.greeting_agent(row, settings.jobs.model, settings.jobs.agent_command, settings.jobs.speaking)
-    except ValueError as wrong:
-        return [Finding("agent", str(wrong), "correct SHIPMATE_AGENT, SHIPMATE_MODEL or SHIPMATE_AGENT_COMMAND")]
-    if not agents.installed(row, settings.jobs.agents_dir):
-        return [Finding("agent", f"{row.name} is not installed", f"shipmate agents install {row.name}")]
-    return [Finding("agent", row.name)]
-
-
-async def _model(settings: BotSettings) -> list[Finding]:
-    row = agents.ROWS.get(settings.jobs.agent)
-    if row is None or not row.speaks:
-        return [
-            Finding("model", f"none needed: {settings.jobs.agent} is a script" if row else "there is no such agent")
-        ]
-    provider, _, name = settings.jobs.model.partition("/")
-    provider = provider or row.speaks[0]
-    upstream = upstreams(settings).get(provider)
-    if upstream is None:
-        return [Finding("model", f"there is no provider {provider}", "correct SHIPMATE_MODEL")]
-    if upstream.key is None and not upstream.keyless:
-        return [Finding("model", f"no key for {provider}", f"set {upstream.setting}")]
-    try:
-        if name:
-            Limits(settings.models, settings.model_prices, settings.budget).check(provider, name)
-    except NotAllowed as refused:
-        return [Finding("model", str(refused), "correct SHIPMATE_MODEL, SHIPMATE_MODELS or SHIPMATE_MODEL_PRICES")]
-    return [await _ask_model(upstream)]
-
-
-async def _ask_model(upstream: Upstream) -> Finding:
-    headers = {"anthropic-version": "2023-06-01"}
-    if upstream.key is not None:
-        headers |= [upstream.protocol.with_key(upstream.key.get_secret_value())]
-    url = f"{upstream.url.rstrip('/')}/{upstream.protocol.listing}"
-    try:
-        async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as answer:
-            if answer.status in (401, 403):
-                said = f"the provider refused the key ({answer.status})"
-                return Finding("model", said, f"set {upstream.setting} anew")
-            return Finding("model", f"the provider answers ({answer.status})")
-    except (aiohttp.ClientError, OSError) as trouble:
-        return Finding("model", f"{url} cannot be reached: {type(trouble).__name__}", "see the address and the network")
 
 
 async def _git(settings: BotSettings) -> list[Finding]:

@@ -80,10 +80,14 @@ class JobSettings(BaseModel):
         return next((r.place for r in self.repositories if r.name == repository), "") or self.usual_place
 
     @property
+    def used_places(self) -> frozenset[str]:
+        """The places where boxes of some repository run; before one is enabled, where they will by default."""
+        return frozenset(self.place(one.name) for one in self.repositories) or frozenset((self.usual_place,))
+
+    @property
     def far_places(self) -> tuple[str, ...]:
-        """The places away from this machine where boxes of some repository run."""
-        used = {self.place(repository.name) for repository in self.repositories} | {self.usual_place}
-        return tuple(far for far in FAR if far in used)
+        """Those of them that are not this machine."""
+        return tuple(far for far in FAR if far in self.used_places)
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret here, so that the log can leave them out."""

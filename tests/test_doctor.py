@@ -48,6 +48,16 @@ async def test_where_all_is_well_nothing_is_to_be_mended(told: dict[str, str], t
     assert not (tmp_path / "data").exists(), "the doctor changes nothing"
 
 
+async def test_a_machine_without_boxes_needs_no_isolation_and_no_agent(told: dict[str, str]) -> None:
+    far = {"SHIPMATE_PLACE": "modal", "SHIPMATE_PUBLIC_URL": "https://shipmate.example", "SHIPMATE_AGENT": "opencode"}
+    nowhere = {"SHIPMATE_AGENTS_DIR": "/nowhere", "SHIPMATE_UNISOLATED": "1"}
+    found = await findings(told | far | nowhere)
+    assert (found["isolation"].said, found["isolation"].well) == ("that of modal: no box is on this machine", True)
+    assert found["agent"].well
+    both = await findings(told | far | nowhere | {"SHIPMATE_REPOSITORIES": "acme/rocket,acme/docs:local"})
+    assert not both["isolation"].well and not both["agent"].well
+
+
 NONE = ""
 WRONG = [
     ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "redis", "Connect call failed", "start a Redis 6.2 or later"),

@@ -51,6 +51,8 @@ def test_places_far_away_are_those_in_use() -> None:
     assert JobSettings.from_env({"SHIPMATE_REPOSITORIES": "acme/rocket:local"}).far_places == ()
     assert JobSettings.from_env(FAR | {"SHIPMATE_REPOSITORIES": "acme/rocket:modal"}).far_places == ("modal",)
     assert JobSettings.from_env(FAR | {"SHIPMATE_PLACE": "modal"}).far_places == ("modal",)
+    alone = JobSettings.from_env(FAR | {"SHIPMATE_PLACE": "modal", "SHIPMATE_REPOSITORIES": "acme/rocket:local"})
+    assert (alone.used_places, alone.far_places) == ({"local"}, ())
 
 
 @pytest.mark.parametrize("url", ["", "http://shipmate.example", "https://shipmate.example/bots", "http://10.0.0.1:80"])
