@@ -167,7 +167,8 @@ async def _fresh(shop: Workshop, session: Session, instead: str = "") -> Origin:
 async def _spec(shop: Workshop, session: Session, box: str, origin: Origin) -> BoxSpec:
     token = secrets.token_urlsafe(32)
     assert session.repository is not None
-    recipe = await _recipe(shop, session.repository)
+    image = origin.image or await shop.newest_image(session.repository)
+    recipe = image.made_by if image is not None else None
     grant = Grant(session.id, box, session.generation, session.repository, "serve", session.branch)
     await shop.store.grant(hash_token(token), grant)
     return BoxSpec(
@@ -178,12 +179,6 @@ async def _spec(shop: Workshop, session: Session, box: str, origin: Origin) -> B
         limits=limits_of(recipe, shop.settings.limits),
         hosts=recipe.egress if recipe is not None else (),
     )
-
-
-async def _recipe(shop: Workshop, repository: str) -> Recipe | None:
-    """What boxes of this repository are told of its recipe; None if there is no image yet."""
-    image = await shop.newest_image(repository)
-    return image.made_by if image is not None else None
 
 
 def greeting(
