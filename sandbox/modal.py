@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 from sandbox import modal_asking
 from sandbox.box_folder import checked_name
 from sandbox.ledger import Ledger
-from sandbox.modal_account import Account, bounded
+from sandbox.modal_account import Account, bounded, many
 from sandbox.modal_errors import Doing, told
 from sandbox.modal_keeping import Keeper
 from sandbox.modal_making import BUILD_SECONDS, CREATE_SECONDS, GREET_SECONDS, Base, Maker, checked
@@ -267,7 +267,7 @@ class ModalProvider:
                 at, running = self._listed = self._clock(), await self._account.running()
                 await self._adopt_unknown(running)
         known = {key.removeprefix(BOX): BoxRecord.read(f) for key, f in (await self._ledger.all(BOX)).items()}
-        found = [await self._listed_as(name, record, running, at) for name, record in known.items()]
+        found = await many(self._listed_as(name, record, running, at) for name, record in known.items())
         return [info for info in found if info.state is not BoxState.GONE]
 
     async def _listed_as(self, name: str, record: BoxRecord, running: dict[str, modal.Sandbox], at: float) -> BoxInfo:
@@ -280,12 +280,14 @@ class ModalProvider:
     async def _adopt_unknown(self, running: dict[str, modal.Sandbox]) -> None:
         """Note the boxes that Modal has and the ledger has not: their maker died, or the ledger was lost."""
         known = {BoxRecord.read(fields).sandbox for fields in (await self._ledger.all(BOX)).values()}
-        for id in running.keys() - known:
-            async with bounded(DEATH_SECONDS, Doing.READ):
-                tags = await running[id].get_tags.aio()
-            name = tags.pop(NAME, "")
-            tags.pop(OURS, None)
-            if name and not await under_way(self._ledger, name):
-                found = BoxRecord(tags, self._clock(), sandbox=id, greeting="done")
-                if not await self._ledger.put_new(BOX + name, found.written()):
-                    await self._found(name, await self._record(name) or found)
+        await many(self._adopt_from_tags(id, running[id]) for id in running.keys() - known)
+
+    async def _adopt_from_tags(self, id: str, sandbox: modal.Sandbox) -> None:
+        async with bounded(self._account.seconds, Doing.READ):
+            tags = await sandbox.get_tags.aio()
+        name = tags.pop(NAME, "")
+        tags.pop(OURS, None)
+        if name and not await under_way(self._ledger, name):
+            found = BoxRecord(tags, self._clock(), sandbox=id, greeting="done")
+            if not await self._ledger.put_new(BOX + name, found.written()):
+                await self._found(name, await self._record(name) or found)

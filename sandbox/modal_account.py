@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sandbox.modal_errors import NOT_FOUND, Doing, is_a, judged, told
 from sandbox.modal_place import ModalPlace
@@ -19,7 +19,8 @@ from sandbox.modal_records import NAME, OURS
 if TYPE_CHECKING:
     import modal
 
-LIST_SECONDS = 120.0
+T = TypeVar("T")
+LIST_SECONDS, AT_ONCE = 120.0, 50
 HANDLES = 2000  # boxes whose handle is kept, so that a command in them costs one call instead of four
 MODAL = "https://api.modal.com"
 
@@ -134,3 +135,14 @@ async def bounded(seconds: float, doing: Doing) -> AsyncIterator[None]:
     with told(doing):
         async with asyncio.timeout(seconds):
             yield
+
+
+async def many(doing: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What comes of all of these, some at a time. The first error is raised."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(each: Coroutine[Any, Any, T]) -> T:
+        async with room:
+            return await each
+
+    return await asyncio.gather(*map(one, doing))

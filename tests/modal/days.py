@@ -173,6 +173,7 @@ async def an_image_is_about_to_be_collected(cloud: ModalCloud, spot: Spot) -> st
 @day()
 async def a_snapshot_right_after_create(cloud: ModalCloud, spot: Spot) -> str:
     """A snapshot in the first moment of a box: a command has run there before Modal is asked to copy."""
+    await cloud.fault("early", rpc="TaskSnapshotFilesystem", times=None)
     await spot.provider.create(spec(spot, "early"))
     await spot.provider.snapshot("early", SnapshotKind.TURN, "turn 1")
     order = [call["rpc"] for call in await cloud.calls() if call["rpc"] in ("TaskExecStart", "TaskSnapshotFilesystem")]
@@ -330,6 +331,9 @@ async def a_box_is_killed_in_mid_command(cloud: ModalCloud, spot: Spot) -> str:
     while await sh(spot, "victim", "ls") != "begun":
         await asyncio.sleep(0.01)
     await cloud.kill("victim")
+    await cloud.fault("error", rpc="SandboxGetTaskIdV2", status="FAILED_PRECONDITION", times=None)
+    for _ in range(2):
+        await fails(sh(spot, "victim", "true"), Gone)
     return f"Gone: {await fails(running, Gone)}"
 
 
@@ -438,4 +442,6 @@ async def a_hundred_creates_at_once(cloud: ModalCloud, spot: Spot) -> str:
     took = time.monotonic() - began
     calls = await cloud.calls("SandboxCreateV2")
     assert len(calls) == 100 and await alive(cloud) == sorted(names)
-    return f"100 in {took:.1f} s"
+    at_once = (await cloud.stats())["at_once"]["SandboxCreateV2"]
+    assert 1 < at_once <= 20
+    return f"100 in {took:.1f} s, at most {at_once} at a time"
