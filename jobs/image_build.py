@@ -158,7 +158,7 @@ class Builder:
         if base is not None and recipe.digest != base.recipe_digest:
             raise Anew
         self._log.say(f"recipe: {recipe.where}")
-        unheeded = not_followed(self._shop.settings, recipe)
+        unheeded = not_followed(self._shop.settings, self._repository, recipe)
         for line in (*recipe.left_out, *without_images(recipe), *unheeded):
             self._log.say(f"  {line}")
         await self._shop.store.egress.allow(self._repository, recipe.egress)

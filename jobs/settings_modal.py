@@ -25,6 +25,7 @@ class ModalSettings(BaseModel):
     region: str = ""  # SHIPMATE_MODAL_REGION: where boxes run, such as `us-east`; empty: anywhere
     cores: float = 1.0  # SHIPMATE_MODAL_CORES: cores of CPU that each box is sure of
     creates: int = 50  # SHIPMATE_MODAL_CREATES: boxes that are being made at a time, over all processes
+    agents: tuple[str, ...] = ()  # SHIPMATE_MODAL_AGENTS: names,... that boxes there have beside SHIPMATE_AGENT
     hosts: tuple[str, ...] = ()  # SHIPMATE_MODAL_HOSTS: names,... that boxes there may reach beside the gateway
     box_seconds: float = 43200.0  # SHIPMATE_MODAL_BOX_SECONDS: Modal ends a box after so long; a day at most
 
@@ -53,6 +54,7 @@ def modal_settings(read: Reader) -> ModalSettings:
         region=read("SHIPMATE_MODAL_REGION", word, usual.region),
         cores=read("SHIPMATE_MODAL_CORES", _cores, usual.cores),
         creates=read("SHIPMATE_MODAL_CREATES", attempts, usual.creates),
+        agents=read("SHIPMATE_MODAL_AGENTS", _agents, nothing),
         hosts=read("SHIPMATE_MODAL_HOSTS", _hosts, nothing),
         box_seconds=read("SHIPMATE_MODAL_BOX_SECONDS", _box_seconds, usual.box_seconds),
     )
@@ -76,6 +78,14 @@ def _cores(text: str) -> float:
     if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", text) or not 0.125 <= float(text) <= 64:
         raise ValueError(f"must be a number from 0.125 to 64; it is {text!r}")
     return float(text)
+
+
+def _agents(text: str) -> tuple[str, ...]:
+    found = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in found:
+        if not re.fullmatch(r"[a-z0-9-]{1,40}", name):
+            raise ValueError(f"must be names of `shipmate agents list`, with commas; {name!r} is not")
+    return found
 
 
 def _hosts(text: str) -> tuple[str, ...]:

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from jobs.settings import JobSettings
 from sandbox import agents
+from sandbox.agent_row import AgentRow
 from sandbox.recipe import Recipe
+from sandbox.side_by_side import HERE
 
 MOST_WARM = 2  # boxes that wait use memory, which is not the repository's to give
 
@@ -20,9 +22,9 @@ class Suited(NamedTuple):
     model: str = ""
 
 
-def suited(settings: JobSettings, recipe: Recipe | None) -> Suited:
-    """What sessions of this recipe's repository begin with."""
-    if recipe is None or _trouble(settings, recipe):
+def suited(settings: JobSettings, repository: str, recipe: Recipe | None) -> Suited:
+    """What sessions of this repository, which has this recipe, begin with."""
+    if recipe is None or _trouble(settings, repository, recipe):
         return Suited()
     return _asked(settings, recipe)
 
@@ -35,7 +37,14 @@ def warm_boxes(settings: JobSettings, repository: str, recipe: Recipe | None) ->
     return min(recipe.warm_boxes, MOST_WARM)
 
 
-def not_followed(settings: JobSettings, recipe: Recipe) -> tuple[str, ...]:
+def is_there(settings: JobSettings, repository: str | None, row: AgentRow) -> bool:
+    """Whether boxes of this repository have this agent."""
+    if settings.place(repository) == HERE:
+        return agents.installed(row, settings.agents_dir)
+    return not row.fetched or row.name in (settings.agent, *settings.modal.agents)
+
+
+def not_followed(settings: JobSettings, repository: str, recipe: Recipe) -> tuple[str, ...]:
     """Lines for the build's log."""
     said = [
         f"customizations.shipmate.{name}: what the settings say goes ({variable})"
@@ -48,7 +57,7 @@ def not_followed(settings: JobSettings, recipe: Recipe) -> tuple[str, ...]:
     ]
     if (recipe.warm_boxes or 0) > MOST_WARM and not settings.warm:
         said.append(f"customizations.shipmate.warmBoxes: {MOST_WARM} is the most without SHIPMATE_WARM")
-    if trouble := _trouble(settings, recipe):
+    if trouble := _trouble(settings, repository, recipe):
         said.append(f"customizations.shipmate.agent and model are not followed: {trouble}")
     return tuple(said)
 
@@ -57,7 +66,7 @@ def _asked(settings: JobSettings, recipe: Recipe) -> Suited:
     return Suited("" if settings.agent_named else recipe.agent, "" if settings.model else recipe.model)
 
 
-def _trouble(settings: JobSettings, recipe: Recipe) -> str:
+def _trouble(settings: JobSettings, repository: str, recipe: Recipe) -> str:
     """Why a session could not begin so; empty if it could."""
     agent, model = _asked(settings, recipe)
     try:
@@ -66,6 +75,8 @@ def _trouble(settings: JobSettings, recipe: Recipe) -> str:
         agents.check_model(model, row, settings.speaking)
     except ValueError as wrong:
         return str(wrong)
-    if agent and not agents.installed(row, settings.agents_dir):
+    if not agent or is_there(settings, repository, row):
+        return ""
+    if settings.place(repository) == HERE:
         return f"the agent {agent} is not installed here (shipmate agents install {agent})"
-    return ""
+    return f"the agent {agent} is not in boxes on Modal (SHIPMATE_MODAL_AGENTS={agent})"

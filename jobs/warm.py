@@ -98,7 +98,7 @@ async def fill_pool(shop: Workshop, repository: str) -> None:
 async def _make(shop: Workshop, image: Image) -> None:
     """A box that gets warm by itself from here on."""
     repository, recipe = image.repository, image.made_by
-    agent, model = _as(shop, recipe)
+    agent, model = _as(shop, repository, recipe)
     box, token = shop.box_name(repository, f"warm-{secrets.token_hex(8)}"), secrets.token_urlsafe(32)
     grant, fit = Grant("", box, 0, repository, "warm", ""), shop.fit(repository, agent, model)
     offer = Offer(box, repository, fit, image.snapshot, shop.isolated(repository), hash_token(token), "")
@@ -117,9 +117,9 @@ async def _make(shop: Workshop, image: Image) -> None:
     log.info("box %s of %s is being warmed", box, repository)
 
 
-def _as(shop: Workshop, recipe: Recipe | None) -> tuple[str, str]:
+def _as(shop: Workshop, repository: str, recipe: Recipe | None) -> tuple[str, str]:
     """The agent, and the model, that a session of a repository with this recipe begins with."""
-    chosen = suited(shop.settings, recipe)
+    chosen = suited(shop.settings, repository, recipe)
     return chosen.agent or shop.settings.agent, chosen.model
 
 
@@ -170,7 +170,7 @@ class WarmPool:
         images = {name: image.snapshot for name, image in newest.items()}
         recipes = {name: newest[name].made_by if name in newest else None for name in enabled}
         wishes = await shop.store.warm.wishes(shop.clock())
-        fits = {name: shop.fit(name, *_as(shop, recipe)) for name, recipe in recipes.items()}
+        fits = {name: shop.fit(name, *_as(shop, name, recipe)) for name, recipe in recipes.items()}
         numbers = {name: warm_boxes(settings, name, recipe) for name, recipe in recipes.items()}
         due = wanted(numbers, wishes, fits, images)
         room = await places.room_for_warm(shop)
@@ -215,7 +215,7 @@ class WarmPool:
         await shop.store.warm.count("unused_seconds", max(0.0, lived))
         image = await shop.newest_image(box.repository)
         recipe = image.made_by if image is not None else None
-        if not box.offered and box.fit == shop.fit(box.repository, *_as(shop, recipe)):
+        if not box.offered and box.fit == shop.fit(box.repository, *_as(shop, box.repository, recipe)):
             await _wait_with(shop, box.repository, "the last one did not get ready")
 
     async def _forget_gone(self, boxes: Mapping[str, BoxInfo]) -> None:

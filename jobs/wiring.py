@@ -114,7 +114,7 @@ def _agent(settings: JobSettings, name: str, model: str) -> dict[str, Any]:
 async def suit_for(store: Store, settings: JobSettings, repository: str) -> Suited:
     """What the recipe of this repository chooses."""
     image = await newest_of(store, settings, repository)
-    return suited(settings, image.made_by if image is not None else None)
+    return suited(settings, repository, image.made_by if image is not None else None)
 
 
 async def newest_of(store: Store, settings: JobSettings, repository: str) -> Image | None:
@@ -207,7 +207,7 @@ def modal_place(settings: JobSettings) -> ModalPlace | None:
         region=told.region or None,
         more_hosts=told.hosts,
         ca=settings.ca_file.read_bytes() if settings.ca_file is not None else b"",
-        agents=(settings.agent,),
+        agents=(settings.agent, *told.agents),
         cores=told.cores,
         box_seconds=told.box_seconds,
         creates=told.creates,

@@ -19,6 +19,7 @@ from jobs.events import Author, Prompt
 from jobs.family import Child, child_of, descends
 from jobs.session import Session
 from jobs.settings_repositories import Repository
+from jobs.suited import is_there
 from sandbox import agents
 from sandbox.runner.visible import visible
 
@@ -86,7 +87,7 @@ async def spawn_session(call: Call, a: Spawn) -> str:
     request, author = _request(call)
     repository = _repository(call, a.repository)
     agent = a.agent or call.session.agent
-    _check_agent(call, agent, a.model)
+    _check_agent(call, repository.name, agent, a.model)
     key = "\0".join((call.session.id, request, repository.name, a.branch, a.prompt))
     sid = "s" + hashlib.sha256(key.encode()).hexdigest()[:16]
     prompt = Prompt(id=f"{sid}:task", author=author, text=a.prompt, received_at=call.clock())
@@ -180,13 +181,13 @@ def _repository(call: Call, name: str) -> Repository:
     return found
 
 
-def _check_agent(call: Call, name: str, model: str) -> None:
+def _check_agent(call: Call, repository: str, name: str, model: str) -> None:
     try:
         row = agents.row(name)
         agents.check_model(model, row, call.settings.jobs.speaking)
     except ValueError as wrong:
         raise ToolRefused(f"{wrong}. Leave it out to use what you use.") from None
-    if not agents.installed(row, call.settings.jobs.agents_dir):
+    if not is_there(call.settings.jobs, repository, row):
         raise ToolRefused(f"The agent {name} is not installed here. Leave it out to use your own.")
 
 

@@ -23,6 +23,7 @@ def settings(tmp_path: Path, **environment: str) -> JobSettings:
     return JobSettings.from_env({"SHIPMATE_DATA_DIR": str(tmp_path), "SHIPMATE_REPOSITORIES": ROCKET} | environment)
 
 
+FAR = {"SHIPMATE_PLACE": "modal", "SHIPMATE_PUBLIC_URL": "https://shipmate.example"}
 CHOSEN = [
     ("all of it where nothing is set", {}, ASKS, ("rehearsal", MODEL), ()),
     ("no agent beside that of the settings", {"SHIPMATE_AGENT": "rehearsal"}, ASKS, ("", MODEL), ("agent: what the",)),
@@ -30,6 +31,10 @@ CHOSEN = [
      ("model: what the",)),
     ("no agent that is not known", {}, replace(ASKS, agent="nobody"), ("", ""), ("no agent called 'nobody'",)),
     ("no agent that is not installed", {}, replace(ASKS, agent="claude"), ("", ""), ("claude is not installed here",)),
+    ("no agent that boxes elsewhere do not have", FAR, replace(ASKS, agent="claude"), ("", ""),
+     ("SHIPMATE_MODAL_AGENTS=claude",)),
+    ("one that they have, installed here or not", FAR | {"SHIPMATE_MODAL_AGENTS": "opencode, claude"},
+     replace(ASKS, agent="claude"), ("claude", MODEL), ()),
     ("no model of nobody's", {}, replace(ASKS, model="nobody/x"), ("", ""), ("a model is written",)),
     ("no command of its own", {}, replace(ASKS, agent="custom"), ("", ""), ("SHIPMATE_AGENT_COMMAND",)),
     ("nothing if it asks for nothing", {}, Recipe(where="f"), ("", ""), ()),
@@ -43,16 +48,16 @@ def test_a_recipe_chooses(
     tmp_path: Path, env: dict[str, str], recipe: Recipe, chosen: tuple[str, str], log: tuple[str, ...]
 ) -> None:
     at = settings(tmp_path, SHIPMATE_AGENTS_DIR=str(tmp_path / "agents"), **env)
-    assert suited(at, recipe) == Suited(*chosen)
-    said = not_followed(at, recipe)
+    assert suited(at, ROCKET, recipe) == Suited(*chosen)
+    said = not_followed(at, ROCKET, recipe)
     assert len(said) == len(log) and all(words in line for words, line in zip(log, said, strict=True))
-    assert suited(at, None) == Suited()
+    assert suited(at, ROCKET, None) == Suited()
 
 
 def test_a_recipe_has_boxes_wait_but_not_many_and_not_beside_the_settings(tmp_path: Path) -> None:
     greedy = replace(ASKS, warm_boxes=20)
     assert [warm_boxes(settings(tmp_path), ROCKET, each) for each in (ASKS, greedy, None)] == [1, MOST_WARM, 0]
-    assert "2 is the most" in "".join(not_followed(settings(tmp_path), greedy))
+    assert "2 is the most" in "".join(not_followed(settings(tmp_path), ROCKET, greedy))
     set_up = settings(tmp_path, SHIPMATE_WARM=f"{ROCKET}:5")
     assert [warm_boxes(set_up, name, greedy) for name in (ROCKET, "a/b")] == [5, 0]
 
