@@ -165,6 +165,46 @@ async def test_a_finished_task_may_be_forgotten(app: modal.App, cloud: ModalClou
         await process.wait.aio()
 
 
+async def test_a_list_may_be_of_some_time_ago(app: modal.App, cloud: ModalCloud) -> None:
+    async def listed() -> list[str]:
+        return [box.object_id async for box in modal.Sandbox.list.aio(app_id=app.app_id)]
+
+    first = await made(app)
+    await cloud.step(60)
+    second = await made(app)
+    await first.terminate.aio()
+    assert await listed() == [second.object_id]
+    number = await cloud.fault("stale", by=30, times=None)
+    assert await listed() == [first.object_id]
+    await cloud.clear(number)
+    assert await listed() == [second.object_id]
+
+
+async def test_a_name_may_be_held_for_a_while(app: modal.App, cloud: ModalCloud) -> None:
+    await cloud.fault("held_name", by=30, times=None)
+    await (await made(app, name="one")).terminate.aio(wait=True)
+    with pytest.raises(modal.exception.AlreadyExistsError):
+        await made(app, name="one")
+    await cloud.step(31)
+    assert await made(app, name="one")
+
+
+async def test_a_finished_sandbox_may_name_no_task(app: modal.App, cloud: ModalCloud) -> None:
+    box = await made(app)
+    await box.terminate.aio(wait=True)
+    await cloud.fault("no_task", times=None)
+    with pytest.raises(modal.exception.ConflictError):
+        await (await modal.Sandbox.from_id.aio(box.object_id)).exec.aio("true")
+
+
+async def test_what_idles_may_end_otherwise(app: modal.App, cloud: ModalCloud) -> None:
+    box = await made(app, idle_timeout=60)
+    await cloud.fault("idle", status="IDLE_TIMEOUT")
+    await cloud.step(61)
+    await box.wait.aio()
+    assert box.returncode == 137
+
+
 async def test_a_fault_may_be_for_one_box(app: modal.App, cloud: ModalCloud) -> None:
     await cloud.fault("error", rpc="SandboxCreateV2", box="bad", times=None, status="INVALID_ARGUMENT", message="no")
     with pytest.raises(modal.exception.InvalidError, match="no"):

@@ -11,6 +11,7 @@ from modal_proto import api_pb2
 from tests.modal_cloud.clock import Clock, Deadlines
 from tests.modal_cloud.commands import Command
 from tests.modal_cloud.dispatch import Refused
+from tests.modal_cloud.faults import Faults
 from tests.modal_cloud.ids import ulid
 from tests.modal_cloud.images import Image, Images
 
@@ -55,7 +56,7 @@ class Box:
     result: Result | None = None
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     active: float = 0.0
-    ready: float | None = None
+    over: float | None = None  # when its end was decided
     snapshots: dict[str, asyncio.Future[Image]] = field(default_factory=dict)
     exit_snapshot: asyncio.Future[Image] | None = None
 
@@ -74,9 +75,15 @@ class Boxes:
     """All boxes, running and finished. `layer_of`: the layer with the files of a mount."""
 
     def __init__(
-        self, clock: Clock, deadlines: Deadlines, images: Images, place: Place, layer_of: Callable[[str], str]
+        self,
+        clock: Clock,
+        deadlines: Deadlines,
+        faults: Faults,
+        images: Images,
+        place: Place,
+        layer_of: Callable[[str], str],
     ) -> None:
-        self._clock, self._deadlines = clock, deadlines
+        self._clock, self._deadlines, self._faults = clock, deadlines, faults
         self._images, self.place, self._layer_of = images, place, layer_of
         self._order: list[Box] = []
         self._by_id: dict[str, Box] = {}
@@ -130,7 +137,7 @@ class Boxes:
         image = self._images.get(asked.image_id)
         if asked.timeout_secs > LONGEST_SECONDS:
             raise Refused("INVALID_ARGUMENT", "timeout must be at most 24 hours")
-        if asked.name and (app, asked.name) in self._running:
+        if asked.name and self._holds(app, asked.name):
             raise Refused("ALREADY_EXISTS", f"A Sandbox named {asked.name!r} is already running")
         if self.most is not None and self.alive() >= self.most:
             raise Refused("RESOURCE_EXHAUSTED", "the workspace has reached its limit of containers")
@@ -154,6 +161,15 @@ class Boxes:
         if asked.idle_timeout_secs:
             self._deadlines.at(now + asked.idle_timeout_secs, lambda: self._idle(box))
         return box
+
+    def _holds(self, app: str, name: str) -> bool:
+        if (app, name) in self._running:
+            return True
+        last = self._last.get((app, name))
+        if last is None or last.over is None:
+            return False
+        held = self._faults.hit({"held_name"}, "SandboxCreateV2", name)
+        return held is not None and self._clock.now() < last.over + held.more.get("by", 1.0)
 
     def env(self, box: Box, more: dict[str, str] | None = None) -> dict[str, str]:
         """What a process of a box finds in its environment."""
@@ -216,12 +232,14 @@ class Boxes:
         if end > self._clock.now():
             self._deadlines.at(end, lambda: self._idle(box))
         else:
-            self.terminate(box)
+            fault = self._faults.hit({"idle"}, "*", box.name)
+            status = "TERMINATED" if fault is None else fault.more["status"]
+            self._finish(box, Result(status=Result.GenericStatus.Value(f"GENERIC_STATUS_{status}"), exitcode=KILLED))
 
     def _finish(self, box: Box, result: Result) -> None:
         if box.result is not None:
             return
-        box.result = result
+        box.result, box.over = result, self._clock.now()
         if box.name and self._running.get((box.app, box.name)) is box:
             del self._running[box.app, box.name]
         if box.wants_exit_snapshot and box.entry is not None:

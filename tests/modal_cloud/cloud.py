@@ -38,7 +38,7 @@ class Cloud:
         remove(state / "uploads")
         self.uploads = Uploads(state / "uploads", self.place.layers)
         self.images = Images(self.clock)
-        self.boxes = Boxes(self.clock, self.deadlines, self.images, self.place, self.uploads.layer_of)
+        self.boxes = Boxes(self.clock, self.deadlines, self.faults, self.images, self.place, self.uploads.layer_of)
         self.plane = ControlPlane(self.clock, self.faults, self.images, self.boxes, self.uploads)
         self.router = Router(self.clock, self.faults, self.boxes, self.plane)
 

@@ -12,6 +12,10 @@ cut            a stream of output is reset after `bytes` bytes
 build          a recipe's image fails, with `message`
 early          the snapshot of a box in which no command has run yet fails
 exit_snapshot  `answer` is "pending", "lost" or "internal"
+stale          a list is as it was `by` seconds ago
+no_task        a finished sandbox names no task any more
+held_name      a name is free only `by` seconds after its sandbox has ended
+idle           what idles ends with `status`
 forgotten      what finished tasks are asked is answered with NOT_FOUND
 """
 
@@ -28,7 +32,7 @@ CALLS = ModalClientBase.__abstractmethods__ | TaskCommandRouterBase.__abstractme
 
 KINDS = {
     "lost_reply", "refused", "error", "hang", "throttled", "quota", "slow", "late", "cut", "exit_snapshot", "forgotten",
-    "build", "early",
+    "build", "early", "stale", "no_task", "held_name", "idle",
 }  # fmt: skip
 
 
