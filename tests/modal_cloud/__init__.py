@@ -4,9 +4,9 @@
 `fixtures.py` gives both to pytest. In the mode `boxes` a sandbox is real processes in bubblewrap, on `paper` none.
 
 It can know only what the client's source shows of the other side. What is behind that is assumed, and a test that
-leans on an assumption should hold if it were otherwise: the faults `forgotten`, `no_task`, `held_name`, `stale`, `idle`,
-`early` and the argument of `kill` turn some of them round. K: known from the client's source or the service's documents.
-A: assumed.
+leans on an assumption should hold if it were otherwise: the faults `forgotten`, `no_task`, `held_name`, `stale`,
+`idle`, `early` and the argument of `kill` turn some of them round. K: known from the client's source or the service's
+documents. A: assumed.
 
     what                                                                                                       K or A
     which calls are made, with which fields, and what each answer means to the client                             K
