@@ -72,12 +72,19 @@ async def held(sandbox: modal.Sandbox, seconds: float) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+            await _end(beating)
             with contextlib.suppress(Exception):  # it may be gone, and then there is nothing to hang up
                 async with asyncio.timeout(HANG_UP_SECONDS):
                     process.stdin.write_eof()
                     await process.stdin.drain.aio()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel it, and wait for that, but not for ever."""
+    task.cancel()
+    await asyncio.wait({task}, timeout=HANG_UP_SECONDS)
+    if task.done() and not task.cancelled():
+        task.exception()  # what went wrong there was told by what it was for
 
 
 async def _beat(process: ContainerProcess[bytes]) -> None:
@@ -108,8 +115,7 @@ async def _asking(
     try:
         yield process, reader
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        await _end(reading)
 
 
 async def _read(process: ContainerProcess[bytes], reader: asyncio.StreamReader, most: int) -> None:

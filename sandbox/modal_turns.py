@@ -25,12 +25,13 @@ async def alone(ledger: Ledger, what: str, patience: float) -> AsyncIterator[Non
         if loop.time() > end:
             raise Temporary(f"somebody else is at it ({what})", 5.0)
         await asyncio.sleep(LOOK_SECONDS)
-    renewing = asyncio.create_task(_renew(ledger, key, us))
+    over = asyncio.Event()
+    renewing = asyncio.create_task(_renew(ledger, key, us, over))
     try:
         yield
     finally:
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
+        over.set()  # told, not cancelled: a client of the ledger that is just dialling may swallow that, and go on
+        await renewing
         if await ledger.get(key) == us:
             await ledger.drop(key)
 
@@ -40,8 +41,12 @@ async def under_way(ledger: Ledger, what: str) -> bool:
     return await ledger.get(f"{TURN}{what}") is not None
 
 
-async def _renew(ledger: Ledger, key: str, us: dict[str, str]) -> None:
+async def _renew(ledger: Ledger, key: str, us: dict[str, str], over: asyncio.Event) -> None:
     while True:
-        await asyncio.sleep(RENEW_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RENEW_SECONDS):
+                await over.wait()
+        if over.is_set():
+            return
         with contextlib.suppress(Temporary):  # the next renewal comes before it is over
             await ledger.put(key, us, ttl=HOLD_SECONDS)
