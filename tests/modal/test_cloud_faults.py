@@ -69,6 +69,16 @@ async def test_a_burst_is_weathered(app: modal.App, cloud: ModalCloud) -> None:
     assert await said(box, "echo", "heard") == (0, "heard\n", "")
 
 
+@pytest.mark.parametrize(
+    ("kind", "more"), [("error", {"status": "UNAUTHENTICATED"}), ("throttled", {"after": 0.1}), ("late", {"by": 0.1})]
+)
+async def test_the_router_may_be_shy(app: modal.App, cloud: ModalCloud, kind: str, more: dict[str, object]) -> None:
+    box = await made(app)
+    await cloud.fault(kind, rpc="TaskExecStart", **more)
+    assert await said(box, "echo", "heard") == (0, "heard\n", "")
+    assert await cloud.faults() == []
+
+
 async def test_a_throttled_client_waits_as_it_is_told(app: modal.App, cloud: ModalCloud) -> None:
     await cloud.fault("throttled", rpc="SandboxCreateV2", times=2, after=0.2)
     began = time.monotonic()

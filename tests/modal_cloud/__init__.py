@@ -22,6 +22,7 @@ documents. A: assumed.
     tags are replaced as a whole                                                                                  K
     a snapshot's time to live is what was asked, -1 for ever; then, and when deleted, create is NOT_FOUND         K
     a snapshot is the whole root but /usr, /dev and /proc; /tmp, /run and /dev/shm: the first two are in it       A
+    files that a client adds to an image without a copy are in the sandbox, and not in its snapshots              A
     processes stand still while they are copied                                                                   A
     a snapshot that its caller stopped waiting for is made all the same, and so is a sandbox                      A
     the exit snapshot is made at terminate, exit, timeout, idling and a kill, and kept for 30 days                K; A
