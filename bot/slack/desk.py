@@ -8,7 +8,8 @@ acknowledgement.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +42,9 @@ WITHDRAWN = "its message was deleted"
 EMPTIED = "its message was emptied"
 ASIDE_NOW = "its message is an aside now"
 ONLY_FILES = "See the attached files."
-AT_ONCE = 32  # payloads: of too many at once, all would come too late, and be done in part for nothing
+# Payloads: of too many at once, all would come too late, and be done in part for nothing. So would one that has waited
+# for half of its time: Slack delivers it again.
+AT_ONCE = 10
 
 
 class Desk:
@@ -71,10 +74,19 @@ class Desk:
 
     async def take(self, body: Mapping[str, Any], me: Me) -> Owed:
         """Put what this payload means on record; the words that are owed for it. Raises if it is not on record."""
-        async with asyncio.timeout(self._config.accept_seconds), self._room:
+        async with asyncio.timeout(self._config.accept_seconds), self._a_place():
             if (front := at_the_front(body, me)) is not None:
                 return await self._front.met(front, me)
             return await self._act_on(understand(body, me, self._config.allowed_bots), me)
+
+    @asynccontextmanager
+    async def _a_place(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(self._config.accept_seconds / 2):
+            await self._room.acquire()
+        try:
+            yield
+        finally:
+            self._room.release()
 
     async def _act_on(self, meaning: Meaning, me: Me) -> Owed:
         match meaning:

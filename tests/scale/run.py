@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from jobs import events as e
 from jobs.events import Event
 from tests.bench.measure import percentile
-from tests.scale.town import AT_ONCE, CREATES, Town, until
+from tests.scale.town import CREATES, Town, until
 
 IDLE_SECONDS = 20.0
 PATIENCE, RECOVERY_SECONDS = 1200.0, 300.0
@@ -35,6 +35,7 @@ class Run:
     """What was measured so far."""
 
     town: Town
+    a_second: float
     measures: list[Measure] = field(default_factory=list)
     sids: list[str] = field(default_factory=list)
 
@@ -44,9 +45,9 @@ class Run:
         print(f"  {name:<44}{value:>12.2f} {unit:<10}{note}", flush=True)
 
 
-async def everything(town: Town, burst: int, alive: int) -> list[Measure]:
-    """All of it."""
-    run = Run(town)
+async def everything(town: Town, burst: int, alive: int, a_second: float) -> list[Measure]:
+    """All of it. `a_second`: how many people mention us in a second of a burst."""
+    run = Run(town, a_second)
     await started(run, burst)
     while len(run.sids) < alive:
         await more(run, min(burst, alive - len(run.sids)))
@@ -65,7 +66,7 @@ async def started(run: Run, burst: int) -> None:
     took = time.monotonic() - began
     made = [moments(await run.town.shop.store.events(sid)) for sid in run.sids]
     stats = await run.town.cloud.stats()
-    run.add("burst: sessions", burst, "")
+    run.add("burst: sessions", burst, "", f"{run.a_second:g} mentions a second")
     run.add("burst: first mention → all turns done", took, "s", f"{burst / took:.1f} sessions/s")
     for name, moment in (("box made", "box"), ("prompt delivered", "delivered")):
         waits = [one[moment] - one["asked"] for one in made]
@@ -80,12 +81,12 @@ async def started(run: Run, burst: int) -> None:
 
 
 async def more(run: Run, count: int) -> None:
-    """So many new threads at once; returns when each has had its turn."""
-    gate, before = asyncio.Semaphore(AT_ONCE), len(run.sids)
+    """So many new threads, one soon after the other; returns when each has had its turn."""
+    before, began = len(run.sids), time.monotonic()
 
     async def ask(number: int) -> str:
-        async with gate:
-            return await run.town.mention(number)
+        await asyncio.sleep(max(0.0, began + (number - before) / run.a_second - time.monotonic()))
+        return await run.town.mention(number)
 
     run.sids += await asyncio.gather(*(ask(before + number) for number in range(count)))
     wanted = len(run.sids)

@@ -25,7 +25,7 @@ from tests.scale.site import Held, Spent, spent
 
 SAID = '{"code":0,"stdout_bytes":0,"stderr_bytes":0,"truncated":false,"timed_out":false,"held":true}\n'
 UNUSED = ("images", "images-modal")  # there is no image to build: every box begins cold
-LOOK_SECONDS, LEASE_LOOK_SECONDS, AT_ONCE = 0.5, 0.1, 20
+LOOK_SECONDS, LEASE_LOOK_SECONDS = 0.5, 0.1
 LEASE = "shipmate:lease:upkeep"
 CREATES = 50
 SETTINGS = {
