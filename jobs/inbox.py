@@ -99,6 +99,10 @@ class Inbox:
                 return after
             raise Conflict(f"the log of {sid} is written too often")
 
+    def is_news(self, session: Session, command: Command) -> bool:
+        """Whether the command would change anything in this session as it is here. Raises `Refused`."""
+        return bool(decide(session, command, self._clock(), self._rules))
+
     async def _offer(self, session: Session, now: float) -> Offer | None:
         """A warm box for a session that waits for one, if there is one that fits."""
         if session.repository is None or not claimable(session, now):

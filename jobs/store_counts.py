@@ -3,13 +3,18 @@
 `jobs/store.py` has one; `jobs/census.py` reads it for `shipmate doctor` and the metrics.
 """
 
+import logging
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import redis.asyncio as redis
 
+from jobs.log import forgiven
 from jobs.session import Session
 from jobs.store_scripts import ACTIVE, CLOSED, PREFIX, SLEEPING, TOTALS, UNNAMED, UNSHOWN, key
 
+log = logging.getLogger(__name__)
+AT_ONCE = 200  # sessions in one question: nobody waits long for the record meanwhile
 LOOKED_AT = 1000  # sessions under way that are looked into; more are only counted
 
 
@@ -46,6 +51,18 @@ class Counts:
             if len(found) < most:
                 found += await self._do("ZREVRANGE", resting, 0, most - len(found) - 1)
         return found
+
+    async def several(self, sids: Sequence[str]) -> AsyncIterator[Session]:
+        """The sessions with these ids, many in one question; what is archived, or cannot be read, is left out."""
+        for first in range(0, len(sids), AT_ONCE):
+            some = sids[first : first + AT_ONCE]
+            kept = await self._do("MGET", *(key(sid, "session") for sid in some))
+            for sid, text in zip(some, kept, strict=True):
+                session = None
+                with forgiven(log, f"session {sid} cannot be read"):
+                    session = Session.model_validate_json(text) if text is not None else None
+                if session is not None:
+                    yield session
 
     async def unshown_since(self) -> float | None:
         """Since when the thread that waits longest waits for its words."""

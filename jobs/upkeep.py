@@ -59,15 +59,14 @@ class Upkeep:
         boxes = await self._boxes()
         await self._end_overgrown(boxes or {})
         seen = []
-        for sid in await self._shop.store.active():
-            with about(session=sid), forgiven(log, "it could not be looked at; the next sweep tries again"):
-                session = await self._shop.store.load(sid)
-                if session is not None:
-                    seen.append(await self._look_at(session, boxes))
+        async for session in self._shop.store.counts.several(await self._shop.store.active()):
+            with about(session=session.id), forgiven(log, "it could not be looked at; the next sweep tries again"):
+                seen.append(await self._look_at(session, boxes))
         with forgiven(log, "places for boxes could not be seen to; the next sweep tries again"):
             await places.see_to(self._shop, seen)
         if boxes is not None:
-            await self._end_orphans(boxes.values())
+            at_home = {name for session in seen for name in (session.box, session.lost_box)}
+            await self._end_orphans(box for name, box in boxes.items() if name not in at_home)
             with forgiven(log, "warm boxes could not be seen to; the next sweep tries again"):
                 await self._warm.keep(boxes)
         await self._ask_for_images()
@@ -96,7 +95,8 @@ class Upkeep:
                 await self._shop.store.revoke(session.box)
                 lost = LoseBox(session.generation, await self._how_it_ended(session.box))
                 session = await self._shop.inbox.handle(session.id, lost)
-            session = await self._shop.inbox.handle(session.id, Tick())
+            if self._shop.inbox.is_news(session, Tick()):
+                session = await self._shop.inbox.handle(session.id, Tick())
         except Refused as refused:
             log.info("session %s: %s", session.id, refused)
         due = wants(session, self._shop.clock(), self._shop.settings.rules)

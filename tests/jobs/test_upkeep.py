@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 import pytest
+from redis import Redis
 
 from jobs import commands as c
 from jobs import wire
@@ -18,6 +19,7 @@ from jobs.operations import park_box, start_box
 from jobs.records import Grant
 from jobs.session import Status
 from jobs.store import Store
+from jobs.store_scripts import ACTIVE, key
 from jobs.upkeep import LEASE_SECONDS, ORPHAN_SECONDS, Upkeep
 from sandbox.provider import BoxSpec, BoxState, Unreachable
 from tests.jobs.shop import ROCKET, Bench, Interrupted, bench
@@ -256,3 +258,14 @@ async def test_a_box_that_uses_too_much_is_ended_and_its_people_are_told_of_what
     assert await at.state(box) is BoxState.DEAD
     assert [event.reason for event in await at.events() if isinstance(event, BoxLost)] == [why]
     assert (await at.session()).lost_box == box, "what it left is gone on from"
+
+
+async def test_a_session_that_cannot_be_read_keeps_no_other_from_being_looked_at(at: Bench, redis_url: str) -> None:
+    box = await connected(at)
+    await at.shop.provider.terminate(box)
+    with Redis.from_url(redis_url) as plain:
+        for sid in ("s0damaged", "szdamaged"):
+            plain.set(key(sid, "session"), "no JSON")
+            plain.sadd(ACTIVE, sid)
+    await Upkeep(at.shop).sweep()
+    assert (await at.session()).lost_box == box
