@@ -20,6 +20,7 @@ from jobs.events import Event, Place
 
 log = logging.getLogger(__name__)
 REFUSED_SECONDS, REFUSED_MOST_SECONDS = 30.0, 3_600.0  # before what Slack refused is tried again
+LATER_MOST_SECONDS = 5.0  # so long a thread that has to wait for Slack is left alone, however much happens in it
 PLACE_GONE = (
     "channel_not_found", "is_archived", "not_in_channel", "thread_not_found", "invalid_thread_ts",
     "cannot_reply_to_message", "restricted_action", "restricted_action_read_only_channel",
@@ -77,10 +78,13 @@ class Thread:
         self._writer = Writer(sid, self._lease, record, calls, config, clock)
         self._view: ThreadView | None = None
         self._refusals: dict[str, _Refusal] = {}
+        self._later = 0.0  # until then Slack takes nothing more of us, whatever happens here
         self._rest: tuple[int, float, float] = (0, 0.0, 0.0)  # up to which event all is done, since when, how long
 
     async def catch_up(self, team: str) -> float | None:
         """Write what is due; in how many seconds to look again, None: only when something new happens."""
+        if (left := self._later - self._clock()) > 0:
+            return left
         view = await self._read()
         if view is None or (view.session.place.client, view.session.place.team) != ("slack", team):
             return None
@@ -118,6 +122,7 @@ class Thread:
         try:
             waits = await self._post_and_edit(view, memory)
         except Later as later:
+            self._later = self._clock() + min(later.seconds, LATER_MOST_SECONDS)
             return later.seconds
         except Unsure as unsure:
             log.warning("%s: Slack gave no clear answer (%s); looking again", self._sid, unsure)

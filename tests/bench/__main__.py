@@ -16,6 +16,7 @@ from tests.bench import (
     modal_rows,
     model_rows,
     primed_rows,
+    scale_row,
     snapshot_rows,
     start_rows,
     thread_rows,
@@ -46,6 +47,7 @@ ROWS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "gateway_100": model_rows.gateway_100,
     "modal_create_overhead": modal_rows.create_overhead,
     "modal_exec_overhead": modal_rows.exec_overhead,
+    "control_plane_1000": scale_row.control_plane_1000,
 }
 
 
