@@ -17,7 +17,7 @@ from tests.scale.town import CREATES, Town, until
 
 IDLE_SECONDS = 20.0
 PATIENCE, RECOVERY_SECONDS = 1200.0, 300.0
-PROMPTS, TALKERS, WORDS, TALK_SECONDS = 100, 200, 20.0, 5.0
+PROMPTS, TALKERS, WORDS, TALK_SECONDS = 100, 100, 5.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Run:
     def add(self, name: str, value: float, unit: str, note: str = "") -> None:
         """One more line, printed at once."""
         self.measures.append(Measure(name, round(value, 3), unit, note))
-        print(f"  {name:<44}{value:>12.2f} {unit:<10}{note}", flush=True)
+        print(f"  {name:<44}{value:>14.2f} {unit:<11}{note}", flush=True)
 
 
 async def everything(town: Town, burst: int, alive: int, a_second: float) -> list[Measure]:
@@ -138,9 +138,9 @@ async def at_rest(run: Run) -> None:
 async def prompts(run: Run) -> None:
     """Follow-ups in sessions that are there: what each costs, beyond what being there costs."""
     town = run.town
-    idle, began = await town.calls(), time.monotonic()
+    idle, quiet, began = await town.calls(), town.programs(), time.monotonic()
     await asyncio.sleep(IDLE_SECONDS / 2)
-    still, rate_seconds = await town.calls(), time.monotonic() - began
+    still, later, rate_seconds = await town.calls(), town.programs(), time.monotonic() - began
     rate = (sum(still.values()) - sum(idle.values())) / rate_seconds
     turns = (await town.held.do("count"))["turns"]
     asked = run.sids[:PROMPTS]
@@ -159,7 +159,9 @@ async def prompts(run: Run) -> None:
     scripts = after["evalsha"] - before["evalsha"] - (still["evalsha"] - idle["evalsha"]) * passed / rate_seconds
     run.add("prompt: scripts of Redis", max(0.0, scripts) / len(asked), "", "each with some of these commands")
     for name in ("web", "redis", "boxes-modal"):
-        run.add(f"prompt: {name}", 1000 * (then[name].cpu - cpu[name].cpu) / len(asked), "ms of core", "all included")
+        being_there = (later[name].cpu - quiet[name].cpu) / rate_seconds * passed
+        own = max(0.0, then[name].cpu - cpu[name].cpu - being_there)
+        run.add(f"prompt: {name}", 1000 * own / len(asked), "ms of core", "beyond what being there takes")
 
 
 async def words(run: Run) -> None:
