@@ -223,6 +223,8 @@ def _complain(sentence: str) -> int:
 
 
 def _size(count: int) -> str:
+    if not count:
+        return "its place does not tell how much"
     return f"{count / (1 << 30):.1f} GB" if count >= 1 << 30 else f"{count / (1 << 20):.1f} MB"
 
 

@@ -142,7 +142,7 @@ class _Attempt:
             passes = isinstance(failed, Temporary | Unreachable | NotNow)
             told.say(f"not now: {failed}" if passes else f"FAILED: {failed}")
             raise _Over("waiting" if passes else "failed", str(failed)) from failed
-        told.say(f"done in {image.seconds:.1f} s: {image.snapshot}, {image.bytes} bytes")
+        told.say(f"done in {image.seconds:.1f} s: {image.snapshot}, {image.bytes or 'unknown'} bytes")
         return image
 
     async def _begin(self, told: BuildLog, why: str) -> None:
@@ -186,7 +186,13 @@ class _Attempt:
             expires_at=base.expires_at if base is not None else now + EXPIRES_SECONDS,
         )  # fmt: skip
         await self._shop.store.images.add(image)
-        log.info("image of %s at %s: %s, %d bytes", self._repository, image.commit[:10], image.snapshot, image.bytes)
+        log.info(
+            "image of %s at %s: %s, %s bytes",
+            self._repository,
+            image.commit[:10],
+            image.snapshot,
+            image.bytes or "unknown",
+        )
         return image
 
     async def _built(self, told: BuildLog, newest: Image | None, builder: Builder) -> tuple[Built, Image | None]:
