@@ -8,8 +8,7 @@ acknowledgement.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +29,7 @@ from bot.slack.in_order import InOrder
 from bot.slack.intake import STOP_WORDS, understand
 from bot.slack.meanings import CLIENT, Me, Meaning, Post
 from bot.slack.people import Directory
+from bot.slack.room import Room
 from bot.slack.signals import Signals
 from jobs import commands
 from jobs.commands import Command, Submit
@@ -42,9 +42,7 @@ WITHDRAWN = "its message was deleted"
 EMPTIED = "its message was emptied"
 ASIDE_NOW = "its message is an aside now"
 ONLY_FILES = "See the attached files."
-# Payloads: of too many at once, all would come too late, and be done in part for nothing. So would one that has waited
-# for half of its time: Slack delivers it again.
-AT_ONCE = 10
+AT_ONCE = 10  # payloads; one that has waited for half of its time would come too late, and Slack delivers it again
 
 
 class Desk:
@@ -69,24 +67,15 @@ class Desk:
         self._buttons = Buttons(self._following, facts, self._answers, self._families, repositories, view_link)
         self._people, self._repositories, self._clock, self._signals = people, repositories, clock, signals
         self._in_order = InOrder(config.lookup_seconds)
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._room = Room(AT_ONCE, config.accept_seconds / 2)
         self._front = Front(config, facts, calls, people, repositories, self._following, signals, clock)
 
     async def take(self, body: Mapping[str, Any], me: Me) -> Owed:
         """Put what this payload means on record; the words that are owed for it. Raises if it is not on record."""
-        async with asyncio.timeout(self._config.accept_seconds), self._a_place():
+        async with asyncio.timeout(self._config.accept_seconds), self._room.place():
             if (front := at_the_front(body, me)) is not None:
                 return await self._front.met(front, me)
             return await self._act_on(understand(body, me, self._config.allowed_bots), me)
-
-    @asynccontextmanager
-    async def _a_place(self) -> AsyncIterator[None]:
-        async with asyncio.timeout(self._config.accept_seconds / 2):
-            await self._room.acquire()
-        try:
-            yield
-        finally:
-            self._room.release()
 
     async def _act_on(self, meaning: Meaning, me: Me) -> Owed:
         match meaning:
