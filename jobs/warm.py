@@ -109,7 +109,8 @@ async def _make(shop: Workshop, image: Image) -> None:
     limits = limits_of(recipe, shop.settings.limits)
     labels = {LABEL: repository, wire.LABEL: str(wire.NEWEST)}
     try:
-        await shop.provider.create(BoxSpec(name=box, base=image.snapshot, greeting=line, labels=labels, limits=limits))
+        hosts = recipe.egress if recipe is not None else ()
+        await shop.provider.create(BoxSpec(box, line, image.snapshot, labels, limits, hosts))
     except BaseException:
         await shop.store.revoke(box)
         await shop.store.warm.forget(box)

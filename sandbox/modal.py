@@ -45,7 +45,7 @@ LIST_SECONDS = 10.0  # Modal is asked no more often than so for all boxes
 DEATH_SECONDS, DYING_SECONDS, LOOK_SECONDS = 30.0, 2.0, 0.1
 END_SECONDS = 3.0  # for the words with the runner, beyond its grace
 TURN_SECONDS = 30.0
-NEW_SECONDS = 60.0  # a box may be missing in Modal's list for a moment
+NEW_SECONDS = 15.0  # a box may be missing in Modal's list for a moment
 
 
 class ModalProvider:
@@ -135,10 +135,11 @@ class ModalProvider:
         code = await self._account.code(record.sandbox)
         if code is None:
             return record
-        latest = await self._record(name) or record  # it may have been told to end meanwhile
-        ended = latest.has_ended(self._clock(), code)
-        await self._ledger.put(BOX + name, ended.written())
         self._account.forget(record.sandbox)
+        latest = await self._record(name)  # it may have been told to end meanwhile, or be forgotten
+        ended = (latest or record).has_ended(self._clock(), code)
+        if latest is not None:
+            await self._ledger.put(BOX + name, ended.written())
         return ended
 
     async def _live(self, name: str) -> BoxRecord:
@@ -204,6 +205,9 @@ class ModalProvider:
 
     async def terminate(self, name: str, grace: float = 3.0) -> None:
         """End every process of the box: kindly, then at once. That it was us is noted before."""
+        if await under_way(self._ledger, checked_name(name)):  # a box that is just being made cannot be ended yet
+            async with alone(self._ledger, name, TURN_SECONDS):
+                pass
         if (await self.status(name)).state is not BoxState.RUNNING:
             return
         async with alone(self._ledger, f"{name}:end", TURN_SECONDS):

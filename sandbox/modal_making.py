@@ -20,7 +20,7 @@ from sandbox.ledger import Ledger
 from sandbox.modal_account import Account, bounded
 from sandbox.modal_entry import ENTRYPOINT, opening
 from sandbox.modal_errors import EXISTS, Doing, is_a, judged
-from sandbox.modal_place import ModalPlace, memory, outbound
+from sandbox.modal_place import ModalPlace, cores, memory, outbound
 from sandbox.modal_records import BOX, BoxRecord, SnapshotRecord
 from sandbox.provider import BoxSpec, Permanent, Temporary
 
@@ -95,7 +95,7 @@ class Maker:
                 image=image,
                 timeout=math.ceil(self._place.box_seconds),
                 workdir="/",
-                cpu=self._place.cores,
+                cpu=cores(self._place, spec.limits),
                 memory=memory(spec.limits),
                 region=self._place.region,
                 outbound_cidr_allowlist=networks,

@@ -93,6 +93,11 @@ def _network(host: str) -> str | None:
         return None
 
 
+def cores(place: ModalPlace, limits: Limits) -> float:
+    """What a box is sure of: what its recipe asks for, if that is less than what the settings say."""
+    return min(place.cores, limits.cores or place.cores)
+
+
 def memory(limits: Limits) -> tuple[int, int] | None:
     """What a box is sure of, and the most that it may use, in MiB; None: as Modal has it."""
     if limits.memory_bytes is None:

@@ -65,13 +65,15 @@ class SnapshotKind(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one box may use. `None` means: as much as the host allows."""
+    """What one box may use. `None` means: as much as the host allows. `cores` are promised, not a limit, where a place
+    gives each box its own; None: as many as is usual there, and never more."""
 
     processes: int = 512
     open_files: int = 4096
     file_bytes: int = 4 << 30
     disk_bytes: int | None = 16 << 30
     memory_bytes: int | None = 4 << 30
+    cores: float | None = None
 
 
 @dataclass(frozen=True)

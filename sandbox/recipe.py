@@ -154,17 +154,20 @@ def without_images(recipe: Recipe) -> tuple[str, ...]:
     """What a place leaves out that runs boxes on its own system, and as one user."""
     said = []
     if recipe.image:
-        said.append(f"image {recipe.image}: boxes here have no container images; they see this machine's /usr")
+        said.append(f"image {recipe.image}: boxes here have no container images; they see the /usr of their place")
     if recipe.remote_user:
         said.append(f"remoteUser {recipe.remote_user}: boxes here have one user, who is not root")
     if recipe.cpu is not None:
-        said.append("cpu: boxes here share the processors, each with the same weight")
+        said.append(
+            "cpu: boxes on this machine share the processors, each with the same weight; on Modal it is heeded, up to"
+            " SHIPMATE_MODAL_CORES"
+        )
     return tuple(said)
 
 
 def limits_of(recipe: Recipe | None, ours: Limits) -> Limits:
-    """What a box of this recipe may use: a repository may ask for less memory than the settings allow, not for more."""
-    if recipe is None or recipe.memory_bytes is None:
+    """What a box of this recipe may use: a repository may ask for less than the settings allow, not for more."""
+    if recipe is None:
         return ours
-    least = min(recipe.memory_bytes, ours.memory_bytes or recipe.memory_bytes)
-    return replace(ours, memory_bytes=least)
+    asked = [bytes for bytes in (recipe.memory_bytes, ours.memory_bytes) if bytes is not None]
+    return replace(ours, memory_bytes=min(asked, default=None), cores=recipe.cpu)

@@ -91,6 +91,23 @@ async def the_maker_is_cut_off_at_any_step(cloud: ModalCloud, spot: Spot) -> str
     return f"{len(steps)} times one box"
 
 
+@day()
+async def a_box_is_ended_while_it_is_made(cloud: ModalCloud, spot: Spot) -> str:
+    """Nobody wants a box any more whose maker is still at it: its end waits for that, and nothing is left."""
+    await cloud.fault("slow", rpc="SandboxStdinWriteV2", by=5.0)
+    making = asyncio.create_task(spot.provider.create(spec(spot, "unwanted")))
+    while not await cloud.calls("SandboxStdinWriteV2"):
+        await asyncio.sleep(0.01)
+    ending = asyncio.create_task(spot.provider.discard("unwanted"))
+    await asyncio.wait({ending}, timeout=0.3)
+    assert not ending.done()
+    await cloud.step(6)
+    await making
+    await ending
+    assert await alive(cloud) == [] and await spot.provider.list() == []
+    return "made, then ended"
+
+
 @day(box_seconds=8 * HOUR)
 async def hard_timeout_in_mid_turn(cloud: ModalCloud, spot: Spot) -> str:
     """A turn runs into the box's lifetime: our own end comes before it, and what the box had is kept all the same."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sandbox import modal_base
 from sandbox.modal_entry import ASK, ENTRYPOINT, HEAD_BYTES, opening
 from sandbox.modal_errors import QUOTA, ROWS, Doing, meaning, told
-from sandbox.modal_place import HARD_SECONDS, KEPT_SECONDS, ModalPlace, memory, outbound
+from sandbox.modal_place import HARD_SECONDS, KEPT_SECONDS, ModalPlace, cores, memory, outbound
 from sandbox.modal_records import BoxRecord, SnapshotRecord, exit_code
 from sandbox.provider import BoxError, Gone, Limits, Missing, Permanent, SnapshotKind, Temporary, Unreachable
 
@@ -114,6 +114,11 @@ def test_secrets_are_in_no_repr():
 
 def test_every_kind_of_snapshot_is_kept_for_a_time_that_we_name():
     assert set(KEPT_SECONDS) == set(SnapshotKind)
+
+
+@pytest.mark.parametrize(("asked", "had"), [(None, 2.0), (0.5, 0.5), (8.0, 2.0)])
+def test_a_recipe_may_ask_for_fewer_cores_not_for_more(asked: float | None, had: float):
+    assert cores(place(cores=2.0), Limits(cores=asked)) == had
 
 
 def test_memory_is_asked_for_in_mebibytes():

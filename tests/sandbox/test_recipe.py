@@ -85,6 +85,7 @@ def test_memory_is_only_ever_less() -> None:
     assert limits_of(recipe, Limits(memory_bytes=1 << 30)).memory_bytes == 1 << 30
     assert limits_of(recipe, Limits(memory_bytes=4 << 30)).memory_bytes == 2 << 30
     assert limits_of(recipe, Limits(memory_bytes=None)).memory_bytes == 2 << 30
+    assert limits_of(recipe, Limits()).cores == 2
     assert limits_of(None, Limits()) == Limits()
 
 
