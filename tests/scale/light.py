@@ -52,6 +52,13 @@ class LightRunner:
         self.outbox.say("phase", phase="synced")
         self.outbox.say("ready", conversation="c1", resumed=self._resumed, head=HEAD)
 
+    async def close(self) -> None:
+        """Hang up, whatever it was doing."""
+        tasks = list(self._running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _do(self, what: Any) -> None:
         task = asyncio.ensure_future(what)
         self._running.add(task)

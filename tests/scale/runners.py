@@ -58,6 +58,10 @@ class Runners:
         seconds = [one.link.again - self._marked for one in self._all if one.link.again]
         return {"back": len(seconds), "seconds": seconds}
 
+    async def close(self) -> None:
+        """All hang up."""
+        await asyncio.gather(*(one.close() for one in self._all))
+
     async def talk(self, links: int, each: float, seconds: float) -> dict[str, Any]:
         """Steps on the first `links` that are in a turn, `each` a second, for so long; until all are stored."""
         talking = [one for one in self._all if one.turn][:links]
