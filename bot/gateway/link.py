@@ -7,6 +7,7 @@ loses nothing by it.
 import logging
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Protocol
 
 from aiohttp import web
@@ -111,7 +112,7 @@ class Link:
             await answer.prepare(request)
             self._take_the_place_of_older(grant, stream)
             try:
-                await stream.send(answer, first)
+                await stream.send(answer, first, partial(_unsent, request))
             except (ConnectionError, TimeoutError):
                 log.info("the runner hung up, or takes nothing any more")
                 if request.transport is not None:
@@ -141,6 +142,12 @@ class Link:
         except StaleLink as stale:
             raise _refusal_of(stale) from None
         return web.json_response({"acked": acked})
+
+
+def _unsent(request: web.Request) -> int:
+    """How many bytes of the answer still wait for the runner to take them."""
+    transport = request.transport
+    return transport.get_write_buffer_size() if transport is not None else 0
 
 
 def _versions() -> str:

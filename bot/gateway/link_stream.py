@@ -1,13 +1,12 @@
 """One open down stream: the session's log, from a number on, as far as its runner acts on it, and beats between.
 
 `link.py` opens a `Stream` for each `GET /link/down`. The log is read when a bell rings; `lookout.py` rings where one
-was lost, and ends streams whose token was revoked.
+was lost, has each stream beat, and ends those whose token was revoked.
 """
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import web
@@ -19,6 +18,7 @@ from jobs.session import Rules, Session
 
 BEAT_SECONDS = 2.0
 LOOK_SECONDS = 1.0  # so long a lost bell is missed at most
+BEAT_LINE = json.dumps(BEAT).encode() + b"\n"
 STUCK_SECONDS = 10.0  # a reader that takes nothing for so long is hung up on
 
 
@@ -39,7 +39,10 @@ class Stream:
         self._record, self._rules, self._grant, self._epoch = record, rules, grant, epoch
         self.token = token
         self._seen = after
-        self.ended = False
+        self.ended = self._stuck = False
+        self._answer: web.StreamResponse | None = None
+        self._unsent: Callable[[], int] = lambda: 0
+        self._said = 0.0
         self.bell = asyncio.Event()
 
     @property
@@ -81,30 +84,46 @@ class Stream:
         lines = [line_of(event, session, self._rules, earlier) for event in meant]
         return [line for line in lines if line is not None]
 
-    async def send(self, answer: web.StreamResponse, first: list[Line]) -> None:
-        """Write `first` and everything after it, until ended or replaced."""
+    async def send(self, answer: web.StreamResponse, first: list[Line], unsent: Callable[[], int]) -> None:
+        """Write `first` and everything after it, until ended or replaced. `unsent`: bytes that were not taken yet.
+
+        Raises `TimeoutError` if the reader takes nothing any more.
+        """
         await _write(answer, first or [BEAT])
-        async for lines in self._news():
-            await _write(answer, lines or [BEAT])
+        self._answer, self._unsent, self._said = answer, unsent, _now()
+        while True:
+            await self.bell.wait()
+            if self._stuck:
+                raise TimeoutError
+            if self.ended:
+                return
+            self.bell.clear()  # before the look: what is rung meanwhile is looked at again
+            lines = await self.look()
+            if lines:
+                await _write(answer, lines)
+                self._said = _now()
             if REPLACED in lines:
                 return
 
-    async def _news(self) -> AsyncIterator[list[Line]]:
-        """Lines whenever there are some; an empty list whenever a beat is due."""
-        clock = asyncio.get_running_loop().time
-        said = clock()
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, said + BEAT_SECONDS - clock())):
-                    await self.bell.wait()
-            if self.ended:
-                return
-            rung = self.bell.is_set()
-            self.bell.clear()  # before the look: what is rung meanwhile is looked at again
-            lines = await self.look() if rung else []
-            if lines or clock() - said >= BEAT_SECONDS:
-                yield lines
-                said = clock()
+    async def beat(self) -> None:
+        """Say that the link is there, if nothing was said for a while. Never waits: whoever has not taken what it was
+        told before is told no more, and is hung up on in the end."""
+        silent = _now() - self._said
+        if self._answer is None or self.ended or silent < BEAT_SECONDS - LOOK_SECONDS / 2:
+            return
+        if self._unsent() == 0:
+            try:
+                await self._answer.write(BEAT_LINE)
+            except ConnectionError:
+                self.end()
+            self._said = _now()
+        elif silent > STUCK_SECONDS:
+            self._stuck = True
+            self.end()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _write(answer: web.StreamResponse, lines: list[Line]) -> None:

@@ -1,7 +1,7 @@
-"""One look a second for all open streams of this process: whose log has grown unheard, and whose token is revoked.
+"""Looks after all open streams of this process: rings for lost bells, has each beat, ends those of revoked tokens.
 
-A bell may be lost, so somebody has to look. With a look by each stream, thousands of idle boxes would keep a process
-and the record busy; here they cost one question each second. `server.py` starts one; `link.py` has the streams.
+If each stream did so by itself, thousands of boxes that say nothing would keep a process and the record busy; here they
+cost one question a second, and a few bytes each. `server.py` starts one; `link.py` has the streams.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from bot.gateway.link_stream import BEAT_SECONDS, LOOK_SECONDS, Stream
+from bot.gateway.link_stream import LOOK_SECONDS, Stream
+from jobs.log import forgiven
 
 log = logging.getLogger(__name__)
 AT_ONCE = 500  # in one question, so that nobody waits long for the record meanwhile
@@ -33,27 +34,37 @@ class Lookout:
 
     def __init__(self, record: Record, streams: Callable[[], Iterable[Stream]]) -> None:
         self._record, self._streams = record, streams
-        self._looking: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Begin to look."""
-        self._looking = asyncio.create_task(self._look_for_ever())
+        """Begin."""
+        self._tasks = {asyncio.create_task(self._look_for_ever()), asyncio.create_task(self._beat_for_ever())}
 
     async def close(self) -> None:
-        """Look no more."""
-        while self._looking is not None and not self._looking.done():
-            self._looking.cancel()  # more than once if need be: a client that is just dialling may swallow it
-            await asyncio.wait({self._looking}, timeout=CANCEL_SECONDS)
+        """End."""
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()  # more than once if need be: a client that is just dialling may swallow it
+            _, self._tasks = await asyncio.wait(self._tasks, timeout=CANCEL_SECONDS)
+
+    async def _beat_for_ever(self) -> None:
+        """Apart from the looks: a record that does not answer must not silence the streams."""
+        while True:
+            began = time.monotonic()
+            for some in self._some_at_a_time():
+                for stream in some:
+                    with forgiven(log, f"the stream of box {stream.box} could not beat"):
+                        await stream.beat()
+                await asyncio.sleep(0)  # others get on meanwhile
+            await asyncio.sleep(max(0.0, began + LOOK_SECONDS - time.monotonic()))
 
     async def _look_for_ever(self) -> None:
-        seen = asked = time.monotonic()
+        seen = time.monotonic()
         while True:
             began = time.monotonic()
             try:
                 await self._ring_for_what_grew()
-                if began - asked >= BEAT_SECONDS:
-                    await self._end_the_revoked()
-                    asked = began
+                await self._end_the_revoked()
                 seen = time.monotonic()
             except Exception:
                 log.exception("the record could not be looked at for the open streams; again in a second")

@@ -1,12 +1,13 @@
 """One look a second for all streams: what it rings for, whom it ends, and what it does when it cannot see."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from bot.gateway import lookout
+from bot.gateway import link_stream, lookout
 from bot.gateway.link_stream import Stream
 from bot.gateway.lookout import AT_ONCE, Lookout
 from jobs.records import Grant
@@ -50,7 +51,7 @@ async def looking(record: Any, open_ones: list[Stream]) -> Any:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in {"LOOK_SECONDS": 0.02, "BEAT_SECONDS": 0.04, "BLIND_SECONDS": 0.2}.items():
+    for name, seconds in {"LOOK_SECONDS": 0.02, "BLIND_SECONDS": 0.2}.items():
         monkeypatch.setattr(lookout, name, seconds)
 
 
@@ -87,6 +88,73 @@ async def test_a_record_that_is_away_for_a_moment_ends_nobody_and_one_that_stays
         await until(lambda: len(record.asked) > 2)
         assert not any(stream.ended for stream in all_of_them)
         await until(lambda: all(stream.ended for stream in all_of_them))
+
+
+class Reader:
+    """The other end of a stream: counts what it is told, and takes it or not."""
+
+    def __init__(self) -> None:
+        self.heard, self.left, self.gone = 0, 0, False
+
+    async def write(self, data: bytes) -> None:
+        if self.gone:
+            raise ConnectionResetError("it hung up")
+        self.heard += data.count(b"beat")
+
+    def unsent(self) -> int:
+        return self.left
+
+
+@asynccontextmanager
+async def told(reader: Reader) -> Any:
+    (one,) = streams(1)
+    sending = asyncio.create_task(one.send(reader, [], reader.unsent))  # type: ignore[arg-type]
+    await until(lambda: reader.heard == 1)
+    try:
+        yield one, sending
+    finally:
+        one.end()
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+async def test_a_stream_on_which_nothing_was_said_for_a_while_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader()
+    async with told(reader) as (one, _):
+        await one.beat()
+        assert reader.heard == 1, "it has just said something"
+        monkeypatch.setattr(link_stream, "BEAT_SECONDS", 0.0)
+        await one.beat()
+        assert reader.heard == 2
+
+
+async def test_a_reader_that_takes_nothing_is_told_no_more_and_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader()
+    monkeypatch.setattr(link_stream, "BEAT_SECONDS", 0.0)
+    async with told(reader) as (one, sending):
+        reader.left = 1
+        await one.beat()
+        assert (reader.heard, one.ended) == (1, False)
+        monkeypatch.setattr(link_stream, "STUCK_SECONDS", 0.0)
+        await one.beat()
+        with pytest.raises(TimeoutError):
+            await sending
+
+
+async def test_a_reader_that_has_hung_up_ends_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader()
+    monkeypatch.setattr(link_stream, "BEAT_SECONDS", 0.0)
+    async with told(reader) as (one, sending):
+        reader.gone = True
+        await one.beat()
+        await sending
+
+
+async def test_streams_beat_while_the_record_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, record = Reader(), Kept()
+    monkeypatch.setattr(link_stream, "BEAT_SECONDS", 0.0)
+    record.away = True
+    async with told(reader) as (one, _), looking(record, [one]):
+        await until(lambda: reader.heard > 3)
 
 
 async def test_the_record_answers_for_all_at_once(site: Site) -> None:
