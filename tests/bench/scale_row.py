@@ -13,7 +13,7 @@ async def control_plane_1000(sessions: int = SESSIONS) -> list[Row]:
     """How long each waits from its mention until its agent has the prompt, and what all that takes."""
     began = time.time()
     async with town(CREATE_SECONDS) as there:
-        told = {one.name: one.value for one in await everything(there, sessions, sessions, A_SECOND)}
+        told = {one.name: one.value for one in await everything(there, sessions, sessions, A_SECOND, 0.0)}
     waits = [told[f"burst: asked → prompt delivered, p{share}"] for share in (50, 95)]
     note = (
         f"asked → prompt delivered, {A_SECOND:g} mentions a second, a create takes {CREATE_SECONDS:g} s;"

@@ -15,7 +15,7 @@ from jobs.events import Event
 from tests.bench.measure import percentile
 from tests.scale.town import CREATES, Town, until
 
-IDLE_SECONDS = 20.0
+IDLE_SECONDS, WAVE = 20.0, 100
 PATIENCE, RECOVERY_SECONDS = 600.0, 300.0
 SLACKS_PATIENCE = 420.0  # beyond the last mention: what was not taken is delivered again after 0, 60 and 300 s
 PROMPTS, TALKERS, WORDS, TALK_SECONDS = 100, 100, 5.0, 10.0
@@ -46,11 +46,12 @@ class Run:
         print(f"  {name:<44}{value:>14.2f} {unit:<11}{note}", flush=True)
 
 
-async def everything(town: Town, burst: int, alive: int, a_second: float) -> list[Measure]:
-    """All of it. `a_second`: how many people mention us in a second of a burst."""
+async def everything(town: Town, burst: int, alive: int, a_second: float, fill_seconds: float) -> list[Measure]:
+    """All of it. `a_second`: how many people mention us in a second of a burst; `fill_seconds`: the most that it may
+    take until as many as wanted are alive."""
     run = Run(town, a_second)
     await started(run, burst)
-    await more(run, max(0, alive - burst))
+    await filled(run, alive, time.monotonic() + fill_seconds)
     await at_rest(run)
     await prompts(run)
     await words(run)
@@ -105,6 +106,19 @@ async def more(run: Run, count: int) -> None:
             "it tries again after 0, 60, 300 s",
         )
         run.sids = taken
+
+
+async def filled(run: Run, alive: int, end: float) -> None:
+    """More sessions, from another client than Slack, wave after wave, until there are so many or time is over."""
+    while len(run.sids) < alive and time.monotonic() < end:
+        wave = range(len(run.sids), min(alive, len(run.sids) + WAVE))
+        run.sids += [await run.town.ask_elsewhere(number) for number in wave]
+        wanted = len(run.sids)
+
+        async def all_done(wanted: int = wanted) -> bool:
+            return int((await run.town.held.do("count"))["turns"]) >= wanted
+
+        await until(all_done, PATIENCE)
 
 
 def moments(events: Sequence[Event]) -> dict[str, float]:

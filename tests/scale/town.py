@@ -18,6 +18,8 @@ import redis.asyncio as redis
 
 from bot.stack import Stack
 from bot.story import Workspace
+from jobs.commands import Choice, Submit
+from jobs.events import Author, Place, Prompt
 from jobs.inbox import session_id
 from jobs.wiring import Workshop
 from tests.modal_cloud.client import ModalCloud
@@ -27,6 +29,8 @@ SAID = '{"code":0,"stdout_bytes":0,"stderr_bytes":0,"truncated":false,"timed_out
 UNUSED = ("images", "images-modal")  # there is no image to build: every box begins cold
 LOOK_SECONDS, LEASE_LOOK_SECONDS = 0.5, 0.1
 LEASE = "shipmate:lease:upkeep"
+REPOSITORY = "acme/rocket"
+ADA = Author(id="U0ADA", name="Ada", email="ada@acme.example")
 CREATES = 50
 SETTINGS = {
     "SHIPMATE_PLACE": "modal",
@@ -60,6 +64,14 @@ class Town:
         said = await self._workspace.call(self._token(number), "chat.postMessage", channel=self._channel, text=text)
         sid = session_id(self._team, self._channel, said["ts"])
         self.threads[sid] = said["ts"]
+        return sid
+
+    async def ask_elsewhere(self, number: int) -> str:
+        """The same through another client than Slack, whose threads nobody shows."""
+        sid = session_id(self._team, "elsewhere", str(number))
+        place = Place(client="elsewhere", team=self._team, channel="elsewhere", thread=str(number))
+        prompt = Prompt(id=f"{sid}:1", author=ADA, text=f"what is in file {number}?", received_at=time.time())
+        await self.shop.inbox.handle(sid, Submit(sid, place, prompt, Choice(REPOSITORY, "main"), "rehearsal"))
         return sid
 
     async def reply(self, sid: str, number: int) -> None:
