@@ -188,15 +188,8 @@ def _work(queue: str, redis_url: str, parent: int) -> NoReturn:
 def _work_in_threads(queue: str, redis_url: str, count: int, parent: int) -> NoReturn:
     """The life of one process with many workers."""
     _end_with(parent)
-    code = 1
-    try:
-        asyncio.run(Threads(queue, redis_url, count).run())
-        code = 0
-    except Exception:
-        log.exception("the workers of %s could not work", queue)
-    finally:
-        logging.shutdown()
-        os._exit(code)
+    asyncio.run(Threads(queue, redis_url, count).live())
+    os._exit(1)  # it does not come here
 
 
 def _end_with(parent: int) -> None:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import redis
 from redis import Redis
@@ -38,12 +38,12 @@ log = logging.getLogger(__name__)
 MONITORING_SECONDS = 5.0  # so often a job that runs says so; a minute after it missed one it is given up
 MAINTENANCE_SECONDS = 30
 WORKER_TTL_SECONDS = 45  # RQ waits 15 less for a job
-RESTART_SECONDS = 0.5
+RESTART_SECONDS = 1.0
 HEED_SECONDS = 5.0  # that a job has, once its time is over and it was told
 STILL_SECONDS = 60.0  # a loop that has not turned for so long will not turn any more
 TWICE_SECONDS = 1.0  # two signals within so short a time are one: a terminal tells everybody
 FAREWELL_SECONDS = 3.0  # for the threads that have nothing to do
-LOOK_SECONDS = 0.05
+LOOK_SECONDS, ONCE_SECONDS = 0.05, 1.0
 Run = Callable[[Job, Coroutine[Any, Any, object]], object]
 
 
@@ -71,6 +71,24 @@ class _Unbounded(BaseDeathPenalty):
 
     def cancel_death_penalty(self) -> None:
         """Nothing."""
+
+
+class _Once(logging.Filter):
+    """What all threads have to say of the record at the same moment is said once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this line is written."""
+        if record.levelno < logging.WARNING or record.exc_info or "job" in str(record.msg):
+            return True
+        now, before = time.monotonic(), self._said.get(str(record.msg), 0.0)
+        if now - before < ONCE_SECONDS:
+            return False
+        self._said[str(record.msg)] = now
+        return True
 
 
 class ThreadWorker(SimpleWorker):
@@ -174,11 +192,25 @@ class Threads:
         self._ending = threading.Event()
         self._turned = time.monotonic()
 
+    async def live(self) -> NoReturn:
+        """Run, and end the process at once then: a job that did not heed its end is not waited for either."""
+        code = 1
+        try:
+            await self.run()
+            code = 0
+        except Exception:
+            log.exception("the workers of %s could not work", self._queue)
+        finally:
+            logging.shutdown()
+            os._exit(code)
+
     async def run(self) -> None:
         """Return when told to end and the last job has ended."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_end)
+        for each in (log, logging.getLogger("rq.worker")):
+            each.addFilter(_Once())
         async with wiring.shared() as shop:
             tending = asyncio.create_task(tend(shop))
             names = [f"{self._queue}-{os.getpid()}-{number}" for number in range(self._count)]
@@ -229,12 +261,15 @@ class Threads:
         lives = 0
         while not self._ending.is_set():
             known_as = f"{name}-{lives}"
-            with forgiven(log, f"a worker of {self._queue} could not work"):
-                worker = ThreadWorker(self._queue, self._redis_url, known_as, loop)
-                self._workers[known_as] = worker
+            try:
+                worker = self._workers[known_as] = ThreadWorker(self._queue, self._redis_url, known_as, loop)
                 if self._ending.is_set():
                     return
                 worker.work(logging_level="WARNING")
+            except redis.RedisError as trouble:
+                log.warning("workers of %s wait for the record: %s", self._queue, trouble)
+            except Exception:
+                log.exception("a worker of %s could not work", self._queue)
             self._workers.pop(known_as, None)
             lives += 1
             if not self._ending.wait(RESTART_SECONDS):

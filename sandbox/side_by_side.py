@@ -5,6 +5,7 @@ up: a box that is not of this machine has its place before its name (`modal-…`
 So a box is found where it is, whatever the settings say by now.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -25,6 +26,7 @@ from sandbox.provider import (
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+PATIENCE_SECONDS = 3.0  # with a place that is asked for all its boxes, and has been before
 HERE = "local"
 FAR = ("modal",)
 
@@ -64,6 +66,7 @@ class SideBySide:
         limits = [place.longest_seconds for place in places.values() if place.longest_seconds is not None]
         self.longest_seconds = min(limits, default=None)
         self._listed: dict[str, list[BoxInfo]] = {}
+        self._looking: dict[str, asyncio.Task[BoxError | None]] = {}
 
     def _at(self, name: str) -> Provider:
         """The place of this box or snapshot. Raises Unreachable if it is not set up: what is there is not gone."""
@@ -128,16 +131,34 @@ class SideBySide:
         await self._at(snapshot).forget_snapshot(_bare(snapshot))
 
     async def list(self) -> list[BoxInfo]:
-        """The boxes of all places. One that does not answer is taken to have those that it had when it last did, so
-        that nobody takes them for gone; one that has not answered yet has the last word: its error is raised."""
+        """The boxes of all places. One that does not answer, or not soon, is taken to have those that it had when it
+        last did, so that nobody takes them for gone; one that has not answered yet has the last word: it is waited for,
+        and its error is raised."""
         for name, place in self._places.items():
-            try:
-                self._listed[name] = await place.list()
-            except BoxError as trouble:
-                if name not in self._listed:
-                    raise
+            trouble = await (self._look(name, place) if name == HERE else self._look_afar(name, place))
+            if trouble is not None and name not in self._listed:
+                raise trouble
+            if trouble is not None:
                 log.warning("boxes at %s could not be listed anew: %s", name, trouble)
         return [box for name in self._places for box in self._listed[name]]
+
+    async def _look(self, name: str, place: Provider) -> BoxError | None:
+        try:
+            self._listed[name] = await place.list()
+        except BoxError as trouble:
+            if name == HERE:
+                raise
+            return trouble
+        return None
+
+    async def _look_afar(self, name: str, place: Provider) -> BoxError | None:
+        """As `_look`; what takes long goes on, and the next one who asks waits for the same answer."""
+        looking = self._looking.get(name)
+        if looking is None or looking.done():
+            looking = self._looking[name] = asyncio.create_task(self._look(name, place))
+        patience = PATIENCE_SECONDS if name in self._listed else None
+        await asyncio.wait({looking}, timeout=patience)
+        return looking.result() if looking.done() else Unreachable(f"no answer within {PATIENCE_SECONDS:.0f} s")
 
     async def prepare(self) -> None:
         """Have made beforehand what all boxes of places that are not ours grow from."""
@@ -150,6 +171,9 @@ class SideBySide:
 
     async def close(self) -> None:
         """Hang up."""
+        for looking in self._looking.values():
+            looking.cancel()
+        await asyncio.gather(*self._looking.values(), return_exceptions=True)
         for place in self._rented():
             await place.close()
 

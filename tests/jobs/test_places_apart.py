@@ -24,7 +24,7 @@ from jobs.settings import JobSettings
 from jobs.store import Store
 from jobs.upkeep import ORPHAN_SECONDS, Upkeep
 from jobs.warm import WarmPool
-from jobs.wiring import ask_for, fit_for, fit_of, modal_place
+from jobs.wiring import ask_for, fit_for, fit_of, modal_place, suit_for
 from sandbox.provider import BoxSpec, BoxState, Snapshot, SnapshotKind
 from sandbox.side_by_side import FAR, HERE, SideBySide, place_of
 from sandbox.unisolated import UnisolatedProvider
@@ -52,9 +52,8 @@ async def at(store: Store, redis_url: str, tmp_path: Path) -> AsyncIterator[Benc
 def move(at: Bench, place: str) -> None:
     """Change SHIPMATE_PLACE, and start all processes again."""
     settings = at.shop.settings.model_copy(update={"usual_place": place})
-    inbox = Inbox(
-        at.shop.store, partial(ask_for, at.shop.queue, settings), settings.rules, at.clock, partial(fit_for, settings)
-    )
+    ask, fit = partial(ask_for, at.shop.queue, settings), partial(fit_for, settings)
+    inbox = Inbox(at.shop.store, ask, settings.rules, at.clock, fit, partial(suit_for, at.shop.store, settings))
     at.shop = dataclasses.replace(at.shop, settings=settings, inbox=inbox)
 
 

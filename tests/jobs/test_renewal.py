@@ -20,10 +20,10 @@ class Rented(Place):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.asked = asyncio.Event()
+        self.prepares = asyncio.Event()
 
     async def prepare(self) -> None:
-        self.asked.set()
+        self.prepares.set()
         if self.silent:
             raise Temporary("it does not answer")
         await super().prepare()
@@ -57,7 +57,7 @@ async def test_whatever_is_let_go_within_a_week_is_renewed_by_one_of_all_process
 async def test_a_place_that_cannot_prepare_is_left_to_the_first_box(at: Bench, far: Rented) -> None:
     far.silent = True
     tending = asyncio.create_task(renewal.tend(at.shop))
-    await far.asked.wait()
+    await far.prepares.wait()
     await asyncio.sleep(0)
     assert not tending.done(), "it goes on"
     tending.cancel()

@@ -57,9 +57,11 @@ class Workers:
 
     def end(self) -> None:
         """Kill whatever is left of them."""
-        for pid in self.pids() | {self.process.pid}:
+        for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # also those that the record has forgotten
         self.process.wait(SECONDS)
 
     def waiting(self) -> set[int]:

@@ -81,15 +81,6 @@ def test_a_job_that_takes_too_long_is_ended_and_its_worker_goes_on(many: Workers
     until(lambda: len(many.all()) == MANY, "nobody ended")
 
 
-def test_a_job_that_does_not_heed_its_end_is_left_to_itself(many: Workers) -> None:
-    job = many.ask("deaf", "deaf", seconds=1)
-    many.heard("deaf was told")
-    until(lambda: "s after it" in many.log.read_text(), "it is given up")
-    until(lambda: many.client.ttl(f"rq:job:{job}") > 0, "it can be asked for again")
-    many.ask("nothing", "after it")
-    many.heard("after it done")
-
-
 def test_what_is_said_of_a_job_that_runs_keeps_it_from_being_taken_for_lost(many: Workers) -> None:
     many.ask("hold", "lasting")
     many.heard("lasting began")
@@ -166,3 +157,18 @@ def test_when_the_supervisor_is_killed_the_process_ends(workers: Workers) -> Non
     pids = workers.pids()
     workers.process.kill()
     until(lambda: not any(alive(pid) for pid in pids), "it ends")
+
+
+def test_a_job_that_does_not_heed_its_end_is_left_to_itself_and_keeps_the_process_from_nothing(
+    workers: Workers,
+) -> None:
+    job = workers.ask("deaf", seconds=1)
+    pid = workers.heard(f"{SID} was told")
+    until(lambda: "s after it" in workers.log.read_text(), "it is given up")
+    until(lambda: workers.client.ttl(f"rq:job:{job}") > 0, "it can be asked for again")
+    for n in range(3):
+        workers.ask("nothing", f"after {n}")
+        workers.heard(f"after {n} done")
+    workers.process.terminate()
+    assert workers.process.wait(SECONDS) == 0
+    assert not alive(pid)

@@ -85,8 +85,7 @@ def main(queue: str, redis_url: str, data_dir: str, count: str, still: str = "")
     log.configure(chosen.secrets())
     if still:
         wiring.configure(chosen)
-        asyncio.run(worker_threads.Threads(queue, redis_url, int(count), float(still)).run())
-        os._exit(0)
+        asyncio.run(worker_threads.Threads(queue, redis_url, int(count), float(still)).live())
     run: Callable[..., None] = worker.run
     run(queue, chosen, count=int(count))
 

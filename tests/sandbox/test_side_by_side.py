@@ -1,10 +1,12 @@
 """Two places as one: what is of which is read from names, and nothing goes to the wrong one."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from sandbox import side_by_side
 from sandbox.provider import BoxInfo, BoxSpec, BoxState, Missing, SnapshotKind, Temporary, Unreachable
 from sandbox.side_by_side import FAR, HERE, SideBySide, named, place_of
 from sandbox.unisolated import UnisolatedProvider
@@ -20,10 +22,15 @@ class Place(UnisolatedProvider):
         self.longest_seconds = longest
         self.silent = self.closed = self.prepared = False
         self.due: list[float] = []
+        self.slow: asyncio.Event | None = None
+        self.asked = asyncio.Event()
 
     async def list(self) -> list[BoxInfo]:
         if self.silent:
             raise Temporary("it does not answer")
+        if self.slow is not None:
+            self.asked.set()
+            await self.slow.wait()
         return await super().list()
 
     async def overgrown(self) -> dict[str, str]:
@@ -63,7 +70,7 @@ class emptied:
         return self._place
 
     async def __aexit__(self, *_: object) -> None:
-        self._place.silent = False
+        self._place.silent, self._place.slow = False, None
         for box in await self._place.list():
             await self._place.discard(box.name)
 
@@ -127,6 +134,27 @@ async def test_boxes_of_a_place_that_is_silent_are_not_taken_for_gone(both: Side
     await both.discard("s1-1")
     assert [box.name for box in await both.list()] == ["modal-s1-1"]
     assert await both.overgrown() == {"some": "disk"}, "those of the other place"
+
+
+async def test_a_place_that_takes_long_to_answer_keeps_nobody_waiting_and_is_heard_when_it_does(
+    both: SideBySide, far: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await both.create(BoxSpec("modal-s1-1", IDLE))
+    await both.list()
+    monkeypatch.setattr(side_by_side, "PATIENCE_SECONDS", 0.05)
+    far.slow = asyncio.Event()
+    await both.create(BoxSpec("modal-s1-2", IDLE))
+    assert [box.name for box in await both.list()] == ["modal-s1-1"]
+    far.slow.set()
+    monkeypatch.setattr(side_by_side, "PATIENCE_SECONDS", 20.0)
+    assert [box.name for box in await both.list()] == ["modal-s1-1", "modal-s1-2"]
+    far.slow.clear()
+    far.asked.clear()
+    asked = asyncio.create_task(both.list())
+    await far.asked.wait()
+    await both.close()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
 
 
 async def test_what_is_at_a_place_that_is_not_set_up_is_out_of_reach_and_not_gone(here: Place) -> None:
