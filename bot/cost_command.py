@@ -82,8 +82,8 @@ def _lines(found: Estimate, uses: list[Use], size: Size, rates: Rates, unused: f
     said = [
         f"{_of(found.sessions, 'session')} with {_of(found.boxes, 'box', 'boxes')} and {_of(found.turns, 'turn')}:"
         f" {_time(found.seconds)} of boxes, {found.idle_share:.0%} of it without a turn under way.",
-        f"A box that uses no more than {size.cores:g} cores and {size.gib:g} GiB costs"
-        f" ${size.dollars(HOUR, rates):.3f} an hour"
+        f"A box that uses no more than {size.cores:g} {'core' if size.cores == 1 else 'cores'} and {size.gib:g} GiB"
+        f" costs ${size.dollars(HOUR, rates):.3f} an hour"
         f" (${rates.core_second * HOUR:.4f} a core, ${rates.gib_second * HOUR:.4f} a GiB).",
     ]
     if one:
