@@ -23,7 +23,7 @@ from sandbox.modal_errors import Doing, told
 from sandbox.modal_keeping import Keeper
 from sandbox.modal_making import BUILD_SECONDS, CREATE_SECONDS, GREET_SECONDS, Base, Maker, checked
 from sandbox.modal_place import ModalPlace
-from sandbox.modal_records import BOX, NAME, OURS, BoxRecord, exit_code
+from sandbox.modal_records import BOX, NAME, OURS, BoxRecord
 from sandbox.modal_turns import alone, under_way
 from sandbox.provider import (
     BoxInfo,
@@ -45,7 +45,6 @@ LIST_SECONDS = 10.0  # Modal is asked no more often than so for all boxes
 DEATH_SECONDS, DYING_SECONDS, LOOK_SECONDS = 30.0, 2.0, 0.1
 END_SECONDS = 3.0  # for the words with the runner, beyond its grace
 TURN_SECONDS = 30.0
-NEW_SECONDS = 15.0  # a box may be missing in Modal's list for a moment
 
 
 class ModalProvider:
@@ -115,8 +114,7 @@ class ModalProvider:
             return BoxInfo(name, BoxState.GONE, {}, 0.0)
         if record.sandbox and not record.ended:
             record = await self._looked_at(name, record)
-        state = BoxState.DEAD if record.ended else BoxState.RUNNING
-        return BoxInfo(name, state, record.labels, record.born, exit_code(record.code, record.ending))
+        return record.info(name)
 
     async def _found(self, name: str, record: BoxRecord) -> BoxRecord | None:
         """What came of an intent: somebody is at it, or its box is found by its name, or there is none."""
@@ -271,15 +269,10 @@ class ModalProvider:
                 at, running = self._listed = self._clock(), await self._account.running()
                 await self._adopt_unknown(running)
         known = {key.removeprefix(BOX): BoxRecord.read(f) for key, f in (await self._ledger.all(BOX)).items()}
-        found = await many(self._listed_as(name, record, running, at) for name, record in known.items())
+        sure = {name: record for name, record in known.items() if record.is_told(running, at)}
+        asked = await many(self._info(name, record) for name, record in known.items() if name not in sure)
+        found = [record.info(name) for name, record in sure.items()] + asked
         return [info for info in found if info.state is not BoxState.GONE]
-
-    async def _listed_as(self, name: str, record: BoxRecord, running: dict[str, modal.Sandbox], at: float) -> BoxInfo:
-        """As the list says, where it says something: else Modal is asked for this one."""
-        if record.ended or record.sandbox in running or (record.sandbox and record.born > at - NEW_SECONDS):
-            state = BoxState.DEAD if record.ended else BoxState.RUNNING
-            return BoxInfo(name, state, record.labels, record.born, exit_code(record.code, record.ending))
-        return await self._info(name, record)
 
     async def _adopt_unknown(self, running: dict[str, modal.Sandbox]) -> None:
         """Note the boxes that Modal has and the ledger has not: their maker died, or the ledger was lost."""

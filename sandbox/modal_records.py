@@ -6,28 +6,30 @@ snapshot was of which moment and until when it is there: that is kept here.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from sandbox.provider import Snapshot, SnapshotKind
+from sandbox.provider import BoxInfo, BoxState, Snapshot, SnapshotKind
 
 BOX, SNAPSHOT, TURN = "box:", "snapshot:", "turn:"
+JSON = "json"
+NEW_SECONDS = 15.0  # for so long a box may be missing in Modal's list
 OURS, NAME = "shipmate", "box"  # tags that each box has: our mark, and its name
 
 
 class _Flat:
-    """A record of texts: numbers and tables are written as JSON."""
+    """A record that is written as one text: thousands of them are read every few seconds."""
 
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> Self:
-        """From the ledger. Fields that are not known are left out."""
+        """From the ledger. What a later version has added is left out."""
         known: Mapping[str, Any] = cls.__dataclass_fields__  # type: ignore[attr-defined]
-        return cls(**{name: json.loads(text) for name, text in fields.items() if name in known})
+        return cls(**{name: value for name, value in json.loads(fields[JSON]).items() if name in known})
 
     def written(self) -> dict[str, str]:
         """For the ledger."""
-        return {name: json.dumps(value) for name, value in asdict(self).items()}  # type: ignore[call-overload]
+        return {JSON: json.dumps(vars(self))}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,16 @@ class BoxRecord(_Flat):
     def has_ended(self, now: float, code: int | None) -> "BoxRecord":
         """As it is once its end was seen."""
         return self if self.ended else replace(self, ended=now, code=code)
+
+    def is_told(self, running: Container[str], at: float) -> bool:
+        """Whether what ran at that moment says whether this box does: else it must be asked itself."""
+        is_new = self.born > at - NEW_SECONDS
+        return bool(self.ended) or self.sandbox in running or (bool(self.sandbox) and is_new)
+
+    def info(self, name: str) -> BoxInfo:
+        """As the protocol has it."""
+        state = BoxState.DEAD if self.ended else BoxState.RUNNING
+        return BoxInfo(name, state, self.labels, self.born, exit_code(self.code, self.ending))
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ provider on it, orders the trouble, and returns in a few words what came of it, 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import modal
 
+from sandbox.modal_records import SnapshotRecord
 from sandbox.provider import BoxSpec, BoxState, Gone, Hurried, Missing, Permanent, SnapshotKind, Temporary, Unreachable
 from tests.modal.places import Spot
 from tests.modal_cloud.client import ModalCloud
@@ -64,6 +65,11 @@ async def fails(call: Awaitable[object], error: type[Exception]) -> Exception:
         assert type(failed) is error, f"{type(failed).__name__} instead of {error.__name__}: {failed}"
         return failed
     raise AssertionError(f"it did not end with {error.__name__}")
+
+
+async def noted(spot: Spot, snapshot: str) -> SnapshotRecord:
+    """What the ledger has of a snapshot."""
+    return SnapshotRecord.read(await spot.ledger.get(f"snapshot:{snapshot}") or {})
 
 
 async def alive(cloud: ModalCloud) -> list[str]:
@@ -162,8 +168,7 @@ async def the_image_was_collected(cloud: ModalCloud, spot: Spot) -> str:
     """Modal has collected the image that a box is to grow from: Missing, so that the next best is taken."""
     await spot.provider.create(spec(spot, "old"))
     taken = await spot.provider.snapshot("old", SnapshotKind.BASE)
-    image = (await spot.ledger.get(f"snapshot:{taken.id}") or {})["image"].strip('"')
-    await cloud.collect(image)
+    await cloud.collect((await noted(spot, taken.id)).image)
     failed = await fails(spot.provider.create(spec(spot, "new", taken.id)), Missing)
     assert await alive(cloud) == ["old"]
     assert (await spot.provider.status("new")).state is BoxState.GONE
@@ -432,9 +437,8 @@ async def stale_files_in_a_snapshot(cloud: ModalCloud, spot: Spot) -> str:
     await spot.provider.terminate("before", 0.0)
     left = await spot.provider.last_state("before")
     assert left is not None
-    noted = await spot.ledger.get(f"snapshot:{left.id}")
-    assert noted is not None
-    await spot.ledger.put(f"snapshot:{left.id}", {**noted, "runner": '"an older one"'})
+    old = replace(await noted(spot, left.id), runner="an older one")
+    await spot.ledger.put(f"snapshot:{left.id}", old.written())
     await spot.provider.create(spec(spot, "after", left.id))
     assert await sh(spot, "after", "echo alive; ls /run/shipmate 2>&1 | grep stale") == "alive"
     return "today's runner, and no stale file"

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import modal
 import pytest
 
 from sandbox.conformance_snapshots import BACKGROUND
 from sandbox.provider import BoxSpec, BoxState, SnapshotKind
-from tests.modal.days import sh, spec
+from tests.modal.days import noted, sh, spec
 from tests.modal.places import GREETING, Spot
 from tests.modal_cloud.client import ModalCloud
 from tests.waiting import until
@@ -100,9 +101,8 @@ async def test_a_sleeping_session_gets_the_agents_of_today(cloud: ModalCloud, sp
     await spot.provider.terminate(box)
     left = await spot.provider.last_state(box)
     assert left is not None
-    noted = await spot.ledger.get(f"snapshot:{left.id}")
-    assert noted is not None
-    await spot.ledger.put(f"snapshot:{left.id}", {**noted, "agents": '"of last month"'})
+    old = replace(await noted(spot, left.id), agents="of last month")
+    await spot.ledger.put(f"snapshot:{left.id}", old.written())
     before = len(await cloud.calls("ImageGetOrCreate"))
     await spot.provider.create(spec(spot, "awake", left.id))
     assert len(await cloud.calls("ImageGetOrCreate")) > before
