@@ -1,7 +1,7 @@
 """The part of the record where a place of boxes writes down what it does not keep itself (`sandbox/ledger.py`).
 
 `jobs/wiring.py` hands it to the provider on Modal. Whatever must be true at once is one script
-(`jobs/ledger_scripts.py`); a slot is waited for by asking again, the sooner the fewer there are before.
+(`jobs/ledger_scripts.py`). Who waits for a slot is told when it is his, and asks again now and then all the same.
 """
 
 import asyncio
@@ -14,14 +14,15 @@ from typing import Any, TypeVar, cast
 
 import redis.asyncio as redis
 
-from jobs.ledger_scripts import DROP, FIND, INDEX, LEAVE_SLOT, PUT, RECORD, SLOT, TAKE_SLOT
+from jobs.ledger_scripts import DROP, FIND, GRANTED, INDEX, LEAVE_SLOT, PUT, RECORD, SLOT, TAKE_SLOT
 from jobs.log import forgiven
 from sandbox.provider import Temporary
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 SILENT_SECONDS = 6.0  # who waits for a slot and says nothing for so long waits no more
-ASK_SECONDS, ASK_MOST_SECONDS = 0.02, 1.0  # times one and how many are before
+ASK_SECONDS = 1.0  # so often it is asked again; it also says that somebody still waits
+BELL_SECONDS = 5.0
 RENEWALS = 4.0  # of a hold, while it lasts
 
 
@@ -33,6 +34,8 @@ class RedisLedger:
         self._put, self._drop = client.register_script(PUT), client.register_script(DROP)
         self._find = client.register_script(FIND)
         self._take, self._leave = client.register_script(TAKE_SLOT), client.register_script(LEAVE_SLOT)
+        self._waiting: dict[str, asyncio.Event] = {}
+        self._listening: asyncio.Task[None] | None = None
 
     async def get(self, key: str) -> dict[str, str] | None:
         """The record; None if there is none, or its time is over."""
@@ -74,8 +77,7 @@ class RedisLedger:
         keys = [f"{SLOT}{{{name}}}:{kind}" for kind in kinds]
         args: list[str | float] = [ticket, of, hold, SILENT_SECONDS]
         try:
-            while before := int(await _reached(self._take(keys=keys, args=args))):
-                await asyncio.sleep(min(ASK_SECONDS * (1 + before), ASK_MOST_SECONDS))
+            await self._wait(ticket, keys, args)
             over = asyncio.Event()
             renewing = asyncio.create_task(self._renew(keys, args, hold, over))
             try:
@@ -85,7 +87,33 @@ class RedisLedger:
                 await renewing
         finally:
             with forgiven(log, f"a slot of {name} was not given back; it is free again after {hold:.0f} s"):
-                await self._leave(keys=keys[:3], args=[ticket])
+                await self._leave(keys=keys, args=[*args, GRANTED])
+
+    async def _wait(self, ticket: str, keys: list[str], args: list[str | float]) -> None:
+        """Return when the ticket holds a slot."""
+        if not await _reached(self._take(keys=keys, args=args)):
+            return
+        granted = self._waiting[ticket] = asyncio.Event()
+        try:
+            if self._listening is None or self._listening.done():
+                self._listening = asyncio.create_task(self._listen())
+            while await _reached(self._take(keys=keys, args=args)):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ASK_SECONDS):
+                        await granted.wait()
+        finally:
+            del self._waiting[ticket]
+
+    async def _listen(self) -> None:
+        """Hear who holds a slot from now on, for as long as somebody here waits for one."""
+        with forgiven(log, "who holds a slot is not heard just now; those who wait ask again"):
+            async with self._redis.pubsub(ignore_subscribe_messages=True) as bell:
+                await bell.subscribe(GRANTED)
+                while self._waiting:
+                    rung = await bell.get_message(timeout=BELL_SECONDS)
+                    granted = self._waiting.get(str(rung["data"])) if rung is not None else None
+                    if granted is not None:
+                        granted.set()
 
     async def _renew(self, keys: list[str], args: list[Any], hold: float, over: asyncio.Event) -> None:
         """Say again and again that the slot is held, until it is over."""

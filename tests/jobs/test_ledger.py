@@ -10,16 +10,17 @@ import pytest
 
 from jobs import store_connection
 from jobs.ledger_scripts import INDEX
-from jobs.store_ledger import RedisLedger
+from jobs.store_ledger import ASK_SECONDS, RedisLedger
 from sandbox.ledger import Ledger
 from sandbox.provider import Temporary
 
 HOLD = 30.0
+MANY = 40
 # A process that takes a slot, says so, and holds it until it is killed.
 HOLDER = """
 import asyncio, sys
 from jobs import store_connection
-from jobs.store_ledger import RedisLedger
+from jobs.store_ledger import ASK_SECONDS, RedisLedger
 async def main():
     async with RedisLedger(store_connection.to(sys.argv[1])).slot("creates", 1, float(sys.argv[2])):
         print("held", flush=True)
@@ -111,6 +112,15 @@ async def test_whoever_comes_first_is_let_in_first(ledger: Ledger) -> None:
             await waits(ledger, n + 1)
     await asyncio.gather(*waiting)
     assert order == list(range(5))
+
+
+async def test_a_slot_that_is_given_back_is_handed_to_whoever_is_next_in_whichever_process(redis_url: str) -> None:
+    clients = [store_connection.to(redis_url) for _ in range(2)]
+    ledgers = [RedisLedger(client) for client in clients]
+    async with asyncio.timeout(0.5 * MANY * ASK_SECONDS):  # if each had to ask it would take twice as long
+        await asyncio.gather(*(taken(ledgers[n % 2], HOLD) for n in range(MANY)))
+    for client in clients:
+        await client.aclose()
 
 
 async def test_who_gives_up_waiting_keeps_nobody_waiting(ledger: Ledger) -> None:
