@@ -20,7 +20,7 @@ MANY = 40
 HOLDER = """
 import asyncio, sys
 from jobs import store_connection
-from jobs.store_ledger import ASK_SECONDS, RedisLedger
+from jobs.store_ledger import RedisLedger
 async def main():
     async with RedisLedger(store_connection.to(sys.argv[1])).slot("creates", 1, float(sys.argv[2])):
         print("held", flush=True)
