@@ -95,6 +95,8 @@ class Watch:
 
     def _look_at(self, process: Path) -> None:
         arguments = (process / "cmdline").read_bytes()
+        if not arguments:
+            return  # it is just becoming another program: the next look sees it as that
         program = _program(arguments.decode(errors="replace").split("\0"))
         self.programs.add(program)
         for where, data in (("arguments", arguments), ("environment", (process / "environ").read_bytes())):
