@@ -9,6 +9,7 @@ acknowledgement.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -72,10 +73,13 @@ class Desk:
 
     async def take(self, body: Mapping[str, Any], me: Me) -> Owed:
         """Put what this payload means on record; the words that are owed for it. Raises if it is not on record."""
-        async with asyncio.timeout(self._config.accept_seconds), self._room.place():
+        async with asyncio.timeout(self._config.accept_seconds):
             if (front := at_the_front(body, me)) is not None:
                 return await self._front.met(front, me)
-            return await self._act_on(understand(body, me, self._config.allowed_bots), me)
+            meaning = understand(body, me, self._config.allowed_bots)
+            # What is left alone takes no place: our own words come back to us, and there are many
+            async with nullcontext() if isinstance(meaning, meanings.Ignored) else self._room.place():
+                return await self._act_on(meaning, me)
 
     async def _act_on(self, meaning: Meaning, me: Me) -> Owed:
         match meaning:
