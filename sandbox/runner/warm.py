@@ -20,7 +20,18 @@ from sandbox.runner.conversation import Conversation, Unusable
 from sandbox.runner.dial import Dialer
 from sandbox.runner.forward import Forwarder
 from sandbox.runner.git import GitFailed
-from sandbox.runner.link import FIRST_PAUSE, LONGEST_PAUSE, NOT_OUR_WIRE, AttachAgain, Revoked, events, judge, whole
+from sandbox.runner.link import (
+    FIRST_PAUSE,
+    LATEST_PAUSE,
+    LONGEST_PAUSE,
+    NOT_OUR_WIRE,
+    AttachAgain,
+    NotNow,
+    Revoked,
+    events,
+    judge,
+    whole,
+)
 from sandbox.runner.sync import Step
 from sandbox.runner.within import within
 
@@ -110,6 +121,8 @@ class Waiting:
             began = asyncio.get_running_loop().time()
             try:
                 return await self._ask(ready_ms)
+            except NotNow as busy:
+                await asyncio.sleep(min(busy.seconds, LATEST_PAUSE))
             except (OSError, EOFError, asyncio.TimeoutError, http1.BadHttp, AttachAgain, *NOT_OUR_WIRE):
                 self._dialer.complain()
             if asyncio.get_running_loop().time() - began > LONGEST_PAUSE:

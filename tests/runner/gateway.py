@@ -45,7 +45,7 @@ class StandIn:
         self.revoked = self.silent = False
         self.epoch = self.beaten = 0
         self.beats = True
-        self.busy = 0.0  # the next attach is told to come again after so many seconds
+        self.busy = 0.0  # the next who attaches or waits is told to come again after so many seconds
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         self.release = asyncio.Event()  # lets hung requests and the slow model go on
@@ -146,6 +146,9 @@ class StandIn:
     async def _warm(self, request: web.Request) -> web.StreamResponse:
         said = json.loads(await request.read())
         fault = await self._fault(request, "warm")
+        busy, self.busy = self.busy, 0.0
+        if busy:
+            return web.json_response({"error": "not now", "seconds": busy}, status=503)
         self.waited.append(said)
         await self._ring()
         response = web.StreamResponse()

@@ -61,6 +61,13 @@ async def test_a_gateway_that_hangs_up_is_dialled_again_and_may_bring_the_claim(
     assert gateway.attached[0]["generation"] == 2
 
 
+async def test_told_to_come_again_later_it_does(box: RunningBox, gateway: StandIn):
+    gateway.busy = 0.1
+    await waiting(box, gateway)
+    await gateway.take()
+    await gateway.frame("ready")
+
+
 async def test_a_box_that_is_not_wanted_any_more_ends(box: RunningBox, gateway: StandIn):
     await waiting(box, gateway)
     gateway.revoked = True
