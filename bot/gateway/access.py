@@ -25,9 +25,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 class Refusal(Exception):
     """A request that is not followed: what is answered, as `{"error": …}`. `n`: the frame that is meant, if one is;
-    `seconds`: when to come again, for a 503."""
+    `seconds`: for a 503, not to come again before those have passed."""
 
-    def __init__(self, status: int, error: str, n: int | None = None, seconds: float = 1.0) -> None:
+    def __init__(self, status: int, error: str, n: int | None = None, seconds: float | None = None) -> None:
         super().__init__(error)
         self.status, self.error, self.n, self.seconds = status, error, n, seconds
 
@@ -38,8 +38,9 @@ class Refusal(Exception):
             body["n"] = self.n
         headers = {}
         if self.status == 503:
+            headers["Retry-After"] = str(math.ceil(self.seconds or 1))
+        if self.seconds is not None:
             body["seconds"] = round(self.seconds, 3)
-            headers["Retry-After"] = str(math.ceil(self.seconds))
         return web.Response(status=self.status, text=json.dumps(body), content_type="application/json", headers=headers)
 
 

@@ -29,6 +29,7 @@ from jobs.wire import SPOKEN
 
 log = logging.getLogger(__name__)
 STALE_GENERATION, STALE_EPOCH = "stale generation", "stale epoch"
+CLOSING = "this gateway is closing"
 STREAM_HEADERS = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
 
 
@@ -80,6 +81,8 @@ class Link:
         if number(said, "generation") != grant.generation:
             raise Refusal(409, STALE_GENERATION)
         made = number(said, "frame")
+        if self._closed:
+            raise Refusal(503, CLOSING)
         later = self._turns.begin(began := time.monotonic())
         if later:
             raise Refusal(503, "many boxes call at once", seconds=later)
@@ -100,7 +103,7 @@ class Link:
         grant = request[GRANT]
         epoch, after = number(request.query, "epoch"), number(request.query, "after")
         if self._closed:
-            raise Refusal(503, "this gateway is closing")
+            raise Refusal(503, CLOSING)
         if epoch != (await self._record.link(grant.session, grant.generation)).epoch:
             raise Refusal(409, STALE_EPOCH)
         stream = Stream(self._record, self._rules, grant, request[TOKEN], epoch, after)

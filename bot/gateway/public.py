@@ -55,7 +55,7 @@ class PublicDoor:
     @contextmanager
     def _room(self, box: str) -> Iterator[None]:
         if self._under_way[box] >= self._most:
-            raise Refusal(503, "too many requests of this box at a time")
+            raise Refusal(503, "too many requests of this box at a time", seconds=1.0)
         self._under_way[box] += 1
         try:
             yield
