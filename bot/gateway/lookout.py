@@ -63,12 +63,13 @@ class Lookout:
         while True:
             began = time.monotonic()
             try:
-                await self._ring_for_what_grew()
-                await self._end_the_revoked()
+                async with asyncio.timeout(BLIND_SECONDS):
+                    await self._ring_for_what_grew()
+                    await self._end_the_revoked()
                 seen = time.monotonic()
             except Exception:
                 log.exception("the record could not be looked at for the open streams; again in a second")
-                if time.monotonic() - seen > BLIND_SECONDS:
+                if time.monotonic() - seen >= BLIND_SECONDS:
                     self._let_go()
             await asyncio.sleep(max(0.0, began + LOOK_SECONDS - time.monotonic()))
 

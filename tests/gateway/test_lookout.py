@@ -20,13 +20,15 @@ class Kept:
     """A record of lengths and tokens that says what it was asked."""
 
     def __init__(self) -> None:
-        self.length, self.revoked, self.away = 0, "", False
+        self.length, self.revoked, self.away, self.silent = 0, "", False, False
         self.asked: list[int] = []
 
     async def lengths(self, sids: Sequence[str]) -> list[int]:
         self.asked.append(len(sids))
         if self.away:
             raise ConnectionError("the record is away")
+        if self.silent:
+            await asyncio.Event().wait()
         return [self.length] * len(sids)
 
     async def allowed(self, token_hashes: Sequence[str]) -> list[bool]:
@@ -87,6 +89,13 @@ async def test_a_record_that_is_away_for_a_moment_ends_nobody_and_one_that_stays
         record.away = True
         await until(lambda: len(record.asked) > 2)
         assert not any(stream.ended for stream in all_of_them)
+        await until(lambda: all(stream.ended for stream in all_of_them))
+
+
+async def test_a_record_that_takes_questions_and_never_answers_is_away_too() -> None:
+    record, all_of_them = Kept(), streams(2)
+    record.silent = True
+    async with looking(record, all_of_them):
         await until(lambda: all(stream.ended for stream in all_of_them))
 
 
