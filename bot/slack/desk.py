@@ -43,7 +43,8 @@ WITHDRAWN = "its message was deleted"
 EMPTIED = "its message was emptied"
 ASIDE_NOW = "its message is an aside now"
 ONLY_FILES = "See the attached files."
-AT_ONCE = 10  # payloads; one that has waited for half of its time would come too late, and Slack delivers it again
+AT_ONCE = 10  # messages; one that has waited for half of its time would come too late, and Slack delivers it again
+DELIVERED_AGAIN = (meanings.Mention, meanings.Reply, meanings.Edited, meanings.Deleted, meanings.Overheard)
 
 
 class Desk:
@@ -77,8 +78,8 @@ class Desk:
             if (front := at_the_front(body, me)) is not None:
                 return await self._front.met(front, me)
             meaning = understand(body, me, self._config.allowed_bots)
-            # What is left alone takes no place: our own words come back to us, and there are many
-            async with nullcontext() if isinstance(meaning, meanings.Ignored) else self._room.place():
+            # A press that is refused is lost, so it needs no place; nor does what is left alone, for that is much
+            async with self._room.place() if isinstance(meaning, DELIVERED_AGAIN) else nullcontext():
                 return await self._act_on(meaning, me)
 
     async def _act_on(self, meaning: Meaning, me: Me) -> Owed:
