@@ -168,12 +168,15 @@ class Calls:
                 if self._clock() + seconds > until:
                     raise Later(method, seconds)
                 await asyncio.sleep(seconds)
+            self._line.had_its_turn(key, self._waiter())
 
     def _in_line(self, key: str, size: Method, seconds: float) -> float:
         """How long the one who asks waits, if it cannot be less than so long."""
         now, apart = self._clock(), size.seconds / size.calls
-        waiter = asyncio.current_task() or self
-        return self._line.moment(key, waiter, now=now, earliest=now + seconds, apart=apart) - now
+        return self._line.moment(key, self._waiter(), now=now, earliest=now + seconds, apart=apart) - now
+
+    def _waiter(self) -> object:
+        return asyncio.current_task() or self
 
     async def _seconds_to_wait(self, method: str, key: str, size: Method) -> float:
         paused = await self._budgets.recall(self._pause_key(method))

@@ -14,18 +14,20 @@ class Line:
     """Times are seconds of any one clock. A waiter is whatever asks again: a task."""
 
     def __init__(self) -> None:
-        self._until: dict[str, float] = {}
         self._promised: defaultdict[str, WeakKeyDictionary[object, float]] = defaultdict(WeakKeyDictionary)
 
     def moment(self, budget: str, waiter: object, *, now: float, earliest: float, apart: float) -> float:
         """When this waiter is to ask this budget again: not before `earliest`, and `apart` from the others.
 
-        Whoever asks before its moment keeps it.
+        Whoever asks before its moment keeps it. Those who have gone, or had their turn, hold nobody up.
         """
         promised = self._promised[budget]
         mine = promised.get(waiter, 0.0)
         if mine <= now:
-            mine = max(earliest, self._until.get(budget, 0.0))
-            self._until[budget] = mine + apart
-            promised[waiter] = mine
+            others = (moment for other, moment in promised.items() if other is not waiter and moment > now)
+            mine = promised[waiter] = max(earliest, max(others, default=earliest - apart) + apart)
         return min(max(mine, earliest), now + MOST_SECONDS)
+
+    def had_its_turn(self, budget: str, waiter: object) -> None:
+        """This waiter asked, and got what it waited for."""
+        self._promised[budget].pop(waiter, None)

@@ -39,6 +39,13 @@ def test_budgets_have_lines_of_their_own() -> None:
     assert line.moment("updates", Waiter(), now=0.0, earliest=0.2, apart=0.2) == 0.2
 
 
+def test_who_has_gone_or_had_its_turn_holds_nobody_up() -> None:
+    line, served = Line(), Waiter()
+    moments(line, [served, *[Waiter() for _ in range(300)]])
+    line.had_its_turn("posts", served)
+    assert moments(line, [Waiter()]) == [1.0]
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 5), st.floats(0.01, 5)), max_size=100))
 def test_nobody_asks_too_early_or_waits_for_ever(asks: list[tuple[int, float, float]]) -> None:
     line, waiters, now = Line(), [Waiter() for _ in range(10)], 0.0
