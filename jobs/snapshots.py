@@ -15,6 +15,7 @@ from jobs.commands import Refused
 from jobs.commands_snapshots import FailSnapshot, FinishSnapshot, PutOffSnapshot
 from jobs.log import forgiven
 from jobs.operations import delay_of, sentence
+from jobs.session import Session
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, Gone, Hurried, SnapshotKind
 
@@ -78,6 +79,11 @@ async def _watch(shop: Workshop, sid: str, hurry: Event, over: asyncio.Event) ->
             return
         with forgiven(log, "whether somebody waits could not be seen; it is looked again"):
             session = await shop.store.load(sid)
-            needed = session is not None and (session.turn is not None or bool(session.queue))
+            needed = session is not None and (session.turn is not None or _is_waited_for(session))
             waited = waited + LOOK_SECONDS if needed else 0.0
     hurry.set()
+
+
+def _is_waited_for(session: Session) -> bool:
+    """Whether the next prompt is given to its box as soon as that can take one; not so while it is paused."""
+    return bool(session.queue) and session.paused is None
