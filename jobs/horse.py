@@ -5,11 +5,13 @@ nothing of an earlier one is in it, and whoever wants to end the job ends its pr
 """
 
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, NoReturn
 
+log = logging.getLogger(__name__)
 ENDINGS = {signal.SIGTERM, signal.SIGINT}
 LINE_BYTES = 4096  # more than a pipe takes in pieces
 
@@ -58,6 +60,8 @@ def _live(hears: int, get_ready: Callable[[], None], ride: Callable[[bytes], Non
         if line:
             ride(line)
         code = 0
+    except Exception:
+        log.exception("a worker's process could not do its job")
     finally:
         os._exit(code)
 

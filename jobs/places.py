@@ -117,7 +117,7 @@ async def _keeps_spare(shop: Workshop, build: str) -> bool:
         since = await shop.store.places.waited_since()
         if since is not None and shop.clock() - since > YIELD_SECONDS:
             return False
-        await _has_spare(shop, build)
+        return await _has_spare(shop, build)  # it is asked for again and again, or somebody else has it
     return True
 
 
