@@ -271,7 +271,9 @@ class Note:
 
 @dataclass(frozen=True)
 class Tick:
-    """Time went by."""
+    """Time went by. `starting`: a worker is seen to be making its box, however long that takes."""
+
+    starting: bool = False
 
 
 Command = (

@@ -222,12 +222,12 @@ def _attach(s: Session, c: commands.Attach, now: float, _: Rules) -> tuple[Event
     return (e.LinkAttached(at=now, generation=c.generation, epoch=c.epoch),)
 
 
-def _tick(s: Session, _c: commands.Tick, now: float, rules: Rules) -> tuple[Event, ...]:
+def _tick(s: Session, c: commands.Tick, now: float, rules: Rules) -> tuple[Event, ...]:
     if s.status is S.WORKING and s.turn is not None and _too_long(s, s.turn, now, rules):
         return (e.StopRequested(at=now, generation=s.generation, turn=s.turn.number),)
     if warm_box_is_late(s, now):
         return (e.BoxLost(at=now, generation=s.generation, reason="the warm box did not answer"),)
-    tried = s.failures + start_is_lost(s, now, rules)
+    tried = s.failures + (not c.starting and start_is_lost(s, now, rules))
     if s.status in (S.WAITING, S.BOOTING) and tried >= rules.max_failures:
         return _abandon(s, "No box could be made ready for this. `shipmate doctor` says what is wrong.", now)
     if s.at_rest and s.status is not S.CLOSED and now - s.since > rules.close_seconds:

@@ -17,7 +17,8 @@ from jobs.image_records import Image
 from jobs.image_words import tell_of_image
 from jobs.inbox import hash_token
 from jobs.log import forgiven
-from jobs.session import Session
+from jobs.session import Session, Status
+from jobs.starts import at_start, is_at_start
 from jobs.store import Grant
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, BoxSpec, Gone, Missing, Permanent, Temporary
@@ -56,6 +57,9 @@ async def start_box(shop: Workshop, sid: str) -> None:
     before = await shop.store.load(sid)
     if before is None:
         return
+    if before.status is Status.BOOTING and await is_at_start(shop.store, before):
+        log.info("start is not due: a worker is at it")
+        return
     if not await places.admitted(shop, before):
         return
     box = shop.box_name(before.repository or "", f"{sid}-{before.generation + 1}")
@@ -67,7 +71,8 @@ async def start_box(shop: Workshop, sid: str) -> None:
         return
     generation = session.generation
     try:
-        origin = await _make(shop, session, box)
+        async with at_start(shop.store, session):
+            origin = await _make(shop, session, box)
     except Exception as trouble:
         await shop.store.revoke(box)
         delay = delay_of(trouble, RETRY_SECONDS * 2**session.failures)

@@ -17,7 +17,8 @@ from jobs.image_records import lost_tries
 from jobs.log import about, forgiven
 from jobs.session import Session, Status
 from jobs.shelf import Shelf
-from jobs.wants import Operation, wants
+from jobs.starts import is_at_start
+from jobs.wants import Operation, start_is_lost, wants
 from jobs.warm import WarmPool
 from jobs.wire import spoken_with
 from jobs.wiring import Workshop
@@ -95,14 +96,22 @@ class Upkeep:
                 await self._shop.store.revoke(session.box)
                 lost = LoseBox(session.generation, await self._how_it_ended(session.box))
                 session = await self._shop.inbox.handle(session.id, lost)
-            if self._shop.inbox.is_news(session, Tick()):
-                session = await self._shop.inbox.handle(session.id, Tick())
+            tick = Tick(starting=await self._is_starting(session))
+            if self._shop.inbox.is_news(session, tick):
+                session = await self._shop.inbox.handle(session.id, tick)
         except Refused as refused:
             log.info("session %s: %s", session.id, refused)
         due = wants(session, self._shop.clock(), self._shop.settings.rules)
+        if await self._is_starting(session):
+            due = tuple(operation for operation in due if operation.kind != "start")
         for operation in (*due, *_outdated(session, boxes), *self._moved(session)):
             await self._shop.ask_for(session, operation)
         return session
+
+    async def _is_starting(self, session: Session) -> bool:
+        """Whether a start that takes long is under way all the same: asked only where it matters."""
+        lost = start_is_lost(session, self._shop.clock(), self._shop.settings.rules)
+        return lost and await is_at_start(self._shop.store, session)
 
     def _moved(self, session: Session) -> tuple[Operation, ...]:
         """A box that has nothing to do is parked if new boxes of its repository run at another place by now."""

@@ -81,7 +81,9 @@ async def test_a_box_that_comes_too_late_is_ended_and_its_token_with_it(at: Benc
     async def somebody_else_takes_over() -> None:
         at.provider.before.clear()
         at.clock.ahead += at.shop.settings.rules.start_seconds + 1
-        await start_box(at.shop, at.sid)
+        await at.do(c.BeginStart(1))
+        await at.shop.provider.create(BoxSpec(f"{at.sid}-2", b'{"wire": 1, "mode": "idle"}\n'))
+        await at.do(c.FinishStart(2, f"{at.sid}-2", "cold", None, False))
 
     at.provider.before["create"] = somebody_else_takes_over
     await start_box(at.shop, at.sid)
