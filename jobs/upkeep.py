@@ -2,19 +2,21 @@
 
 `shipmate upkeep` runs it. Nothing is remembered here: if this process dies, the next one (or another copy, which waits
 for the lease) sees the same log and the same boxes. It also tells sessions of boxes that died, ends boxes that no
-session knows, lets go of snapshots that nobody names any more, and keeps RQ's own books clean.
+session knows, lets go of snapshots that nobody names any more, and keeps RQ's own books clean. What may take long goes
+on beside the sweeps (`jobs/beside.py`).
 """
 
 import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Iterable
 
 from jobs import images, places, warm
+from jobs.beside import Beside
 from jobs.commands import LoseBox, Refused, Tick
 from jobs.image_records import lost_tries
 from jobs.log import about, forgiven
+from jobs.records import Unnamed
 from jobs.session import Session, Status
 from jobs.shelf import Shelf
 from jobs.starts import is_at_start
@@ -23,7 +25,7 @@ from jobs.warm import WarmPool
 from jobs.wire import spoken_with
 from jobs.wiring import Workshop
 from sandbox.provider import BoxError, BoxInfo, BoxState, Permanent
-from sandbox.side_by_side import place_of
+from sandbox.side_by_side import HERE, place_of
 
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 2.0
@@ -31,6 +33,7 @@ LEASE_SECONDS = 10.0
 CLEAN_SECONDS = 10.0
 KILLED = (137, -9)  # how a shell and how a parent tell SIGKILL
 ORPHAN_SECONDS = 60.0
+LEFT_SECONDS = 5.0  # far more than it takes to find a snapshot that is there
 ARCHIVE_SECONDS = 86_400.0  # after it was closed: late edits and retries still find the session in memory
 UNNAMED_SECONDS = 86_400.0  # so long a snapshot stays that nobody names: a backup of the record may still name it
 
@@ -44,18 +47,25 @@ class Upkeep:
         self._cleaned = 0.0
         self._strangers: set[str] = set()
         self._warm = WarmPool(shop)
+        self._beside = Beside()
 
     async def run(self) -> None:
         """Sweep for ever; a fault in one sweep is logged and the next one tries again."""
-        while True:
-            try:
-                if await self._shop.store.lease("upkeep", self._name, LEASE_SECONDS):
-                    await self.sweep()
-            except Exception:
-                log.exception("a sweep failed; the next one tries again")
-            await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            while True:
+                with forgiven(log, "a sweep failed; the next one tries again"):
+                    if await self._shop.store.lease("upkeep", self._name, LEASE_SECONDS):
+                        await self.look()
+                await asyncio.sleep(SWEEP_SECONDS)
+        finally:
+            await self._beside.end()
 
     async def sweep(self) -> None:
+        """Look at everything once, and wait for what is done beside that."""
+        await self.look()
+        await self._beside.done()
+
+    async def look(self) -> None:
         """Look at everything once."""
         boxes = await self._boxes()
         await self._end_overgrown(boxes or {})
@@ -67,9 +77,10 @@ class Upkeep:
             await places.see_to(self._shop, seen)
         if boxes is not None:
             at_home = {name for session in seen for name in (session.box, session.lost_box)}
-            await self._end_orphans(box for name, box in boxes.items() if name not in at_home)
+            strangers = [box for name, box in boxes.items() if name not in at_home]
+            self._beside.begin("orphans", strangers, lambda box: box.name, self._end_if_orphan)
             with forgiven(log, "warm boxes could not be seen to; the next sweep tries again"):
-                await self._warm.keep(boxes)
+                await self._warm.keep(boxes, self._beside)
         await self._ask_for_images()
         if self._shop.clock() - self._cleaned > CLEAN_SECONDS:
             self._cleaned = self._shop.clock()
@@ -149,21 +160,22 @@ class Upkeep:
         claim = (await self._shop.store.warm.claims()).get(box.name)
         return claim.sid if claim is not None else ""
 
-    async def _end_orphans(self, boxes: Iterable[BoxInfo]) -> None:
-        """End boxes that nobody knows any more: their worker died, or they came too late."""
-        for box in boxes:
-            if await self._is_orphan(box):
-                log.warning("box %s belongs to nobody; it is ended", box.name)
-                with forgiven(log, f"box {box.name} could not be ended; the next sweep tries again"):
-                    await self._end_orphan(box)
+    async def _end_if_orphan(self, box: BoxInfo) -> None:
+        """End a box that nobody knows any more: its worker died, or it came too late.
 
-    async def _end_orphan(self, box: BoxInfo) -> None:
-        """Forget the box, and the snapshot that was made of it but never named, by a worker that died in between."""
+        The snapshot that was made of it but never named, by a worker that died in between, is forgotten with it; one
+        that its place is still making is not waited for.
+        """
+        if not await self._is_orphan(box):
+            return
+        log.warning("box %s belongs to nobody; it is ended", box.name)
         await self._shop.store.revoke(box.name)
         await self._shop.provider.terminate(box.name, 0.0)
         left = None
-        with contextlib.suppress(Permanent):  # what cannot be read is of no use to anybody
-            left = await self._shop.provider.last_state(box.name)
+        patience = None if place_of(box.name) == HERE else LEFT_SECONDS
+        with contextlib.suppress(Permanent, TimeoutError):  # what cannot be read is of no use to anybody
+            async with asyncio.timeout(patience):
+                left = await self._shop.provider.last_state(box.name)
         await self._shop.provider.discard(box.name)
         owner = await self._owner(box) or box.labels["image"]
         if left is not None and not await self._names(owner, left.id, unknown=True):
@@ -211,11 +223,13 @@ class Upkeep:
             with about(session=sid), forgiven(log, "what its box left could not be let go"):
                 await self._shop.inbox.handle(sid, Tick())
                 await leftovers.keep_no_more(sid)
-        for one in await leftovers.unnamed(now - UNNAMED_SECONDS):
-            with forgiven(log, f"snapshot {one.snapshot} of {one.owner} could not be let go"):
-                if not await self._names(one.owner, one.snapshot, unknown=False):
-                    await self._shop.provider.forget_snapshot(one.snapshot)
-                await leftovers.let_go(one)
+        unnamed = await leftovers.unnamed(now - UNNAMED_SECONDS)
+        self._beside.begin("snapshots", unnamed, lambda one: one.snapshot, self._let_go_of)
+
+    async def _let_go_of(self, one: Unnamed) -> None:
+        if not await self._names(one.owner, one.snapshot, unknown=False):
+            await self._shop.provider.forget_snapshot(one.snapshot)
+        await self._shop.store.leftovers.let_go(one)
 
     async def _names(self, owner: str, snapshot: str, *, unknown: bool) -> bool:
         """Whether a session, or a good image of a repository, names this snapshot now; `unknown`: there is no such

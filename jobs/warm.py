@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from jobs import places, wire
+from jobs.beside import Beside
 from jobs.claims import ANSWER_SECONDS
 from jobs.commands import LoseBox, Tick
 from jobs.image_records import Image
 from jobs.inbox import hash_token
-from jobs.log import about, forgiven
+from jobs.log import about
 from jobs.operations import greeting
 from jobs.records import Grant, Offer
 from jobs.session import Session, Status
@@ -137,13 +138,10 @@ class WarmPool:
         self._gone: dict[str, float] = {}
         self._strangers: set[str] = set()
 
-    async def keep(self, boxes: Mapping[str, BoxInfo]) -> None:
-        """End what has outlived its use, and ask for what is missing."""
+    async def keep(self, boxes: Mapping[str, BoxInfo], beside: Beside) -> None:
+        """Begin to end what has outlived its use, and ask for what is missing."""
         due = await self.plan(boxes)
-        for box, why in due.end:
-            with about(box=box.name), forgiven(log, "it could not be ended; the next sweep tries again"):
-                log.info("warm box %s of %s is ended: %s", box.name, box.repository, why)
-                await self._end(box)
+        beside.begin("warm boxes", due.end, lambda end: end[0].name, lambda end: self._end(*end))
         for repository in due.fill:
             await _ask_for_one(self._shop, repository)
         await self._forget_gone(boxes)
@@ -162,7 +160,7 @@ class WarmPool:
     async def end_all(self) -> None:
         """End every warm box that nobody took."""
         for box in await self._unclaimed({box.name: box for box in await self._shop.provider.list()}):
-            await self._end(box)
+            await self._end(box, "all are")
 
     async def _wanted(self) -> tuple[Wanted, ...]:
         shop, settings = self._shop, self._shop.settings
@@ -205,19 +203,21 @@ class WarmPool:
             found.append(_warm_box(box, made[box.name], offered, self._quiet[box.name]))
         return found
 
-    async def _end(self, box: WarmBox) -> None:
+    async def _end(self, box: WarmBox, why: str) -> None:
         """End it for good."""
         shop, lived = self._shop, self._shop.clock() - box.born
         if not await shop.store.warm.retire(box.name):
             return  # somebody took it in this very moment
-        await shop.provider.discard(box.name)
-        await shop.store.warm.forget(box.name)  # last, so that a box is known as long as it is there
-        await shop.store.warm.count("unused", 1)
-        await shop.store.warm.count("unused_seconds", max(0.0, lived))
+        with about(box=box.name):
+            log.info("warm box %s of %s is ended: %s", box.name, box.repository, why)
         image = await shop.newest_image(box.repository)
         recipe = image.made_by if image is not None else None
         if not box.offered and box.fit == shop.fit(box.repository, *_as(shop, box.repository, recipe)):
             await _wait_with(shop, box.repository, "the last one did not get ready")
+        await shop.provider.discard(box.name)
+        await shop.store.warm.forget(box.name)  # last, so that a box is known as long as it is there
+        await shop.store.warm.count("unused", 1)
+        await shop.store.warm.count("unused_seconds", max(0.0, lived))
 
     async def _forget_gone(self, boxes: Mapping[str, BoxInfo]) -> None:
         """Forget boxes that are not here any more, or that a worker wrote down and died before it made them."""
