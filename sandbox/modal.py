@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +27,7 @@ from sandbox.modal_place import ModalPlace
 from sandbox.modal_records import BOX, NAME, OURS, BoxRecord
 from sandbox.modal_turns import alone, under_way
 from sandbox.provider import (
+    BoxError,
     BoxInfo,
     BoxSpec,
     BoxState,
@@ -41,6 +43,7 @@ from sandbox.provider import (
 if TYPE_CHECKING:
     import modal
 
+log = logging.getLogger(__name__)
 LIST_SECONDS = 10.0  # Modal is asked no more often than so for all boxes
 DEATH_SECONDS, DYING_SECONDS, LOOK_SECONDS = 30.0, 2.0, 0.1
 END_SECONDS = 3.0  # for the words with the runner, beyond its grace
@@ -115,6 +118,14 @@ class ModalProvider:
         if record.sandbox and not record.ended:
             record = await self._looked_at(name, record)
         return record.info(name)
+
+    async def _info_or_as_noted(self, name: str, record: BoxRecord) -> BoxInfo:
+        """One box that cannot be asked about must not hide all others: it is taken to be as it was."""
+        try:
+            return await self._info(name, record)
+        except BoxError as trouble:
+            log.warning("box %s is taken to be as it was: %s", name, trouble)
+            return record.info(name)
 
     async def _found(self, name: str, record: BoxRecord) -> BoxRecord | None:
         """What came of an intent: somebody is at it, or its box is found by its name, or there is none."""
@@ -270,7 +281,7 @@ class ModalProvider:
                 await self._adopt_unknown(running)
         known = {key.removeprefix(BOX): BoxRecord.read(f) for key, f in (await self._ledger.all(BOX)).items()}
         sure = {name: record for name, record in known.items() if record.is_told(running, at)}
-        asked = await many(self._info(name, record) for name, record in known.items() if name not in sure)
+        asked = await many(self._info_or_as_noted(name, record) for name, record in known.items() if name not in sure)
         found = [record.info(name) for name, record in sure.items()] + asked
         return [info for info in found if info.state is not BoxState.GONE]
 
@@ -280,8 +291,12 @@ class ModalProvider:
         await many(self._adopt_from_tags(id, running[id]) for id in running.keys() - known)
 
     async def _adopt_from_tags(self, id: str, sandbox: modal.Sandbox) -> None:
-        async with bounded(self._account.seconds, Doing.READ):
-            tags = await sandbox.get_tags.aio()
+        try:
+            async with bounded(self._account.seconds, Doing.READ):
+                tags = await sandbox.get_tags.aio()
+        except BoxError as trouble:
+            log.warning("whose box %s is could not be asked: %s", id, trouble)
+            return
         name = tags.pop(NAME, "")
         tags.pop(OURS, None)
         if name and not await under_way(self._ledger, name):
