@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sandbox.modal_errors import NOT_FOUND, Doing, is_a, judged, told
+from sandbox.modal_errors import CONFLICT, NOT_FOUND, Doing, is_a, judged, told
 from sandbox.modal_place import ModalPlace
 from sandbox.modal_records import NAME, OURS
 
@@ -58,6 +58,24 @@ class Account:
                     )
             return self._client, self._app
 
+    @contextlib.contextmanager
+    def using_app(self) -> Iterator[None]:
+        """Look the app up anew next time if Modal does not know it: an app that was stopped is not started again."""
+        try:
+            yield
+        except Exception as failed:
+            if is_a(failed, NOT_FOUND) or is_a(failed, CONFLICT):
+                self._app = None
+            raise
+
+    async def image(self, id: str) -> modal.Image:
+        """The image of a snapshot. Raises Missing if Modal has it no more: only this tells."""
+        import modal
+
+        client, app = await self.open()
+        async with bounded(self.seconds, Doing.GROW):  # nothing is built: it is asked for, and nothing else is
+            return await modal.Image.from_id(id, client=client).build.aio(app)
+
     async def close(self) -> None:
         """Hang up."""
         self._handles.clear()
@@ -77,12 +95,16 @@ class Account:
 
     async def sandbox(self, id: str, doing: Doing = Doing.USE) -> modal.Sandbox:
         """The sandbox with this id, which may have ended."""
+        async with bounded(self.seconds, doing):
+            return await self.handle(id)
+
+    async def handle(self, id: str) -> modal.Sandbox:
+        """As `sandbox`, without a limit of time, and with Modal's own errors: it may not know the box any more."""
         import modal
 
         if id not in self._handles:
             client, _ = await self.open()
-            async with bounded(self.seconds, doing):
-                self.remember(await modal.Sandbox.from_id.aio(id, client=client))
+            self.remember(await modal.Sandbox.from_id.aio(id, client=client))
         self._handles.move_to_end(id)
         return self._handles[id]
 
@@ -105,10 +127,9 @@ class Account:
 
     async def code(self, id: str) -> int | None:
         """How a box ended; None while it runs. A box that Modal does not know has ended, nobody knows how: -1."""
-        sandbox = await self.sandbox(id, Doing.READ)
         try:
             async with asyncio.timeout(self.seconds):
-                return await sandbox.poll.aio()
+                return await (await self.handle(id)).poll.aio()
         except Exception as failed:
             if is_a(failed, NOT_FOUND):
                 return -1
@@ -119,10 +140,11 @@ class Account:
         import modal
 
         client, app = await self.open()
+        tags = {OURS: self._place.app}
         async with bounded(LIST_SECONDS, Doing.READ):
-            tags = {OURS: self._place.app}
-            found = modal.Sandbox.list.aio(app_id=app.app_id, tags=tags, client=client)
-            return {sandbox.object_id: sandbox async for sandbox in found}
+            with self.using_app():
+                found = modal.Sandbox.list.aio(app_id=app.app_id, tags=tags, client=client)
+                return {sandbox.object_id: sandbox async for sandbox in found}
 
     def tags(self, name: str) -> dict[str, str]:
         """What tells a box of ours."""

@@ -1,7 +1,8 @@
 """What goes wrong with Modal, in the provider protocol's words: a table. Pure.
 
 Every call that `sandbox/modal*.py` makes runs inside `told(...)`. What an error means depends on what was being done:
-a thing that is not found is a snapshot when a box is made, and the box itself when something is done with one.
+a thing that is not found is a snapshot when its image was asked for by itself, our app when a box is made (somebody may
+have stopped it: it is looked up again), and the box itself when something is done with one.
 Errors are told by the names of their classes and of what those are kinds of, for loading Modal's library takes half a
 second, which nobody should pay who has no box there.
 """
@@ -13,13 +14,14 @@ from typing import NamedTuple
 
 from sandbox.provider import BoxError, Gone, Missing, Permanent, Temporary, Unreachable
 
-NOT_FOUND, EXISTS = "modal.NotFoundError", "modal.AlreadyExistsError"
+NOT_FOUND, EXISTS, CONFLICT = "modal.NotFoundError", "modal.AlreadyExistsError", "modal.ConflictError"
 SOON, THROTTLED, QUOTA = 2.0, 10.0, 240.0  # seconds; four tries must outlast ten minutes without quota
 
 
 class Doing(Enum):
     """What was being done when it went wrong."""
 
+    GROW = "a box could not grow from it"
     MAKE = "a box could not be made"
     USE = "the box cannot be used"
     KEEP = "the box could not be copied"
@@ -40,7 +42,7 @@ class Row(NamedTuple):
 TOKEN = (
     "Modal does not accept the token: make one with `modal token new`, and set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET"
 )
-MAKING, USING = (Doing.MAKE, Doing.READ), (Doing.USE, Doing.KEEP)
+MAKING, USING = (Doing.GROW, Doing.MAKE, Doing.READ), (Doing.USE, Doing.KEEP)
 # The first row that fits counts: what is special comes before what it is a kind of.
 ROWS = (
     Row("modal.AuthError", Permanent, TOKEN),
@@ -62,7 +64,8 @@ ROWS = (
         Permanent,
         "the base image could not be built; Modal's dashboard has the log of its build",
     ),
-    Row("modal.NotFoundError", Missing, "Modal has that snapshot no more", (Doing.MAKE,)),
+    Row("modal.NotFoundError", Missing, "Modal has that snapshot no more", (Doing.GROW,)),
+    Row("modal.NotFoundError", Temporary, "Modal does not know its app, or what it grows from", (Doing.MAKE,)),
     Row("modal.NotFoundError", Permanent, "Modal does not know that", (Doing.READ,)),
     Row("modal.NotFoundError", Gone, "Modal has ended that box", USING),
     Row("modal.ConflictError", Gone, "that box has ended", USING),

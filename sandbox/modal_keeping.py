@@ -24,7 +24,7 @@ from sandbox.modal_making import CREATE_SECONDS
 from sandbox.modal_place import KEPT_SECONDS, ModalPlace
 from sandbox.modal_records import SNAPSHOT, BoxRecord, SnapshotRecord, last_id, snapshot_id
 from sandbox.modal_turns import alone
-from sandbox.provider import BoxError, Hurried, Missing, Permanent, Snapshot, SnapshotKind, Temporary
+from sandbox.provider import BoxError, Hurried, Missing, Snapshot, SnapshotKind, Temporary
 
 if TYPE_CHECKING:
     import modal
@@ -43,16 +43,14 @@ class Keeper:
 
     def __init__(self, place: ModalPlace, ledger: Ledger, account: Account, clock: Callable[[], float]) -> None:
         self._place, self._ledger, self._account, self._clock = place, ledger, account, clock
+        self._failed: set[str] = set()  # could not be taken anew last time
 
     async def known(self, id: str) -> SnapshotRecord:
-        """The snapshot of this id; raises Missing."""
+        """The snapshot of this id; raises Missing. Whether its image is still there, Modal alone knows."""
         fields = await self._ledger.get(SNAPSHOT + id)
         if fields is None:
             raise Missing(f"there is no snapshot {id!r} any more")
-        record = SnapshotRecord.read(fields)
-        if record.expires and record.expires <= self._clock():
-            raise Missing(f"the time of snapshot {id!r} is over")
-        return record
+        return SnapshotRecord.read(fields)
 
     async def of_moment(self, box: str, moment: str) -> Snapshot | None:
         """The snapshot that was taken of this moment, if it is still known."""
@@ -94,10 +92,10 @@ class Keeper:
 
     async def _left(self, name: str, id: str) -> str | None:
         """Modal's id of what this box left."""
-        sandbox = await self._account.sandbox(id, Doing.KEEP)
         limit = self._place.snapshot_seconds
         try:
             async with asyncio.timeout(limit + self._place.call_seconds):
+                sandbox = await self._account.handle(id)
                 image = await sandbox._experimental_get_exit_snapshot.aio(timeout=limit)
         except Exception as failed:
             if is_a(failed, "modal.SnapshotCreationError") or is_a(failed, NOT_FOUND):
@@ -128,53 +126,59 @@ class Keeper:
                 raise judged(failed, Doing.READ) from failed
 
     async def expiring(self, before: float) -> list[str]:
-        """The snapshots that Modal will collect before this time, those first that go first. What it has collected by
-        now is forgotten. Turns are not among them: they are only there for a box that gets lost."""
+        """The snapshots that Modal is to collect before this time, those first that go first, but for what failed last
+        time. Of turns only those whose time is over: they are only there for a box that gets lost."""
         found = await self._ledger.all(SNAPSHOT)
         records = {key.removeprefix(SNAPSHOT): SnapshotRecord.read(fields) for key, fields in found.items()}
-        due = []
-        for id, record in records.items():
-            if record.expires and record.expires <= self._clock():
-                await self._ledger.drop(SNAPSHOT + id)
-            elif record.expires and record.expires < before and record.kind != SnapshotKind.TURN:
-                due.append(id)
-        return sorted(due, key=lambda id: records[id].expires)
+        ends = {id: min(before, self._clock()) if _is_turn(record) else before for id, record in records.items()}
+        due = [id for id, record in records.items() if record.expires and record.expires < ends[id]]
+        return sorted(due, key=lambda id: (id in self._failed, records[id].expires))
 
     async def renew(self, before: float) -> int:
         """Take anew what Modal would collect before this time, as many as one call may; how many that were."""
         renewed = 0
-        for id in (await self.expiring(before))[:RENEWED_AT_ONCE]:
+        for id in await self.expiring(before):
+            if renewed == RENEWED_AT_ONCE:
+                break
             try:
                 async with alone(self._ledger, f"{id}:refresh", 0.0):
-                    await self.refresh(id)
-                renewed += 1
+                    renewed += await self.refresh(id)
+                self._failed.discard(id)
             except Missing as gone:
                 log.warning("snapshot %s cannot be kept longer: %s", id, gone)
                 await self._ledger.drop(SNAPSHOT + id)
             except BoxError as trouble:
+                self._failed.add(id)
                 log.warning("snapshot %s is taken anew later: %s", id, trouble)
         return renewed
 
-    async def refresh(self, id: str) -> None:
-        """Take a snapshot anew under its id, so that Modal keeps it for another full time. Raises BoxError."""
+    async def refresh(self, id: str) -> bool:
+        """Take a snapshot anew under its id, so that Modal keeps it for another full time; whether that was needed.
+
+        The image from which the new one has grown is left to Modal, which collects it when its time is over. Raises
+        BoxError; Missing if Modal has that image no more.
+        """
         record = await self.known(id)
         ttl, limit = KEPT_SECONDS[SnapshotKind(record.kind)], self._place.snapshot_seconds
-        async with self._lent(record) as sandbox, bounded(limit + self._place.call_seconds, Doing.KEEP):
-            image = await sandbox.snapshot_filesystem.aio(timeout=math.ceil(limit), ttl=math.ceil(ttl))
-        fresh = replace(record, image=image.object_id, expires=self._clock() + ttl)
-        await self._ledger.put(SNAPSHOT + id, fresh.written())
-        with contextlib.suppress(Permanent, Temporary):  # Modal collects it by itself soon
-            await self._delete(record.image)
+        grown_from = await self._account.image(record.image)
+        if _is_turn(record):
+            return False
+        async with self._lent(grown_from) as sandbox:
+            async with bounded(limit + self._place.call_seconds, Doing.KEEP):
+                image = await sandbox.snapshot_filesystem.aio(timeout=math.ceil(limit), ttl=math.ceil(ttl))
+            fresh = replace(record, image=image.object_id, expires=self._clock() + ttl)
+            await self._ledger.put(SNAPSHOT + id, fresh.written())
+        return True
 
     @contextlib.asynccontextmanager
-    async def _lent(self, record: SnapshotRecord) -> AsyncIterator[modal.Sandbox]:
-        """A box that does nothing but have this file system; ended afterwards whatever happens."""
+    async def _lent(self, image: modal.Image) -> AsyncIterator[modal.Sandbox]:
+        """A box that does nothing but have this file system; ended afterwards whatever happens, or soon by itself."""
         import modal
 
         client, app = await self._account.open()
         async with bounded(CREATE_SECONDS, Doing.MAKE):
-            image = modal.Image.from_id(record.image, client=client)
-            sandbox = await modal.Sandbox.create.aio(
+            with self._account.using_app():
+                sandbox = await modal.Sandbox.create.aio(
                 "sleep", str(REFRESH_SECONDS), app=app, image=image, timeout=REFRESH_SECONDS, block_network=True,
                 tags=self._account.tags(""), region=self._place.region, client=client,
             )  # fmt: skip
@@ -184,8 +188,13 @@ class Keeper:
                 await process.wait.aio()
             yield sandbox
         finally:
-            async with bounded(self._place.call_seconds, Doing.USE):
-                await sandbox.terminate.aio()
+            with contextlib.suppress(BoxError):
+                async with bounded(self._place.call_seconds, Doing.USE):
+                    await sandbox.terminate.aio()
+
+
+def _is_turn(record: SnapshotRecord) -> bool:
+    return record.kind == SnapshotKind.TURN
 
 
 async def _unless(hurry: Event | None, doing: Coroutine[Any, Any, T]) -> T:

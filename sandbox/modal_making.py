@@ -19,7 +19,7 @@ from sandbox import modal_base, runner_archive
 from sandbox.ledger import Ledger
 from sandbox.modal_account import Account, bounded
 from sandbox.modal_entry import ENTRYPOINT, opening
-from sandbox.modal_errors import EXISTS, Doing, is_a, judged
+from sandbox.modal_errors import CONFLICT, EXISTS, NOT_FOUND, Doing, is_a, judged
 from sandbox.modal_place import ModalPlace, cores, memory, outbound
 from sandbox.modal_records import BOX, BoxRecord, SnapshotRecord
 from sandbox.provider import BoxSpec, Permanent, Temporary
@@ -82,27 +82,42 @@ class Maker:
             return await self._create(spec, image)
 
     async def _create(self, spec: BoxSpec, image: modal.Image) -> modal.Sandbox:
+        """A new box. An app that was stopped is looked up once more."""
+        try:
+            return await self._asked_for(spec, image)
+        except Exception as failed:
+            if not (is_a(failed, NOT_FOUND) or is_a(failed, CONFLICT)):
+                raise
+        try:
+            return await self._asked_for(spec, image)
+        except Exception as failed:
+            if is_a(failed, NOT_FOUND):
+                self._built = None  # it may be the base image that Modal has no more
+            raise
+
+    async def _asked_for(self, spec: BoxSpec, image: modal.Image) -> modal.Sandbox:
         import modal
 
         client, app = await self._account.open()
         networks, names = outbound(self._place, spec.hosts)
         async with asyncio.timeout(CREATE_SECONDS):
-            return await modal.Sandbox.create.aio(
-                *ENTRYPOINT,
-                app=app,
-                name=spec.name,
-                tags={**spec.labels, **self._account.tags(spec.name)},
-                image=image,
-                timeout=math.ceil(self._place.box_seconds),
-                workdir="/",
-                cpu=cores(self._place, spec.limits),
-                memory=memory(spec.limits),
-                region=self._place.region,
-                outbound_cidr_allowlist=networks,
-                outbound_domain_allowlist=names,
-                experimental_options={"enable_exit_snapshot": True},
-                client=client,
-            )
+            with self._account.using_app():
+                return await modal.Sandbox.create.aio(
+                    *ENTRYPOINT,
+                    app=app,
+                    name=spec.name,
+                    tags={**spec.labels, **self._account.tags(spec.name)},
+                    image=image,
+                    timeout=math.ceil(self._place.box_seconds),
+                    workdir="/",
+                    cpu=cores(self._place, spec.limits),
+                    memory=memory(spec.limits),
+                    region=self._place.region,
+                    outbound_cidr_allowlist=networks,
+                    outbound_domain_allowlist=names,
+                    experimental_options={"enable_exit_snapshot": True},
+                    client=client,
+                )
 
     async def _end(self, sandbox: modal.Sandbox) -> None:
         async with bounded(END_SECONDS, Doing.MAKE):
@@ -112,15 +127,14 @@ class Maker:
 
     async def _image(self, grown_from: SnapshotRecord | None, digest: str) -> tuple[modal.Image, str]:
         """What a box grows from, and the digest of the runner that is in it."""
-        import modal
-
-        client, app = await self._account.open()
         if grown_from is None:
             return await self.base(), digest
-        image = modal.Image.from_id(grown_from.image, client=client)
+        image = await self._account.image(grown_from.image)
         if grown_from.agents != self._agents:
+            _, app = await self._account.open()
             async with bounded(BUILD_SECONDS, Doing.MAKE):
-                image = await modal_base.with_agents(image, self._place.agents).build.aio(app)
+                with self._account.using_app():
+                    image = await modal_base.with_agents(image, self._place.agents).build.aio(app)
         return image, grown_from.runner
 
     async def base(self) -> modal.Image:
@@ -135,7 +149,8 @@ class Maker:
                     file.chmod(0o644)
                     image = self._definition(self._place.agents, file)
                     async with bounded(BUILD_SECONDS, Doing.MAKE):
-                        self._built = await image.build.aio(app)
+                        with self._account.using_app():
+                            self._built = await image.build.aio(app)
             return self._built
 
     async def _runner(self) -> bytes:

@@ -193,6 +193,40 @@ async def an_image_is_about_to_be_collected(cloud: ModalCloud, spot: Spot) -> st
 
 
 @day()
+async def the_app_was_stopped(cloud: ModalCloud, spot: Spot) -> str:
+    """Somebody has stopped our app: it is looked up again, and no session loses its snapshot because of that."""
+    await spot.provider.create(spec(spot, "before"))
+    taken = await spot.provider.snapshot("before", SnapshotKind.BASE)
+    looked = len(await cloud.calls("AppGetOrCreate"))
+    await cloud.fault("error", rpc="SandboxCreateV2", times=1, status="NOT_FOUND")
+    await spot.provider.create(spec(spot, "again", taken.id))
+    assert len(await cloud.calls("AppGetOrCreate")) > looked
+    await cloud.fault("error", rpc="SandboxCreateV2", times=None, status="NOT_FOUND")
+    await fails(spot.provider.create(spec(spot, "later", taken.id)), Temporary)
+    assert await spot.provider.renew(time.time() + 31 * 86_400) == 0
+    await cloud.clear()
+    await spot.provider.create(spec(spot, "later", taken.id))
+    return "made anew, then Temporary; the snapshot is still there"
+
+
+@day()
+async def modal_forgot_one_box(cloud: ModalCloud, spot: Spot) -> str:
+    """Modal does not know one box any more: it has ended and left nothing, and all others are listed."""
+    for name in ("known", "forgotten", "odd"):
+        await spot.provider.create(spec(spot, name))
+    await cloud.kill("forgotten")
+    await cloud.kill("odd")
+    await cloud.fault("error", rpc="SandboxWaitV2", box="forgotten", times=None, status="NOT_FOUND")
+    await cloud.fault("error", rpc="SandboxWaitV2", box="odd", times=None, status="INVALID_ARGUMENT")
+    async with Spot(spot.url, spot.folder) as fresh:
+        fresh.provider._clock = lambda: time.time() + 60.0
+        found = {info.name: info.state for info in await fresh.provider.list()}
+        assert await fresh.provider.last_state("forgotten") is None
+    assert found == {"known": BoxState.RUNNING, "forgotten": BoxState.DEAD, "odd": BoxState.RUNNING}, found
+    return "ended, with nothing left"
+
+
+@day()
 async def a_snapshot_right_after_create(cloud: ModalCloud, spot: Spot) -> str:
     """A snapshot in the first moment of a box: a command has run there before Modal is asked to copy."""
     await cloud.fault("early", rpc="TaskSnapshotFilesystem", times=None)
