@@ -23,6 +23,17 @@ redis.call('ZREM', KEYS[1], ARGV[1])
 return redis.call('DEL', KEYS[2])
 """
 
+# KEYS: index, record. ARGV: key, milliseconds or "" to drop it, then names and values: only if that is all it says
+IF_STILL = """
+if redis.call('HLEN', KEYS[2]) ~= #ARGV / 2 then return 0 end
+for at = 3, #ARGV, 2 do
+  if redis.call('HGET', KEYS[2], ARGV[at]) ~= ARGV[at + 1] then return 0 end
+end
+if ARGV[2] ~= '' then return redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
+redis.call('ZREM', KEYS[1], ARGV[1])
+return redis.call('DEL', KEYS[2])
+"""
+
 # KEYS: index. ARGV: what keys begin with, what records' own keys begin with, 1: with what they say.
 # Returns key, names and values of each. What has expired leaves the index here.
 FIND = """

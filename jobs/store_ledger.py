@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import redis.asyncio as redis
 
-from jobs.ledger_scripts import DROP, FIND, GRANTED, INDEX, LEAVE_SLOT, PUT, RECORD, SLOT, TAKE_SLOT
+from jobs.ledger_scripts import DROP, FIND, GRANTED, IF_STILL, INDEX, LEAVE_SLOT, PUT, RECORD, SLOT, TAKE_SLOT
 from jobs.log import forgiven
 from sandbox.provider import Temporary
 
@@ -32,6 +32,7 @@ class RedisLedger:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         self._put, self._drop = client.register_script(PUT), client.register_script(DROP)
+        self._if_still = client.register_script(IF_STILL)
         self._find = client.register_script(FIND)
         self._take, self._leave = client.register_script(TAKE_SLOT), client.register_script(LEAVE_SLOT)
         self._waiting: dict[str, asyncio.Event] = {}
@@ -59,6 +60,18 @@ class RedisLedger:
     async def drop(self, key: str) -> None:
         """Forget the record."""
         await _reached(self._drop(keys=[INDEX, RECORD + key], args=[key]))
+
+    async def extend(self, key: str, fields: Mapping[str, str], ttl: float) -> bool:
+        """Keep the record for so many seconds from now, if it still says just this; whether it does."""
+        return await self._done_if_still(key, fields, max(1, round(ttl * 1000)))
+
+    async def drop_if(self, key: str, fields: Mapping[str, str]) -> bool:
+        """Forget the record, if it still says just this; whether it did."""
+        return await self._done_if_still(key, fields, "")
+
+    async def _done_if_still(self, key: str, fields: Mapping[str, str], kept: int | str) -> bool:
+        flat = [word for pair in fields.items() for word in pair]
+        return bool(await _reached(self._if_still(keys=[INDEX, RECORD + key], args=[key, kept, *flat])))
 
     async def keys(self, prefix: str) -> list[str]:
         """Every key that begins so."""

@@ -29,6 +29,14 @@ class Ledger(Protocol):
         """Forget the record; nothing happens if there is none."""
         ...
 
+    async def extend(self, key: str, fields: Mapping[str, str], ttl: float) -> bool:
+        """Keep the record for so many seconds from now, if it still says just this, in one step; whether it does."""
+        ...
+
+    async def drop_if(self, key: str, fields: Mapping[str, str]) -> bool:
+        """Forget the record, if it still says just this, in one step; whether it did."""
+        ...
+
     async def keys(self, prefix: str) -> list[str]:
         """Every key that begins so."""
         ...

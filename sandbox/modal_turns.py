@@ -1,6 +1,7 @@
 """One at a time over all processes: who makes, copies or ends a box on Modal holds its turn. A shell on the ledger.
 
-A turn is renewed while it is held; whoever holds one and dies is waited for a few seconds only.
+A turn is renewed while it is held; whoever holds one and dies is waited for a few seconds only. Who was silent for so
+long that somebody else may have it by now is cut off in the middle of what it does.
 """
 
 import asyncio
@@ -25,15 +26,26 @@ async def alone(ledger: Ledger, what: str, patience: float) -> AsyncIterator[Non
         if loop.time() > end:
             raise Temporary(f"somebody else is at it ({what})", 5.0)
         await asyncio.sleep(LOOK_SECONDS)
-    over = asyncio.Event()
-    renewing = asyncio.create_task(_renew(ledger, key, us, over))
+    doing, over, lost = asyncio.current_task(), asyncio.Event(), asyncio.Event()
+    assert doing is not None
+
+    async def renew() -> None:
+        if not await _renewed(ledger, key, us, over):
+            lost.set()
+            doing.cancel()
+
+    renewing = asyncio.create_task(renew())
     try:
-        yield
-    finally:
-        over.set()  # told, not cancelled: a client of the ledger that is just dialling may swallow that, and go on
-        await renewing
-        if await ledger.get(key) == us:
-            await ledger.drop(key)
+        try:
+            yield
+        finally:
+            over.set()  # told, not cancelled: a client of the ledger that is just dialling may swallow that, and go on
+            await renewing
+            await ledger.drop_if(key, us)
+    except asyncio.CancelledError:
+        if not lost.is_set() or doing.uncancel():
+            raise
+        raise Temporary(f"somebody else may be at it by now ({what})", 5.0) from None
 
 
 async def under_way(ledger: Ledger, what: str) -> bool:
@@ -41,12 +53,14 @@ async def under_way(ledger: Ledger, what: str) -> bool:
     return await ledger.get(f"{TURN}{what}") is not None
 
 
-async def _renew(ledger: Ledger, key: str, us: dict[str, str], over: asyncio.Event) -> None:
+async def _renewed(ledger: Ledger, key: str, us: dict[str, str], over: asyncio.Event) -> bool:
+    """Renew it until it is over; False: it is not ours any more."""
     while True:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RENEW_SECONDS):
                 await over.wait()
         if over.is_set():
-            return
+            return True
         with contextlib.suppress(Temporary):  # the next renewal comes before it is over
-            await ledger.put(key, us, ttl=HOLD_SECONDS)
+            if not await ledger.extend(key, us, HOLD_SECONDS) and not over.is_set():
+                return False

@@ -59,6 +59,18 @@ async def test_of_many_who_write_a_new_record_at_once_one_does(ledger: Ledger) -
     assert await ledger.get("name") == {"by": str(wrote.index(True))}
 
 
+async def test_a_record_is_kept_longer_or_dropped_only_by_who_wrote_it(ledger: Ledger) -> None:
+    await ledger.put("turn:a", {"who": "1"}, ttl=0.2)
+    for other in ({"who": "2"}, {}, {"who": "1", "more": ""}):
+        assert not await ledger.extend("turn:a", other, 60)
+        assert not await ledger.drop_if("turn:a", other)
+    assert await ledger.extend("turn:a", {"who": "1"}, 60)
+    assert await ledger.drop_if("turn:a", {"who": "1"})
+    assert not await ledger.drop_if("turn:a", {"who": "1"})
+    assert not await ledger.extend("turn:a", {"who": "1"}, 60)
+    assert (await ledger.get("turn:a"), await ledger.keys("turn:")) == (None, [])
+
+
 async def test_keys_are_found_by_what_they_begin_with_and_nothing_else_is(ledger: Ledger) -> None:
     for name in ("box:a", "box:b", "boxes", "box", "snapshot:a", "bo*", "box:\u00e4", "box:a:b"):
         await ledger.put(name, {"is": name})

@@ -54,6 +54,20 @@ class FolderLedger:
         with self._open() as records:
             records.pop(key, None)
 
+    async def extend(self, key: str, fields: Mapping[str, str], ttl: float) -> bool:
+        with self._open() as records:
+            if key not in records or records[key]["fields"] != dict(fields):
+                return False
+            records[key] = _kept(fields, ttl)
+            return True
+
+    async def drop_if(self, key: str, fields: Mapping[str, str]) -> bool:
+        with self._open() as records:
+            if key not in records or records[key]["fields"] != dict(fields):
+                return False
+            del records[key]
+            return True
+
     async def keys(self, prefix: str) -> list[str]:
         return sorted(await self.all(prefix))
 
