@@ -10,12 +10,14 @@ import asyncio
 import contextlib
 import json
 import math
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from sandbox import control
 from sandbox.modal_entry import ASK
 from sandbox.provider import ExecResult, Unreachable
+from sandbox.runner.control import HOLD_SECONDS
 
 if TYPE_CHECKING:
     import modal
@@ -27,7 +29,7 @@ MORE_BYTES = 1 << 20  # beyond what a command may say: the lines around it
 
 
 class Cut(Exception):
-    """The box hung up before it had answered."""
+    """The box hung up before it had answered, or may have moved while it was held."""
 
 
 async def run(
@@ -59,7 +61,11 @@ async def end(sandbox: modal.Sandbox, seconds: float) -> None:
 
 @contextlib.asynccontextmanager
 async def held(sandbox: modal.Sandbox, seconds: float) -> AsyncIterator[None]:
-    """Nothing moves in the box meanwhile. It moves on soon after whoever holds it is no more."""
+    """Nothing moves in the box meanwhile. It moves on soon after whoever holds it is no more.
+
+    Raises Cut at the end of a block in which the box may have moved: it was not told for too long that it is held, or
+    what passes that on has ended.
+    """
     async with _asking(sandbox, seconds, MORE_BYTES) as (process, reader):
         async with asyncio.timeout(ANSWER_SECONDS):
             await _say(process, b'{"op":"hold"}\n')
@@ -68,9 +74,13 @@ async def held(sandbox: modal.Sandbox, seconds: float) -> AsyncIterator[None]:
             raise Cut("the box hung up instead of holding still")
         if not json.loads(answer).get("held"):
             raise Unreachable("the box does not hold still")
-        beating = asyncio.create_task(_beat(process))
+        beats = _Beats(process)
+        beating = asyncio.create_task(beats.go_on())
         try:
             yield
+            beats.check()
+            if beating.done() or reader.at_eof():
+                raise Cut("the box was not held to the end")
         finally:
             await _end(beating)
             with contextlib.suppress(Exception):  # it may be gone, and then there is nothing to hang up
@@ -87,11 +97,26 @@ async def _end(task: asyncio.Task[None]) -> None:
         task.exception()  # what went wrong there was told by what it was for
 
 
-async def _beat(process: ContainerProcess[bytes]) -> None:
-    while True:
-        await asyncio.sleep(BEAT_SECONDS)
-        process.stdin.write(b"\n")
-        await process.stdin.drain.aio()
+class _Beats:
+    """What tells a box again and again that it is held."""
+
+    def __init__(self, process: ContainerProcess[bytes]) -> None:
+        self._process = process
+        self._last = time.monotonic()
+
+    async def go_on(self) -> None:
+        """Until cancelled. Raises Cut, or an error of Modal's."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            self._process.stdin.write(b"\n")
+            await self._process.stdin.drain.aio()
+            self.check()
+            self._last = time.monotonic()
+
+    def check(self) -> None:
+        """Raise Cut if the box may have gone on because it heard nothing."""
+        if time.monotonic() - self._last > HOLD_SECONDS:
+            raise Cut("the box could not be told in time that it is held")
 
 
 async def _say(process: ContainerProcess[bytes], text: bytes) -> None:

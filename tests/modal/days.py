@@ -193,6 +193,28 @@ async def an_image_is_about_to_be_collected(cloud: ModalCloud, spot: Spot) -> st
 
 
 @day()
+async def a_box_goes_on_while_it_is_copied(cloud: ModalCloud, spot: Spot) -> str:
+    """What holds the box dies while Modal copies: files may have changed meanwhile, so that copy is not kept."""
+    await spot.provider.create(spec(spot, "loose"))
+    await cloud.fault("slow", rpc="TaskSnapshotFilesystem", by=50.0)
+    taking = asyncio.create_task(spot.provider.snapshot("loose", SnapshotKind.TURN, "turn 1"))
+    while not await cloud.calls("TaskSnapshotFilesystem"):
+        await asyncio.sleep(0.01)
+    client = await cloud.client()
+    sandbox = await modal.Sandbox.from_name.aio("shipmate", "loose", client=client)
+    found = "for p in /proc/[0-9]*; do grep -qs 'Passes bytes on' $p/cmdline && echo ${p#/proc/}; done; true"
+    killing = await sandbox.exec.aio("sh", "-c", f"me=$$; for p in $({found}); do [ $p = $me ] || kill -9 $p; done")
+    await killing.wait.aio()
+    while await sh(spot, "loose", "echo moves") != "moves":
+        await asyncio.sleep(0.01)
+    await cloud.step(51)
+    failed = await fails(taking, Unreachable)
+    assert await spot.ledger.keys("snapshot:") == []
+    await spot.provider.snapshot("loose", SnapshotKind.TURN, "turn 1")
+    return f"Unreachable: {failed}"
+
+
+@day()
 async def the_app_was_stopped(cloud: ModalCloud, spot: Spot) -> str:
     """Somebody has stopped our app: it is looked up again, and no session loses its snapshot because of that."""
     await spot.provider.create(spec(spot, "before"))
