@@ -268,8 +268,15 @@ class ModalProvider:
         await self._keeper.forget(snapshot)
 
     async def renew(self, before: float) -> int:
-        """Take anew, under the same ids, what Modal would collect before this time. It may take minutes."""
-        return await self._keeper.renew(before)
+        """Take anew, under the same ids, what Modal would collect before this time. It may take minutes.
+
+        Once nothing is left to do, what dead boxes left is noted, so that it is among that from then on.
+        """
+        renewed = await self._keeper.renew(before)
+        if not renewed:
+            boxes = {key.removeprefix(BOX): BoxRecord.read(f) for key, f in (await self._ledger.all(BOX)).items()}
+            await self._keeper.note({name: record for name, record in boxes.items() if record.ended})
+        return renewed
 
     async def list(self) -> list[BoxInfo]:
         """Every box that is running or dead with its state still here; and those that only Modal knows, by their

@@ -11,14 +11,14 @@ import contextlib
 import logging
 import math
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sandbox import modal_asking
 from sandbox.ledger import Ledger
-from sandbox.modal_account import Account, bounded
+from sandbox.modal_account import Account, bounded, many
 from sandbox.modal_errors import NOT_FOUND, Doing, is_a, judged
 from sandbox.modal_making import CREATE_SECONDS
 from sandbox.modal_place import KEPT_SECONDS, ModalPlace
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 HELD_MORE_SECONDS = 60.0
+UNASKED_SECONDS = 900.0  # after its end: whoever ends a box to have what it leaves asks for that before
 # How long Modal keeps what a box leaves at its end is written nowhere; it is taken anew long before other snapshots go.
 EXIT_SECONDS = 14 * 86_400.0
 REFRESH_SECONDS, RENEWED_AT_ONCE = 600, 20
@@ -89,6 +90,21 @@ class Keeper:
         kept = SnapshotRecord(image, kind.value, now, now + EXIT_SECONDS, record.runner, record.agents)
         await self._ledger.put_new(SNAPSHOT + id, kept.written())  # unless somebody else was quicker
         return (await self.known(id)).snapshot(id)
+
+    async def note(self, dead: Mapping[str, BoxRecord]) -> None:
+        """Note what dead boxes left that nobody has asked for: whoever sleeps may ask in months, and Modal will not
+        keep for ever what we do not know of."""
+        noted, now = await self._ledger.keys(SNAPSHOT), self._clock()
+        known = {key.removeprefix(SNAPSHOT) for key in noted}
+
+        async def one(name: str, record: BoxRecord) -> None:
+            try:
+                await self.last(name, record, SnapshotKind.FOLLOW_UP)
+            except BoxError as trouble:
+                log.warning("what box %s left is noted later: %s", name, trouble)
+
+        left = {name: record for name, record in dead.items() if last_id(name) not in known}
+        await many(one(name, record) for name, record in left.items() if record.ended < now - UNASKED_SECONDS)
 
     async def _left(self, name: str, id: str) -> str | None:
         """Modal's id of what this box left."""

@@ -249,6 +249,26 @@ async def modal_forgot_one_box(cloud: ModalCloud, spot: Spot) -> str:
 
 
 @day()
+async def a_lost_box_is_not_asked_for_in_months(cloud: ModalCloud, spot: Spot) -> str:
+    """A box dies and its session sleeps on: what it left is noted all the same, and then taken anew like the rest."""
+    await spot.provider.create(spec(spot, "lost"))
+    await sh(spot, "lost", "echo words >f")
+    await cloud.kill("lost")
+    while (await spot.provider.status("lost")).state is not BoxState.DEAD:
+        await asyncio.sleep(0.01)
+    assert await spot.provider.renew(time.time()) == 0 and await spot.ledger.keys("snapshot:") == []
+    async with Spot(spot.url, spot.folder) as later:
+        ahead = 1000.0
+        later.provider._keeper._clock = lambda: time.time() + ahead
+        assert await later.provider.renew(time.time()) == 0
+        (key,) = await spot.ledger.keys("snapshot:")
+        assert await later.provider.renew(time.time() + 15 * 86_400) == 1
+        await later.provider.create(spec(later, "found", key.removeprefix("snapshot:")))
+        assert await sh(later, "found", "cat f") == "words"
+    return "noted, then taken anew"
+
+
+@day()
 async def a_snapshot_right_after_create(cloud: ModalCloud, spot: Spot) -> str:
     """A snapshot in the first moment of a box: a command has run there before Modal is asked to copy."""
     await cloud.fault("early", rpc="TaskSnapshotFilesystem", times=None)
