@@ -144,7 +144,10 @@ class Account:
         async with bounded(LIST_SECONDS, Doing.READ):
             with self.using_app():
                 found = modal.Sandbox.list.aio(app_id=app.app_id, tags=tags, client=client)
-                return {sandbox.object_id: sandbox async for sandbox in found}
+                running = {sandbox.object_id: sandbox async for sandbox in found}
+        if not running:
+            self._app = None  # it may have been stopped, and boxes of another one of its name run by now
+        return running
 
     def tags(self, name: str) -> dict[str, str]:
         """What tells a box of ours."""
