@@ -248,10 +248,10 @@ class Rules(Frozen):
     session_seconds: float = 7 * 86400.0  # the most that all turns of a session may take together
     box_seconds: float = 86400.0  # a box is put to sleep before it gets so old, and its work goes on in another
     stop_seconds: float = 20.0  # to stop, before its box is stopped; the runner's own limit is 15
-    start_seconds: float = 60.0  # a worker that has not said how a start went by then is given up
+    start_seconds: float = 60.0  # a start that takes longer is begun anew, unless its worker says that it is at it
     sync_seconds: float = 300.0  # a runner that cannot bring its repository in step for so long gives up
     connect_seconds: float = 420.0  # from the box's start to a ready agent, a first clone included
-    park_seconds: float = 60.0  # likewise for putting a box to sleep
+    park_seconds: float = 60.0  # a worker that has not put a box to sleep by then is given up
     publish_seconds: float = 60.0  # likewise for a pull request
     warm_seconds: float = 3600.0  # a warm box that nobody wanted for so long makes room for a new one
     close_seconds: float = 30 * 86400.0  # asleep for so long: closed and archived

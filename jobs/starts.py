@@ -15,7 +15,7 @@ from jobs.session import Session
 from jobs.store import Store
 
 log = logging.getLogger(__name__)
-HOLD_SECONDS, RENEW_SECONDS = 12.0, 3.0
+HOLD_SECONDS, RENEW_SECONDS = 8.0, 2.0
 LOOK_SECONDS = 1.0  # a look takes the lease for a moment, if nobody has it
 
 
