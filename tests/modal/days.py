@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import modal
 
+from sandbox.modal_keeping import RENEWED_AT_ONCE
 from sandbox.modal_records import SnapshotRecord
 from sandbox.provider import BoxSpec, BoxState, Gone, Hurried, Missing, Permanent, SnapshotKind, Temporary, Unreachable
 from tests.modal.places import Spot
@@ -246,6 +247,22 @@ async def modal_forgot_one_box(cloud: ModalCloud, spot: Spot) -> str:
         assert await fresh.provider.last_state("forgotten") is None
     assert found == {"known": BoxState.RUNNING, "forgotten": BoxState.DEAD, "odd": BoxState.RUNNING}, found
     return "ended, with nothing left"
+
+
+@day()
+async def many_cannot_be_taken_anew(cloud: ModalCloud, spot: Spot) -> str:
+    """More snapshots cannot be taken anew just now than one call takes: those behind them are not forgotten for it."""
+    await spot.provider.create(spec(spot, "one"))
+    taken = await spot.provider.snapshot("one", SnapshotKind.BASE)
+    first = await noted(spot, taken.id)
+    for number in range(RENEWED_AT_ONCE):
+        record = replace(first, expires=first.expires + 1 + number)
+        await spot.ledger.put(f"snapshot:{number}", record.written())
+    await cloud.fault("quota", rpc="SandboxCreateV2", times=RENEWED_AT_ONCE)
+    assert await spot.provider.renew(time.time() + 31 * 86_400) == 1
+    assert (await noted(spot, taken.id)).image == first.image
+    assert (await noted(spot, str(RENEWED_AT_ONCE - 1))).image != first.image
+    return f"{RENEWED_AT_ONCE} later, the next one at once"
 
 
 @day()
