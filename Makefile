@@ -5,7 +5,7 @@ PORT ?= 8765
 AGENT ?= rehearsal
 UNISOLATED ?= $(SHIPMATE_UNISOLATED)
 
-.PHONY: setup needs probe browser demo test trials test-agents check bench scale hostile modal-days golden kills soak lock clean
+.PHONY: setup needs probe browser demo test test-agents check bench scale hostile modal-days golden kills soak lock clean
 
 setup: needs .venv/.ready
 
@@ -47,11 +47,7 @@ browser:
 # Most of what the tests do is wait for real processes: three at a time fill two cores.
 WORKERS ?= 3
 test: setup browser
-	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/agents --ignore=tests/kills --ignore=tests/hostile $(ARGS)
-
-# The short forms of kills, soak and hostile: three minutes that want a machine to themselves.
-trials: setup
-	.venv/bin/python -m pytest -n $(WORKERS) --dist load tests/kills tests/hostile
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/agents $(ARGS)
 
 # The main job with the real agents, fetched from the registry: AGENTS=codex,opencode chooses. One that cannot be fetched is left out, and says why.
 # Each agent's tests are in one process, two agents at a time; three failures end it, for each may have waited for minutes.
