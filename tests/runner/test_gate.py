@@ -315,7 +315,9 @@ async def test_everything_below_stands_still_while_it_is_held():
             await until(lambda: bool(descendants(child.pid)))
             below = [child.pid, *descendants(child.pid)]
             async with held_still():
-                assert [state(pid) for pid in below] == ["T", "T"]
+                await until(
+                    lambda: [state(pid) for pid in below] == ["T", "T"]
+                )  # one may be reading from a disk just now
             await until(lambda: [state(pid) for pid in below] == ["R", "R"])
         finally:
             for pid in reversed([child.pid, *descendants(child.pid)]):
