@@ -1,5 +1,7 @@
 """People meet on the workspace's page, in a real browser: what one does, the other sees."""
 
+import re
+
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -11,6 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")  # one browser for all; a 
 async def test_two_people_converse_and_see_each_other_at_once(served: Served, browser: Browser) -> None:
     async with window(browser, served) as ada, window(browser, served, "Grace") as grace:
         await expect(composer(grace)).to_have_attribute("placeholder", "Message #dev as Grace")
+        await expect(grace.get_by_role("main").locator("header").first).to_have_text(re.compile(r"members$"))
         await composer(grace).fill("I am still writing")
         await composer(ada).fill("The build is *red* :eyes:")
         await composer(ada).press("Enter")

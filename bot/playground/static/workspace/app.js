@@ -169,7 +169,7 @@ export class App {
       el("h1", {}, sign, this.model.titleOf(channel), channel.is_private && !channel.is_im ? el("span", { class: "unseen" }, "(private)") : ""),
       el("span", { class: "topic grow" }, topic),
       el("span", { class: "quiet members" }, members),
-      this.isApp(channel) ? el("button", { type: "button", class: "button", on: { click: () => this.lookAtApp("home") } }, "Home") : null,
+      ...(this.isApp(channel) ? [el("button", { type: "button", class: "button", on: { click: () => this.lookAtApp("home") } }, "Home")] : []),
     );
   }
 
