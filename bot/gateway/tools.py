@@ -33,6 +33,7 @@ TOOLS: tuple[Tool, ...] = (*CHILDREN_TOOLS, *PEOPLE_TOOLS)
 BODY_BYTES = 1 << 20
 ANSWER_CHARS = 60_000
 CALLS_AT_ONCE, CALLS_PER_SECOND = 60.0, 0.5
+LOOPS_TOLD_PER_SECOND = 1 / 60  # of one session: a loop must not fill the log either
 REQUESTS_AT_ONCE, REQUESTS_PER_SECOND = 300.0, 30.0  # a call is three of them, for an agent that shakes hands anew
 KEPT_MOST = 10_000
 IN_SCOPE = "shipmate.grant"
@@ -60,6 +61,7 @@ class ToolServer:
         self._tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
         self._bells, self._diff, self._leaving = bells, diff, asyncio.Event()
         self._calls = CallPace(CALLS_AT_ONCE, CALLS_PER_SECOND)
+        self._loops_told = CallPace(1, LOOPS_TOLD_PER_SECOND)
         self._requests = CallPace(REQUESTS_AT_ONCE, REQUESTS_PER_SECOND)
         self._manager: asyncio.Future[StreamableHTTPSessionManager] = asyncio.get_running_loop().create_future()
         self._ending = asyncio.Event()
@@ -139,8 +141,10 @@ class ToolServer:
         grant: Grant = context.request.scope[IN_SCOPE]
         try:
             said, wrong = await self._called(grant, params.name, params.arguments or {}), False
-        except Looping:  # not written down: a loop must not fill the log either
+        except Looping:
             said, wrong = LOOP, True
+            if self._loops_told.allows(grant.session, time.monotonic()):
+                log.info("refused %s to box %s: too many calls", params.name[:100], grant.box)
         except ToolRefused as refused:
             said, wrong = str(refused), True
             log.info("refused %s to box %s: %s", params.name[:100], grant.box, refused)

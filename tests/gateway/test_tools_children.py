@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from mcp.client.client import Client
 
 from bot.gateway.tools_children import CHILDREN_TOOLS, UNKNOWN
@@ -142,7 +144,8 @@ async def working_child(site: Site, child: Session) -> AsyncIterator[Client]:
             yield client
 
 
-async def test_a_storm_is_bounded_and_the_log_stays_small(site: Site) -> None:
+async def test_a_storm_is_bounded_and_the_log_stays_small(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "bot.gateway.tools")
     async with at_work(site) as (client, _):
         before = len(await site.log("s1"))
         calls = (client.call_tool("spawn_session", TASK | {"prompt": f"Task {n}"}) for n in range(100))
@@ -152,6 +155,7 @@ async def test_a_storm_is_bounded_and_the_log_stays_small(site: Site) -> None:
     assert len(started) == RULES.children_parallel == len(await children_of(site))
     assert any("which is the most at a time" in said for said in words)
     assert sum("Too many tool calls" in said for said in words) >= 30
+    assert sum("too many calls" in line for line in caplog.messages) == 1
     assert len(await site.log("s1")) - before == 2 * RULES.children_parallel
 
 
