@@ -105,6 +105,10 @@ class ModalProvider:
         fields = await self._ledger.get(BOX + name)
         return BoxRecord.read(fields) if fields is not None else None
 
+    async def _records(self) -> dict[str, BoxRecord]:
+        """Of all boxes, by name."""
+        return {key.removeprefix(BOX): BoxRecord.read(f) for key, f in (await self._ledger.all(BOX)).items()}
+
     async def status(self, name: str) -> BoxInfo:
         """Whether the box runs."""
         record = await self._record(checked_name(name))
@@ -274,7 +278,7 @@ class ModalProvider:
         """
         renewed = await self._keeper.renew(before)
         if not renewed:
-            boxes = {key.removeprefix(BOX): BoxRecord.read(f) for key, f in (await self._ledger.all(BOX)).items()}
+            boxes = await self._records()
             await self._keeper.note({name: record for name, record in boxes.items() if record.ended})
         return renewed
 
@@ -286,7 +290,7 @@ class ModalProvider:
             if self._clock() - at > LIST_SECONDS:
                 at, running = self._listed = self._clock(), await self._account.running()
                 await self._adopt_unknown(running)
-        known = {key.removeprefix(BOX): BoxRecord.read(f) for key, f in (await self._ledger.all(BOX)).items()}
+        known = await self._records()
         sure = {name: record for name, record in known.items() if record.is_told(running, at)}
         asked = await many(self._info_or_as_noted(name, record) for name, record in known.items() if name not in sure)
         found = [record.info(name) for name, record in sure.items()] + asked
@@ -294,7 +298,7 @@ class ModalProvider:
 
     async def _adopt_unknown(self, running: dict[str, modal.Sandbox]) -> None:
         """Note the boxes that Modal has and the ledger has not: their maker died, or the ledger was lost."""
-        known = {BoxRecord.read(fields).sandbox for fields in (await self._ledger.all(BOX)).values()}
+        known = {record.sandbox for record in (await self._records()).values()}
         await many(self._adopt_from_tags(id, running[id]) for id in running.keys() - known)
 
     async def _adopt_from_tags(self, id: str, sandbox: modal.Sandbox) -> None:
