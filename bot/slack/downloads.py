@@ -1,7 +1,8 @@
 """Files that people attach to their messages, fetched from Slack for the box that works on them.
 
 `bot/app.py` gives it to the gateway. The bot's token goes to Slack's own file host and nowhere else: a file that is
-kept elsewhere (a link to somebody's drive) is not fetched, and no redirect is followed.
+kept elsewhere (a link to somebody's drive) is not fetched, and no redirect is followed. A file is fetched
+when its prompt is delivered: one that was deleted in Slack by then is only named.
 """
 
 import logging

@@ -1,6 +1,7 @@
 """Lets what is said in one thread be taken one after the other, in the order in which it came.
 
 `desk.py` takes messages in it: one whose author must be looked up first would otherwise be overtaken by the next.
+It holds within one process: two messages that reach two web processes at the same moment may still change places.
 """
 
 import asyncio
