@@ -1,7 +1,12 @@
-"""The README's table of settings, made from the fields of the settings and the comments behind them."""
+"""The README's tables of settings, made from the fields of the settings and the comments behind them.
+
+`tests/golden.py` writes them. `GROUPS` says under which heading a variable stands: the first that fits.
+"""
 
 import inspect
 import re
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -23,6 +28,45 @@ LATER = (
     "agent_named",
 )  # told field by field, by hand, or not settings of ours
 
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Slack": ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_*", "SHIPMATE_ALLOWED_BOTS"),
+    "The forge and its repositories": ("SHIPMATE_REPOSITORIES", "GITHUB_TOKEN", "GITHUB_APP_*", "GITHUB_*"),
+    "Agents and models": (
+        "SHIPMATE_AGENT",
+        "SHIPMATE_AGENT_COMMAND",
+        "SHIPMATE_MODEL",
+        "*_API_KEY",
+        "*_BASE_URL",
+        "SHIPMATE_UPSTREAMS",
+        "SHIPMATE_MODELS",
+        "SHIPMATE_MODEL_*",
+        "SHIPMATE_BUDGET",
+    ),
+    "The service and what it keeps": (
+        "REDIS_URL",
+        "SHIPMATE_HOST",
+        "SHIPMATE_PORT",
+        "SHIPMATE_PUBLIC_URL",
+        "SHIPMATE_METRICS_TOKEN",
+        "SHIPMATE_*_DIR",
+    ),
+    "Boxes": (
+        "SHIPMATE_PLACE",
+        "SHIPMATE_BOXES",
+        "SHIPMATE_BOX_MEMORY_MB",
+        "SHIPMATE_BOX_DISK_MB",
+        "SHIPMATE_BOX_PROCESSES",
+        "SHIPMATE_WARM",
+        "SHIPMATE_WARM_PREDICTED",
+        "SHIPMATE_EGRESS_*",
+        "SHIPMATE_CA_FILE",
+        "SHIPMATE_UNISOLATED",
+    ),
+    "Boxes on Modal": ("MODAL_TOKEN_*", "MODAL_*", "SHIPMATE_MODAL_*"),
+    "Sessions that agents start": ("SHIPMATE_CHILDREN_*", "SHIPMATE_CHILD_*"),
+    "How long, and how often": ("SHIPMATE_*_SECONDS", "SHIPMATE_MAX_FAILURES"),
+}
+
 
 class Setting(NamedTuple):
     """One row."""
@@ -33,10 +77,26 @@ class Setting(NamedTuple):
 
 
 def table() -> str:
-    """Every variable that is read, with its default and what it means."""
+    """Every variable that is read, with its default and what it means: a table for each group."""
     rows = [*_of(BotSettings), *_of(JobSettings), *_of(ModalSettings), *_rules(), *LIMITS]
-    lines = ["| variable | default | what it is |", "| --- | --- | --- |"]
-    return "\n".join([*lines, *(f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in rows)])
+    grouped: dict[str, list[Setting]] = {heading: [] for heading in GROUPS}
+    for row in rows:
+        grouped[_heading(row.variable)].append(row)
+    return "\n\n".join(_one_table(heading, grouped[heading]) for heading in GROUPS)
+
+
+def _heading(variable: str) -> str:
+    found = next((h for h, patterns in GROUPS.items() if any(fnmatch(variable, p) for p in patterns)), None)
+    assert found is not None, f"name the group of {variable} in GROUPS"
+    return found
+
+
+def _one_table(heading: str, rows: Iterable[Setting]) -> str:
+    """The rows in the order of their group's patterns."""
+    patterns = GROUPS[heading]
+    ordered = sorted(rows, key=lambda row: next(n for n, p in enumerate(patterns) if fnmatch(row.variable, p)))
+    lines = [f"### {heading}", "| variable | default | what it is |", "| --- | --- | --- |"]
+    return "\n".join([*lines, *(f"| `{row.variable}` | {row.default} | {row.meaning} |" for row in ordered)])
 
 
 def _of(model: type[BaseModel]) -> list[Setting]:
