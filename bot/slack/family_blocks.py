@@ -16,6 +16,7 @@ from jobs.family import Child
 STOP_ONE, STOP_ALL, STEER, STEERED = "stop_session", "stop_children", "steer", "steered"
 FIELD, WORDS = "steer_words", "words"
 LINES, TASK, WORDS_MOST = 20, 90, 3_000
+ROOM = 2_900  # characters for all lines: a section takes 3,000
 SESSION = re.compile(r"s[0-9a-f]{16}")
 MARKS = {"done": "✓", None: "▸"}
 NOT_OPENED = "The form could not be opened. Reply here with `#{number}` and your words instead."
@@ -25,9 +26,11 @@ def family_lines(children: Sequence[Child]) -> list[Block]:
     """A line for each session that was started for a card's prompt, the newest at the end."""
     if not children:
         return []
-    left = len(children) - LINES
+    newest_first = [_line(child) for child in reversed(children[-LINES:])]
+    shown = newest_first[: t.fitting(newest_first, ROOM)]
+    left = len(children) - len(shown)
     lines = [f"_{left} sessions before_"] if left > 0 else []
-    return [section("\n".join([*lines, *(_line(child) for child in children[-LINES:])]))]
+    return [section("\n".join([*lines, *reversed(shown)]))]
 
 
 def _line(child: Child) -> str:

@@ -10,6 +10,7 @@ from bot.slack.kit import Block, Message, button, context, plain, section
 ASKED, NEW = "shipmate_asked", "shipmate_new"
 TASK, REPOSITORY = "shipmate_task", "shipmate_repository"
 TASK_MOST = 2_000  # characters; in the message that people read, a few take four
+ROOM = 2_600  # characters for the task there: a section takes 3,000
 OPTIONS_MOST = 100
 
 
@@ -53,10 +54,12 @@ def task_form(repositories: Sequence[str], chosen: str, words: str, channel: str
 
 def asked_message(user: str, name: str, repository: str, task: str) -> Message:
     """What a person asks for with the form, said by us in their name. Replies to it steer the session."""
-    who = t.person(user, name)
-    said = "\n".join(f"> {line}" for line in t.quiet(task).split("\n"))
-    words = f"{who} asks for work on {t.quiet(repository, 200)}:\n{said}"
-    return Message(f"{name} asks for work on {repository}", (section(words[:3_000]),))
+    where = t.one_line(repository, 200)
+    lines = [f"> {line}" for line in t.quiet(task).split("\n")]
+    fit = t.fitting(lines, ROOM)
+    said = "\n".join([*lines[:fit], "> …"] if fit < len(lines) else lines)
+    words = f"{t.person(user, name)} asks for work on {where}:\n{said}"
+    return Message(f"{t.one_line(name, 80)} asks for work on {where}", (section(words),))
 
 
 def home(recent: Sequence[Recent]) -> Block:
@@ -70,11 +73,9 @@ def home(recent: Sequence[Recent]) -> Block:
 
 
 def _row(one: Recent) -> tuple[Block, ...]:
-    title = t.quiet(t.one_line(one.task, 120))
-    linked = t.link(one.link, t.one_line(one.task, 120)) if one.link else title
     return (
         {"type": "divider"},
-        section(linked),
+        section(t.link(one.link, one.task)),
         context(f"{t.quiet(one.repository, 200)} · {t.quiet(one.phase, 200)}"),
     )
 

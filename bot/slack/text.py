@@ -7,6 +7,8 @@ break out of where it stands.
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from itertools import accumulate
 
 from sandbox.runner.visible import visible
 
@@ -64,6 +66,16 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def units(text: str) -> int:
+    """Length in UTF-16 units: the most that anybody could count."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def fitting(lines: Sequence[str], limit: int) -> int:
+    """How many of these lines, each with its line break, are at most `limit` characters long together."""
+    return sum(whole <= limit for whole in accumulate(units(line) + 1 for line in lines))
+
+
 def quiet(text: str, limit: int = 2_900) -> str:
     """Somebody's words, escaped, nobody mentioned, at most `limit` characters long however much escaping adds.
 
@@ -97,13 +109,13 @@ def link(url: str, label: str) -> str:
 def _fit(text: str, limit: int) -> str:
     whole = escape(text)
     whole += _closing(whole)
-    if _length(whole) <= limit:
+    if units(whole) <= limit:
         return whole
     room = limit - len(_ELLIPSIS) - len("\n" + _FENCE)
     kept: list[str] = []
     for cluster in _clusters(text[: limit + 1]):
         piece = escape(cluster)
-        room -= _length(piece)
+        room -= units(piece)
         if room < 0:
             break
         kept.append(piece)
@@ -113,11 +125,6 @@ def _fit(text: str, limit: int) -> str:
 
 def _closing(text: str) -> str:
     return "\n" + _FENCE if text.count(_FENCE) % 2 else ""
-
-
-def _length(text: str) -> int:
-    """Length in UTF-16 units: the most that anybody could count."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _clusters(text: str) -> list[str]:
@@ -144,14 +151,14 @@ def _belongs(char: str) -> bool:
 def plain_label(text: str, limit: int = 75) -> str:
     """Words for a `plain_text` object, where nothing has a meaning; at most `limit` characters."""
     line = " ".join(visible(text).split()) or _ELLIPSIS
-    return line if _length(line) <= limit else _start(line, limit - 1).rstrip() + _ELLIPSIS
+    return line if units(line) <= limit else _start(line, limit - 1).rstrip() + _ELLIPSIS
 
 
 def _start(text: str, room: int) -> str:
     """As many whole characters as there is room for."""
     kept: list[str] = []
     for cluster in _clusters(text[: room + 1]):
-        room -= _length(cluster)
+        room -= units(cluster)
         if room < 0:
             break
         kept.append(cluster)

@@ -34,14 +34,14 @@ def asked_message(asked: Asked, session: str, number: int = 0) -> Message:
         ]
         blocks.append({"type": "actions", "elements": buttons})
     blocks.append(context(f"{how}; anybody may, and the first answer counts."))
-    return Message(f"{who}{t.one_line(asked.question, 300)}", tuple(blocks))
+    return Message(f"{who}{t.one_line(asked.question, 300)}" or "…", tuple(blocks))
 
 
 def file_message(file: SharedFile) -> Message:
     """What stands for a file that Slack does not take."""
     name = t.link(file.url, file.name) if file.url else f"`{t.one_line(file.name)}`"
     said = f":paperclip: {name}" + (f"  {t.one_line(file.title)}" if file.title else "")
-    return Message(f"{t.one_line(file.title or file.name)}", (section(said),))
+    return Message(t.one_line(file.title or file.name) or "…", (section(said),))
 
 
 def pressed_answer(action: str, value: str) -> tuple[str, str, int] | None:

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.cards import Card, Ending, Notice, Question
-from bot.slack import blocks
+from bot.cards import Asked, BudgetQuestion, Card, Ending, Notice, Question, SharedFile
+from bot.slack import blocks, family_blocks, front_blocks, tool_blocks
 from bot.slack.blocks import Where
-from bot.slack.kit import Message
+from bot.slack.kit import Block, Message
 from bot.view import fold_view
 from jobs.events import Author, Commit, PlanEntry
+from jobs.family import Child
 from tests.logs import ADA, done
 from tests.slack.stories import WHERE, golden, working
 
@@ -75,7 +76,14 @@ anything = st.text(max_size=60) | st.sampled_from(
         "*_~`",
     ]
 )
+lines = st.just("&\n" * 1_000)
 people = st.builds(Author, id=st.sampled_from(["U01ADA", "<!here>", ""]), name=anything, email=anything)
+children = st.builds(
+    Child, id=st.just("s1111111111111111"), number=st.integers(1, 99), parent=st.just("s"), depth=st.just(1),
+    repository=anything, base_branch=anything, agent=anything, model=anything, task=anything, author=people,
+    cause=st.just("p"), waits=st.booleans(), since=st.just(0.0), outcome=st.sampled_from([None, "done", "failed"]),
+    pull_request=st.just(7), url=st.sampled_from(["", "https://forge.test/7"]),
+)  # fmt: skip
 cards = st.builds(
     Card,
     id=st.just("T1:C1:1.1"),
@@ -92,6 +100,7 @@ cards = st.builds(
     error=anything,
     outcome=st.sampled_from([None, "done", "failed"]),
     isolated=st.booleans(),
+    children=st.lists(children, max_size=30).map(tuple),
 )
 endings = st.builds(
     Ending,
@@ -118,11 +127,28 @@ questions = st.builds(
     Question, id=st.just("q"), at=st.just(0.0), options=st.lists(anything, max_size=60).map(tuple), reason=anything,
     answer=st.none() | anything, by=anything,
 )  # fmt: skip
+asked = st.builds(
+    Asked, id=st.just("a"), at=st.just(0.0), to=st.none() | people, about=st.just("p"), question=anything,
+    options=st.lists(anything, max_size=5).map(tuple), answer=st.none() | anything, by=anything,
+    withdrawn=st.booleans(),
+)  # fmt: skip
+budgets = st.builds(
+    BudgetQuestion, id=st.just("b"), at=st.just(0.0), asked=st.just(3), used=st.floats(0, 1e6), limit=st.just(5.0),
+    more=st.just(5.0), to=st.none() | people, answer=st.sampled_from(["", "raised", "declined"]), by=anything,
+)  # fmt: skip
+files = st.builds(
+    SharedFile, id=st.just("f"), at=st.just(0.0), name=anything, title=anything, mimetype=anything, bytes=st.just(1),
+    url=st.sampled_from(["", "https://ship.test/f"]),
+)  # fmt: skip
 messages = (
     st.builds(blocks.card_message, cards, st.just(WHERE), st.none() | st.just(2e9))
     | st.builds(blocks.ending_message, endings)
     | st.builds(blocks.notice_message, notices)
     | st.builds(blocks.question_message, questions)
+    | st.builds(blocks.budget_message, budgets)
+    | st.builds(tool_blocks.asked_message, asked, st.just("s1111111111111111"), st.integers(0, 3))
+    | st.builds(tool_blocks.file_message, files)
+    | st.builds(front_blocks.asked_message, st.just("U01ADA"), anything, anything, anything | lines)
 )
 
 
@@ -139,6 +165,33 @@ def test_whatever_anybody_says_slack_takes_it_and_nobody_else_is_mentioned(messa
             assert text["verbatim"] is True
             assert_quiet(text["text"])
     assert_quiet(message.text)
+
+
+recent = st.builds(
+    front_blocks.Recent, task=anything, repository=anything, phase=anything,
+    link=st.sampled_from(["", "https://acme.slack.test/archives/C1/p1"]),
+)  # fmt: skip
+views = (
+    st.builds(front_blocks.home, st.lists(recent, max_size=8))
+    | st.builds(front_blocks.task_form, st.lists(anything, min_size=1, max_size=120), anything, anything, st.just("C1"))
+    | st.builds(family_blocks.steer_form, st.just("s1"), st.integers(1, 9_999), anything, st.just("C1 1.1"))
+)
+
+
+@given(views)
+@settings(max_examples=30, deadline=None)
+def test_whatever_anybody_says_slack_shows_the_form_and_the_home_tab(view: Block) -> None:
+    assert len(view["blocks"]) <= 100
+    assert "title" not in view or 0 < units(view["title"]["text"]) <= 24
+    for text in texts(view):
+        assert 0 < units(text["text"]) <= (75 if text["type"] == "plain_text" else 3_000)
+        assert text["type"] == "plain_text" or assert_quiet(text["text"]) is None
+
+
+def test_words_of_a_session_are_escaped_once_on_the_home_tab() -> None:
+    for link, shown in (("", "a &lt; b"), ("https://acme.slack.test/p1", "<https://acme.slack.test/p1|a &lt; b>")):
+        view = front_blocks.home([front_blocks.Recent("a < b", "acme/rocket", "Ready", link)])
+        assert shown in [text["text"] for text in texts(view)]
 
 
 def assert_quiet(said: str) -> None:
