@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 10.0
 FORM_SECONDS = 1.0  # a press lets us show a form for three
 OUTSIDER = "I can only work for members of this workspace. Ask one of them to mention me or to reply here."
+STOP_WHERE = "Which session do you mean? Say `stop` in its thread, or press Stop on its card."
 NOTHING_HERE = "There is no session in this thread yet. Mention me with a task to begin one."
 NOT_ENABLED = "That repository is not enabled any more. Reply with another one as owner/name."
 NO_QUESTION = "Nobody waits for this answer any more. Reply in the thread to say something to me."
@@ -75,7 +76,10 @@ def whisper(words: str, channel: str, thread: str, user: str) -> Courtesy:
 
 
 def nothing_here(asked: StopAsked) -> tuple[Courtesy, ...]:
-    """People say stop to each other, too: only who said it to us by name hears that there is nothing to stop."""
+    """People say stop to each other, too: only who said it to us by name hears that there is nothing to stop. Whoever
+    says it to a whole channel is answered below: nobody looks into a thread that is empty."""
+    if asked.mention and asked.once == asked.thread:
+        return (Courtesy(asked.channel, asked.thread, blocks.plain_message(STOP_WHERE)),)
     return (whisper(NOTHING_HERE, asked.channel, asked.thread, asked.user),) if asked.mention else ()
 
 

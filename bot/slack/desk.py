@@ -27,7 +27,7 @@ from bot.slack.following import ONCE_SECONDS, Following, Owed
 from bot.slack.front import Front
 from bot.slack.front_intake import at_the_front
 from bot.slack.in_order import InOrder
-from bot.slack.intake import STOP_WORDS, understand
+from bot.slack.intake import HELP_WORDS, STOP_WORDS, understand
 from bot.slack.meanings import CLIENT, Me, Meaning, Post
 from bot.slack.people import Directory
 from bot.slack.room import Room
@@ -121,7 +121,7 @@ class Desk:
     # -- prompts ---------------------------------------------------------------------------------------------------
 
     async def _mention(self, post: Post, me: Me) -> Owed:
-        if not post.text and not post.files:
+        if post.text.lower() in HELP_WORDS and not post.files:
             return await self._help(post)
         owed = await self._submit(post, me, await self._facts.load(_session_of(post)))
         await self._take_early(post, me)

@@ -35,6 +35,7 @@ from jobs.events import Attachment
 
 ASIDES = ("(aside)", "!aside")
 STOP_WORDS = ("stop", "stop!", "stop.")
+HELP_WORDS = ("", "help", "help!", "help?", "?")
 POSTED = (None, "", "file_share", "thread_broadcast", "bot_message", "me_message")
 LEFT_ALONE = ("message_replied", "channel_join", "channel_leave", "assistant_app_thread")
 FILES_MAX = 20
@@ -105,10 +106,9 @@ def _reply(post: Post, raw: str, ts: str) -> Meaning:
 
 
 def _stop_or(meaning: Mention | Reply) -> Meaning:
-    """A message in a thread that is nothing but the word is the Stop button, typed."""
-    post = meaning.post
-    if post.thread != post.ts and post.text.lower() in STOP_WORDS and not post.files:
-        mention = isinstance(meaning, Mention)
+    """A message that is nothing but the word is the Stop button, typed."""
+    post, mention = meaning.post, isinstance(meaning, Mention)
+    if post.text.lower() in STOP_WORDS and not post.files:
         return StopAsked(post.team, post.channel, post.thread, post.user, once=post.ts, mention=mention)
     return meaning
 

@@ -48,7 +48,7 @@ class Post:
 
 @dataclass(frozen=True)
 class Mention:
-    """Somebody asks us. An empty one asks for help."""
+    """Somebody asks us. An empty one, or the word, asks for help."""
 
     post: Post
 

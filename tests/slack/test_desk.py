@@ -10,7 +10,7 @@ import pytest
 from bot.playground import workspace_people as people
 from bot.playground.workspace_records import Delivery
 from bot.slack.blocks import HELP
-from bot.slack.courtesies import BOT_LIMIT, NOTHING_HERE, OUTSIDER
+from bot.slack.courtesies import BOT_LIMIT, NOTHING_HERE, OUTSIDER, STOP_WHERE
 from bot.slack.in_order import InOrder
 from jobs.events import PromptEdited, PromptWithdrawn, StopRequested
 from tests.playground.workspaces import BOT, DEV, DM, MENTION, PARTNERS
@@ -171,9 +171,10 @@ async def test_what_is_not_for_us_is_left_alone(office: Scene, case: str) -> Non
     assert await office.texts(ts) == [WORDS]
 
 
-async def test_an_empty_mention_is_helped_once(office: Scene) -> None:
+@pytest.mark.parametrize("asked", [MENTION, f"{MENTION} Help!"])
+async def test_an_empty_mention_or_the_word_is_helped_once(office: Scene, asked: str) -> None:
     await office.served.faults(duplicate=2)
-    ts = await office.says(MENTION)
+    ts = await office.says(asked)
     (said,) = await until(lambda: office.ours(ts), bool)
     assert said.text == HELP.replace("&", "&amp;")
     assert await office.session(ts) is None
@@ -351,6 +352,12 @@ async def test_people_may_say_stop_to_each_other(office: Scene) -> None:
     await office.says(f"{MENTION} stop", thread, by=office.served.grace)
     await office.whispered(GRACE, NOTHING_HERE)
     assert (office.whispers(ADA), await office.ours(thread)) == ([], [])
+
+
+async def test_stop_said_to_a_whole_channel_begins_no_session_and_is_told_where_to_say_it(office: Scene) -> None:
+    ts = await office.says(f"{MENTION} stop")
+    assert (await office.shown(ts, STOP_WHERE)).buttons == ()
+    assert await office.session(ts) is None
 
 
 # -- buttons ---------------------------------------------------------------------------------------------------------
