@@ -17,6 +17,7 @@ from bot.slack.kit import Block, Message
 from bot.slack.kit import button as _button
 from bot.slack.kit import context as _context
 from bot.slack.kit import section as _section
+from bot.slack.markdown import mrkdwn_of
 from jobs.events import Outcome, PlanEntry
 
 STOP, VIEW, VIEW_PRIVATE, CHOOSE = "stop", "view", "view_private", "choose_repository"
@@ -48,9 +49,10 @@ class Where:
 
 def card_message(card: Card, where: Where, now: float | None = None) -> Message:
     """The card of one prompt; without `now` it says no elapsed time while it runs."""
-    head = t.quiet(card.task, TASK) if card.task else t.quiet(card.text or "(see the attached file)", EXCERPT)
+    task = mrkdwn_of(card.task)
+    head = t.quiet(task, TASK) if task else t.quiet(card.text or "(see the attached file)", EXCERPT)
     blocks = [
-        _section(f"*{head}*" if card.task and "\n" not in head and "*" not in head else head),
+        _section(f"*{head}*" if task and "\n" not in head and "*" not in head else head),
         _context(_facts(card, where, now)),
         *_warnings(card),
         *_plan(card.plan),
@@ -59,7 +61,7 @@ def card_message(card: Card, where: Where, now: float | None = None) -> Message:
         *_trouble(card),
         _buttons(card, where),
     ]
-    text = f"{t.one_line(card.phase)}: {t.one_line(card.task or card.text, 300)}"
+    text = f"{t.one_line(card.phase)}: {t.one_line(task or card.text, 300)}"
     return Message(text, tuple(blocks))
 
 
@@ -156,7 +158,7 @@ def ending_message(ending: Ending) -> Message:
     if ending.error:
         blocks.append(_section(f":warning: {t.quiet(ending.error, 2_000)}"))
     if ending.summary:
-        blocks.append(_section(t.quiet(ending.summary, SUMMARY)))
+        blocks.append(_section(t.quiet(mrkdwn_of(ending.summary), SUMMARY)))
     if ending.commits:
         blocks.append(_context(_commits(ending)))
     text = first + (f" {t.one_line(ending.error, 1_000)}" if ending.error else "")

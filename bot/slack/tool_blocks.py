@@ -7,6 +7,7 @@ several may share a thread.
 from bot.cards import Asked, SharedFile
 from bot.slack import text as t
 from bot.slack.kit import Message, button, context, section
+from bot.slack.markdown import mrkdwn_of
 
 ANSWER = "answer"
 QUESTION, CHOSEN = 1_800, 1_000
@@ -15,7 +16,7 @@ STOPPED = "The turn was stopped; nobody has to answer."
 
 def asked_message(asked: Asked, session: str, number: int = 0) -> Message:
     """A question of the agent's: buttons, until somebody has answered. `number`: of a session that an agent started."""
-    question = t.quiet(asked.question, QUESTION)
+    question = t.quiet(mrkdwn_of(asked.question), QUESTION)
     if asked.answer is not None:
         said = f"{question}\n› {t.quiet(asked.answer, CHOSEN)}"
         return Message(f"Answered: {t.one_line(asked.answer)}", (section(said), context(f"answered by {_by(asked)}")))
