@@ -23,7 +23,8 @@ class Card:
     `phase` is a human word for how far it is; `start`: how the box was started that it waited for, if it waited for
     one. `isolated` False must be told wherever the card is shown. `cost`: dollars that its model took, None while that
     is not known. `children`: sessions that were started for it. `report_of`: it is what the session of this number has
-    come to; `by_agent`: the agent that started this session asks, for `author`.
+    come to; `by_agent`: the agent that started this session asks, for `author`. `before`: how many messages of the
+    thread were given to the agent with it.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Card:
     children: tuple[Child, ...] = ()
     report_of: int = 0
     by_agent: bool = False
+    before: int = 0
 
     @property
     def live(self) -> bool:

@@ -66,6 +66,7 @@ def _received(view: ThreadView, event: e.PromptReceived) -> Change:
         isolated=view.session.isolated,
         report_of=prompt.report_of,
         by_agent=asked_by_agent(view.session, prompt),
+        before=len(prompt.before),
     )
     return {"cards": (*view.cards, card)}
 

@@ -67,6 +67,7 @@ class Prompt(Frozen):
     """What a person asked. `id` is its message's identity, so one message is one prompt however often it comes.
 
     `report_of`: not a person's words but what the child of this number has come to; `author` is whom it works for.
+    `before`: what people had said to each other in its thread when it opened the session, `name: words`.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Prompt(Frozen):
     attachments: tuple[Attachment, ...] = ()
     received_at: float = 0.0
     report_of: int = 0
+    before: tuple[str, ...] = ()
 
 
 class Commit(Frozen):

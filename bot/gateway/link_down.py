@@ -63,7 +63,7 @@ def line_of(event: Event, session: Session, rules: Rules, earlier: Sequence[str]
         "co_authors": [_person(one) for one in session.participants if one.id != prompt.author.id],
         "attachments": [_attachment(file, event.turn, n) for n, file in enumerate(prompt.attachments)],
         "rules": list(RULES),
-        "others": _came_with(prompt) + [_waiting(one) for one in session.queue],
+        "others": _came_with(prompt) + _said_before(prompt) + [_waiting(one) for one in session.queue],
         "earlier": list(earlier),
         "seconds": turn_seconds(session, rules),
     }
@@ -98,6 +98,11 @@ def _came_with(prompt: Prompt) -> list[str]:
         return []
     names = ", ".join(" ".join(visible(file.name).split()) for file in prompt.attachments)
     return [f"Files came with this request: {names}. Those whose place you are not told are not in the box."]
+
+
+def _said_before(prompt: Prompt) -> list[str]:
+    """What people said to each other before they turned to us: the request may be about that."""
+    return [f"Before this request, in the same thread, {' '.join(visible(line).split())}" for line in prompt.before]
 
 
 def _attachment(file: Attachment, turn: int, n: int) -> Line:

@@ -77,6 +77,8 @@ def _facts(card: Card, where: Where, now: float | None) -> str:
         facts.append("edited")
     if card.attachments:
         facts.append("files: " + t.one_line(", ".join(card.attachments), 200))
+    if card.before:
+        facts.append(f"knows the {card.before} message{'s' if card.before > 1 else ''} above")
     if card.commits:
         facts.append(f"{len(card.commits)} commit{'s' if len(card.commits) > 1 else ''}")
     if card.cost:

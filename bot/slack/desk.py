@@ -29,6 +29,7 @@ from bot.slack.front_intake import at_the_front
 from bot.slack.in_order import InOrder
 from bot.slack.intake import HELP_WORDS, STOP_WORDS, understand
 from bot.slack.meanings import CLIENT, Me, Meaning, Post
+from bot.slack.overheard import Overhearing
 from bot.slack.people import Directory
 from bot.slack.room import Room
 from bot.slack.signals import Signals
@@ -65,6 +66,7 @@ class Desk:
         self._config, self._door, self._facts, self._calls = config, door, facts, calls
         self._early, self._bots = Early(facts, clock), BotTurns(facts, config.bot_turns)
         self._answers, self._families = Answers(door, facts, people), Families(facts)
+        self._overhearing = Overhearing(calls, people, config)
         self._following = Following(door, facts, people)
         self._buttons = Buttons(self._following, facts, self._answers, self._families, repositories, view_link)
         self._people, self._repositories, self._clock, self._signals = people, repositories, clock, signals
@@ -169,7 +171,11 @@ class Desk:
     async def _accept(self, post: Post, me: Me, session: Session | None, received: float) -> Owed:
         if post.bot and not await self._bots.may_go_on(_session_of(post), post):
             return await self._bots.told(_session_of(post), post)
-        person, place = await asyncio.gather(self._people.person(post.team, post.user), self._place(post, me, session))
+        person, place, before = await asyncio.gather(
+            self._people.person(post.team, post.user),
+            self._place(post, me, session),
+            self._before(post, me, session),
+        )
         if person.outside:
             return await self._following.refused(
                 meanings.Refused(post.team, post.channel, post.thread, post.user, True)
@@ -180,7 +186,7 @@ class Desk:
         if meant is not None:
             child, said = meant
             return await self._put_to_child(child.id, said, person.author, place, received)
-        return await self._put(_session_of(post), post, person.author, place, received)
+        return await self._put(_session_of(post), post, person.author, place, received, before)
 
     async def _put_to_child(self, sid: str, said: Post, author: Author, place: Place, received: float) -> Owed:
         """What a person says to one of the sessions that agents started: an answer, a stop, or more to do."""
@@ -203,9 +209,13 @@ class Desk:
             return await self._following.refused(meanings.Refused(*place, asked.user, True))
         return await self._put_to_child(session.id, post_of(asked), person.author, session.place, self._clock())
 
-    async def _put(self, sid: str, post: Post, author: Author, place: Place, received: float) -> Owed:
-        text = post.text or ONLY_FILES
-        prompt = Prompt(id=post.prompt_id, author=author, text=text, attachments=post.files, received_at=received)
+    async def _put(
+        self, sid: str, post: Post, author: Author, place: Place, received: float, before: tuple[str, ...] = ()
+    ) -> Owed:
+        text, files = post.text or ONLY_FILES, post.files
+        prompt = Prompt(
+            id=post.prompt_id, author=author, text=text, attachments=files, received_at=received, before=before
+        )  # fmt: skip
         command = Submit(sid, place, prompt, self._repositories.choose(post.text), self._config.agent)
         owed = await self._following.follow(sid, command, post.channel, post.thread, post.user)
         await self._facts.stamp(sid, "durable", self._clock())
@@ -219,6 +229,9 @@ class Desk:
         channel, thread = post.channel, post.thread
         link = me.link(channel, thread)
         return Place(client=CLIENT, team=post.team, channel=channel, thread=thread, private=private, link=link)
+
+    async def _before(self, post: Post, me: Me, session: Session | None) -> tuple[str, ...]:
+        return await self._overhearing.before(post, me) if session is None else ()
 
     async def _edited(self, edited: meanings.Edited, me: Me) -> Owed:
         post, sid = edited.post, _session_of(edited.post)

@@ -38,18 +38,20 @@ def test_the_other_participants_are_co_authors_and_what_waits_is_told_as_context
     )
 
 
-def test_files_are_named_and_the_runner_is_told_where_to_fetch_them() -> None:
+def test_files_and_what_was_said_before_are_named_and_the_runner_is_told_where_to_fetch_files() -> None:
     log = working()
     session = log.session
     assert session is not None and session.turn is not None
     files = (Attachment(name="crash.log"), Attachment(name="a.png"))
-    prompt = session.turn.prompt.model_copy(update={"attachments": files})
+    prompt = session.turn.prompt.model_copy(update={"attachments": files, "before": ("Grace: main\nis red",)})
     with_files = session.model_copy(update={"turn": session.turn.model_copy(update={"prompt": prompt})})
     (event,) = meant_for(1, log.events)
     line = line_of(event, with_files, RULES)
     assert line is not None
     assert line["text"] == "Fix the fuel test"
-    assert line["others"][0].startswith("Files came with this request: crash.log, a.png. ")
+    came, before = line["others"]
+    assert came.startswith("Files came with this request: crash.log, a.png. ")
+    assert before == "Before this request, in the same thread, Grace: main is red"
     assert line["attachments"] == [
         {"name": "crash.log", "mimetype": "", "bytes": 0, "path": "/link/attachment?turn=1&n=0"},
         {"name": "a.png", "mimetype": "", "bytes": 0, "path": "/link/attachment?turn=1&n=1"},

@@ -88,6 +88,41 @@ async def test_a_mention_late_in_a_thread_begins_a_session_with_what_is_said_fro
     assert await office.texts(root) == [WORDS, "and quickly"]
 
 
+async def test_what_people_said_before_the_mention_in_its_thread_goes_to_the_agent_with_it(office: Scene) -> None:
+    root = await office.says("main is red: test_fuel", by=office.served.robbie)
+    await office.says(f"<@{ADA}> can you\nlook?", root, by=office.served.grace)
+    await office.says("how?", root)
+    await office.says(TASK, root)
+    await office.says(f"{MENTION} and quickly", root, by=office.served.grace)
+    first, second = await office.prompts(root)
+    assert first.before == (
+        "robbie: main is red: test_fuel",
+        "Grace Hopper: @Ada Lovelace can you look?",
+        "Ada Lovelace: how?",
+    )
+    assert second.before == ()
+    await office.shown(root, WORDS, "knows the 3 messages above")
+
+
+async def test_of_a_long_thread_the_beginning_and_the_end_are_told(office: Scene) -> None:
+    root = await office.says("why?")
+    for n in range(12):
+        await office.posts(f"{n} " + "x" * 1_000, root)
+    await office.says(TASK, root)
+    (prompt,) = await office.prompts(root)
+    told = [line.split()[2] for line in prompt.before]
+    assert told == ["why?", "6", "7", "8", "9", "10", "11"]
+
+
+async def test_a_session_begins_without_what_slack_does_not_say_in_time(scene: Scene) -> None:
+    async with scene.listening(lookup_seconds=0.2):
+        root = await scene.says("who can fix this?")
+        await scene.served.faults(slow=1.0, methods=["conversations.replies"])
+        await scene.says(TASK, root)
+        (prompt,) = await scene.prompts(root)
+        assert (prompt.text, prompt.before) == (WORDS, ())
+
+
 async def held_back(scene: Scene) -> dict[str, Delivery]:
     """What was to be told so far, by type, subtype and ts; none of it is on its way."""
     found = [delivery.payload["event"] for delivery in scene.served.workspace.state.pending.values()]
