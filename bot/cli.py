@@ -13,6 +13,12 @@ from pkgutil import resolve_name
 
 from bot.program import CannotStart
 
+ABOUT = (
+    "Background coding agents for a team that lives in Slack: a mention becomes a session, a session a pull request."
+)
+BEGIN = (
+    "Begin with `shipmate demo`. Before you run it for a team: `shipmate doctor` says what is missing, line by line."
+)
 QUEUES = ("boxes", "images", "publish", "boxes-modal", "images-modal")
 
 
@@ -34,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="shipmate", description=__doc__.splitlines()[0] if __doc__ else "")
+    top = argparse.ArgumentParser(prog="shipmate", description=ABOUT, epilog=BEGIN)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _command(commands, "web", "bot.web_command:run", "the web process: Slack, pages, webhooks and the gateway")
     work = _command(commands, "worker", "bot.worker_command:run", "a worker of one queue")
@@ -52,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     )
     play.add_argument("--webhook-url", default="", help="where the forge's webhooks go")
     check = _command(commands, "doctor", "bot.doctor:run", "checks every setting and outside thing in use")
-    check.add_argument("--json", action="store_true", dest="as_json")
+    check.add_argument("--json", action="store_true", dest="as_json", help="for programs")
     check.add_argument("--drill", action="store_true", help="make, use, keep, restore and end a real box, with times")
     _agent_arguments(_command(commands, "agents", "bot.agents_command:run", "the coding agents that can be used"))
     _cost_arguments(
@@ -84,10 +90,10 @@ def _demo_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--say", metavar="TEXT", help="no page: say this, wait for the pull request, print what happened"
     )
-    command.add_argument("--as", dest="say_as", default="Ada", metavar="NAME")
+    command.add_argument("--as", dest="say_as", default="Ada", metavar="NAME", help="who says it (default Ada)")
     command.add_argument("--reply", metavar="TEXT", help="a second person replies")
-    command.add_argument("--reply-as", default="Grace", metavar="NAME")
-    command.add_argument("--reply-when", choices=("running", "done"), default="done")
+    command.add_argument("--reply-as", default="Grace", metavar="NAME", help="default: Grace")
+    command.add_argument("--reply-when", choices=("running", "done"), default="done", help="default: done")
     command.add_argument("--timeout", type=_positive, default=300, help="seconds (default 300)")
     command.add_argument("--json", action="store_true", dest="as_json", help="one JSON object on stdout")
 
@@ -95,13 +101,13 @@ def _demo_arguments(command: argparse.ArgumentParser) -> None:
 def _agent_arguments(command: argparse.ArgumentParser) -> None:
     verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
     listing = verbs.add_parser("list", help="what can be used, and what is installed")
-    listing.add_argument("--json", action="store_true", dest="as_json")
+    listing.add_argument("--json", action="store_true", dest="as_json", help="for programs")
     install = verbs.add_parser("install", help="fetch an agent, pinned and checked by its digest")
     install.add_argument("name")
-    install.add_argument("--json", action="store_true", dest="as_json")
+    install.add_argument("--json", action="store_true", dest="as_json", help="for programs")
     check = verbs.add_parser("check", help="let an agent work one turn in a box, with a scripted model")
     check.add_argument("name")
-    check.add_argument("--json", action="store_true", dest="as_json")
+    check.add_argument("--json", action="store_true", dest="as_json", help="for programs")
 
 
 def _image_arguments(command: argparse.ArgumentParser) -> None:
@@ -117,7 +123,7 @@ def _image_arguments(command: argparse.ArgumentParser) -> None:
     prune.add_argument("repository", metavar="OWNER/NAME", nargs="?", help="of this one only")
     prune.add_argument("--keep", type=_positive, default=1, help="so many of each repository stay (default 1)")
     for verb in (listing, build, prune):
-        verb.add_argument("--json", action="store_true", dest="as_json")
+        verb.add_argument("--json", action="store_true", dest="as_json", help="for programs")
 
 
 def _cost_arguments(command: argparse.ArgumentParser) -> None:
@@ -127,7 +133,7 @@ def _cost_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--memory-mb", type=_amount, help="likewise")
     command.add_argument("--core-hour", type=_amount, help="dollars (default: Modal's list price)")
     command.add_argument("--gib-hour", type=_amount, help="dollars (default: Modal's list price)")
-    command.add_argument("--json", action="store_true", dest="as_json")
+    command.add_argument("--json", action="store_true", dest="as_json", help="for programs")
 
 
 def _positive(text: str) -> int:
