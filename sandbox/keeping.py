@@ -8,6 +8,7 @@ process has it mapped and could write without any. `folder_provider.py` calls `c
 import contextlib
 import errno
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from sandbox.host_processes import Process
 from sandbox.provider import BoxError, Permanent, Temporary
 
 STAMPS, KEPT = "stamps.json", "kept"
+BELOW = b"/work/"  # where an isolated box has its tree
 FULL, FULL_SECONDS = (errno.ENOSPC, errno.EDQUOT), 20.0
 JUST_NOW_NS = 50_000_000  # far more than between two ticks of the clock that files are stamped with
 
@@ -32,7 +34,7 @@ def copy(
     with freezing.still(folder, process, look):
         began = time.time_ns()
         copied = copies.copy(folder.upper, target, earlier, look)
-        mapped = _mapped(process.members())
+        mapped = _mapped(process.members(), folder.upper)
     if mapped is not None:
         certain = {
             name: stamp
@@ -59,12 +61,12 @@ def _earlier(folder: BoxFolder, tree_of: Callable[[str], Path]) -> Earlier | Non
     return Earlier(tree, stamps)
 
 
-def _mapped(pids: Iterable[int]) -> set[int] | None:
+def _mapped(pids: Iterable[int], upper: Path) -> set[int] | None:
     """The inodes of files that these processes may write without a call; None if that cannot be known."""
     found: set[int] = set()
     for pid in pids:
         try:
-            lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
+            lines = Path(f"/proc/{pid}/maps").read_bytes().split(b"\n")
         except FileNotFoundError:
             if not Path("/proc/self/maps").exists():
                 return None
@@ -73,9 +75,19 @@ def _mapped(pids: Iterable[int]) -> set[int] | None:
             return None
         for line in lines:
             words = line.split(maxsplit=5)
-            if len(words) > 4 and words[1][1] == "w" and words[1][3] == "s":
-                found.add(int(words[4]))
+            if len(words) > 4 and words[1][1:2] == b"w" and words[1][3:4] == b"s":
+                found.update((int(words[4]), _inode(upper, words[5] if len(words) > 5 else b"")))
     return found
+
+
+def _inode(upper: Path, seen: bytes) -> int:
+    """The inode of a file that a box sees at this path: one that came from a lower layer keeps that one's number for
+    the box, and has another one here. 0 if there is none."""
+    below = seen.removeprefix(BELOW).replace(b"\\012", b"\n")
+    with contextlib.suppress(OSError, ValueError):
+        if seen.startswith(BELOW):
+            return (upper / os.fsdecode(below)).lstat().st_ino
+    return 0
 
 
 def not_kept(what: str, failed: BaseException) -> BoxError:

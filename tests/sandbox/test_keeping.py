@@ -34,6 +34,10 @@ asyncio.run(place.provider.snapshot("b1", SnapshotKind.TURN, "one"))
 """
 MAP_AND_WRITE = """\
 import mmap, os, sys, time
+odd = open("odd\\x0b a b c d e\\n1 2 3 4 5", "w+b")
+odd.write(b"1")
+odd.flush()
+held = mmap.mmap(odd.fileno(), 0)
 file = open("mapped", "r+b")
 view = mmap.mmap(file.fileno(), 0)
 view[0:6] = b"first!"
@@ -59,6 +63,17 @@ async def sh(place: Place, script: str, name: str = "b1") -> str:
     done = await place.provider.exec(name, ("sh", "-ec", script))
     assert done.code == 0, done.stderr
     return done.stdout.decode()
+
+
+async def image(place: Place, script: str) -> str:
+    """The id of what a box leaves that has run this."""
+    await place.provider.create(BoxSpec("maker", place.greeting()))
+    await sh(place, script, "maker")
+    await place.provider.terminate("maker")
+    left = await place.provider.last_state("maker", SnapshotKind.BASE)
+    await place.provider.discard("maker")
+    assert left is not None
+    return left.id
 
 
 async def settled(place: Place) -> None:
@@ -110,9 +125,11 @@ async def test_a_change_right_after_a_snapshot_is_seen(local: Place) -> None:
         assert (tree(local, await take(local, str(number))) / "repo/f").read_text() == f"{number}\n"
 
 
-async def test_a_file_that_is_written_through_memory_is_copied_each_time(local: Place) -> None:
-    await box(local)
-    await sh(local, f"cat >map.py <<'E'\n{MAP_AND_WRITE}E\nhead -c 8192 /dev/zero >mapped")
+@pytest.mark.parametrize("of_image", [False, True], ids=["its own", "of its image"])
+async def test_a_file_that_is_written_through_memory_is_copied_each_time(local: Place, of_image: bool) -> None:
+    make = "head -c 8192 /dev/zero >mapped"
+    await box(local, await image(local, make) if of_image else None)
+    await sh(local, f"cat >map.py <<'E'\n{MAP_AND_WRITE}E\n{'true' if of_image else make}")
     await sh(local, "setsid python3 map.py >/dev/null 2>&1 </dev/null & while [ ! -e ready ]; do sleep 0.01; done")
     await settled(local)
     first = await take(local, "one")
@@ -264,19 +281,19 @@ async def test_boxes_that_are_restored_while_their_image_is_let_go_have_all_they
     await box(local)
     await sh(local, "echo of the image >f; mkdir -p d; touch d/1")
     await local.provider.terminate("b1")
-    image = await local.provider.last_state("b1", SnapshotKind.BASE)
-    assert image is not None
+    left = await local.provider.last_state("b1", SnapshotKind.BASE)
+    assert left is not None
     await local.provider.discard("b1")
-    await local.provider.create(BoxSpec("work", local.greeting(), base=image.id))
+    await local.provider.create(BoxSpec("work", local.greeting(), base=left.id))
     await sh(local, "echo of the turn >g; rm d/1", "work")
     taken = await local.provider.snapshot("work", SnapshotKind.TURN, "turn 1")
     await local.provider.discard("work")
     names = [f"again-{number}" for number in range(4)]
     restored = [local.provider.create(BoxSpec(name, local.greeting(), base=taken.id)) for name in names]
-    await asyncio.gather(*restored, local.provider.forget_snapshot(image.id))
+    await asyncio.gather(*restored, local.provider.forget_snapshot(left.id))
     assert [await sh(local, "cat f g; ls d", name) for name in names] == ["of the image\nof the turn\n"] * 4
     with pytest.raises(Missing):
-        await local.provider.create(BoxSpec("new", local.greeting(), base=image.id))
+        await local.provider.create(BoxSpec("new", local.greeting(), base=left.id))
 
 
 async def test_one_who_is_killed_in_the_middle_of_a_snapshot_leaves_a_box_that_goes_on(local: Place) -> None:
