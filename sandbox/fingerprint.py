@@ -10,9 +10,10 @@ import stat
 import zlib
 from pathlib import Path
 
+from sandbox.disk_trouble import is_of_ours
 from sandbox.trees import READ, UNBEARABLE, listed, opened
 
-MOST, MOST_BYTES = 5000, 16 << 20
+MOST, MOST_BYTES, MOST_DEEP = 5000, 16 << 20, 300
 PIECE = 1 << 20
 NAMES, CONTENTS = "", "contents:"  # what a fingerprint begins with that is of names, or of contents as well
 
@@ -27,7 +28,7 @@ def of(tree: Path) -> str:
 
 
 def is_of(noted: str, tree: Path) -> bool:
-    """Whether the tree still has this fingerprint."""
+    """Whether the tree still has this fingerprint. OSError if we cannot look just now."""
     return noted == _of(tree, CONTENTS if noted.startswith(CONTENTS) else NAMES)
 
 
@@ -35,7 +36,9 @@ def _of(tree: Path, kind: str) -> str:
     looking = _Looking(MOST_BYTES if kind == CONTENTS else None)
     try:
         looking.collect(tree, b"")
-    except (_TooMuch, *UNBEARABLE):
+    except (_TooMuch, *UNBEARABLE) as failed:
+        if is_of_ours(failed):
+            raise
         return ""
     return kind + hashlib.sha256(b"\0".join(sorted(looking.found))).hexdigest()
 
@@ -56,7 +59,7 @@ class _Looking:
                 kind, size = stat.S_IFMT(status.st_mode), status.st_size if stat.S_ISREG(status.st_mode) else 0
                 held = b" %d" % self._content(Path(entry.path), size) if size and self._left is not None else b""
                 self.found.append(b"%b %d %d%b" % (path, kind, size, held))
-                if len(self.found) > MOST:
+                if len(self.found) > MOST or path.count(b"/") > MOST_DEEP:
                     raise _TooMuch
                 if stat.S_ISDIR(status.st_mode):
                     self.collect(Path(entry.path), path)

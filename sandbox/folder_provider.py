@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 
-from sandbox import control, freezing, host_processes, keeping, trees
+from sandbox import control, disk_trouble, freezing, host_processes, keeping, trees
 from sandbox.box_folder import BoxFolder, Record, checked_name
 from sandbox.host_processes import Process
 from sandbox.layers import Layers
@@ -83,6 +83,8 @@ class FolderProvider(ABC):
             folder, lock, chain = self._make(spec)
         except FileExistsError:
             return self._adopt(BoxFolder(self._boxes / spec.name))
+        except OSError as failed:
+            raise disk_trouble.judged(f"box {spec.name} could not be made", failed) from failed
         try:
             self._start(folder, lock, spec, chain)
         except BaseException:
@@ -244,7 +246,9 @@ class FolderProvider(ABC):
             try:
                 taken = self._layers.keep(copy, id, kind, below, time.time()).snapshot()
             except trees.UNBEARABLE as failed:
-                raise keeping.not_kept(f"box {folder.name} cannot be copied", failed) from failed
+                if process.gone():
+                    raise Gone(f"box {folder.name} ended meanwhile") from failed
+                raise disk_trouble.judged(f"box {folder.name} cannot be copied", failed) from failed
             keeping.remember(folder, id)
             return taken
 
@@ -261,7 +265,7 @@ class FolderProvider(ABC):
             try:
                 taken = self._layers.take(folder.upper, folder.last_snapshot, kind, below, time.time())
             except trees.UNBEARABLE as failed:
-                raise keeping.not_kept(f"what box {folder.name} left cannot be kept", failed) from failed
+                raise disk_trouble.judged(f"what box {folder.name} left cannot be kept", failed) from failed
         return taken.snapshot() if taken is not None else None
 
     @contextlib.contextmanager

@@ -6,7 +6,6 @@ process has it mapped and could write without any. `folder_provider.py` calls `c
 """
 
 import contextlib
-import errno
 import json
 import os
 import time
@@ -17,11 +16,9 @@ from sandbox import copies, freezing
 from sandbox.box_folder import BoxFolder
 from sandbox.copies import Earlier, Stamp
 from sandbox.host_processes import Process
-from sandbox.provider import BoxError, Permanent, Temporary
 
 STAMPS, KEPT = "stamps.json", "kept"
 BELOW = b"/work/"  # where an isolated box has its tree
-FULL, FULL_SECONDS = (errno.ENOSPC, errno.EDQUOT), 20.0
 JUST_NOW_NS = 50_000_000  # far more than between two ticks of the clock that files are stamped with
 
 
@@ -88,10 +85,3 @@ def _inode(upper: Path, seen: bytes) -> int:
         if seen.startswith(BELOW):
             return (upper / os.fsdecode(below)).lstat().st_ino
     return 0
-
-
-def not_kept(what: str, failed: BaseException) -> BoxError:
-    """The error, without the name of the file: a box chose it, and it may be longer than any log line."""
-    if isinstance(failed, OSError) and failed.errno in FULL:
-        return Temporary(f"{what}: the disk of the boxes is full", FULL_SECONDS)
-    return Permanent(f"{what}: {getattr(failed, 'strerror', None) or type(failed).__name__}")

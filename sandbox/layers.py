@@ -13,6 +13,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,9 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import fingerprint, trees
+from sandbox.disk_trouble import is_of_ours
 from sandbox.ownership import Owner, open_folder
 from sandbox.provider import Missing, Permanent, Snapshot, SnapshotKind
 
+log = logging.getLogger(__name__)
 MOST_LAYERS = 32
 MOUNT_OPTIONS_BYTES = 3500  # the kernel takes one page of them, the upper side included
 MANIFEST, TREE, FORGOTTEN, FINGERPRINT = "manifest.json", "tree", "forgotten", "fingerprint"
@@ -48,8 +51,8 @@ class Layers:
 
     def __init__(self, root: Path, owner: Owner) -> None:
         self._root, self._owner = root, owner
-        room = MOUNT_OPTIONS_BYTES // (len(os.fsencode(root)) + 24)
-        self.most = max(1, min(MOST_LAYERS, room))
+        self._room = MOUNT_OPTIONS_BYTES // (len(os.fsencode(root)) + 24)
+        self.most = max(1, min(MOST_LAYERS, self._room))
 
     def prepare(self) -> None:
         """Make the folder."""
@@ -70,13 +73,22 @@ class Layers:
         return self._root / layer / TREE
 
     def manifest(self, snapshot: str) -> Manifest | None:
-        """What is known of a snapshot; None if it is not whole, or let go."""
+        """What is known of a snapshot; None if it is not whole, damaged, or let go. OSError if we cannot look."""
+        try:
+            return self._manifest(snapshot)
+        except OSError as failed:
+            if is_of_ours(failed):
+                raise
+            return None
+
+    def _manifest(self, snapshot: str) -> Manifest | None:
+        """The same, but what cannot be read raises OSError."""
         if not _is_id(snapshot):
             return None
         try:
             said = json.loads((self._root / snapshot / MANIFEST).read_text())
             return Manifest(said["id"], SnapshotKind(said["kind"]), said["bytes"], said["taken"], tuple(said["chain"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
 
     def chain(self, snapshot: str | None) -> tuple[str, ...]:
@@ -99,7 +111,7 @@ class Layers:
         """Whether a layer has what it had when it was kept, as far as that was noted."""
         try:
             noted = (self._root / layer / FINGERPRINT).read_text()
-        except OSError:
+        except FileNotFoundError:
             return True
         return fingerprint.is_of(noted, self.tree(layer))
 
@@ -130,8 +142,7 @@ class Layers:
                 if not upper.exists():
                     return None
                 trees.settle(upper)
-                with contextlib.suppress(FileExistsError):
-                    self._owner.folder(folder, 0o700)
+                self._owner.folder(folder, 0o700)
                 upper.rename(folder / TREE)
                 trees.settle_one(upper.parent)
                 trees.settle_one(folder)
@@ -169,13 +180,23 @@ class Layers:
 
     def _finish(self, id: str, kind: SnapshotKind, below: tuple[str, ...], now: float) -> Manifest:
         if kind is not SnapshotKind.BASE and (noted := fingerprint.of(self.tree(id))):
-            (self._root / id / FINGERPRINT).write_text(noted)
+            _write(self._root / id / FINGERPRINT, noted)
         chain = (*below, id)
         if len(chain) > self.most:
-            chain = (self._flatten(chain),)
+            chain = self._flattened(chain)
         manifest = Manifest(id, kind, trees.measure(self.tree(id)), now, chain)
         self._write(manifest)
         return manifest
+
+    def _flattened(self, chain: tuple[str, ...]) -> tuple[str, ...]:
+        """The chain as one layer. A box can make what cannot be merged: then it stays as long as a mount takes it."""
+        try:
+            return (self._flatten(chain),)
+        except trees.UNBEARABLE as failed:
+            if len(chain) > self._room:
+                raise
+            log.warning("%d layers could not be merged into one: %s", len(chain), type(failed).__name__)
+            return chain
 
     def _flatten(self, chain: tuple[str, ...]) -> str:
         """One layer that shows what the whole chain does. It costs no space: its files are hard links."""
@@ -199,12 +220,7 @@ class Layers:
             "taken": manifest.taken,
             "chain": manifest.chain,
         }
-        folder = self._root / manifest.id
-        fresh = folder / f".{secrets.token_hex(4)}"
-        fresh.write_text(json.dumps(said))
-        trees.settle_one(fresh)
-        fresh.replace(folder / MANIFEST)
-        trees.settle_one(folder)
+        _write(self._root / manifest.id / MANIFEST, json.dumps(said))
 
     def forget(self, snapshot: str, used: Callable[[], Iterable[str]]) -> None:
         """Let go of a snapshot; `used` names the layers that boxes stand on. Safe to repeat."""
@@ -224,14 +240,23 @@ class Layers:
         with self.held(exclusive=True):
             needed = set(used())
             present = [path for path in self._root.iterdir() if path.is_dir()]
-            for path in present:
-                if (manifest := self.manifest(path.name)) is not None:
+            for path in present:  # one that cannot be read ends it: who knows what it needs
+                if (manifest := self._manifest(path.name)) is not None:
                     needed.update((path.name, *manifest.chain))
             gone = [
                 path.rename(path.with_name(f".{secrets.token_hex(8)}")) for path in present if path.name not in needed
             ]
         for path in gone:
             trees.remove(path)
+
+
+def _write(file: Path, text: str) -> None:
+    """Write it so that after a power cut there is all of it, or none."""
+    fresh = file.with_name(f".{secrets.token_hex(4)}")
+    fresh.write_text(text)
+    trees.settle_one(fresh)
+    fresh.replace(file)
+    trees.settle_one(file.parent)
 
 
 def _is_id(text: str) -> bool:

@@ -35,8 +35,9 @@ class Owner(NamedTuple):
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.drops else {}
 
     def folder(self, path: Path, mode: int) -> Path:
-        """Make a folder that belongs to this user, whatever the umask is."""
-        path.mkdir()
+        """Make a folder that belongs to this user, whatever the umask is. Whoever was at just that and was killed may
+        have left one."""
+        path.mkdir(exist_ok=True)
         path.chmod(mode)
         if self.drops:
             os.chown(path, self.uid, self.gid)

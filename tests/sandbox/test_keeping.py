@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import copies, fingerprint, keeping
+from sandbox import copies, disk_trouble, fingerprint, keeping
+from sandbox.box_folder import BoxFolder
 from sandbox.layers import Layers
 from sandbox.local import LocalProvider
 from sandbox.ownership import Owner
-from sandbox.provider import BoxSpec, Missing, Permanent, Snapshot, SnapshotKind, Temporary
+from sandbox.provider import BoxSpec, Gone, Missing, Permanent, Snapshot, SnapshotKind, Temporary
 from tests.sandbox.places import Place
 from tests.waiting import until
 
@@ -179,17 +180,52 @@ async def test_a_full_disk_is_told_as_such_and_leaves_no_half_snapshot(spot: Pat
         with pytest.raises(Temporary, match="the disk of the boxes is full"):
             await take(place, "one")
         assert [path.name for path in (small_disk / "boxes/layers").iterdir() if path.name != ".lock"] == []
+        with pytest.raises(OSError, match="No space"), (small_disk / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(1 << 20))
+        with pytest.raises(Temporary, match="the disk of the boxes is full"):
+            await place.provider.create(BoxSpec("b2", place.greeting()))
+        (small_disk / "filler").unlink()
         await sh(place, "head -c 1000 f >g; rm f; mv g f; echo still here")
         assert (tree(place, await take(place, "one")) / "repo/f").stat().st_size == 1000
     finally:
         await place.provider.discard("b1")
 
 
-def test_no_room_passes_and_a_tree_that_cannot_be_copied_does_not() -> None:
-    full = keeping.not_kept("box b cannot be copied", OSError(errno.ENOSPC, "No space left on device"))
-    assert isinstance(full, Temporary) and str(full) == "box b cannot be copied: the disk of the boxes is full"
-    assert isinstance(keeping.not_kept("it", OSError(errno.ENAMETOOLONG, "File name too long")), Permanent)
-    assert isinstance(keeping.not_kept("it", RecursionError()), Permanent)
+@pytest.mark.parametrize(
+    ("failed", "kind", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), Temporary, "the disk of the boxes is full"),
+        (OSError(errno.EMFILE, "Too many open files"), Temporary, "Too many open files"),
+        (OSError(errno.EROFS, "Read-only file system"), Temporary, "Read-only file system"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a name"), Permanent, "File name too long"),
+        (RecursionError("too deep"), Permanent, "RecursionError"),
+    ],
+)
+def test_what_ails_the_machine_passes_and_what_is_wrong_with_a_tree_does_not(
+    failed: Exception, kind: type, says: str
+) -> None:
+    told = disk_trouble.judged("it", failed)
+    assert type(told) is kind and str(told) == f"it: {says}"
+
+
+async def test_a_box_that_is_put_to_sleep_while_it_is_copied_is_gone_for_the_one_who_copies(local: Place) -> None:
+    await box(local)
+    await sh(local, "mkdir d; touch d/f g")
+    ended: list[Snapshot | None] = []
+
+    def look() -> None:
+        if not ended and list((local.boxes / "layers").glob(".*/tree/repo/d")):
+            ended.append(None)
+            asyncio.run(local.provider.terminate("b1", 0.0))
+            ended[0] = asyncio.run(local.provider.last_state("b1"))
+
+    assert isinstance(local.provider, LocalProvider)
+    folder = BoxFolder(local.boxes / "box/b1")
+    with pytest.raises(Gone):
+        await asyncio.to_thread(local.provider._snapshot, folder, SnapshotKind.TURN, "one", look)
+    assert ended[0] is not None and (tree(local, ended[0]) / "repo/d/f").exists()
+    assert [path.name for path in (local.boxes / "layers").iterdir() if path.name != ".lock"] == [ended[0].id]
 
 
 @pytest.mark.parametrize("stamps", ["{", "[]", '{"repo/f": ["a", 1, 2]}'])

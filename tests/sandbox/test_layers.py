@@ -1,6 +1,7 @@
 """Layers on disk: stacked, merged, taken once, collected when nobody needs them; and what a box can do to a tree."""
 
 import os
+import resource
 import secrets
 import socket
 import stat
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import copies, trees
+from sandbox import copies, fingerprint, trees
 from sandbox.layers import Layers
 from sandbox.ownership import Owner
 from sandbox.provider import Permanent, SnapshotKind
@@ -53,6 +54,7 @@ def kept(layers: Layers, below: tuple[str, ...], **files: str) -> tuple[str, ...
     def write(target: Path) -> list[Path]:
         target.mkdir()
         for name, text in files.items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
             (target / name).write_text(text)
         return [target]
 
@@ -71,6 +73,30 @@ def test_a_chain_longer_than_a_mount_takes_is_merged_into_one(layers: Layers) ->
     assert (merged / "same").read_text() == str(layers.most - 1) and (merged / "last").read_text() == "y"
     assert (merged / "f3").stat().st_ino == inode, "files are linked, not copied"
     assert len(kept(layers, chain, more="z")) == 2
+
+
+def test_what_cannot_be_merged_stays_a_longer_chain(layers: Layers) -> None:
+    chain = kept(layers, (), **{"/".join("d" * 500): ""})
+    for _ in range(layers.most):
+        chain = kept(layers, chain, g="2")
+    assert len(chain) == layers.most + 1 and layers.chain(chain[-1]) == chain
+    assert {path.name for path in layers.tree(chain[0]).parents[1].iterdir()} == {".lock", *chain}
+
+
+def test_who_may_open_no_more_files_takes_no_snapshot_for_damaged(layers: Layers) -> None:
+    (id,) = kept(layers, (), f="1")
+    noted = (layers.tree(id).parent / "fingerprint").read_text()
+    free = os.open("/dev/null", os.O_RDONLY)
+    os.close(free)
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, usual[1]))
+    try:
+        for look in (lambda: layers.manifest(id), lambda: fingerprint.is_of(noted, layers.tree(id))):
+            with pytest.raises(OSError, match="Too many open files"):
+                look()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    assert layers.chain(id) == (id,)
 
 
 def test_long_paths_allow_fewer_layers(spot: Path) -> None:
