@@ -24,6 +24,7 @@ from jobs.spending import DECIDE_SPENDING
 from jobs.wants import start_is_lost, turn_seconds
 
 S = Status
+PARK_TOLD_AFTER = 4  # tries that failed: what passes by itself is not told
 
 
 def decide(session: Session | None, command: Command, now: float, rules: Rules) -> tuple[Event, ...]:
@@ -194,7 +195,11 @@ def _fail_park(s: Session, c: commands.FailPark, now: float, rules: Rules) -> tu
     if c.delay is None:
         note = f"The box could not be put to sleep ({c.reason}), and what only it had is lost. {rest(s)}"
         return (e.Noted(at=now, text=note), *_finish_park(s, FinishPark(c.generation, None), now, rules))
-    return (e.ParkFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay),)
+    failed = e.ParkFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay)
+    if s.park_failures + 1 != PARK_TOLD_AFTER:
+        return (failed,)
+    text = f"The box of this thread cannot be put to sleep: {c.reason}. I go on trying; what it has is still in it."
+    return (e.Noted(at=now, text=text), failed)
 
 
 def _lose_box(s: Session, c: commands.LoseBox, now: float, rules: Rules) -> tuple[Event, ...]:

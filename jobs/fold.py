@@ -135,7 +135,7 @@ def _box_started(s: Session, event: e.BoxStarted) -> Change:
         saved = at_rest(s.saved, s.turns, event.at, None)
     return {
         "saved": saved, "box": event.box, "box_since": event.at, "box_turns": 0, "start": event.start,
-        "isolated": event.isolated, "snapshot": restored, "lost_box": None, "synced": False,
+        "isolated": event.isolated, "snapshot": restored, "lost_box": None, "synced": False, "park_failures": 0,
     }  # fmt: skip
 
 
@@ -286,7 +286,7 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.TurnEnded: _turn_ended,
     e.BoxLost: _box_lost,
     e.ParkBegan: _park_began,
-    e.ParkFailed: lambda s, v: {"retry_at": v.retry_at},
+    e.ParkFailed: lambda s, v: {"retry_at": v.retry_at, "park_failures": s.park_failures + 1},
     e.BoxParked: lambda s, v: _box_gone(s, v)
     | {"saved": at_rest(s.saved, s.turns, v.at, v.snapshot)}
     | {"snapshot": v.snapshot or s.snapshot, "lost_box": None, "retry_at": 0.0},

@@ -27,6 +27,7 @@ from sandbox.side_by_side import place_of
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
+PARK_RETRY_MOST_SECONDS = 60.0  # somebody may wait for the box, and each try is in the log
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,8 @@ async def park_box(shop: Workshop, sid: str) -> None:
     try:
         left = await _put_to_sleep(shop, box)
     except Exception as trouble:
-        await shop.inbox.handle(sid, FailPark(generation, sentence(trouble), delay_of(trouble, RETRY_SECONDS)))
+        usual = min(RETRY_SECONDS * 2 ** min(before.park_failures, 10), PARK_RETRY_MOST_SECONDS)
+        await shop.inbox.handle(sid, FailPark(generation, sentence(trouble), delay_of(trouble, usual)))
         if not isinstance(trouble, BoxError):
             raise
         return

@@ -169,6 +169,7 @@ class Session(Frozen):
     conversation: str | None = None
     anew: int | None = None  # the conversation began after so many turns and knows nothing of them
     failures: int = 0
+    park_failures: int = 0  # of this box
     retry_at: float = 0.0
     told: int = 0
     # the work

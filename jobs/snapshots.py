@@ -46,7 +46,7 @@ async def keep_turn(shop: Workshop, sid: str) -> None:
         await shop.inbox.handle(sid, PutOffSnapshot(generation, turn))
         return
     except Exception as trouble:
-        usual = min(RETRY_SECONDS * 2**session.saved.failures, RETRY_MOST_SECONDS)
+        usual = min(RETRY_SECONDS * 2 ** min(session.saved.failures, 10), RETRY_MOST_SECONDS)
         await shop.inbox.handle(sid, FailSnapshot(generation, turn, sentence(trouble), delay_of(trouble, usual)))
         if not isinstance(trouble, BoxError):
             raise

@@ -67,6 +67,13 @@ def parking() -> Log:
     return idle().do(c.BeginPark(1))
 
 
+def parking_for_long() -> Log:
+    log = parking()
+    for _ in range(3):
+        log.do(c.FailPark(1, "busy", 2.0)).do(c.BeginPark(1), after=2)
+    return log
+
+
 def parking_in_a_turn() -> Log:
     return working().do(c.BeginPark(1))
 
@@ -205,6 +212,7 @@ CAUSES = [
     ("it sleeps in mid-turn", parking_in_a_turn, c.FinishPark(1, "snap"), "box_parked"),
     ("a turn that was to stop is over then", stopping_and_parking, c.FinishPark(1, "snap"), "turn_ended box_parked"),
     ("it cannot be put to sleep now", parking, c.FailPark(1, "busy", 2.0), "park_failed"),
+    ("it cannot, again and again", parking_for_long, c.FailPark(1, "busy", 2.0), "noted park_failed"),
     ("it can never be put to sleep", parking, c.FailPark(1, "the disk is broken", None), "noted box_parked"),
     ("a late failure", asleep, c.FailPark(1, "busy", 2.0), ""),
     ("an idle box dies", idle, c.LoseBox(1, "out of memory"), "box_lost"),

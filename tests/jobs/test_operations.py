@@ -229,6 +229,17 @@ async def test_a_box_that_cannot_be_put_to_sleep_now_is_tried_again(at: Bench, t
     assert (await at.session()).snapshot is not None
 
 
+async def test_a_place_that_is_away_for_long_is_asked_less_and_less_often_and_people_are_told_once(at: Bench) -> None:
+    await started(at)
+    at.fails("terminate", Unreachable("it does not answer"))
+    for _ in range(8):
+        await park_box(at.shop, at.sid)
+    events = await at.events()
+    delays = [round(event.retry_at - event.at) for event in events if isinstance(event, ParkFailed)]
+    assert delays == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert len([event for event in events if isinstance(event, Noted)]) == 1
+
+
 async def test_a_worker_that_died_while_parking_is_followed_by_another(at: Bench) -> None:
     box = await started(at)
     await write(at, box, "one")
