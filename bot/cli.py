@@ -19,6 +19,7 @@ ABOUT = (
 BEGIN = (
     "Begin with `shipmate demo`. Before you run it for a team: `shipmate doctor` says what is missing, line by line."
 )
+DAY = 86_400
 QUEUES = ("boxes", "images", "publish", "boxes-modal", "images-modal")
 
 
@@ -63,6 +64,9 @@ def parser() -> argparse.ArgumentParser:
     _agent_arguments(_command(commands, "agents", "bot.agents_command:run", "the coding agents that can be used"))
     _cost_arguments(
         _command(commands, "cost", "bot.cost_command:run", "what the boxes of sessions cost, or would, on Modal")
+    )
+    _outcome_arguments(
+        _command(commands, "outcomes", "bot.outcomes_command:run", "what became of sessions: merged, reviewed, revised")
     )
     _image_arguments(
         _command(commands, "images", "bot.images_command:run", "the environments that sessions start from")
@@ -134,6 +138,20 @@ def _cost_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--core-hour", type=_amount, help="dollars (default: Modal's list price)")
     command.add_argument("--gib-hour", type=_amount, help="dollars (default: Modal's list price)")
     command.add_argument("--json", action="store_true", dest="as_json", help="for programs")
+
+
+def _outcome_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--since", type=_span, default=30 * DAY, metavar="TIME", help="such as 12h, 8w (default 30d)")
+    command.add_argument("--repository", metavar="OWNER/NAME", help="of this one only")
+    command.add_argument("--by", choices=("all", "day", "week", "month"), default="all", help="rows by time (UTC), too")
+    command.add_argument("--json", action="store_true", dest="as_json", help="for programs")
+
+
+def _span(text: str) -> float:
+    number, unit = text[:-1], {"h": 3600, "d": DAY, "w": 7 * DAY}.get(text[-1:], 0)
+    if not (unit and number.isascii() and number.isdecimal() and 0 < int(number) * unit <= 3650 * DAY):
+        raise argparse.ArgumentTypeError(f"must be a time of at most 3650 days, such as 12h, 30d or 8w, not {text!r}")
+    return float(int(number) * unit)
 
 
 def _positive(text: str) -> int:

@@ -16,11 +16,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from jobs.census import Census
 from jobs.moments import MOMENTS
+from jobs.outcomes import Summary
 from jobs.store_scripts import STAGE_BOUNDS
 
 log = logging.getLogger(__name__)
 CENSUS_SECONDS = 5.0
 FIRST_BYTE_BOUNDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
+COUNTED = (
+    "sessions", "with_pull_request", "merged", "pull_requests", "merged_pull_requests", "reviewed", "approved_first",
+    "approved_last", "changes_requested", "revisions",
+)  # fmt: skip
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -125,6 +130,7 @@ class _Facts:
         yield from _of_sessions(self._census)
         yield from _of_totals(self._census.totals)
         yield from _of_places(self._census)
+        yield from _of_outcomes(self._census.outcomes)
 
 
 def _of_sessions(census: Census) -> Iterator[Metric]:
@@ -189,6 +195,24 @@ def _of_places(census: Census) -> Iterator[Metric]:
     yield _gauge("redis_written", "1: its last write there went well", int(server.written))
     yield _gauges("disk_free_bytes", "Free bytes of a folder's disk", "folder", _part(census, "free"))
     yield _gauges("disk_bytes", "All bytes of a folder's disk", "folder", _part(census, "size"))
+
+
+def _of_outcomes(summary: Summary | None) -> Iterator[Metric]:
+    """What became of the sessions of the last days: by repository and agent, as old as the summary is."""
+    labels = ["repository", "agent"]
+    counts = GaugeMetricFamily(
+        "shipmate_outcomes", "What became of the sessions of the last 30 days", labels=[*labels, "counted"]
+    )
+    dollars = GaugeMetricFamily("shipmate_outcome_dollars", "What models took of those sessions", labels=labels)
+    for row in summary.rows if summary is not None else ():
+        for counted in COUNTED:
+            counts.add_metric([row.repository, row.agent, counted], getattr(row, counted))
+        if row.cost is not None:
+            dollars.add_metric([row.repository, row.agent], row.cost)
+    yield counts
+    yield dollars
+    at = summary.at if summary is not None else 0.0
+    yield _gauge("outcomes_timestamp_seconds", "When the upkeep counted them; 0: it has not", at)
 
 
 def _part(census: Census, field: str) -> dict[str, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobs.events import Frozen
 
+_ENDING = ".json.gz"
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -28,6 +29,15 @@ class Archived(Frozen):
 def has(folder: Path, sid: str) -> bool:
     """Whether there is a file of this session."""
     return _PLAIN.fullmatch(sid) is not None and _file(folder, sid).exists()
+
+
+def written(folder: Path, since: float) -> dict[str, float]:
+    """The sessions whose files were written since then, and when."""
+    if not folder.exists():
+        return {}
+    with os.scandir(folder) as entries:
+        found = {entry.name.removesuffix(_ENDING): entry.stat().st_mtime for entry in entries if _is_whole(entry.name)}
+    return {sid: at for sid, at in found.items() if at >= since}
 
 
 def write(folder: Path, sid: str, archived: Archived) -> None:
@@ -52,7 +62,11 @@ def read(folder: Path, sid: str) -> Archived:
     return Archived.model_validate_json(gzip.decompress(_file(folder, sid).read_bytes()))
 
 
+def _is_whole(name: str) -> bool:
+    return name.endswith(_ENDING) and _PLAIN.fullmatch(name.removesuffix(_ENDING)) is not None
+
+
 def _file(folder: Path, sid: str) -> Path:
     if not _PLAIN.fullmatch(sid):
         raise ValueError(f"{sid!r} is no id of a session")
-    return folder / f"{sid}.json.gz"
+    return folder / f"{sid}{_ENDING}"

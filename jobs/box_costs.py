@@ -124,7 +124,7 @@ def estimate(uses: Sequence[Use], size: Size, rates: Rates) -> Estimate:
     had = [use for use in uses if use.boxes]
     each = sorted(use.seconds for use in had)
     seconds, at_work = sum(each), sum(use.at_work for use in had)
-    p50, p95 = _of_share(each, 0.5), _of_share(each, 0.95)
+    p50, p95 = of_share(each, 0.5), of_share(each, 0.95)
     dollars = size.dollars(seconds, rates)
     return Estimate(
         sessions=len(had),
@@ -142,6 +142,6 @@ def estimate(uses: Sequence[Use], size: Size, rates: Rates) -> Estimate:
     )
 
 
-def _of_share(ordered: Sequence[float], share: float) -> float:
+def of_share(ordered: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of all are not above; 0 of none."""
     return ordered[max(0, min(len(ordered) - 1, round(share * len(ordered) + 0.499) - 1))] if ordered else 0.0

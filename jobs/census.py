@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobs.image_records import Standing
+from jobs.outcomes import Summary
 from jobs.queue import QUEUES
 from jobs.session import Session, Status
 from jobs.warm import WarmPool
@@ -73,6 +74,7 @@ class Census:
     warm: tuple[PoolCount, ...] = ()
     images: tuple[ImageCount, ...] = ()
     queued: int = 0  # sessions that wait because there are as many boxes as there may be
+    outcomes: Summary | None = None  # as the upkeep has last counted them
 
 
 async def take(shop: Workshop) -> Census:
@@ -102,6 +104,7 @@ async def take(shop: Workshop) -> Census:
         server=_server(info),
         disks=await asyncio.to_thread(_disks, shop),
         images=await _images(shop, now),
+        outcomes=await shop.store.histories.summary(),
     )
 
 

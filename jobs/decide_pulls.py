@@ -40,7 +40,9 @@ def _fail(_s: Session, c: commands.FailPublish, now: float, _: Rules) -> tuple[E
 
 def _close(s: Session, c: commands.ClosePullRequest, now: float, _: Rules) -> tuple[Event, ...]:
     pull = s.pull_request
-    if pull is None or pull.number != c.number or pull.state != "open":
+    if pull is None or pull.number != c.number or pull.state == "merged":
+        return ()
+    if pull.state == "closed" and not c.merged:  # it may have been opened again, of which nobody tells us, and merged
         return ()
     return (e.PullRequestClosed(at=now, number=c.number, merged=c.merged, by=c.by),)
 

@@ -11,8 +11,9 @@ from jobs.events import Event, Fact
 from jobs.fold import SYNCED
 
 RECEIVED = "received"  # the others are counted from it
+FIRST_BYTE = "model_first_byte"
 MOMENTS = (
-    "durable", "repository", "box", "attached", "synced", "ready", "delivered", "model_request", "model_first_byte",
+    "durable", "repository", "box", "attached", "synced", "ready", "delivered", "model_request", FIRST_BYTE,
     "first_words", "pull_request",
 )  # fmt: skip
 """In the order in which they usually come; an agent that reads before the sync is at work before `synced`."""

@@ -26,6 +26,7 @@ from jobs.records import Conflict, Entry, Fence, Grant, Heard, Link, Looked, Sta
 from jobs.session import Session, Status
 from jobs.store_counts import Counts
 from jobs.store_egress import EgressHosts
+from jobs.store_histories import Histories
 from jobs.store_images import Images
 from jobs.store_ledger import RedisLedger
 from jobs.store_leftovers import Leftovers
@@ -53,7 +54,7 @@ class Store:
         self.leftovers, self.counts, self.images = Leftovers(client), Counts(client), Images(client)
         self.usage, self.egress, self.warm = Usage(client), EgressHosts(client), WarmBoxes(client)
         self.places, self.recent = Places(client), RecentSessions(client)
-        self.ledger = RedisLedger(client)
+        self.ledger, self.histories = RedisLedger(client), Histories(client, archive)
 
     @classmethod
     async def open(cls, url: str, *, archive: Path) -> "Store":

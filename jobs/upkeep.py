@@ -14,6 +14,7 @@ import secrets
 from jobs import images, places, warm
 from jobs.beside import Beside
 from jobs.commands import LoseBox, Refused, Tick
+from jobs.hindsight import Hindsight
 from jobs.image_records import lost_tries
 from jobs.log import about, forgiven
 from jobs.records import Unnamed
@@ -48,6 +49,7 @@ class Upkeep:
         self._strangers: set[str] = set()
         self._warm = WarmPool(shop)
         self._beside = Beside()
+        self._hindsight = Hindsight(shop.store)
 
     async def run(self) -> None:
         """Sweep for ever; a fault in one sweep is logged and the next one tries again."""
@@ -87,6 +89,7 @@ class Upkeep:
             await self._shop.queue.clean()
             await self._put_away()
             await self._let_go()
+            self._beside.begin("summaries", [self._shop.clock()], lambda _: HERE, self._hindsight.renew)
             rules = self._shop.settings.rules
             with forgiven(log, "old files of agents could not be let go"):
                 files = Shelf(self._shop.settings.files_dir)

@@ -7,6 +7,7 @@ from bot.gateway.aside import Aside
 from bot.gateway.model_account import Inbox
 from jobs.commands import Command, SeeModelRequest, TellModelRefusal, TellModelTrouble
 from jobs.events import ModelTrouble
+from jobs.moments import FIRST_BYTE
 from jobs.records import Grant
 from jobs.store import Store
 
@@ -31,7 +32,7 @@ class ModelReports:
         if len(self._begun) >= SESSIONS_MOST:
             del self._begun[next(iter(self._begun))]
         self._begun[grant.session] = None
-        self._aside.do("stamp the first byte", self._store.stamp(grant.session, "model_first_byte", at))
+        self._aside.do("stamp the first byte", self._store.stamp(grant.session, FIRST_BYTE, at))
 
     def refused(self, grant: Grant, note: str) -> None:
         """A provider refuses us, which only a person can mend."""

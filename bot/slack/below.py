@@ -11,6 +11,7 @@ from bot.slack.calls import Budgets
 from jobs.commands import Choice, Command
 from jobs.events import Event
 from jobs.session import Session
+from jobs.store_histories import Histories
 from jobs.store_recent import RecentSessions
 
 
@@ -28,6 +29,10 @@ class Facts(Budgets, Protocol):
 
     async def release(self, name: str, owner: str) -> None:
         """Give it back."""
+
+    @property
+    def histories(self) -> Histories:
+        """What became of all sessions, as the upkeep has last counted it."""
 
     @property
     def recent(self) -> RecentSessions:

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, assert_never
 
+from bot.outcome_words import headline
 from bot.phases import session_phase
 from bot.slack import courtesies, front_blocks
 from bot.slack.below import Facts, Repositories
@@ -143,7 +144,10 @@ class Front:
         enabled = self._repositories.enabled
         likeliest = recent[0].repository if recent else (enabled[0] if len(enabled) == 1 else "")
         self._signals.soon(opened.user, likeliest, "somebody opened the app")
-        return (Home(opened.user, front_blocks.home(recent)),) if opened.home else ()
+        if not opened.home:
+            return ()
+        summary = await self._facts.histories.summary()
+        return (Home(opened.user, front_blocks.home(recent, headline(summary) if summary is not None else "")),)
 
     async def _recent(self, sid: str) -> Recent | None:
         view = fold_view(await self._facts.events(sid), None)

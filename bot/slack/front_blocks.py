@@ -62,14 +62,15 @@ def asked_message(user: str, name: str, repository: str, task: str) -> Message:
     return Message(f"{t.one_line(name, 80)} asks for work on {where}", (section(words),))
 
 
-def home(recent: Sequence[Recent]) -> Block:
-    """The Home tab of one person."""
+def home(recent: Sequence[Recent], headline: str = "") -> Block:
+    """The Home tab of one person. `headline`: what became of everybody's sessions."""
     begin = {"type": "actions", "elements": [button("New session", NEW, "home") | {"style": "primary"}]}
     if not recent:
         rows = [section("Nothing yet. Mention me in a channel with a task, or begin here.")]
     else:
         rows = [block for one in recent for block in _row(one)]
-    return {"type": "home", "blocks": [_header("Your sessions"), begin, *rows]}
+    everybody = [context(t.quiet(headline, 200))] if headline else []
+    return {"type": "home", "blocks": [_header("Your sessions"), begin, *everybody, *rows]}
 
 
 def _row(one: Recent) -> tuple[Block, ...]:

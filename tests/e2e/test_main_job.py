@@ -1,7 +1,13 @@
 """The main job and everything that people may do along the way, through the whole running stack."""
 
+import asyncio
+import json
+from collections import Counter
+
 import pytest
 
+from bot import cli, outcomes_command
+from bot.metrics import COUNTED
 from jobs.session import Status
 from tests.e2e.people import Office, link_in
 
@@ -106,7 +112,19 @@ async def test_a_later_turn_updates_the_same_pull_request(office: Office) -> Non
     assert len(endings) == 2
 
 
-async def test_the_thread_hears_what_happens_to_its_pull_request(office: Office) -> None:
+async def counted(office: Office, capsys: pytest.CaptureFixture[str]) -> Counter[str]:
+    """What `shipmate outcomes` says now."""
+    args = cli.parser().parse_args(["outcomes", "--json"])
+    capsys.readouterr()
+    await asyncio.to_thread(outcomes_command.count, args, office.shop.settings)
+    whole = json.loads(capsys.readouterr().out)["whole"]
+    return Counter({name: whole[name] for name in COUNTED})
+
+
+async def test_the_thread_hears_what_happens_to_its_pull_request_and_it_is_counted(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = await counted(office, capsys)
     thread = await office.ada.says("@shipmate add a line to the README saying reviewed and merged")
     shown = (await thread.settled()).pull_request
     assert shown is not None
@@ -119,6 +137,10 @@ async def test_the_thread_hears_what_happens_to_its_pull_request(office: Office)
     await thread.hears("was merged by ada.")
     merged = await thread.until(lambda s: s.pull_request and s.pull_request.state == "merged")
     assert merged.status is Status.IDLE
+    assert await counted(office, capsys) - before == {
+        "sessions": 1, "with_pull_request": 1, "merged": 1, "pull_requests": 1, "merged_pull_requests": 1,
+        "reviewed": 1, "approved_last": 1, "changes_requested": 1,
+    }  # fmt: skip
 
 
 async def test_work_after_a_merge_becomes_another_pull_request(office: Office) -> None:

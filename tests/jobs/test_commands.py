@@ -157,6 +157,11 @@ CUT = {"kind": "dropped", "reason": "too large"}
 CHOICE = c.ChooseRepository("acme/rocket", "main", GRACE)
 NOT_CLEAR = c.Choice(options=("acme/rocket",), reason="acme/moon is not enabled")
 
+
+def gone(merged: bool) -> Log:
+    return done().do(c.ClosePullRequest(7, merged, "grace"))
+
+
 CAUSES = [
     # -- people ask --
     ("a mention opens a session", Log, submit(), "session_opened repository_chosen prompt_received"),
@@ -276,7 +281,10 @@ CAUSES = [
     ("it was published", done, c.FinishPublish(7, "u", PUSHED, True), ""),
     ("the forge is down", publishing, c.FailPublish(PUSHED, "down", 5.0), "publish_failed"),
     ("merged", done, c.ClosePullRequest(7, True, "grace"), "pull_request_closed"),
-    ("merged twice", lambda: done().do(c.ClosePullRequest(7, True, "g")), c.ClosePullRequest(7, True, "grace"), ""),
+    ("merged twice", lambda: gone(merged=True), c.ClosePullRequest(7, True, "grace"), ""),
+    ("closed after it was merged", lambda: gone(merged=True), c.ClosePullRequest(7, False, "grace"), ""),
+    ("closed twice", lambda: gone(merged=False), c.ClosePullRequest(7, False, "grace"), ""),
+    ("opened again and merged", lambda: gone(merged=False), c.ClosePullRequest(7, True, "g"), "pull_request_closed"),
     ("somebody else's is merged", done, c.ClosePullRequest(8, True, "grace"), ""),
     ("reviewed", done, c.ReviewPullRequest(7, "approved", "grace"), "pull_request_reviewed"),
     ("somebody else's is reviewed", done, c.ReviewPullRequest(8, "approved", "grace"), ""),

@@ -1,12 +1,14 @@
 """The command, its form and the Home tab: a session without a mention, and signs that one will be asked for."""
 
 import asyncio
+import time
 from typing import Any
 
 from bot.playground import workspace_people as people
 from bot.playground.workspace_records import Delivery
 from bot.slack.front_blocks import REPOSITORY, TASK
 from bot.slack.signals import Signals
+from jobs.hindsight import Hindsight
 from jobs.inbox import session_id
 from tests.playground.workspaces import DEV
 from tests.slack.scene import Json, Scene, until
@@ -144,6 +146,16 @@ async def test_the_home_tab_has_the_persons_own_sessions_and_a_way_to_the_form(o
     found = await until(lambda: the_sessions(office), lambda sids: len(sids) == 2)
     places = [(await office.store.load(sid)).place for sid in found]  # type: ignore[union-attr]
     assert [place.private for place in places if place.channel != DEV] == [True]
+
+
+async def test_the_home_tab_says_what_became_of_everybodys_sessions_once_that_is_counted(office: Scene) -> None:
+    await office.says()
+    await does(office, "open-app", tab="home")
+    assert "Last 30 days" not in str((await shown(office, kind="home"))["blocks"])
+    await Hindsight(office.store).renew(time.time())
+    await does(office, "open-app", GRACE, tab="home")
+    words = "Last 30 days: 1 session, 0 with a pull request, 0 merged (0%)"
+    assert words in str((await shown(office, GRACE, kind="home"))["blocks"])
 
 
 async def test_the_command_works_over_signed_http(scene: Scene) -> None:

@@ -22,6 +22,7 @@ from jobs.census import Census, Disk, ImageCount, Server
 from jobs.events import Event
 from jobs.moments import MOMENTS
 from jobs.operations import start_box
+from jobs.outcomes import Outcome, Pull, summary
 from jobs.records import Heard, Payer, Spent
 from jobs.store import Store
 from jobs.store_scripts import STAGE_BOUNDS
@@ -44,6 +45,14 @@ A_CENSUS = Census(
     strays=("s1-1",), queues={"boxes": 4}, workers={"boxes": 2}, upkeep=True, server=Server(100, 0, True, False),
     disks={"boxes": Disk(5, 9)}, warm=(PoolCount("a/r", 2, 1, 1), PoolCount("b/s", 1, 1, 0)),
     images=(ImageCount("a/r", 60.0, 0, ""), ImageCount("b/s", None, 2, "no")),
+    outcomes=summary(
+        [
+            Outcome(9.0, "a/r", "opencode", (Pull(7, "a", merged=True, first="approved", last="approved"),), 2.0, 0.5),
+            Outcome(9.0, "a/r", "opencode", (), None, None),
+        ],
+        77.0,
+        30,
+    ),
 )  # fmt: skip
 
 
@@ -100,6 +109,11 @@ def test_what_was_counted_is_told_by_name_and_label() -> None:
         "shipmate_workers{queue=boxes}": 2,
         "shipmate_redis_written{}": 0,
         "shipmate_disk_free_bytes{folder=boxes}": 5,
+        "shipmate_outcomes{agent=opencode,counted=sessions,repository=a/r}": 2,
+        "shipmate_outcomes{agent=opencode,counted=merged,repository=a/r}": 1,
+        "shipmate_outcomes{agent=opencode,counted=approved_first,repository=a/r}": 1,
+        "shipmate_outcome_dollars{agent=opencode,repository=a/r}": 0.5,
+        "shipmate_outcomes_timestamp_seconds{}": 77,
     }
     assert {name: said.get(name) for name in expected} == expected
 
