@@ -120,7 +120,7 @@ def test_a_table_has_no_column_in_which_nothing_is_said() -> None:
         "1970-W02  acme/rocket   opencode         1        1    0 (0%)       3 min  3 min               -     -"
         "        0.0                -",
     ]
-    assert "answer" not in page(row_of([]), rows([found[2], found[2]._replace(agent="claude")]))
+    assert "answer p50" not in page(row_of([]), rows([found[2], found[2]._replace(agent="claude")]))
 
 
 def test_a_forge_that_says_nothing_is_suspected() -> None:
