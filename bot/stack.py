@@ -126,10 +126,10 @@ class Stack:
 
 def needed(argv: tuple[str, ...], env: Mapping[str, str]) -> dict[str, str]:
     """The environment without secrets that this command has no use for: only the web process speaks with people and
-    models, only it and the workers of images and pull requests speak with the forge, and of the workers only those that
-    are there for it speak with a place far away."""
+    models, only it and the workers of pull requests speak with the forge, and of the workers only those that are there
+    for it speak with a place far away."""
     spared = () if argv[0] == "web" else (*VARIABLES.values(), *_upstream_keys(env))
-    spared += () if argv[0] == "web" or not {"images", "images-modal", "publish"}.isdisjoint(argv) else FORGE_KEYS
+    spared += () if argv[0] == "web" or "publish" in argv else FORGE_KEYS
     spared += PLACE_KEYS if argv[0] == "worker" and FAR_WORKERS.keys().isdisjoint(argv) else ()
     return {name: value for name, value in env.items() if name not in spared}
 

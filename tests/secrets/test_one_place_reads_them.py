@@ -51,8 +51,7 @@ def test_each_process_is_told_only_the_secrets_that_it_uses() -> None:
     all_need = {"REDIS_URL", "PATH"}
     assert set(needed(("upkeep",), env)) == {*all_need, *PLACE_KEYS}
     queues = {
-        "boxes": (), "images": FORGE_KEYS, "publish": FORGE_KEYS, "boxes-modal": PLACE_KEYS,
-        "images-modal": (*PLACE_KEYS, *FORGE_KEYS),
+        "boxes": (), "images": (), "publish": FORGE_KEYS, "boxes-modal": PLACE_KEYS, "images-modal": PLACE_KEYS,
     }  # fmt: skip
     assert queues.keys() == QUEUES.keys()
     for queue, keys in queues.items():
