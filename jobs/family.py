@@ -150,9 +150,10 @@ def _stop_requested(children: Children, event: e.ChildrenStopRequested) -> Child
 
 
 def _budget_answered(children: Children, event: e.BudgetRaised | e.BudgetDeclined) -> Children:
-    """Those that work may be paused by it."""
+    """Any may be paused by it, for people give them work too. After a no nobody is given what comes of them: it would
+    go on with that, and ask again."""
     answer = BudgetAnswer(by=event.by, raised=isinstance(event, e.BudgetRaised))
-    return tuple(one.model_copy(update={"budget": answer}) if one.working else one for one in children)
+    return tuple(one.model_copy(update={"budget": answer, "waits": one.waits and answer.raised}) for one in children)
 
 
 def _changed(children: Children, sid: str, **change: Any) -> Children:

@@ -188,8 +188,10 @@ def _box_gone(s: Session, event: Fact) -> Change:
 
 
 def _budget_reached(s: Session, event: e.BudgetReached) -> Change:
+    """A turn that is being stopped already does not go on later."""
     asked = Pause(asked=event.seq or s.seq + 1, used=event.used, limit=event.limit, more=event.more)
-    return _turn_set(s, paused=True) | {"paused": asked}
+    pauses = s.turn is not None and s.turn.stop_asked is None
+    return {"paused": asked} | (_turn_set(s, paused=True) if pauses else {})
 
 
 def _budget_raised(s: Session, event: e.BudgetRaised) -> Change:

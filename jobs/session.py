@@ -229,7 +229,7 @@ class Session(Frozen):
     def at_rest(self) -> bool:
         """Whether nothing happens any more until a person, or a very long time, makes it."""
         resting = self.status in (S.ASKING, S.ASLEEP, S.FAILED, S.CLOSED)
-        owes = self.owed is not None or any(child.owed for child in self.children)
+        owes = (self.owed is not None and not self.queue) or any(child.owed for child in self.children)
         return resting and self.box is None and not self.publishable and not owes
 
     def waiting(self, prompt_id: str) -> Prompt | None:

@@ -45,16 +45,17 @@ def _has_turn(s: Session, generation: int) -> bool:
 
 
 def _reach_budget(s: Session, c: commands.ReachBudget, now: float, _: Rules) -> tuple[Event, ...]:
-    """The turn that runs pauses, and the question is asked once. Where no turn of this box runs nothing is asked."""
-    if s.paused is not None or s.status in (S.OPENED, S.ASKING, S.CLOSED):
+    """The turn that runs pauses, and the question is asked once. Where no turn of this box runs nothing is asked, nor
+    for a limit that was raised meanwhile. A child waits for the answer whatever becomes of the turn of its root."""
+    if s.paused is not None or s.status in (S.OPENED, S.ASKING, S.CLOSED) or c.limit <= s.raised:
         return ()
     if c.generation is not None and not _has_turn(s, c.generation):
         return ()
     reached = e.BudgetReached(at=now, used=c.used, limit=c.limit, more=c.more)
     if s.turn is None or s.status is S.PARKING:
         return (reached,)
-    if s.turn.stop_asked is not None:
-        return ()  # it ends anyway
+    if s.turn.stop_asked is not None:  # it ends anyway
+        return (reached,) if c.generation is None else ()
     return (reached, e.StopRequested(at=now, generation=s.generation, turn=s.turn.number))
 
 
@@ -79,7 +80,7 @@ def _decline_budget(s: Session, c: commands.DeclineBudget, now: float, _: Rules)
 def _give_up(s: Session, by: Author, now: float) -> tuple[Event, ...]:
     reason = f"{by.name} did not raise the budget"
     stopped: list[Event] = []
-    if s.turn is not None and s.turn.paused and s.status in (S.WORKING, S.STOPPING):
+    if s.turn is not None and s.turn.paused:
         stopped.append(e.StopRequested(at=now, generation=s.generation, turn=s.turn.number, by=by))
     withdrawn = (e.PromptWithdrawn(at=now, prompt_id=p.id, reason=reason) for p in s.queue)
     return (*stopped, *withdrawn, e.BudgetDeclined(at=now, by=by))

@@ -5,10 +5,12 @@ import random
 from collections.abc import Callable, Iterator
 
 from jobs import commands as c
+from jobs import commands_children as family
+from jobs import commands_snapshots as saving
 from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.decide import decide
-from jobs.events import Author, Event, Place, Prompt, StartKind
+from jobs.events import Author, Event, Lineage, Place, Prompt, StartKind
 from jobs.fold import fold
 from jobs.session import Rules, Session, Status
 from jobs.spending import cuts_off_turn, with_cost
@@ -109,7 +111,7 @@ def done() -> Log:
 def any_log(seed: int, length: int = 60) -> list[Event]:
     """Some legal log: random commands, half of them what usually comes next, some given twice, the refused left out."""
     chance = random.Random(seed)
-    log = Log().ask(repository=chance.choice(["acme/rocket", None]))
+    log = chance.choice([lambda: Log().ask(), lambda: Log().ask(repository=None), a_child])()
     for _ in range(length):
         usual = _USUAL.get(_session(log).status, _submit) if chance.random() < 0.5 else chance.choice(_COMMANDS)
         command = usual(log, chance)
@@ -117,6 +119,15 @@ def any_log(seed: int, length: int = 60) -> list[Event]:
             with contextlib.suppress(c.Refused):
                 log.do(command, after=chance.choice(_LATER))
     return log.events
+
+
+def a_child() -> Log:
+    """A session that an agent has just started."""
+    opened = family.OpenChild(
+        SID, PLACE, Lineage(parent="sroot", root="sroot", depth=1, number=2), "acme/rocket", "main", "rehearsal", "",
+        Prompt(id="sroot/1", author=ADA, text="Do a part of it"),
+    )  # fmt: skip
+    return Log().do(opened)
 
 
 def halves(events: list[Event]) -> Iterator[tuple[list[Event], list[Event]]]:
@@ -172,6 +183,40 @@ def _hear(log: Log, chance: random.Random) -> c.Command:
     return c.Hear(_generation(log, chance), tuple(chance.sample(frames, chance.choice([1, 1, 2]))))
 
 
+def _of_child(log: Log, chance: random.Random) -> c.Command:
+    """What a root is asked for one of its family; a child refuses most of it."""
+    child = f"c{chance.randint(1, 3)}"
+    prompt = Prompt(id=f"{child}/{chance.randint(1, 3)}", author=ADA, text="Do a part of it")
+    waits, stopped = chance.random() < 0.5, chance.choice(["", "budget", prompt.id])
+    return chance.choice(
+        [
+            family.SpawnChild(child, SID, "acme/site", "main", "rehearsal", "", prompt, waits),
+            family.PromptChild(child, prompt, waits),
+            family.FinishHanding(child, stopped),
+            family.TakeChildReport(child, chance.randint(1, 30), "done", "It is done.", None, ""),
+            family.StopChildren(GRACE),
+        ]
+    )
+
+
+def _report(log: Log, chance: random.Random) -> c.Command:
+    owed = _session(log).owed
+    upto = owed.upto if owed is not None else chance.randint(1, 9)
+    told = Prompt(id=f"c1:{chance.randint(1, 30)}", author=ADA, text="Report of #1", report_of=1)
+    return chance.choice([family.FinishReport(upto), family.TakeReport(told)])
+
+
+def _saved(log: Log, chance: random.Random) -> c.Command:
+    generation, turn = _generation(log, chance), max(0, _session(log).turns - chance.choice([0, 0, 1]))
+    return chance.choice(
+        [
+            saving.FinishSnapshot(generation, turn, f"snap-{generation}-{turn}"),
+            saving.FailSnapshot(generation, turn, "the disk is full", chance.choice([None, 5.0])),
+            saving.PutOffSnapshot(generation, turn),
+        ]
+    )
+
+
 def _question(chance: random.Random) -> str:
     return f"q{chance.randint(1, 3)}"
 
@@ -181,6 +226,7 @@ def _finish_publish(log: Log, chance: random.Random) -> c.Command:
     return c.FinishPublish(7, "https://forge.test/7", session.head, True, session.described)
 
 
+_STARTS: list[StartKind] = ["cold", "snapshot", "warm"]
 _LATER = [0.1, 1.0, 30.0] * 6 + [400.0] * 4 + [40 * 86_400.0]
 _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
     _submit,
@@ -193,13 +239,13 @@ _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
     lambda log, r: c.ChooseRepository("acme/rocket", "main", GRACE),
     lambda log, r: c.Stop(GRACE, r.choice([None, _prompt(log, r)])),
     lambda log, r: c.BeginStart(_session(log).generation),
-    lambda log, r: c.FinishStart(_generation(log, r), "b", r.choice(["cold", "snapshot"]), None, r.random() < 0.5),
+    lambda log, r: c.FinishStart(_generation(log, r), "b", r.choice(_STARTS), None, r.random() < 0.5),
     lambda log, r: c.FailStart(_generation(log, r), "no space", r.choice([None, 1.0])),
     lambda log, r: c.Attach(_generation(log, r), 1),
     lambda log, r: c.SeeModelRequest(_generation(log, r)),
     lambda log, r: c.TellModelTrouble(_generation(log, r), r.choice(["overloaded", ""])),
     lambda log, r: c.TellModelRefusal(_generation(log, r), "The key is refused."),
-    lambda log, r: c.ReachBudget(r.choice([None, _generation(log, r)]), 5.1, 5.0, 5.0),
+    lambda log, r: c.ReachBudget(r.choice([None, _generation(log, r)]), 5.1, 5.0 + _session(log).raised, 5.0),
     lambda log, r: c.RaiseBudget(GRACE, _asked(log)),
     lambda log, r: c.RaiseBudget(GRACE, _asked(log)),
     lambda log, r: c.DeclineBudget(GRACE, _asked(log)),
@@ -220,7 +266,14 @@ _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
     lambda log, r: t.AttachFile(_generation(log, r), f"f{r.randint(1, 3)}", "a.png", "image/png", 9, r.choice("de")),
     lambda log, r: t.RefuseFile(f"f{r.randint(1, 3)}", "it is not there"),
     lambda log, r: t.DescribePullRequest(_generation(log, r), r.choice(["Round up", "Count tanks"])),
-    lambda log, r: c.Tick(),
+    lambda log, r: c.AwaitBox(r.randint(0, 2)),
+    lambda log, r: c.FollowBudget(GRACE, r.random() < 0.5),
+    _of_child,
+    _of_child,
+    _report,
+    _saved,
+    _saved,
+    lambda log, r: c.Tick(r.random() < 0.3),
 ]  # fmt: skip
 _USUAL: dict[Status, Callable[[Log, random.Random], c.Command]] = {
     Status.ASKING: lambda log, r: c.ChooseRepository("acme/rocket", "main", GRACE),

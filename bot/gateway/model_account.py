@@ -96,20 +96,25 @@ class Accounts:
         limit = self.limits.budget + (family.raised if family is not None else 0.0)
         if used < limit:
             return
-        await self._pause(root, grant, used, limit)
+        asked = await self._pause(root, grant, used, limit)
+        if asked is not None and used < self.limits.budget + asked.raised:
+            return  # somebody has raised it meanwhile
         raise NotAllowed(402, "The budget of this session is used up. Its people are asked whether it may go on.")
 
-    async def _pause(self, root: str, grant: Grant, used: float, limit: float) -> None:
-        """Pause the session whose budget it is, and the child that has asked."""
-        more = self.limits.budget
-        asked = [(grant.session, ReachBudget(grant.generation, used, limit, more))]
-        if root != grant.session:
-            asked.append((root, ReachBudget(None, used, limit, more)))
-        for sid, command in asked:
-            try:
-                await self._inbox.handle(sid, command)
-            except Refused as refused:
-                log.info("%s is not paused: %s", sid, refused)
+    async def _pause(self, root: str, grant: Grant, used: float, limit: float) -> Session | None:
+        """Pause the session whose budget it is, and then the child that has asked: never a child alone, for people are
+        asked in the name of its root. The session whose budget it is, as it is then; None if there is none."""
+        more, of_child = self.limits.budget, root != grant.session
+        try:
+            asked = await self._inbox.handle(
+                root, ReachBudget(None if of_child else grant.generation, used, limit, more)
+            )
+            if of_child and asked.paused is not None:
+                await self._inbox.handle(grant.session, ReachBudget(grant.generation, used, limit, more))
+        except Refused as refused:
+            log.info("%s is not paused: %s", root, refused)
+            return None
+        return asked
 
     async def count(self, payer: Payer, model: str, spent: Spent, told: float | None) -> None:
         """One request has ended. `told`: dollars, if the provider said so itself."""

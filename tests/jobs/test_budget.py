@@ -4,7 +4,7 @@ import pytest
 
 from bot.view import fold_view
 from jobs import commands as c
-from jobs.commands_children import FinishHanding
+from jobs.commands_children import FinishHanding, TakeChildReport
 from jobs.events import BoxLost, TurnEnded
 from jobs.family import BUDGET, BudgetAnswer
 from jobs.session import Session, Status
@@ -131,5 +131,37 @@ def test_what_a_person_says_to_a_root_is_handed_to_all_that_work_for_it(
     (child,) = of(log).children
     assert child.budget == BudgetAnswer(by=GRACE, raised=raised)
     assert "hand" in [operation.kind for operation in wants(of(log), log.now, RULES)]
+    assert child.waits is raised, "after a no nothing that it comes to makes its parent go on"
     log.do(FinishHanding(child.id, BUDGET))
     assert of(log).children[0].budget is None
+
+
+def test_a_child_that_people_gave_work_after_its_end_hears_the_answer_too() -> None:
+    log = one().do(TakeChildReport("c1", 9, "done", "It is done.", None, "")).do(c.ReachBudget(None, 5.1, 5.0, 5.0))
+    more(log)
+    assert of(log).children[0].budget == BudgetAnswer(by=GRACE, raised=True)
+
+
+def test_a_child_asks_although_the_turn_of_its_root_is_being_stopped_which_stays_stopped() -> None:
+    log = one().do(c.Stop(GRACE)).do(c.ReachBudget(None, 5.1, 5.0, 5.0))
+    assert of(log).paused is not None
+    log.end(outcome="stopped", commits=0)
+    assert log.events[-1].outcome == "stopped"  # type: ignore[union-attr]
+    assert of(log).queue == ()
+
+
+def test_a_limit_that_was_raised_meanwhile_asks_nobody_again() -> None:
+    log = more(paused())
+    log.do(c.ReachBudget(None, 5.1, 5.0, 5.0))
+    assert of(log).paused is None
+    assert of(log.do(c.ReachBudget(None, 10.1, 10.0, 5.0))).paused is not None
+
+
+@pytest.mark.parametrize("reached_first", [True, False])
+def test_a_no_while_the_box_is_put_to_sleep_is_a_no(reached_first: bool) -> None:
+    log = pausing() if reached_first else working()
+    log.do(c.BeginPark(1), after=RULES.stop_seconds)
+    if not reached_first:
+        log.do(c.ReachBudget(None, 5.1, 5.0, 5.0))
+    log.do(c.DeclineBudget(GRACE, asked(log))).do(c.FinishPark(1, "snap"))
+    assert (of(log).status, of(log).queue) == (Status.ASLEEP, ())

@@ -137,8 +137,11 @@ def test_fields_of_a_newer_version_are_ignored_and_unknown_events_refused() -> N
 def test_any_commands_and_redeliveries_fold_to_a_legal_session(events: list[Event]) -> None:
     session: Session | None = None
     ended: set[str] = set()
+    given_up: set[str] = set()
     for number, event in enumerate(events, 1):
         turn = session.turn if session else None
+        given_up |= given_up_by(session, event)
+        assert not (isinstance(event, e.PromptDelivered) and event.prompt_id in given_up), "a stop or a no is final"
         session = apply(session, event)
         if isinstance(event, e.PromptWithdrawn):
             ended.add(event.prompt_id)
@@ -153,6 +156,16 @@ def test_any_commands_and_redeliveries_fold_to_a_legal_session(events: list[Even
     )
 
 
+def given_up_by(session: Session | None, event: Event) -> set[str]:
+    """The prompts that a person does not want done any more, by this event."""
+    if session is None or not isinstance(event, e.StopRequested | e.BudgetDeclined):
+        return set()
+    turn = {session.turn.prompt.id} if session.turn is not None else set()
+    if isinstance(event, e.BudgetDeclined):
+        return {prompt.id for prompt in session.queue}
+    return turn if event.by is not None else set()
+
+
 def check_legal(session: Session, ended: set[str]) -> None:
     has_box = session.box is not None
     assert session.status in WITH_BOX if has_box else session.status not in WITH_BOX - {S.FAILED}
@@ -164,6 +177,8 @@ def check_legal(session: Session, ended: set[str]) -> None:
     wanted = bool(waiting) and session.paused is None
     assert wanted is (session.status is S.WAITING) or session.status not in (S.WAITING, S.ASLEEP)
     assert len({person.id for person in session.participants}) == len(session.participants)
+    assert session.status is S.WAITING or not session.position
+    assert session.lineage is not None or session.owed is None
     assert session.repository is not None or session.status in (S.OPENED, S.ASKING, S.CLOSED)
 
 

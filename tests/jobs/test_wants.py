@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs import commands as c
+from jobs.commands_children import FinishHanding, FinishReport
 from jobs.commands_snapshots import FailSnapshot
 from jobs.decide import decide
+from jobs.family import BUDGET, STOP
 from jobs.fold import fold
 from jobs.queue import QUEUES
 from jobs.session import Rules, Session, Status
@@ -92,7 +94,9 @@ def test_every_status_that_lasts_has_a_way_out() -> None:
 def test_whatever_happened_a_session_is_at_rest_or_time_brings_it_on(seed: int) -> None:
     session = fold(any_log(seed))
     assert session is not None
-    later = max(session.since, session.retry_at) + RULES.close_seconds + RULES.turn_seconds + RULES.connect_seconds
+    session = follow(session, c.AwaitBox(0), session.since)  # the queue for boxes moves on
+    began = max(session.since, session.retry_at, session.publish_retry_at or 0.0)
+    later = began + RULES.close_seconds + RULES.turn_seconds + RULES.connect_seconds
     due = wants(session, later, RULES) or decide(session, c.Tick(), later, RULES)
     assert bool(due) or session.status is S.CLOSED
 
@@ -105,7 +109,7 @@ def test_with_workers_that_begin_and_die_and_boxes_that_never_call_every_session
     assert session is not None
     for _ in range(60):
         now += 60.0
-        session = follow(session, c.Tick(), now)
+        session = follow(follow(session, c.AwaitBox(0), now), c.Tick(), now)
         for operation in wants(session, now, RULES):
             session = attempt(session, operation, now)
         if session.at_rest:
@@ -115,12 +119,20 @@ def test_with_workers_that_begin_and_die_and_boxes_that_never_call_every_session
 
 
 def attempt(session: Session, operation: Operation, now: float) -> Session:
-    """A worker that puts boxes to sleep well, and dies in the middle of everything else."""
+    """A worker that puts boxes to sleep well, tells a family what it must, and dies in the middle of the rest."""
     if operation.kind == "start":
         return follow(session, c.BeginStart(session.generation), now)
     if operation.kind == "park":
         parking = follow(session, c.BeginPark(session.generation), now)
         return follow(parking, c.FinishPark(session.generation, None), now)
+    if operation.kind == "report":
+        assert session.owed is not None
+        return follow(session, FinishReport(session.owed.upto), now)
+    if operation.kind == "hand":
+        for child in session.children:
+            for handed in (STOP, BUDGET, child.pending.id if child.pending is not None else ""):
+                session = follow(session, FinishHanding(child.id, handed), now)
+        return session
     if operation.kind == "snapshot":
         return follow(session, FailSnapshot(session.generation, session.saved.due, "the disk is full", None), now)
     return follow(follow(session, c.BeginPublish(), now), c.FailPublish(session.head, "no rights", None), now)
