@@ -30,6 +30,8 @@ async def admitted(shop: Workshop, session: Session) -> bool:
     most = shop.settings.boxes
     if not most or session.status is not Status.WAITING or not is_counted(shop, session.repository):
         return True
+    if session.lost_box is not None:
+        await shop.store.warm.ended(session.lost_box)
     position = await shop.store.places.take(session.id, asked(session), shop.clock(), most)
     if position:
         log.info("session %s waits for a box, as number %d", session.id, position)
@@ -64,6 +66,9 @@ async def see_to(shop: Workshop, sessions: Sequence[Session]) -> None:
     for position, sid in enumerate(queued, 1):
         if position > room:
             await _tell(shop, sid, position)
+    for session in sessions:
+        if session.position and session.id not in queued:  # it has a place, or its box is not on this machine any more
+            await _tell(shop, session.id, 0)
     near = [session for session in sessions if _has_box(shop, session)]
     leaving = sum(session.status is Status.PARKING for session in near)
     for session in idle(near, now)[: max(0, len(queued) - max(0, room) - leaving)]:

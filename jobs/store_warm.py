@@ -79,6 +79,10 @@ class WarmBoxes:
         flat: Any = await self._do("HGETALL", CLAIMS)
         return {box: Claim(*json.loads(text)) for box, text in dict(flat).items()}
 
+    async def ended(self, box: str) -> None:
+        """A box that was taken runs no more, so that it is not counted; whose it was stays known."""
+        await self._do("HDEL", MADE, box)
+
     async def forget(self, box: str) -> None:
         """The box is no more."""
         await self.withdraw(box)

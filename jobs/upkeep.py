@@ -74,7 +74,8 @@ class Upkeep:
         seen = []
         async for session in self._shop.store.counts.several(await self._shop.store.active()):
             with about(session=session.id), forgiven(log, "it could not be looked at; the next sweep tries again"):
-                seen.append(await self._look_at(session, boxes))
+                session = await self._look_at(session, boxes)
+            seen.append(session)
         with forgiven(log, "places for boxes could not be seen to; the next sweep tries again"):
             await places.see_to(self._shop, seen)
         if boxes is not None:
@@ -181,6 +182,8 @@ class Upkeep:
                 left = await self._shop.provider.last_state(box.name)
         await self._shop.provider.discard(box.name)
         owner = await self._owner(box) or box.labels["image"]
+        if warm.LABEL in box.labels:
+            await self._shop.store.warm.forget(box.name)
         if left is not None and not await self._names(owner, left.id, unknown=True):
             await self._shop.provider.forget_snapshot(left.id)
 

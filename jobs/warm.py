@@ -220,10 +220,14 @@ class WarmPool:
         await shop.store.warm.count("unused_seconds", max(0.0, lived))
 
     async def _forget_gone(self, boxes: Mapping[str, BoxInfo]) -> None:
-        """Forget boxes that are not here any more, or that a worker wrote down and died before it made them."""
+        """Forget boxes that are not here any more, or that a worker wrote down and died before it made them. Of one
+        that was taken and has ended only its last state is here: it takes no place."""
         warm, now = self._shop.store.warm, self._shop.clock()
-        claims = await warm.claims()
-        gone = {*claims, *await warm.all_made()} - boxes.keys()
+        claims, made = await warm.claims(), await warm.all_made()
+        for box in claims.keys() & made.keys() & boxes.keys():
+            if boxes[box].state is not BoxState.RUNNING:
+                await warm.ended(box)
+        gone = {*claims, *made} - boxes.keys()
         self._gone = {box: self._gone.get(box, now) for box in gone}
         for box, since in self._gone.items():
             if since < now - GONE_SECONDS and (box in claims or await warm.retire(box)):

@@ -16,7 +16,7 @@ from jobs.store import Store
 from jobs.upkeep import Upkeep
 from jobs.wants import wants
 from jobs.warm_rules import Wanted, within
-from sandbox.provider import Permanent, Temporary
+from sandbox.provider import Permanent, Temporary, Unreachable
 from tests.jobs import test_commands as given_a
 from tests.jobs.shop import ON_ROCKET, ROCKET, Bench, bench
 from tests.logs import ADA, PLACE, RULES, Log
@@ -77,6 +77,12 @@ async def ready(at: Bench, sid: str) -> None:
     await at.shop.inbox.handle(sid, c.Attach(session.generation, 1))
     await at.shop.inbox.handle(sid, given_a.hear(given_a.READY))
     await at.shop.inbox.handle(sid, given_a.hear(given_a.ENDED))
+
+
+async def box_of(at: Bench, sid: str) -> str:
+    session = await at.shop.store.load(sid)
+    assert session is not None and session.box is not None
+    return session.box
 
 
 async def jobs_of(at: Bench) -> dict[str, int]:
@@ -197,6 +203,29 @@ async def test_what_is_counted_is_set_right_by_the_logs(at: Bench) -> None:
     await Upkeep(at.shop).sweep()
     assert await at.shop.store.places.room(2) == 0
     assert await at.shop.store.places.queued() == ["s3"]
+
+
+async def test_who_waits_here_and_is_to_have_a_box_elsewhere_by_now_is_let_go_on(
+    at: Bench, store: Store, redis_url: str
+) -> None:
+    await asked(at, "s1", "s2", "s3")
+    elsewhere = {"SHIPMATE_REPOSITORIES": f"{ROCKET}:modal", "SHIPMATE_PUBLIC_URL": "https://shipmate.test"}
+    async with bench(store, redis_url, SHIPMATE_BOXES="2", **elsewhere) as moved:
+        await Upkeep(moved.shop).sweep()
+    assert await how(at, "s3") == [("waiting", 0)]
+    session = await at.shop.store.load("s3")
+    assert session is not None and [o.kind for o in wants(session, at.clock(), RULES)] == ["start"]
+
+
+async def test_a_session_that_could_not_be_looked_at_keeps_its_place(at: Bench) -> None:
+    await asked(at, "s1", "s2", "s3")
+    await at.shop.provider.terminate(await box_of(at, "s1"), 0.0)
+    at.fails("status", Unreachable("it does not answer"))
+    for ahead in (11.0, 22.0):
+        at.clock.ahead = ahead
+        await Upkeep(at.shop).sweep()
+    assert await at.shop.store.places.room(2) == 0
+    assert await how(at, "s1", "s3") == [("connecting", 0), ("waiting", 1)]
 
 
 async def test_without_a_ceiling_nobody_waits_any_more(at: Bench, store: Store, redis_url: str) -> None:

@@ -11,6 +11,7 @@ from jobs import commands as c
 from jobs.events import BoxLost
 from jobs.image_records import Image
 from jobs.inbox import hash_token
+from jobs.operations import start_box
 from jobs.records import Grant, Offer
 from jobs.session import Status
 from jobs.store import Store
@@ -18,7 +19,9 @@ from jobs.upkeep import Upkeep
 from jobs.warm import AGAIN_SECONDS, GONE_SECONDS, WarmPool, fill_pool, warm_up, watch
 from jobs.warm_rules import QUIET_SECONDS, WISH_SECONDS
 from sandbox.provider import BoxInfo, BoxSpec, BoxState, Temporary
+from tests.jobs import test_commands as given_a
 from tests.jobs.shop import ROCKET, Bench, bench
+from tests.logs import ADA
 
 S = Status
 
@@ -120,6 +123,37 @@ async def test_a_taken_box_that_is_dead_is_replaced_in_a_moment_and_one_that_doe
     after = await at.session()
     assert (after.status, after.lost_box) == (S.WAITING, None)
     assert (await at.shop.queue.depth())["boxes"] >= 1, "the usual start is on its way"
+
+
+async def test_a_taken_box_that_is_lost_takes_no_place_from_the_session_that_had_it(
+    store: Store, redis_url: str
+) -> None:
+    async with bench(store, redis_url, SHIPMATE_WARM=f"{ROCKET}:1", SHIPMATE_BOXES="1") as at:
+        await new_image(at, "image-1")
+        box = await filled(at)
+        assert (await at.ask()).box == box
+        for command in (c.Attach(1, 1), given_a.hear(given_a.READY)):
+            await at.do(command)
+        await at.shop.provider.terminate(box, 0.0)
+        await Upkeep(at.shop).sweep()
+        lost = await at.session()
+        assert (lost.status, lost.lost_box) == (S.WAITING, box)
+        await start_box(at.shop, at.sid)
+        assert ((await at.session()).status, (await at.session()).position) == (S.CONNECTING, 0)
+
+
+async def test_a_dead_box_of_a_session_at_rest_takes_no_place(store: Store, redis_url: str) -> None:
+    async with bench(store, redis_url, SHIPMATE_WARM=f"{ROCKET}:1", SHIPMATE_BOXES="1") as at:
+        await new_image(at, "image-1")
+        box = await filled(at)
+        for command in (await at.ask(), c.Attach(1, 1), given_a.hear(given_a.READY))[1:]:
+            await at.do(command)
+        await at.do(c.LoseBox(1, "its processes ended"))
+        await at.do(c.Stop(ADA))
+        await at.shop.provider.terminate(box, 0.0)
+        await Upkeep(at.shop).sweep()
+        assert await at.state(box) is BoxState.DEAD, "it has the last state of a session"
+        assert await at.shop.store.places.room(1) == 1
 
 
 async def test_the_upkeep_gives_up_a_taken_box_that_does_not_answer(at: Bench) -> None:
