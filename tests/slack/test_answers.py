@@ -8,10 +8,10 @@ from jobs import commands as c
 from jobs import commands_tools as t
 from jobs.asked import Inquiry
 from tests.playground.workspaces import DEV, MENTION, PARTNERS
+from tests.slack.deliveries import forged, press_again
 from tests.slack.scene import Scene, Work, until
 from tests.slack.scene import office as office
 from tests.slack.scene import scene as scene
-from tests.slack.test_desk import forged, press_again
 
 ADA, GRACE, OLGA = people.ADA.id, people.GRACE.id, people.OUTSIDER.id
 OPTIONS = ("tabs", "spaces")
