@@ -44,6 +44,8 @@ NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
 WANTS_BYTES = 64 << 20
 REQUEST_SECONDS = 1_200.0
 AT_ONCE = 8  # requests of one box
+DIFFS_AT_ONCE = 2  # of all boxes: each may keep a core busy
+HEAD_PIECE = 4 << 10
 Handler = Callable[[web.Request, Grant], Awaitable[web.StreamResponse]]
 
 
@@ -69,6 +71,7 @@ class GitGateway:
         # A pack up to twice too large is still heard to its end, and then refused in words.
         self._most_bytes = 2 * limits.pack
         self._busy: Counter[str] = Counter()
+        self._diffs = asyncio.Semaphore(DIFFS_AT_ONCE)
 
     @property
     def routes(self) -> list[web.RouteDef]:
@@ -90,10 +93,11 @@ class GitGateway:
         had, in a sentence."""
         try:
             mirror = await self._mirrors.fresh(repository)
-            ran = await self._git.run(
-                "--git-dir", str(mirror), "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--stat", "--patch",
-                f"refs/heads/{base}...refs/heads/{branch}", "--", limited=True,
-            )  # fmt: skip
+            async with self._diffs:
+                ran = await self._git.run(
+                    "--git-dir", str(mirror), "diff", "--no-color", "--no-ext-diff", "--no-textconv", "--stat",
+                    "--patch", f"refs/heads/{base}...refs/heads/{branch}", "--", limited=True,
+                )  # fmt: skip
         except Declined as declined:
             return declined.sentence
         except (TimeoutError, TooMuch):
@@ -234,14 +238,20 @@ async def _streamed(
 
 
 async def _asked(pieces: AsyncIterator[bytes]) -> pktline.Asked:
-    """What a push asks for: the beginning of its body."""
-    begun = b""
+    """What a push asks for: the beginning of its body. It is not read anew for each few bytes that come."""
+    begun, due = b"", 0
     async for piece in pieces:
         begun += piece
+        if len(begun) < due:
+            continue
+        due = len(begun) + HEAD_PIECE
         asked = pktline.asked(begun)
         if asked is not None:
             return asked
-    raise pktline.Malformed("it ended too early")
+    asked = pktline.asked(begun)
+    if asked is None:
+        raise pktline.Malformed("it ended too early")
+    return asked
 
 
 async def _joined(begun: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

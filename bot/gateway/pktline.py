@@ -14,7 +14,9 @@ LINE_BYTES = 65_520
 COMMANDS_BYTES = 1 << 16  # of one push, all together
 BAND_REPORT, BAND_WORDS = b"\x01", b"\x02"
 _SHA = re.compile(rb"[0-9a-f]{40}")
-_REF = re.compile(rb"refs/[!-~\x80-\xff]+")  # what git calls a ref is narrower; only equality with a known one counts
+_REF = re.compile(
+    rb"refs/[!-~\x80-\xff]{1,1000}"
+)  # what git calls a ref is narrower; only equality with a known one counts
 
 
 class Malformed(ValueError):
@@ -38,8 +40,8 @@ class Asked(NamedTuple):
 
 
 def line(data: bytes | str) -> bytes:
-    """One line. Raises Malformed if it is too long for one."""
-    content = data.encode() if isinstance(data, str) else data
+    """One line. Raises Malformed if it is too long for one. Names of refs may be any bytes, kept as half characters."""
+    content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     if len(content) + 4 > LINE_BYTES:
         raise Malformed("the line is too long")
     return b"%04x" % (len(content) + 4) + content

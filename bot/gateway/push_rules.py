@@ -71,12 +71,18 @@ def of_people(commits: Iterable[NewCommit], emails: Collection[str]) -> str | No
     return None
 
 
-def of_workflows(tip: Mapping[str, str], grown_from: Sequence[Mapping[str, str]]) -> str | None:
-    """Each workflow file is as in one of the forge's commits that the push grows from. Mappings: path → sha."""
-    paths = sorted({*tip, *(path for files in grown_from for path in files)})
+def of_workflows(found: Mapping[str, str], grown_from: Sequence[Mapping[str, str]], below: str = "") -> str | None:
+    """Each workflow file is as in one of the forge's commits that the push grows from. Mappings: path → sha.
+
+    `below`: the commit in which they were found, if it is not the newest one.
+    """
+    paths = sorted({*found, *(path for files in grown_from for path in files)})
     sources = grown_from or [{}]
-    changed = [path for path in paths if all(tip.get(path) != files.get(path) for files in sources)]
-    return f"files under {WORKFLOWS}/ may not be changed from here: {_some(changed)}" if changed else None
+    changed = [path for path in paths if all(found.get(path) != files.get(path) for files in sources)]
+    if not changed:
+        return None
+    remedy = f"; {below[:10]} does it: make your commits anew without that" if below else ""
+    return f"files under {WORKFLOWS}/ may not be changed from here: {_some(changed)}{remedy}"
 
 
 def of_size(objects: Iterable[NewObject], most: int) -> str | None:

@@ -4,12 +4,13 @@
 in the mirror, which stays as it was. Whatever becomes of the push, the folder goes.
 """
 
+import asyncio
 import contextlib
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +21,11 @@ from bot.gateway.upstream import essence
 INDEX_SECONDS, LOOK_SECONDS, SEND_SECONDS = 600.0, 120.0, 300.0
 ABANDONED_SECONDS = 7_200.0
 SOURCES_MOST = 100
-CO_AUTHOR = re.compile(r"^co-authored-by:[ \t]*(.*?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
+OBJECTS_MOST, COMMITS_MOST = 200_000, 1_000  # of one push: each costs this machine memory or a process
+# As tolerant as whoever shows it: spaces before the word and the colon, and any sign that ends a line.
+LINE_ENDS = re.compile(r"[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+CO_AUTHOR = re.compile(r"^[^\S\n]*co-authored-by[^\S\n]*:[^\S\n]*(.*?)[^\S\n]*$", re.IGNORECASE | re.MULTILINE)
+PLAIN_TEXT = ("", "utf-8", "utf8")
 
 
 class Rejected(Exception):
@@ -57,15 +62,23 @@ class Quarantine:
         return (await self._look("merge-base", "--is-ancestor", old, new)).code == 0
 
     async def commits(self, tip: str) -> list[NewCommit]:
-        """The commits of `tip` that the forge has not."""
-        form = "--format=tformat:%H%x00%ae%x00%ce%x00%B"
+        """The commits of `tip` that the forge has not. Raises Rejected for too many, and for words in a code of their
+        own: what we read in them would not be what others read."""
+        form = "--format=tformat:%H%x00%ae%x00%ce%x00%e%x00%B"
         said = await self._said(
-            "log", "-z", form, "--encoding=none", "--no-mailmap", "--no-show-signature", tip, "--not", "--all"
-        )
+            "log", "-z", form, "--encoding=none", "--no-mailmap", "--no-show-signature",
+            f"--max-count={COMMITS_MOST + 1}", tip, "--not", "--all",
+        )  # fmt: skip
         fields = said.split("\0")[:-1]
-        rows = zip(*(fields[at::4] for at in range(4)), strict=True)
+        rows = [*zip(*(fields[at::5] for at in range(5)), strict=True)]
+        if len(rows) > COMMITS_MOST:
+            raise Rejected(f"the push has more than {COMMITS_MOST} commits: join some of them")
+        for sha, _, _, code, _ in rows:
+            if code.lower() not in PLAIN_TEXT:
+                raise Rejected(f"the commit {sha[:10]} is written in {code[:40]}: write it in UTF-8")
         return [
-            NewCommit(sha, author, committer, tuple(CO_AUTHOR.findall(text))) for sha, author, committer, text in rows
+            NewCommit(sha, author, committer, tuple(CO_AUTHOR.findall(LINE_ENDS.sub("\n", text))))
+            for sha, author, committer, _, text in rows
         ]
 
     async def objects(self, tip: str) -> list[NewObject]:
@@ -73,12 +86,10 @@ class Quarantine:
         listed = await self._look("rev-list", "--objects", tip, "--not", "--all")
         if listed.code:
             raise Rejected(f"the pack is not complete: {essence(listed.words)}")
-        rows = [line.partition(" ") for line in listed.out.decode("utf-8", "replace").split("\n") if line]
-        paths = {sha: path for sha, _, path in rows}
-        asked = "".join(f"{sha}\n" for sha in paths).encode()
-        sizes = await self._look("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=asked)
-        found = (line.split() for line in sizes.out.decode().splitlines())
-        return [NewObject(paths[sha], int(size)) for sha, size in found]
+        if listed.out.count(b"\n") > OBJECTS_MOST:
+            raise Rejected(f"the push has more than {OBJECTS_MOST} objects")
+        sizes = await self._look("cat-file", "--batch-check=%(objectsize) %(rest)", stdin=listed.out)
+        return await asyncio.to_thread(_sized, sizes.out)  # others get on meanwhile
 
     async def check_unfolded(self, commit: str) -> None:
         """Raise Rejected for a tree that is small as it is kept, shared by itself many times, and endless unfolded."""
@@ -92,6 +103,16 @@ class Quarantine:
         said = await self._said("ls-tree", "-r", "-z", "--full-tree", commit, "--", WORKFLOWS)
         rows = (entry.partition("\t") for entry in said.split("\0") if entry)
         return {path: what for what, _, path in rows}
+
+    async def folders_of_workflows(self, commits: Collection[str]) -> dict[str, str]:
+        """The first of these commits for each state that the folder of workflow files has in them: state → commit."""
+        asked = "".join(f"{sha}:{WORKFLOWS}\n" for sha in commits).encode()
+        ran = await self._look("cat-file", "--batch-check=%(objectname)", stdin=asked)
+        states = ran.out.decode("utf-8", "replace").splitlines()
+        if len(states) != len(commits):
+            raise Rejected("the push cannot be read")
+        rows = reversed([*zip(states, commits, strict=True)])
+        return {"" if state.endswith(" missing") else state: sha for state, sha in rows}
 
     async def grown_from(self, tip: str) -> list[str]:
         """The forge's commits that the new ones follow directly; `tip` itself if the forge has it."""
@@ -123,6 +144,11 @@ class Quarantine:
         if ran.code:
             raise Rejected(f"the push cannot be read: {essence(ran.words)}")
         return ran.out.decode("utf-8", "replace")
+
+
+def _sized(said: bytes) -> list[NewObject]:
+    rows = (line.partition(b" ") for line in said.splitlines())
+    return [NewObject(path.decode("utf-8", "replace"), int(size)) for size, _, path in rows]
 
 
 @contextmanager

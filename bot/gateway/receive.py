@@ -6,7 +6,7 @@ ends well again: the forge has it already.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakValueDictionary
@@ -120,16 +120,26 @@ class Receiver:
         if now is not None and not await kept.is_forward(now, new):
             return "forward", push_rules.NOT_FORWARD
         commits = await kept.commits(new)
-        for sha in {new, *(commit.sha for commit in commits)}:
+        every = dict.fromkeys((*(commit.sha for commit in commits), new))
+        for sha in every:
             await kept.check_unfolded(sha)
         people = await self._people(grant.session)
-        grown_from = [await kept.workflows(source) for source in await kept.grown_from(new)]
         rules = {
             "people": push_rules.of_people(commits, {person.email for person in people}),
-            "workflows": push_rules.of_workflows(await kept.workflows(new), grown_from),
+            "workflows": await self._changed_workflows(every, new, kept),
             "size": push_rules.of_size(objects, self._limits.file),
         }
         return next(((rule, why) for rule, why in rules.items() if why), ("", ""))
+
+    async def _changed_workflows(self, commits: Collection[str], tip: str, kept: Quarantine) -> str | None:
+        """What is wrong with the workflow files of any of the new commits. Not of the tip alone: what is in the history
+        of the forge is the forge's, so a file that was hidden below a tip could be fetched up by a later push."""
+        grown_from = [await kept.workflows(source) for source in await kept.grown_from(tip)]
+        for sha in (await kept.folders_of_workflows(commits)).values():
+            why = push_rules.of_workflows(await kept.workflows(sha), grown_from, "" if sha == tip else sha)
+            if why:
+                return why
+        return None
 
     async def _sent(self, grant: Grant, command: Command, kept: Quarantine) -> Outcome:
         """Hand it to the forge, with a token minted now, and tell what the forge says."""

@@ -40,12 +40,17 @@ def tree(*entries: tuple[str, str, str]) -> Object:
 
 
 def commit(
-    of: str, *parents: str, author: str = "Ada <ada@acme.example>", committer: str = "", extra: str = ""
+    of: str,
+    *parents: str,
+    author: str = "Ada <ada@acme.example>",
+    committer: str = "",
+    extra: str = "",
+    words: str = "Work",
 ) -> Object:
     lines = [f"tree {of}", *(f"parent {parent}" for parent in parents)]
     lines += [f"author {author} 1700000000 +0000", f"committer {committer or author} 1700000000 +0000"]
     lines += [extra] if extra else []
-    return Object("commit", ("\n".join(lines) + "\n\nWork\n").encode())
+    return Object("commit", ("\n".join(lines) + f"\n\n{words}\n").encode())
 
 
 def pack(objects: Sequence[Object], count: int | None = None) -> bytes:

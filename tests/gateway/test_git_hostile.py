@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 
 from bot.gateway import pktline
 from bot.gateway.push_rules import Limits
+from bot.gateway.quarantine import COMMITS_MOST
 from tests.gateway.git_pushes import OURS, Object, asks, blob, commit, offer, pack, send, tree
 from tests.gateway.git_world import BRANCH, Box, World, working_on, world
 
@@ -141,6 +142,46 @@ async def test_a_stranger_hidden_below_a_merge(world: World, box: Box) -> None:
     assert f"the author of {hers.sha[:10]}, <eve@elsewhere.example>, does not take part" in said
 
 
+async def test_a_workflow_hidden_below_the_tip_cannot_be_fetched_up_later(world: World, box: Box) -> None:
+    main, flow, whole = await _main(world), blob(b"on: push\n"), tree(("100644", "here", FILE.sha))
+    flows = tree(("100644", "ci.yml", flow.sha))
+    folder = tree(("40000", "workflows", flows.sha))
+    outer = tree(("40000", ".github", folder.sha))
+    hidden = commit(outer.sha, main)
+    said = await offer(box, commit(whole.sha, hidden.sha), hidden, outer, folder, flows, flow, whole, FILE)
+    assert f"changed from here: .github/workflows/ci.yml; {hidden.sha[:10]} does it" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Work\n\nCo-authored-by: Eve <eve@elsewhere.example>",
+        "Work\n\n  co-authored-BY\t: Eve <eve@elsewhere.example>",
+        "Work\n\n.\rCo-authored-by: Eve <eve@elsewhere.example>",
+        "Work\n\n.\u2028Co-authored-by: Eve <eve@elsewhere.example>",
+    ],
+)
+async def test_nobody_is_credited_who_takes_no_part_however_it_is_written(world: World, box: Box, words: str) -> None:
+    whole = tree(("100644", "here", FILE.sha))
+    tip = commit(whole.sha, await _main(world), words=words)
+    assert f"the co-author of {tip.sha[:10]}, Eve <eve@e" in await offer(box, tip, whole, FILE)
+
+
+async def test_words_in_a_code_of_their_own_are_not_taken(world: World, box: Box) -> None:
+    whole = tree(("100644", "here", FILE.sha))
+    tip = commit(whole.sha, await _main(world), extra="encoding UTF-7", words="+AEM-o-authored-by: Eve <eve@e.example>")
+    assert f"the commit {tip.sha[:10]} is written in UTF-7: write it in UTF-8" in await offer(box, tip, whole, FILE)
+
+
+async def test_more_commits_than_anybody_reads_are_not_looked_at_one_by_one(world: World, box: Box) -> None:
+    whole, parent, commits = tree(("100644", "here", FILE.sha)), await _main(world), []
+    for _ in range(COMMITS_MOST + 1):
+        commits.append(commit(whole.sha, parent))
+        parent = commits[-1].sha
+    said = await offer(box, commits[-1], *commits[:-1], whole, FILE)
+    assert "the push has more than 1000 commits: join some of them" in said
+
+
 async def test_a_history_without_any_of_the_forges(world: World, box: Box) -> None:
     flow = blob(b"on: push\n")
     flows = tree(("100644", "ci.yml", flow.sha))
@@ -188,6 +229,7 @@ def _claims_to_be_huge() -> bytes:
         pktline.line("push-cert\0report-status") + b"0000",
         b"".join(pktline.line(f"{'0' * 40} {'1' * 40} refs/heads/{n}\0x") for n in range(2_000)) + b"0000",
         pktline.line(f"{'0' * 40} {'1' * 40} {OURS}\0report-status"),
+        pktline.line(f"{'0' * 40} {'1' * 40} refs/heads/".encode() + b"\xff" * 30_000 + b"\0report-status") + b"0000",
     ],
     ids=[
         "nothing",
@@ -201,6 +243,7 @@ def _claims_to_be_huge() -> bytes:
         "certificate",
         "many",
         "cut",
+        "endless name",
     ],
 )
 async def test_bytes_that_are_no_push(world: World, box: Box, body: bytes) -> None:

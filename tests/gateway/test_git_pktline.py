@@ -63,7 +63,7 @@ def test_where_a_shallow_clone_ends_is_no_command() -> None:
 
 
 def test_a_head_that_never_ends_is_malformed_before_it_is_held() -> None:
-    endless = pktline.line(f"{NOTHING} {NOTHING} refs/heads/{'x' * 5_000}") * 20
+    endless = pktline.line(f"{NOTHING} {NOTHING} refs/heads/{'x' * 900}") * 80
     with pytest.raises(Malformed, match="too many commands"):
         pktline.asked(endless)
 
@@ -102,3 +102,8 @@ def test_an_advertisement_of_nothing_still_tells_what_we_can() -> None:
     assert pktline.advertisement("git-receive-pack", {}, ["report-status", "quiet"]) == (
         b"001f# service=git-receive-pack\n0000" + b"0051" + b"0" * 40 + b" capabilities^{}\0report-status quiet\n0000"
     )
+
+
+def test_a_branch_whose_name_is_no_text_is_told_byte_by_byte() -> None:
+    told = pktline.advertisement("git-receive-pack", {"refs/heads/caf\udce9": "1" * 40}, ["quiet"])
+    assert b"1" * 40 + b" refs/heads/caf\xe9\0quiet\n" in told

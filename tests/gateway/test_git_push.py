@@ -114,16 +114,20 @@ async def test_history_is_never_rewritten(world: World, box: Box) -> None:
     assert world.refusals == ["forward"]
 
 
-async def test_workflows_stay_as_they_are_and_a_later_commit_can_put_it_right(world: World, box: Box) -> None:
+async def test_workflows_stay_as_they_are_and_history_made_anew_puts_it_right(world: World, box: Box) -> None:
     work = await box.clone()
-    await box.commit(work, {WORKFLOW: "on: push\n"})
+    wrong = await box.commit(work, {WORKFLOW: "on: push\n"})
     said = await box.push(work, fails=True)
     assert f"(files under .github/workflows/ may not be changed from here: {WORKFLOW})" in said
     await box.git("rm", "-q", WORKFLOW, cwd=work)
+    await box.commit(work, {"a.txt": "without\n"})
+    said = await box.push(work, fails=True)
+    assert f"{WORKFLOW}; {wrong[:10]} does it: make your commits anew without that)" in said
+    await box.git("reset", "-q", "--soft", "origin/main", cwd=work)
     head = await box.commit(work, {"a.txt": "without\n"})
     await box.push(work)
     assert (await world.branches())[BRANCH] == head
-    assert world.refusals == ["workflows"]
+    assert world.refusals == ["workflows", "workflows"]
 
 
 @pytest.mark.parametrize("change", ["edit", "delete", "rename", "folder"])
