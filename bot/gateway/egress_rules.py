@@ -33,7 +33,10 @@ _NAME = re.compile(rf"(?:{_LABEL}\.)*[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
 _PATTERN = re.compile(rf"(?:\*\.)?(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
 # Clouds' own services, at addresses that look public.
 _NEVER = tuple(map(ipaddress.ip_network, ("168.63.129.16/32", "192.0.0.0/24")))
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Of version 6, for sites, translators, routers and books: the library takes some of them for everybody's.
+_INNER = tuple(map(ipaddress.ip_network, ("fec0::/10", "64:ff9b:1::/48", "5f00::/16", "3fff::/20")))
+# Addresses of version 6 that end in an older one.
+_CARRIERS = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
 _HINT = "add it to customizations.shipmate.egress in .devcontainer/devcontainer.json"
 
 
@@ -102,7 +105,7 @@ def check_addresses(target: Target, found: Sequence[str], is_private: bool) -> N
     for text in found:
         address = ipaddress.ip_address(text.partition("%")[0])
         inner = _inside(address)
-        if _is_never(address) or _is_never(inner) or not (is_private or (address.is_global and inner.is_global)):
+        if _is_never(address) or _is_never(inner) or not (is_private or (_is_public(address) and _is_public(inner))):
             raise Denied("private", f"{target.host} stands for an address inside a network that boxes do not reach.")
 
 
@@ -112,11 +115,16 @@ def _is_never(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return special or any(address in network for network in _NEVER)
 
 
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether everybody may reach it."""
+    return address.is_global and not any(address in network for network in _INNER)
+
+
 def _inside(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """The older address that one of version 6 carries; else itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
-    if address in _NAT64:
+    if any(address in network for network in _CARRIERS):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     teredo = address.teredo[1] if address.teredo else None
     return address.ipv4_mapped or address.sixtofour or teredo or address

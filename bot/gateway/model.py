@@ -26,7 +26,7 @@ from bot.gateway.model_reports import ModelReports
 from bot.gateway.model_trouble import Troubles
 from bot.gateway.model_upstreams import Upstream
 from bot.gateway.model_usage import Meter
-from bot.gateway.model_wire import Protocol, downward, query_without_key, upward
+from bot.gateway.model_wire import Protocol, downward, query_upward, upward
 from bot.metrics import Metrics
 from jobs.records import Grant
 from jobs.session import Session
@@ -43,10 +43,12 @@ OUR_OWN = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")  # aiohttp
 
 
 class Patience(NamedTuple):
-    """With providers: how long one may be in trouble before people are told, and how long one may say nothing."""
+    """How long a provider may be in trouble before people are told, how long it may say nothing, and how long an agent
+    may take nothing of an answer: what is held for it meanwhile is room that others lack."""
 
     told_seconds: float = 10.0
     silent_seconds: float = 600.0
+    stuck_seconds: float = 300.0
 
 
 PATIENCE = Patience()
@@ -76,7 +78,7 @@ class _Asked:
 
 
 class ModelProxy:
-    """`upstreams`: by name. `silent_seconds`: how long a provider may say nothing."""
+    """`upstreams`: by name."""
 
     def __init__(
         self,
@@ -86,10 +88,10 @@ class ModelProxy:
         troubles: Troubles,
         metrics: Metrics,
         room: Room,
-        silent_seconds: float,
+        patience: Patience,
     ) -> None:
         self._upstreams, self._accounts, self._reports, self._troubles = upstreams, accounts, reports, troubles
-        self._metrics, self._room, self._silent = metrics, room, silent_seconds
+        self._metrics, self._room, self._patience = metrics, room, patience
         self._aside = Aside()
         self._http: aiohttp.ClientSession | None = None
 
@@ -103,7 +105,9 @@ class ModelProxy:
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=self._silent),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=CONNECT_SECONDS, sock_read=self._patience.silent_seconds
+            ),
             auto_decompress=False,
             skip_auto_headers=OUR_OWN,
         )
@@ -167,12 +171,13 @@ class ModelProxy:
     async def _pass_on(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
         assert self._http is not None, "start() comes first"
         upstream, began = asked.upstream, time.monotonic()
-        body = asked.body if request.body_exists else None
+        body, heard = asked.body if request.body_exists else None, False
         try:
             going = self._http.request(asked.method, asked.url, headers=asked.headers, data=body, allow_redirects=False)
             async with going as said:
                 if 300 <= said.status < 400:
                     raise Refused(502, f"{upstream.title} answered with a redirect: check {upstream.url_setting}.")
+                heard = True
                 self._heard(asked, said.status)
                 return await self._stream_back(request, asked, said, began)
         except TimeoutError:
@@ -183,6 +188,10 @@ class ModelProxy:
             self._troubles.silent(asked.grant)
             hint = f"{upstream.title} cannot be reached from the Shipmate server just now. Try again, or check"
             raise Refused(502, f"{hint} {upstream.url_setting}.") from None
+        except asyncio.CancelledError:
+            if not heard:  # the agent hung up; what it asked is being read at the provider, and paid for
+                self._spent(asked, Meter(upstream.protocol.name, streamed=True, sent=len(asked.body)))
+            raise
 
     def _heard(self, asked: _Asked, status: int) -> None:
         upstream = asked.upstream
@@ -217,21 +226,26 @@ class ModelProxy:
                 break
             async for piece in pieces:
                 meter.look(piece)
-                await answer.write(piece)
+                async with asyncio.timeout(self._patience.stuck_seconds):
+                    await answer.write(piece)
             await answer.write_eof()
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as cut:
             log.warning("a model's answer was cut: %r", cut)
             if request.transport is not None:
                 request.transport.abort()
         finally:
-            if asked.session is not None and said.status < 400:
-                self._aside.do("count what a model took", self._count(asked, asked.session, meter))
+            if said.status < 400:
+                self._spent(asked, meter)
         return answer
 
     def _begins(self, asked: _Asked, status: int, began: float) -> None:
         self._metrics.model_began(asked.upstream.name, time.monotonic() - began)
         if asked.tools and status < 400:
             self._reports.began(asked.grant, time.time())
+
+    def _spent(self, asked: _Asked, meter: Meter) -> None:
+        if asked.session is not None:
+            self._aside.do("count what a model took", self._count(asked, asked.session, meter))
 
     async def _count(self, asked: _Asked, session: Awaitable[Session | None], meter: Meter) -> None:
         spent, told = meter.spent()
@@ -263,7 +277,7 @@ def _target(request: web.Request, upstream: Upstream) -> URL:
     query, path = request.rel_url.raw_query_string, request.match_info["path"]
     if not upstream.protocol.allows(request.method, path) or len(query) > QUERY_CHARS:
         raise Refused(404, f"Shipmate's gateway does not pass {request.method} {path[:100]} on to {upstream.title}.")
-    kept = query_without_key(query)
+    kept = query_upward(query)
     return URL(f"{upstream.url.rstrip('/')}/{path}" + (f"?{kept}" if kept else ""), encoded=True)
 
 

@@ -97,13 +97,13 @@ class Share:
         """The body. Raises TooMuch; TimeoutError if it comes too slowly, for others wait for the room."""
         if request.content_length is not None and request.content_length > BODY_BYTES:
             raise TooMuch(f"A request may have at most {BODY_BYTES >> 20} MB.")
-        pieces = []
+        body = bytearray()  # no list: of a body that comes byte by byte it would be many times as large
         async with asyncio.timeout(SEND_SECONDS):
             async for piece in request.content.iter_any():
                 self._room.take(self._box, len(piece))
                 self.taken += len(piece)
-                pieces.append(piece)
-        return b"".join(pieces)
+                body += piece
+        return bytes(body)
 
 
 def offers_tools(body: bytes) -> bool:

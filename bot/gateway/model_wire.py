@@ -78,7 +78,14 @@ def _gemini_error(status: int, said: str) -> dict[str, Any]:
     return {"error": {"code": status, "message": said, "status": kinds.get(status, "UNAVAILABLE")}}
 
 
-KEY_NAMES = ("key", "api_key", "access_token")
+# What of a query goes on. Anything else may leave out of an answer what it took (Gemini: `fields`), or set headers.
+ASKED_IN_QUERY: Mapping[str, re.Pattern[str]] = {
+    "alt": re.compile(r"sse|json"),
+    "beta": re.compile(r"true|false"),
+} | dict.fromkeys(
+    ("after", "after_id", "before_id", "limit", "order", "pageSize", "pageToken", "api-version", "client_version"),
+    re.compile(r"[A-Za-z0-9._:=+/-]{0,300}"),
+)
 NAME = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}"
 SHORT = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"  # Gemini puts a colon and a verb behind a model's name
 PROTOCOLS: Mapping[str, Protocol] = {
@@ -134,8 +141,12 @@ def downward(headers: Iterable[tuple[str, str]]) -> Headers:
     return [(name, value) for name, value in headers if PASSED_DOWN.fullmatch(name.lower())]
 
 
-def query_without_key(query: str) -> str:
-    """A request's query as it goes on: Gemini's clients may put what they take for a key in there."""
-    told = parse_qsl(query, keep_blank_values=True)
-    kept = [(name, value) for name, value in told if name.lower() not in KEY_NAMES]
-    return query if len(kept) == len(told) else urlencode(kept)
+def query_upward(query: str) -> str:
+    """What of a request's query goes on: what providers are asked for in there, and no key of the client's."""
+    told = parse_qsl(query, keep_blank_values=True, errors="replace")
+    return urlencode([(name, value) for name, value in told if _may_be_asked(name, value)], safe=":/")
+
+
+def _may_be_asked(name: str, value: str) -> bool:
+    pattern = ASKED_IN_QUERY.get(name)
+    return pattern is not None and pattern.fullmatch(value) is not None

@@ -161,7 +161,7 @@ class Gateway:
             Troubles(reports.in_trouble, patience.told_seconds),
             self._metrics,
             room,
-            patience.silent_seconds,
+            patience,
         )
         return proxy, Priming({name: one.protocol for name, one in known.items()}, room)
 

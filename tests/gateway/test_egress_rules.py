@@ -98,6 +98,7 @@ PUBLIC = ["151.101.0.223", "2a04:4e42::223"]
         "fe80::1%eth0",
         "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:10.0.0.1",
         "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1", "2002:7f00:1::", "2002:a9fe:a9fe::1",
+        "::10.0.0.1", "::ffff:0:10.0.0.1", "64:ff9b:1::a00:1", "fec0::1", "5f00::1", "3fff::1",
     ],
 )  # fmt: skip
 def test_a_name_that_stands_for_an_inner_address_is_refused_even_among_others(address: str) -> None:

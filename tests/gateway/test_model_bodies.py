@@ -5,8 +5,11 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 
+import aiohttp
+import pytest
 from aiohttp import web
 
+from bot.gateway.model import Patience
 from jobs.events import ModelRequested
 from tests.gateway.conftest import SOON, Json, Site
 from tests.gateway.proxied import ANTHROPIC, ASK, OPENAI, TOOL, Proxied, scripted, served
@@ -72,6 +75,26 @@ async def test_an_agent_that_hangs_up_ends_its_request_at_the_provider(site: Sit
             assert (await answer.content.readexactly(5)) == b"first"
         async with asyncio.timeout(SOON):
             await ended.wait()
+
+
+async def test_an_agent_that_takes_nothing_of_its_answer_is_let_go_and_its_room_with_it(site: Site) -> None:
+    ended = asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        try:
+            while True:
+                await answer.write(bytes(1 << 16))
+        finally:
+            ended.set()
+
+    async with served(site, endless, Patience(stuck_seconds=0.2)) as box, box.post(OPENAI, ASK) as answer:
+        assert answer.status == 200
+        async with asyncio.timeout(SOON):
+            await ended.wait()
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
 
 
 async def test_one_that_waits_for_its_model_holds_up_nobody(site: Site) -> None:

@@ -96,6 +96,24 @@ async def test_a_stream_that_is_cut_is_counted_as_far_as_it_came(site: Site) -> 
     assert found["output"] <= 10
 
 
+async def test_what_an_agent_does_not_wait_for_is_counted_all_the_same(site: Site) -> None:
+    there = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        there.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with served(site, slow, SHIPMATE_MODEL_PRICES=PRICED) as box:
+        asking = asyncio.ensure_future(answered(box, ANTHROPIC, ASK))
+        async with asyncio.timeout(SOON):
+            await there.wait()
+        asking.cancel()
+        found = await spent(site)
+    assert (found["input"], found["requests"], found.get("output", 0)) == (len(json.dumps(ASK)) // 4, 1, 0)
+
+
 async def test_what_is_refused_or_fails_costs_nothing(site: Site) -> None:
     async with scripted(site, SHIPMATE_MODEL_PRICES=PRICED) as (box, model):
         model.faults.errors = [429, 500]
