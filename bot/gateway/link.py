@@ -6,7 +6,7 @@ loses nothing by it.
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from bot.gateway.link_up import ATTACH_BYTES, UP_BYTES, body_of, frames_of, numb
 from bot.gateway.pace import Pace
 from bot.gateway.turns import Turns
 from jobs.commands import NotYet, Refused
+from jobs.frames import AnyFrame
 from jobs.inbox import Inbox
 from jobs.records import Grant, StaleLink
 from jobs.records import Link as LinkState
@@ -135,16 +136,22 @@ class Link:
 
     async def _up(self, request: web.Request) -> web.Response:
         grant = request[GRANT]
-        body = await body_of(request, UP_BYTES)
-        epoch, frames = number(body, "epoch"), frames_of(body)
-        await self._pace.keep(grant.box, len(frames), request.content_length or 0)
+        with self._pace.one_batch(grant.box) as may:
+            if not may:
+                raise Refusal(503, "too many batches of this box at a time", seconds=1.0)
+            body = await body_of(request, UP_BYTES)
+            epoch, frames = number(body, "epoch"), frames_of(body)
+            size = UP_BYTES if request.content_length is None else request.content_length
+            await self._pace.keep(grant.box, len(frames), size)
+            return web.json_response({"acked": await self._heard(grant, epoch, frames)})
+
+    async def _heard(self, grant: Grant, epoch: int, frames: Sequence[AnyFrame]) -> int:
         try:
-            acked = await self._inbox.hear(grant, epoch, frames)
+            return await self._inbox.hear(grant, epoch, frames)
         except Refused as refused:
             raise Refusal(400, str(refused), frames[0].n) from None
         except StaleLink as stale:
             raise _refusal_of(stale) from None
-        return web.json_response({"acked": acked})
 
 
 def _unsent(request: web.Request) -> int:

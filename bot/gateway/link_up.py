@@ -3,6 +3,7 @@
 Everything here was written by a box. What the wire does not allow raises `Refusal`, naming the frame if there is one.
 """
 
+import asyncio
 import json
 import math
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from jobs.frames import AnyFrame, frame_from_wire
 UP_BYTES = 1 << 20
 ATTACH_BYTES = 4 << 10
 BATCH_FRAMES = 256
+BODY_SECONDS = 20.0  # a runner has given up long before
 LARGEST = 1 << 53  # numbers that every reader of JSON keeps exact
 
 
@@ -27,12 +29,15 @@ async def body_of(request: web.Request, limit: int) -> dict[str, Any]:
         raise Refusal(413, f"a body may have at most {limit} bytes")
     raw = bytearray()
     try:
-        async for piece in request.content.iter_any():
-            raw += piece
-            if len(raw) > limit:
-                raise Refusal(413, f"a body may have at most {limit} bytes")
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.content.iter_any():
+                raw += piece
+                if len(raw) > limit:
+                    raise Refusal(413, f"a body may have at most {limit} bytes")
     except ConnectionError:
         raise Refusal(400, "the body was cut") from None
+    except TimeoutError:
+        raise Refusal(408, "the body took too long to come") from None
     try:
         found = json.loads(raw, parse_constant=_no_number)
     except (ValueError, RecursionError):

@@ -7,12 +7,16 @@ nothing, and one that says far too much loses words (its outbox is bounded) inst
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 FRAMES_PER_SECOND, FRAMES_AT_ONCE = 200.0, 2000.0
 BYTES_PER_SECOND, BYTES_AT_ONCE = 2e6, 16e6
 LONGEST_SECONDS = 2.0  # a runner dials again after five without an answer
 KEPT_MOST = 10_000
+BATCHES_AT_ONCE = 8  # a runner sends one; others may be left of connections that broke
 
 
 @dataclass
@@ -29,6 +33,18 @@ class Pace:
 
     def __init__(self) -> None:
         self._accounts: dict[str, _Account] = {}
+        self._under_way: Counter[str] = Counter()
+
+    @contextmanager
+    def one_batch(self, box: str) -> Iterator[bool]:
+        """Whether one more batch of this box may be read: all of them at once would wait no longer than one does."""
+        self._under_way[box] += 1
+        try:
+            yield self._under_way[box] <= BATCHES_AT_ONCE
+        finally:
+            self._under_way[box] -= 1
+            if not self._under_way[box]:
+                del self._under_way[box]
 
     async def keep(self, box: str, frames: int, size: int) -> None:
         """Wait as long as this box must, for so many frames in so many bytes."""

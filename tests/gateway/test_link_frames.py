@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 import redis
 
+from bot.gateway.pace import BATCHES_AT_ONCE
 from jobs.events import Noted, PhaseReached, StepStarted, TurnEnded
 from jobs.session import Status
-from tests.gateway.conftest import Json, Site, ended, frame, one_box, ready, step, two_ways, words
+from tests.gateway.conftest import SOON, Json, Site, boxes, ended, frame, one_box, ready, step, two_ways, words
 
 LINK_KEY = "shipmate:{s1}:link"
 
@@ -83,6 +84,38 @@ async def test_a_batch_beyond_a_megabyte_is_not_read_to_its_end(site: Site) -> N
             headers = {"Authorization": "Bearer t-1"}
             async with http.post("http://gateway/link/up", data=endless(), headers=headers) as answer:
                 assert answer.status == 413
+
+
+async def test_batches_that_never_come_whole_are_few_and_cost_a_box_its_own_link_alone(site: Site) -> None:
+    await site.box()
+    await site.box("s2", "t-2")
+    never = asyncio.Event()
+
+    async def half() -> Any:
+        yield b'{"epoch":'
+        await never.wait()
+
+    async def sent(http: aiohttp.ClientSession) -> int:
+        headers = {"Authorization": "Bearer t-1"}
+        async with http.post("http://gateway/link/up", data=half(), headers=headers) as answer:
+            return answer.status
+
+    async with site.gateway() as socket, boxes(socket, "t-1", "t-2") as (box, other):
+        await box.get_ready()
+        connector = aiohttp.UnixConnector(str(socket), limit=0)
+        async with aiohttp.ClientSession(connector=connector) as http:
+            sending = [asyncio.ensure_future(sent(http)) for _ in range(BATCHES_AT_ONCE + 1)]
+            done, rest = await asyncio.wait(sending, timeout=SOON, return_when=asyncio.FIRST_COMPLETED)
+            assert [task.result() for task in done] == [503]
+            assert (await box.up(words(2))).status == 503
+            await other.get_ready()
+            for task in rest:
+                task.cancel()
+            await asyncio.wait(rest)
+        async with asyncio.timeout(SOON):
+            while (await box.up(words(2))).status == 503:
+                await asyncio.sleep(0.01)
+        assert (await box.up(words(3))).body == {"acked": 3}
 
 
 async def test_a_box_that_guesses_its_epoch_is_not_heard_before_it_attached(site: Site) -> None:
