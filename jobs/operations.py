@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs import places, wire
+from jobs.at_work import at_work, somebody_is_at
 from jobs.commands import BeginPark, BeginStart, FailPark, FailStart, FinishPark, FinishStart, Refused
 from jobs.events import StartKind
 from jobs.image_records import Image
@@ -18,7 +19,6 @@ from jobs.image_words import tell_of_image
 from jobs.inbox import hash_token
 from jobs.log import forgiven
 from jobs.session import Session, Status
-from jobs.starts import at_start, is_at_start
 from jobs.store import Grant
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, BoxSpec, Gone, Missing, Permanent, Temporary
@@ -58,7 +58,7 @@ async def start_box(shop: Workshop, sid: str) -> None:
     before = await shop.store.load(sid)
     if before is None:
         return
-    if before.status is Status.BOOTING and await is_at_start(shop.store, before):
+    if before.status is Status.BOOTING and await somebody_is_at(shop.store, "start", before):
         log.info("start is not due: a worker is at it")
         return
     if not await places.admitted(shop, before):
@@ -72,7 +72,7 @@ async def start_box(shop: Workshop, sid: str) -> None:
         return
     generation = session.generation
     try:
-        async with at_start(shop.store, session):
+        async with at_work(shop.store, "start", session):
             origin = await _make(shop, session, box)
     except Exception as trouble:
         await shop.store.revoke(box)
@@ -232,14 +232,18 @@ async def park_box(shop: Workshop, sid: str) -> None:
     before = await shop.store.load(sid)
     if before is None or before.box is None:
         return
+    if before.status is Status.PARKING and await somebody_is_at(shop.store, "park", before):
+        log.info("park is not due: a worker is at it")
+        return
     box, generation = before.box, before.generation
     try:
-        await shop.inbox.handle(sid, BeginPark(generation))
+        session = await shop.inbox.handle(sid, BeginPark(generation))
     except Refused as refused:
         log.info("park is not due: %s", refused)
         return
     try:
-        left = await _put_to_sleep(shop, box)
+        async with at_work(shop.store, "park", session):
+            left = await _put_to_sleep(shop, box)
     except Exception as trouble:
         usual = min(RETRY_SECONDS * 2 ** min(before.park_failures, 10), PARK_RETRY_MOST_SECONDS)
         await shop.inbox.handle(sid, FailPark(generation, sentence(trouble), delay_of(trouble, usual)))

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections.abc import Mapping
 
 from jobs import images, places, warm
+from jobs.at_work import Work, somebody_is_at
 from jobs.beside import Beside
 from jobs.commands import LoseBox, Refused, Tick
 from jobs.hindsight import Hindsight
@@ -20,7 +22,6 @@ from jobs.log import about, forgiven
 from jobs.records import Unnamed
 from jobs.session import Session, Status
 from jobs.shelf import Shelf
-from jobs.starts import is_at_start
 from jobs.wants import Operation, start_is_lost, wants
 from jobs.warm import WarmPool
 from jobs.wire import spoken_with
@@ -31,6 +32,7 @@ from sandbox.side_by_side import HERE, place_of
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 2.0
 LEASE_SECONDS = 10.0
+BEGUN: Mapping[Status, Work] = {Status.BOOTING: "start", Status.PARKING: "park"}
 CLEAN_SECONDS = 10.0
 KILLED = (137, -9)  # how a shell and how a parent tell SIGKILL
 ORPHAN_SECONDS = 60.0
@@ -116,17 +118,24 @@ class Upkeep:
                 session = await self._shop.inbox.handle(session.id, tick)
         except Refused as refused:
             log.info("session %s: %s", session.id, refused)
-        due = wants(session, self._shop.clock(), self._shop.settings.rules)
-        if await self._is_starting(session):
-            due = tuple(operation for operation in due if operation.kind != "start")
+        due = await self._left_over(session, wants(session, self._shop.clock(), self._shop.settings.rules))
         for operation in (*due, *_outdated(session, boxes), *self._moved(session)):
             await self._shop.ask_for(session, operation)
         return session
 
+    async def _left_over(self, session: Session, due: tuple[Operation, ...]) -> tuple[Operation, ...]:
+        """Those of what is due that no worker is at: what was begun and takes long may be in good hands."""
+        work = BEGUN.get(session.status)
+        if work is None or all(operation.kind != work for operation in due):
+            return due
+        if not await somebody_is_at(self._shop.store, work, session):
+            return due
+        return tuple(operation for operation in due if operation.kind != work)
+
     async def _is_starting(self, session: Session) -> bool:
         """Whether a start that takes long is under way all the same: asked only where it matters."""
         lost = start_is_lost(session, self._shop.clock(), self._shop.settings.rules)
-        return lost and await is_at_start(self._shop.store, session)
+        return lost and await somebody_is_at(self._shop.store, "start", session)
 
     def _moved(self, session: Session) -> tuple[Operation, ...]:
         """A box that has nothing to do is parked if new boxes of its repository run at another place by now."""

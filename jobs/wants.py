@@ -80,7 +80,7 @@ def _lost_hints(waited: float) -> int:
 
 
 def start_is_lost(s: Session, now: float, rules: Rules) -> bool:
-    """Whether this start has taken so long that it is lost, unless its worker is still heard of (`jobs/starts.py`)."""
+    """Whether this start has taken so long that it is lost, unless its worker is still heard of (`jobs/at_work.py`)."""
     return s.status is S.BOOTING and not -SKEW_SECONDS <= now - s.since <= rules.start_seconds
 
 
