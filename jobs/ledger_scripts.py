@@ -6,43 +6,71 @@ what is not said again in time is taken back. Who gives one back hands it to who
 """
 
 INDEX, RECORD, SLOT, GRANTED = "shipmate:ledger", "shipmate:ledger:", "shipmate:slot:", "shipmate:slot-granted"
+STATES = "shipmate:ledger-states"
+EXPIRING = "expiring"
 
-# KEYS: index, record. ARGV: key, milliseconds or "", 1: only if there is none, then names and values
-PUT = """
+# The state of a kind of records (their keys begin with it, up to a colon) is when one of them was changed last. Of a
+# kind with records that expire by themselves none is known.
+_CHANGED = f"""
+local function changed(states, key, expires)
+  local kind = string.match(key, '^[^:]*:')
+  if not kind or (not expires and redis.call('HGET', states, kind) == '{EXPIRING}') then return end
+  local time = redis.call('TIME')
+  redis.call('HSET', states, kind, expires and '{EXPIRING}' or time[1] .. '.' .. time[2])
+end
+"""
+
+# KEYS: index, record, states. ARGV: key, milliseconds or "", 1: only if there is none, then names and values
+PUT = (
+    _CHANGED
+    + """
 if ARGV[3] == '1' and redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[2], '', '', unpack(ARGV, 4))
 if ARGV[2] ~= '' then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
 redis.call('ZADD', KEYS[1], 0, ARGV[1])
+changed(KEYS[3], ARGV[1], ARGV[2] ~= '')
 return 1
 """
+)
 
-# KEYS: index, record. ARGV: key
-DROP = """
+# KEYS: index, record, states. ARGV: key
+DROP = (
+    _CHANGED
+    + """
 redis.call('ZREM', KEYS[1], ARGV[1])
+changed(KEYS[3], ARGV[1], false)
 return redis.call('DEL', KEYS[2])
 """
+)
 
-# KEYS: index, record. ARGV: key, milliseconds or "" to drop it, then names and values: only if that is all it says
-IF_STILL = """
+# KEYS: index, record, states. ARGV: key, milliseconds or "" to drop it, then names and values: if that is all it says
+IF_STILL = (
+    _CHANGED
+    + """
 if redis.call('HLEN', KEYS[2]) ~= #ARGV / 2 then return 0 end
 for at = 3, #ARGV, 2 do
   if redis.call('HGET', KEYS[2], ARGV[at]) ~= ARGV[at + 1] then return 0 end
 end
 if ARGV[2] ~= '' then return redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
+changed(KEYS[3], ARGV[1], false)
 redis.call('ZREM', KEYS[1], ARGV[1])
 return redis.call('DEL', KEYS[2])
 """
+)
 
-# KEYS: index. ARGV: what keys begin with, what records' own keys begin with, 1: with what they say.
-# Returns key, names and values of each. What has expired leaves the index here.
-FIND = """
-local found = {}
+# KEYS: index, states. ARGV: what keys begin with (a kind, or anything), what records' own keys begin with, 1: with what
+# they say, the state that is known or "". Returns the state now, "" if there is none to go by; then, unless that is
+# known already, key, names and values of each. What has expired leaves the index here.
+FIND = f"""
+local state = redis.call('HGET', KEYS[2], ARGV[1]) or ''
+if state == '{EXPIRING}' then state = '' end
+if state ~= '' and state == ARGV[4] then return {{state}} end
+local found = {{state}}
 for _, name in ipairs(redis.call('ZRANGEBYLEX', KEYS[1], '[' .. ARGV[1], '[' .. ARGV[1] .. '\\255')) do
-  local record = ARGV[2] .. name
-  if redis.call('EXISTS', record) == 0 then redis.call('ZREM', KEYS[1], name)
-  elseif ARGV[3] == '1' then found[#found + 1] = {name, redis.call('HGETALL', record)}
-  else found[#found + 1] = {name, {}} end
+  local record = redis.call('HGETALL', ARGV[2] .. name)
+  if #record == 0 then redis.call('ZREM', KEYS[1], name)
+  else found[#found + 1] = {{name, ARGV[3] == '1' and record or {{}}}} end
 end
 return found
 """

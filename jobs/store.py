@@ -24,6 +24,7 @@ from jobs.archive import Archived
 from jobs.events import Event, event_from_json
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, Link, Looked, StaleLink, Unnamed
 from jobs.session import Session, Status
+from jobs.store_changes import Changes
 from jobs.store_counts import Counts
 from jobs.store_egress import EgressHosts
 from jobs.store_histories import Histories
@@ -50,7 +51,7 @@ class Store:
         self._lease, self._release = client.register_script(scripts.LEASE), client.register_script(scripts.RELEASE)
         self._spend, self._revoke = client.register_script(scripts.SPEND), client.register_script(scripts.REVOKE)
         self._drop, self._bring = client.register_script(archiving.DROP), client.register_script(archiving.BRING_BACK)
-        self._stamp, self._lengths = client.register_script(scripts.STAMP), client.register_script(scripts.LENGTHS)
+        self._stamp, self.changes = client.register_script(scripts.STAMP), Changes(client)
         self.leftovers, self.counts, self.images = Leftovers(client), Counts(client), Images(client)
         self.usage, self.egress, self.warm = Usage(client), EgressHosts(client), WarmBoxes(client)
         self.places, self.recent = Places(client), RecentSessions(client)
@@ -96,10 +97,6 @@ class Store:
         if not kept and after == 0 and await self._brought_back(sid):
             kept = await self._do("LRANGE", key(sid, "log"), 0, -1)
         return [event_from_json(text) for text in kept]
-
-    async def lengths(self, sids: Sequence[str]) -> list[int]:
-        """The last number of each log; 0 if there is none here. In one question."""
-        return list(await self._lengths(keys=[key(sid, "log") for sid in sids]))
 
     async def transcript(self, sid: str, after: str = "0-0", limit: int = 1000) -> list[Entry]:
         """At most `limit` entries of the transcript after an id."""
@@ -261,7 +258,7 @@ class Store:
 
     async def revoke(self, box: str) -> None:
         """The tokens of this box allow nothing any more."""
-        await self._revoke(keys=[f"{PREFIX}tokens:{box}", scripts.GRANTS])
+        await self._revoke(keys=[f"{PREFIX}tokens:{box}", scripts.GRANTS, scripts.CHANGES])
 
     async def archive(self, sid: str) -> bool:
         """Move a closed session to its file; False: it is not closed, or somebody wrote meanwhile."""

@@ -8,13 +8,14 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import redis.asyncio as redis
 
-from jobs.ledger_scripts import DROP, FIND, GRANTED, IF_STILL, INDEX, LEAVE_SLOT, PUT, RECORD, SLOT, TAKE_SLOT
+from jobs.ledger_scripts import DROP, FIND, GRANTED, IF_STILL, INDEX, LEAVE_SLOT, PUT, RECORD, SLOT, STATES, TAKE_SLOT
 from jobs.log import forgiven
 from sandbox.provider import Temporary
 
@@ -24,6 +25,15 @@ SILENT_SECONDS = 6.0  # who waits for a slot and says nothing for so long waits 
 ASK_SECONDS = 1.0  # so often it is asked again; it also says that somebody still waits
 BELL_SECONDS = 5.0
 RENEWALS = 4.0  # of a hold, while it lasts
+READ_SECONDS = 30.0  # so long what nobody has changed is not read again
+
+
+class _Read(NamedTuple):
+    """What records of a kind were, in which state of the kind, and when that was read."""
+
+    state: str
+    at: float
+    records: dict[str, dict[str, str]]
 
 
 class RedisLedger:
@@ -35,6 +45,7 @@ class RedisLedger:
         self._if_still = client.register_script(IF_STILL)
         self._find = client.register_script(FIND)
         self._take, self._leave = client.register_script(TAKE_SLOT), client.register_script(LEAVE_SLOT)
+        self._read: dict[str, _Read] = {}
         self._waiting: dict[str, asyncio.Event] = {}
         self._listening: asyncio.Task[None] | None = None
 
@@ -55,11 +66,11 @@ class RedisLedger:
         kept = "" if ttl is None else max(1, round(ttl * 1000))
         flat = [word for pair in fields.items() for word in pair]
         args: list[str | int] = [key, kept, int(only_new), *flat]
-        return bool(await _reached(self._put(keys=[INDEX, RECORD + key], args=args)))
+        return bool(await _reached(self._put(keys=[INDEX, RECORD + key, STATES], args=args)))
 
     async def drop(self, key: str) -> None:
         """Forget the record."""
-        await _reached(self._drop(keys=[INDEX, RECORD + key], args=[key]))
+        await _reached(self._drop(keys=[INDEX, RECORD + key, STATES], args=[key]))
 
     async def extend(self, key: str, fields: Mapping[str, str], ttl: float) -> bool:
         """Keep the record for so many seconds from now, if it still says just this; whether it does."""
@@ -71,16 +82,24 @@ class RedisLedger:
 
     async def _done_if_still(self, key: str, fields: Mapping[str, str], kept: int | str) -> bool:
         flat = [word for pair in fields.items() for word in pair]
-        return bool(await _reached(self._if_still(keys=[INDEX, RECORD + key], args=[key, kept, *flat])))
+        return bool(await _reached(self._if_still(keys=[INDEX, RECORD + key, STATES], args=[key, kept, *flat])))
 
     async def keys(self, prefix: str) -> list[str]:
         """Every key that begins so."""
-        return [name for name, _ in await _reached(self._find(keys=[INDEX], args=[prefix, RECORD, 0]))]
+        _, *found = await _reached(self._find(keys=[INDEX, STATES], args=[prefix, RECORD, 0, ""]))
+        return [name for name, _ in found]
 
     async def all(self, prefix: str) -> dict[str, dict[str, str]]:
-        """Every record whose key begins so, by key."""
-        found = await _reached(self._find(keys=[INDEX], args=[prefix, RECORD, 1]))
-        return {name: _told(dict(zip(flat[::2], flat[1::2], strict=True))) for name, flat in found}
+        """Every record whose key begins so, by key. Those of a kind that nobody has changed are not read again."""
+        before = self._read.get(prefix)
+        if before is None or time.monotonic() - before.at > READ_SECONDS:
+            before = _Read("", float("-inf"), {})
+        state, *found = await _reached(self._find(keys=[INDEX, STATES], args=[prefix, RECORD, 1, before.state]))
+        if state and state == before.state:
+            return dict(before.records)
+        records = {name: _told(dict(zip(flat[::2], flat[1::2], strict=True))) for name, flat in found}
+        self._read[prefix] = _Read(state, time.monotonic(), records)
+        return dict(records)
 
     @asynccontextmanager
     async def slot(self, name: str, of: int, hold: float) -> AsyncIterator[None]:

@@ -16,7 +16,8 @@ from jobs.warm_scripts import CLAIM_WIDTH, CLAIMS, OFFERS, SEEN, TAKE_FUNCTIONS,
 
 PREFIX = "shipmate:"
 ACTIVE, SLEEPING, CLOSED, UNSHOWN, BELL = (PREFIX + n for n in ("active", "sleeping", "closed", "unshown", "bell"))
-UNNAMED, KEPT, TOTALS, GRANTS = (PREFIX + n for n in ("unnamed", "kept", "totals", "grants"))
+UNNAMED, KEPT, TOTALS, GRANTS, CHANGES = (PREFIX + n for n in ("unnamed", "kept", "totals", "grants", "changes"))
+CHANGES_KEPT = 5000  # about so many; whoever asks for older ones looks at everything
 BELL_SECONDS = 10.0
 INDEXES = (
     ACTIVE,
@@ -30,6 +31,7 @@ INDEXES = (
     CLAIMS,
     WISHES,
     GRANTS,
+    CHANGES,
 )  # as `APPEND` has them
 PARTS = ("log", "session", "transcript", "link", "stamps", "posts")
 TRANSCRIPT_ENTRIES, TRANSCRIPT_BYTES = 10_000, 16 << 20
@@ -126,7 +128,7 @@ return 1
 )
 
 # KEYS: a session's, then active, sleeping, closed, unshown, unnamed, totals, and of warm boxes offers, seen, claims,
-#       wishes; grants
+#       wishes; grants, changes
 # ARGV: sid, writer, expected, folded, rest (active, sleeping or closed), since, generation, fence generation or "",
 #       fence epoch, heard generation or "", heard after, heard upto, most entries, most bytes, bell, at,
 #       the snapshot that the session does not name any more or "",
@@ -135,7 +137,7 @@ return 1
 APPEND = (
     STAMP_FUNCTION
     + TAKE_FUNCTIONS
-    + f"local claim_width = {CLAIM_WIDTH}"
+    + f"local claim_width, changes_kept = {CLAIM_WIDTH}, {CHANGES_KEPT}"
     + """
 local log, session, transcript, link, stamps = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local sid, writer, expected = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -153,11 +155,17 @@ local totals_first, totals_last = list(2)
 local claims_first, claims_last = list(claim_width)
 local grows = events_last >= events_first
 
-if grows and redis.call('HGET', link, 'writer') == writer then return 'ok' end
+local noted = {}
+local function note(name, value)
+  noted[#noted + 1] = name
+  noted[#noted + 1] = value
+end
+local known = redis.call('HMGET', link, 'writer', 'generation', 'epoch:' .. ARGV[8], 'heard:' .. ARGV[10], 'bytes')
+
+if grows and known[1] == writer then return 'ok' end
 if ARGV[8] ~= '' then
-  local newest = redis.call('HGET', link, 'generation')
-  if newest and newest ~= ARGV[8] then return 'stale generation' end
-  if redis.call('HGET', link, 'epoch:' .. ARGV[8]) ~= ARGV[9] then return 'stale epoch' end
+  if known[2] and known[2] ~= ARGV[8] then return 'stale generation' end
+  if known[3] ~= ARGV[9] then return 'stale epoch' end
 end
 if grows and length == 0 and expected > 0 then return 'missing' end
 if grows and length ~= expected then return 'conflict' end
@@ -165,22 +173,25 @@ for i = claims_first, claims_last, claim_width do
   if not stands(KEYS[13], KEYS[14], ARGV[i], ARGV[i + 1]) then return 'taken' end
 end
 if ARGV[10] ~= '' then
-  local pointer = redis.call('HGET', link, 'heard:' .. ARGV[10]) or '0'
-  if pointer ~= ARGV[11] then return 'conflict' end
-  redis.call('HSET', link, 'heard:' .. ARGV[10], ARGV[12])
+  if (known[4] or '0') ~= ARGV[11] then return 'conflict' end
+  note('heard:' .. ARGV[10], ARGV[12])
 end
 
 if grows then
-  redis.call('HSET', link, 'writer', writer)
-  for i = events_first, events_last do redis.call('RPUSH', log, ARGV[i]) end
+  note('writer', writer)
+  note('generation', ARGV[7])
+  for i = events_first, events_last, 1000 do
+    redis.call('RPUSH', log, unpack(ARGV, i, math.min(i + 999, events_last)))
+  end
   redis.call('SET', session, ARGV[4])
-  redis.call('HSET', link, 'generation', ARGV[7])
-  redis.call('SREM', KEYS[7], sid)
-  redis.call('ZREM', KEYS[8], sid)
-  redis.call('ZREM', KEYS[9], sid)
-  if ARGV[5] == 'active' then redis.call('SADD', KEYS[7], sid) end
-  if ARGV[5] == 'sleeping' then redis.call('ZADD', KEYS[8], ARGV[6], sid) end
-  if ARGV[5] == 'closed' then redis.call('ZADD', KEYS[9], ARGV[6], sid) end
+  if ARGV[5] ~= 'active' or redis.call('SISMEMBER', KEYS[7], sid) == 0 then
+    redis.call('SREM', KEYS[7], sid)
+    redis.call('ZREM', KEYS[8], sid)
+    redis.call('ZREM', KEYS[9], sid)
+    if ARGV[5] == 'active' then redis.call('SADD', KEYS[7], sid) end
+    if ARGV[5] == 'sleeping' then redis.call('ZADD', KEYS[8], ARGV[6], sid) end
+    if ARGV[5] == 'closed' then redis.call('ZADD', KEYS[9], ARGV[6], sid) end
+  end
   redis.call('ZADD', KEYS[10], 'NX', ARGV[16], sid)
   if ARGV[17] ~= '' then redis.call('ZADD', KEYS[11], ARGV[16], sid .. ' ' .. ARGV[17]) end
 end
@@ -191,7 +202,7 @@ for i = words_first, words_last, 4 do
   bytes = bytes + #ARGV[i + 3]
 end
 if bytes > 0 then
-  local total, entries = redis.call('HINCRBY', link, 'bytes', bytes), redis.call('XLEN', transcript)
+  local total, entries = tonumber(known[5] or 0) + bytes, redis.call('XLEN', transcript)
   while total > tonumber(ARGV[14]) or entries > tonumber(ARGV[13]) do
     local oldest = redis.call('XRANGE', transcript, '-', '+', 'COUNT', 10)
     if #oldest == 0 then break end
@@ -199,24 +210,21 @@ if bytes > 0 then
     entries = entries - #oldest
     redis.call('XTRIM', transcript, 'MAXLEN', entries)
   end
-  redis.call('HSET', link, 'bytes', total)
+  note('bytes', total)
 end
+if #noted > 0 then redis.call('HSET', link, unpack(noted)) end
 for i = stamps_first, stamps_last, 2 do stamp(stamps, KEYS[12], ARGV[i], ARGV[i + 1]) end
 for i = totals_first, totals_last, 2 do redis.call('HINCRBY', KEYS[12], ARGV[i], ARGV[i + 1]) end
 for i = claims_first, claims_last, claim_width do
   take(KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17], ARGV[i], unpack(ARGV, i + 2, i + 5))
 end
-if grows then redis.call('PUBLISH', ARGV[15], sid) end
+if grows then
+  redis.call('XADD', KEYS[18], 'MAXLEN', '~', changes_kept, '*', 'log', sid)
+  redis.call('PUBLISH', ARGV[15], sid)
+end
 return 'ok'
 """
 )
-
-# KEYS: logs. No ARGV
-LENGTHS = """
-local found = {}
-for i, log in ipairs(KEYS) do found[i] = redis.call('LLEN', log) end
-return found
-"""
 
 # KEYS: log, unshown. ARGV: sid, the number up to which everything is shown
 SHOWN = """
@@ -256,9 +264,12 @@ redis.call('PEXPIRE', KEYS[1], math.ceil(seconds * 1000) + 1000)
 return string.format('%.6f', wait)
 """
 
-# KEYS: the tokens of a box, grants. No ARGV
-REVOKE = """
-for _, token in ipairs(redis.call('SMEMBERS', KEYS[1])) do redis.call('HDEL', KEYS[2], token) end
+# KEYS: the tokens of a box, grants, changes. No ARGV
+REVOKE = f"""
+for _, token in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  redis.call('HDEL', KEYS[2], token)
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', {CHANGES_KEPT}, '*', 'token', token)
+end
 redis.call('DEL', KEYS[1])
 return 1
 """

@@ -22,6 +22,7 @@ from jobs.log import about, forgiven
 from jobs.records import Unnamed
 from jobs.session import Session, Status
 from jobs.shelf import Shelf
+from jobs.under_way import UnderWay
 from jobs.wants import Operation, start_is_lost, wants
 from jobs.warm import WarmPool
 from jobs.wire import spoken_with
@@ -49,7 +50,7 @@ class Upkeep:
         self._name = secrets.token_hex(8)
         self._cleaned = 0.0
         self._strangers: set[str] = set()
-        self._warm = WarmPool(shop)
+        self._under_way, self._warm = UnderWay(shop.store), WarmPool(shop)
         self._beside = Beside()
         self._hindsight = Hindsight(shop.store)
 
@@ -74,7 +75,7 @@ class Upkeep:
         boxes = await self._boxes()
         await self._end_overgrown(boxes or {})
         seen = []
-        async for session in self._shop.store.counts.several(await self._shop.store.active()):
+        for session in await self._under_way.now():
             with about(session=session.id), forgiven(log, "it could not be looked at; the next sweep tries again"):
                 session = await self._look_at(session, boxes)
             seen.append(session)

@@ -3,13 +3,13 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from jobs import store_connection
-from jobs.ledger_scripts import INDEX
+from jobs.ledger_scripts import INDEX, RECORD
 from jobs.store_ledger import ASK_SECONDS, RedisLedger
 from sandbox.ledger import Ledger
 from sandbox.provider import Temporary
@@ -44,6 +44,45 @@ async def test_a_record_is_what_was_written_last(ledger: Ledger) -> None:
     await ledger.drop("box:a")
     await ledger.drop("box:a")
     assert (await ledger.get("box:a"), await ledger.keys("")) == (None, [])
+
+
+CHANGES: dict[str, Callable[[Ledger], Awaitable[object]]] = {
+    "written": lambda other: other.put("box:a", {"id": "2"}),
+    "one more": lambda other: other.put_new("box:b", {"id": "2"}),
+    "dropped": lambda other: other.drop("box:a"),
+    "dropped if it is still so": lambda other: other.drop_if("box:a", {"id": "1"}),
+    "one that expires": lambda other: other.put("box:b", {"id": "2"}, ttl=60.0),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_what_another_process_changes_is_seen_at_once(
+    redis_url: str, ledger: Ledger, change: Callable[[Ledger], Awaitable[object]]
+) -> None:
+    client = store_connection.to(redis_url)
+    await ledger.put("box:a", {"id": "1"})
+    await ledger.put("snapshot:a", {"id": "9"})
+    assert await ledger.all("box:") == {"box:a": {"id": "1"}}
+    await change(RedisLedger(client))
+    expected = {key: await ledger.get(key) for key in await ledger.keys("box:")}
+    assert await ledger.all("box:") == expected != {"box:a": {"id": "1"}}
+    await client.aclose()
+
+
+async def test_records_that_nobody_has_changed_are_not_read_again_unless_they_may_expire(
+    redis_url: str, ledger: Ledger
+) -> None:
+    client = store_connection.to(redis_url)
+    await ledger.put("box:a", {"id": "1"})
+    await ledger.put("turn:a", {"id": "1"}, ttl=60.0)
+    for kind in ("box:", "turn:"):
+        assert await ledger.all(kind) == {f"{kind}a": {"id": "1"}}
+        await client.hset(f"{RECORD}{kind}a", "id", "changed by no script")
+    assert await ledger.all("box:") == {"box:a": {"id": "1"}}
+    assert await ledger.all("turn:") == {"turn:a": {"id": "changed by no script"}}
+    await ledger.put("box:b", {})
+    assert (await ledger.all("box:"))["box:a"] == {"id": "changed by no script"}
+    await client.aclose()
 
 
 async def test_a_record_without_fields_is_there_all_the_same(ledger: Ledger) -> None:
