@@ -33,10 +33,10 @@ from jobs import wiring
 from jobs.log import about, forgiven
 from jobs.queue import open_queue
 from jobs.renewal import tend
+from jobs.worker_books import Books
 
 log = logging.getLogger(__name__)
 MONITORING_SECONDS = 5.0  # so often a job that runs says so; a minute after it missed one it is given up
-MAINTENANCE_SECONDS = 30
 WORKER_TTL_SECONDS = 45  # RQ waits 15 less for a job
 RESTART_SECONDS = 1.0
 HEED_SECONDS = 5.0  # that a job has, once its time is over and it was told
@@ -97,7 +97,7 @@ class ThreadWorker(SimpleWorker):
     death_penalty_class = _Unbounded
     max_connection_wait_time = 2.0
 
-    def __init__(self, queue: str, redis_url: str, name: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, queue: str, redis_url: str, name: str, loop: asyncio.AbstractEventLoop, books: Books) -> None:
         connection = Redis.from_url(redis_url, client_name=name)
         super().__init__(
             [open_queue(queue, connection)],
@@ -106,11 +106,15 @@ class ThreadWorker(SimpleWorker):
             job_class=_LoopJob,
             serializer=JSONSerializer,
             job_monitoring_interval=int(MONITORING_SECONDS),
-            maintenance_interval=MAINTENANCE_SECONDS,
             worker_ttl=WORKER_TTL_SECONDS,
         )
-        self._loop = loop
+        self._loop, self._books = loop, books
         self._has_taken = False
+
+    @property
+    def should_run_maintenance_tasks(self) -> bool:
+        """Each worker asks for every other one whether it lives: for dozens in one process, once is enough."""
+        return self._books.are_due(time.monotonic())
 
     def stop(self) -> None:
         """Take no job any more. For another thread."""
@@ -188,6 +192,7 @@ class Threads:
     def __init__(self, queue: str, redis_url: str, count: int, still: float = STILL_SECONDS) -> None:
         self._queue, self._redis_url, self._count, self._still = queue, redis_url, count, still
         self._workers: dict[str, ThreadWorker] = {}
+        self._books = Books()
         self._told_at = 0.0
         self._ending = threading.Event()
         self._turned = time.monotonic()
@@ -262,7 +267,9 @@ class Threads:
         while not self._ending.is_set():
             known_as = f"{name}-{lives}"
             try:
-                worker = self._workers[known_as] = ThreadWorker(self._queue, self._redis_url, known_as, loop)
+                worker = self._workers[known_as] = ThreadWorker(
+                    self._queue, self._redis_url, known_as, loop, self._books
+                )
                 if self._ending.is_set():
                     return
                 worker.work(logging_level="WARNING")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from jobs.worker_books import Books
 from tests.jobs.test_worker import SECONDS, SID, Workers, alive, until
 from tests.jobs.work import SECRET
 
@@ -172,3 +173,8 @@ def test_a_job_that_does_not_heed_its_end_is_left_to_itself_and_keeps_the_proces
     workers.process.terminate()
     assert workers.process.wait(SECONDS) == 0
     assert not alive(pid)
+
+
+def test_rqs_books_are_seen_to_by_one_of_all_threads_and_again_after_a_while() -> None:
+    books = Books()
+    assert [books.are_due(now) for now in (100.0, 100.0, 129.9, 130.0, 130.0)] == [True, False, False, True, False]

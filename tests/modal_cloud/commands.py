@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from functools import partial
 
 from tests.modal_cloud.output import Output
@@ -21,6 +22,7 @@ class Stdin:
         self.taken, self.closed, self.heard = 0, False, b""
         self._room = asyncio.Event()
         self._writes = False
+        self.on_end: Callable[[], None] = lambda: None  # told when no more comes
         if fd is not None:
             os.set_blocking(fd, False)
 
@@ -34,6 +36,8 @@ class Stdin:
             self._waiting += fresh
             self.closed = eof
             self._flow()
+            if eof:
+                self.on_end()
         while len(self._waiting) > STDIN_ROOM:
             self._room.clear()
             await self._room.wait()

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tests.modal_cloud.commands import Command
@@ -11,7 +12,8 @@ KEPT_BYTES = 64 << 10
 
 @dataclass(frozen=True)
 class Script:
-    """What a command whose words, joined by spaces, match `pattern` does. It ends at once, unless `runs`."""
+    """What a command whose words, joined by spaces, match `pattern` does. It ends at once, unless `runs`: then with its
+    stdin, or never."""
 
     pattern: str
     code: int = 0
@@ -43,7 +45,9 @@ class Paper:
         script = next((script for script in self._scripts if re.search(script.pattern, words)), Script(""))
         made.stdout.add(script.stdout.encode())
         made.stderr.add(script.stderr.encode())
-        if not script.runs:
+        if script.runs:
+            made.stdin.on_end = partial(made.exited, script.code, 0)
+        else:
             made.exited(script.code, 0)
         return made
 

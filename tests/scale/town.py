@@ -137,7 +137,7 @@ async def town(seconds_of_a_create: float) -> AsyncIterator[Town]:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="sm-scale-")))
         folder.chmod(0o711)
         cloud = opened.enter_context(ModalCloud.started(folder / "modal", "paper"))
-        await cloud.script(".*", stdout=SAID)
+        await cloud.script(".*", stdout=SAID, runs=True)
         told = SETTINGS | cloud.environment()
         stack = await opened.enter_async_context(Stack.running(folder / "stack", {}, settings=told))
         await stack.supervisor.end(*UNUSED)
