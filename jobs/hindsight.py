@@ -63,7 +63,7 @@ class Hindsight:
             sid: ("archive", at) for sid, at in (await self._histories.archived_since(since)).items()
         }
         here = await self._histories.here_since(since)
-        lengths = [length for some in _few(here, 200) for length in await self._store.lengths(some)]
+        lengths = [length for some in _few(here, 200) for length in await self._store.changes.lengths(some)]
         return in_files | {sid: ("here", length) for sid, length in zip(here, lengths, strict=True) if length}
 
     async def _outcome(self, sid: str, history: History | None) -> Outcome | None:
