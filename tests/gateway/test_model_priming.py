@@ -8,7 +8,7 @@ import pytest
 from jobs.events import ModelRequested
 from tests.gateway.conftest import Site
 from tests.gateway.proxied import ASK, CONTENTS, TOOL, Proxied, scripted
-from tests.playground.test_model import Anthropic, Chat, Gemini, Responses
+from tests.playground.speakers import Anthropic, Chat, Gemini, Responses
 
 Json = dict[str, Any]
 PRIMED = "/model/priming"
