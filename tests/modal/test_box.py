@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.conformance_snapshots import BACKGROUND
 from sandbox.provider import BoxSpec, BoxState, SnapshotKind
-from tests.modal.days import noted, sh, spec
+from tests.modal.bad_day import noted, sh, spec
 from tests.modal.places import GREETING, Spot
 from tests.modal_cloud.client import ModalCloud
 from tests.waiting import until
