@@ -1,3 +1,5 @@
+"""Closed sessions as files: out of the record, and whole again whatever is read of them first."""
+
 import asyncio
 import gzip
 from pathlib import Path

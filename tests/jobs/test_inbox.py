@@ -1,3 +1,5 @@
+"""The door of the jobs floor against a real record: commands and frames of several processes at once."""
+
 import asyncio
 import itertools
 import random

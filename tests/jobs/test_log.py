@@ -1,3 +1,5 @@
+"""What is logged: a line of JSON, with the ids of what it is about, and never a secret."""
+
 import asyncio
 import io
 import json

@@ -1,3 +1,5 @@
+"""A server of our own: which one is chosen, and what it keeps."""
+
 import asyncio
 import fcntl
 import json

@@ -1,3 +1,5 @@
+"""What the environment says, and what is wrong with it."""
+
 import os
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The record against a real server: logs, sessions, transcripts, links."""
+
 import asyncio
 from pathlib import Path
 

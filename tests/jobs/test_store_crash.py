@@ -1,3 +1,5 @@
+"""The record over kill -9 of its server."""
+
 import asyncio
 from pathlib import Path
 

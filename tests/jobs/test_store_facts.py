@@ -1,3 +1,5 @@
+"""The smaller facts of the record: leases, stamps, posts, tokens."""
+
 import asyncio
 import uuid
 from pathlib import Path
