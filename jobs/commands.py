@@ -1,7 +1,7 @@
 """What may be asked of a session, as records. Pure; `jobs/decide.py` says what comes of each.
 
 The faces, the workers and the upkeep give commands to `jobs/inbox.py`. One that cannot be followed raises `Refused`,
-with a sentence for whoever gave it.
+with a sentence for whoever gave it. The other `commands_….py` are parts of it.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,16 @@ from dataclasses import dataclass
 from jobs import frames as f
 from jobs.commands_children import ChildCommand
 from jobs.commands_snapshots import SnapshotCommand
+from jobs.commands_spending import DeclineBudget as DeclineBudget
+from jobs.commands_spending import FollowBudget as FollowBudget
+from jobs.commands_spending import RaiseBudget as RaiseBudget
+from jobs.commands_spending import ReachBudget as ReachBudget
+from jobs.commands_spending import SeeModelRequest as SeeModelRequest
+from jobs.commands_spending import SpendingCommand
+from jobs.commands_spending import TellModelRefusal as TellModelRefusal
+from jobs.commands_spending import TellModelTrouble as TellModelTrouble
 from jobs.commands_tools import ToolCommand
-from jobs.events import Author, ModelTrouble, Place, Prompt, StartKind
+from jobs.events import Author, Place, Prompt, StartKind
 
 
 class Refused(Exception):
@@ -185,66 +193,6 @@ class Hear:
 
 
 @dataclass(frozen=True)
-class SeeModelRequest:
-    """The model gateway saw a request with tools from this generation's box."""
-
-    generation: int
-
-
-@dataclass(frozen=True)
-class TellModelTrouble:
-    """The model of this generation's box gives trouble, or "": it does not any more."""
-
-    generation: int
-    trouble: ModelTrouble
-
-
-@dataclass(frozen=True)
-class TellModelRefusal:
-    """The model's provider refuses our key or account: a person has to act, as `note` says."""
-
-    generation: int
-    note: str
-
-
-@dataclass(frozen=True)
-class ReachBudget:
-    """The session has used up its budget: pause, and ask people for `more`. Dollars.
-
-    `generation`: of the box that asked; None: it was a child's, and the session itself may be at rest.
-    """
-
-    generation: int | None
-    used: float
-    limit: float
-    more: float
-
-
-@dataclass(frozen=True)
-class RaiseBudget:
-    """Somebody pressed "go on" under the question that event number `asked` is."""
-
-    by: Author
-    asked: int
-
-
-@dataclass(frozen=True)
-class DeclineBudget:
-    """Somebody pressed "no" there."""
-
-    by: Author
-    asked: int
-
-
-@dataclass(frozen=True)
-class FollowBudget:
-    """To a child: its root's question for money was answered so."""
-
-    by: Author
-    raised: bool
-
-
-@dataclass(frozen=True)
 class ClosePullRequest:
     """The forge says: closed or merged."""
 
@@ -295,18 +243,12 @@ Command = (
     | LoseBox
     | Attach
     | Hear
-    | SeeModelRequest
-    | TellModelTrouble
-    | TellModelRefusal
-    | ReachBudget
-    | RaiseBudget
-    | DeclineBudget
-    | FollowBudget
     | ClosePullRequest
     | ReviewPullRequest
     | ToolCommand
     | Note
     | Tick
     | ChildCommand
+    | SpendingCommand
     | SnapshotCommand
 )

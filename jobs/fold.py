@@ -11,9 +11,10 @@ from jobs import events as e
 from jobs.asked import Pause
 from jobs.events import Event, Fact, Outcome
 from jobs.family import Owed, folded
+from jobs.fold_pulls import FOLD_PULLS
 from jobs.fold_tools import FOLD_TOOLS, late_answer_came, nobody_asks
 from jobs.saved import Saved, after_failure, after_snapshot, after_turn, at_rest
-from jobs.session import ANY_TIME, TRANSITIONS, PullRequest, Session, Status, Turn
+from jobs.session import ANY_TIME, TRANSITIONS, Session, Status, Turn
 
 S = Status
 COMMITS_KEPT = 500
@@ -216,27 +217,6 @@ def _box_lost(s: Session, event: e.BoxLost) -> Change:
     return _box_gone(s, event) | {"lost_box": left, "failures": s.failures + (s.status != S.IDLE)}
 
 
-def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
-    """A failure of older work says nothing about the newer one, which is tried next."""
-    if event.head != s.head:
-        return {"publish_began": None}
-    return {
-        "publish_began": None, "publish_failures": s.publish_failures + 1, "publish_retry_at": event.retry_at,
-    }  # fmt: skip
-
-
-def _published(s: Session, event: e.PullRequestPublished) -> Change:
-    shown = PullRequest(number=event.number, url=event.url, head=event.head, described=event.described)
-    return {"pull_request": shown, "publish_began": None, "publish_failures": 0}
-
-
-def _closed(s: Session, event: e.PullRequestClosed) -> Change:
-    if s.pull_request is None or s.pull_request.number != event.number:
-        return {}
-    state = "merged" if event.merged else "closed"
-    return {"pull_request": s.pull_request.model_copy(update={"state": state})}
-
-
 def _turn_set(s: Session, **change: object) -> Change:
     return {"turn": s.turn.model_copy(update=change) if s.turn else None}
 
@@ -263,6 +243,7 @@ _TELLS: Mapping[type[Fact], int] = {
 
 _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     **FOLD_TOOLS,
+    **FOLD_PULLS,
     e.RepositoryAsked: lambda s, v: {"options": v.options},
     e.RepositoryChosen: lambda s, v: {"repository": v.repository, "base_branch": v.base_branch, "options": ()}
     | {"agent": v.agent or s.agent, "model": v.model or s.model},
@@ -292,10 +273,6 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.BoxParked: lambda s, v: _box_gone(s, v)
     | {"saved": at_rest(s.saved, s.turns, v.at, v.snapshot)}
     | {"snapshot": v.snapshot or s.snapshot, "lost_box": None, "retry_at": 0.0},
-    e.PublishBegan: lambda s, v: {"publish_began": v.at},
-    e.PublishFailed: _publish_failed,
-    e.PullRequestPublished: _published,
-    e.PullRequestClosed: _closed,
     e.Noted: _noted,
     e.StopOffered: lambda s, v: {"halted": True},
     e.Reported: _reported,

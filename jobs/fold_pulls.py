@@ -1,0 +1,39 @@
+"""What the events of a session's pull request make of it. Pure; `jobs/fold.py` has these folds in its table."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jobs import events as e
+from jobs.events import Fact
+from jobs.session import PullRequest, Session
+
+Change = dict[str, Any]
+
+
+def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
+    """A failure of older work says nothing about the newer one, which is tried next."""
+    if event.head != s.head:
+        return {"publish_began": None}
+    return {
+        "publish_began": None, "publish_failures": s.publish_failures + 1, "publish_retry_at": event.retry_at,
+    }  # fmt: skip
+
+
+def _published(s: Session, event: e.PullRequestPublished) -> Change:
+    shown = PullRequest(number=event.number, url=event.url, head=event.head, described=event.described)
+    return {"pull_request": shown, "publish_began": None, "publish_failures": 0}
+
+
+def _closed(s: Session, event: e.PullRequestClosed) -> Change:
+    if s.pull_request is None or s.pull_request.number != event.number:
+        return {}
+    state = "merged" if event.merged else "closed"
+    return {"pull_request": s.pull_request.model_copy(update={"state": state})}
+
+
+FOLD_PULLS: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
+    e.PublishBegan: lambda s, v: {"publish_began": v.at},
+    e.PublishFailed: _publish_failed,
+    e.PullRequestPublished: _published,
+    e.PullRequestClosed: _closed,
+}
