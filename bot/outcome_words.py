@@ -59,7 +59,7 @@ def _sentences(whole: Row) -> Iterator[str]:
     if whole.revisions_each is not None:
         yield (
             f"Revisions: {of(whole.revisions, 'push', 'pushes')} to {of(whole.pull_requests, 'pull request')} after"
-            f" they were opened, {whole.revisions_each:.1f} each."
+            f" they were opened, {whole.revisions_each:.2f} each."
         )
     if whole.cost is None:
         yield "Cost: no price is known of what models took."
@@ -95,7 +95,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         NONE if row.answered_p95 is None else seconds(row.answered_p95),
         _percent(row.approved_first_share),
         _percent(row.approved_last_share),
-        NONE if row.revisions_each is None else f"{row.revisions_each:.1f}",
+        NONE if row.revisions_each is None else f"{row.revisions_each:.2f}",
         NONE if row.cost_per_merged is None else dollars(row.cost_per_merged),
     )
 

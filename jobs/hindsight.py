@@ -7,9 +7,10 @@ the logs, of which only those are read again that have grown. The archive is rea
 
 import asyncio
 import logging
+import zlib
 from collections.abc import Iterator, Sequence
 
-from jobs.log import about, forgiven
+from jobs.log import about
 from jobs.outcomes import Outcome, Summary, outcome_of, summary
 from jobs.store import Store
 from jobs.store_histories import Histories, History
@@ -18,16 +19,19 @@ log = logging.getLogger(__name__)
 AT_ONCE = 10  # logs in one question: nobody waits long for the record meanwhile
 SUMMARY_DAYS = 30
 RENEW_SECONDS = 300.0
+BROKEN = (OSError, EOFError, zlib.error, ValueError)  # a file that is not whole, or facts of a newer release
 DAY = 86_400.0
 
 _Size = tuple[str, float]  # where a log is, and how long it is there, or when its file was written
 
 
 class Hindsight:
-    """Looks back. What it has seen it knows until the log is another."""
+    """Looks back. What it has seen it knows until the log is another. `unread`: sessions that the last look left out,
+    for they cannot be read."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.unread: list[str] = []
         self._known: dict[str, tuple[_Size, Outcome | None]] = {}
 
     @property
@@ -46,13 +50,18 @@ class Hindsight:
 
     async def since(self, since: float) -> list[Outcome]:
         """What became of the sessions that were opened since then. One that cannot be read is left out, and logged."""
+        self.unread = []
         found = await self._sizes(since)
         self._known = {sid: kept for sid, kept in self._known.items() if kept[0] == found.get(sid)}
         fresh = [sid for sid in found if sid not in self._known]
         for some in _few(fresh):
             for sid, history in zip(some, await self._histories.of(some), strict=True):
-                with about(session=sid), forgiven(log, "what became of it cannot be read"):
+                try:
                     self._known[sid] = found[sid], await self._outcome(sid, history)
+                except BROKEN as trouble:
+                    self.unread.append(sid)
+                    with about(session=sid):
+                        log.warning("what became of it cannot be read: %s", trouble)
                 await asyncio.sleep(0)  # whoever else works in this process has a turn
         known = (outcome for _, outcome in self._known.values())
         return [outcome for outcome in known if outcome is not None and outcome.opened_at >= since]

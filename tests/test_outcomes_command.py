@@ -56,7 +56,7 @@ async def test_the_last_thirty_days_are_told_by_repository(
         "First response of a model: none was asked, or none has answered.",
         "Reviews: 2 pull requests with a verdict; the first one approves 1 (50%), the last one 1 (50%)."
         " Changes were requested 1 time.",
-        "Revisions: 0 pushes to 3 pull requests after they were opened, 0.0 each.",
+        "Revisions: 0 pushes to 3 pull requests after they were opened, 0.00 each.",
         "Cost: models took $1.50, $1.50 for each merged pull request.",
     ]
     assert [line.split()[:4] for line in lines[7:]] == [
@@ -93,6 +93,18 @@ async def test_where_nothing_was_opened_it_says_where_to_look(
     assert capsys.readouterr().out.startswith("No session of acme/moon was opened since 20")
 
 
+async def test_what_cannot_be_read_is_left_out_and_named(
+    settings: JobSettings, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await some(store)
+    (settings.data_dir / "archive").mkdir()
+    (settings.data_dir / "archive" / "sbad.json.gz").write_bytes(b"no archive")
+    assert await run(settings, "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["unread"] == ["sbad"]
+    assert "Left out: 1 session that cannot be read (sbad)." in said.err
+
+
 @pytest.mark.parametrize(
     "line", ["--since 30", "--since d", "--since 0d", "--since=-3d", "--since 9999d", "--since ²d"]
 )
@@ -114,11 +126,11 @@ def test_a_table_has_no_column_in_which_nothing_is_said() -> None:
         "period    repository    agent     sessions  with PR    merged  answer p50    p95  approved first  last"
         "  revisions  cost per merged",
         "1970-W01  acme/rocket   opencode         1        1  1 (100%)       2.5 s  2.5 s            100%  100%"
-        "        3.0            $1.25",
+        "       3.00            $1.25",
         "1970-W02  (not chosen)  opencode         1        0    0 (0%)           -      -               -     -"
         "          -                -",
         "1970-W02  acme/rocket   opencode         1        1    0 (0%)       3 min  3 min               -     -"
-        "        0.0                -",
+        "       0.00                -",
     ]
     assert "answer p50" not in page(row_of([]), rows([found[2], found[2]._replace(agent="claude")]))
 

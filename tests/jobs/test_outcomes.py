@@ -228,7 +228,12 @@ async def test_what_cannot_be_read_is_left_out_and_the_rest_is_counted(store: St
     (archive / "sbad.json.gz").write_bytes(b"no archive")
     (archive / "no id.json.gz").write_bytes(b"")
     (archive / ".sone.77").write_bytes(b"half of it")
-    assert len(await Hindsight(store).since(0)) == 1
+    (archive / "scut.json.gz").write_bytes((archive / "sone.json.gz").read_bytes()[:-99])
+    await store._do("RPUSH", "shipmate:{slater}:log", '{"seq": 1, "at": 1, "kind": "of_a_newer_release"}')
+    await store._do("SADD", "shipmate:active", "slater")
+    hindsight = Hindsight(store)
+    assert len(await hindsight.since(0)) == 1
+    assert sorted(hindsight.unread) == ["sbad", "scut", "slater"]
 
 
 async def test_who_looks_again_sees_what_is_new_alone_and_knows_the_rest(store: Store) -> None:

@@ -13,6 +13,7 @@ from jobs import commands as c
 from jobs import wire
 from jobs.events import BoxLost
 from jobs.frames import Ready
+from jobs.hindsight import RENEW_SECONDS
 from jobs.image_records import Image, Standing
 from jobs.inbox import hash_token
 from jobs.operations import park_box, start_box
@@ -201,6 +202,17 @@ async def test_a_build_is_asked_for_when_it_is_due_and_not_before(at: Bench, red
     at.clock.ahead = 1_001
     await asyncio.gather(*(Upkeep(at.shop).sweep() for _ in range(2)))
     assert await depth(at, "images") == 2, "two upkeeps ask for one and the same build"
+
+
+async def test_what_became_of_sessions_is_summed_up_and_a_summary_that_is_old_is_renewed(at: Bench) -> None:
+    upkeep = Upkeep(at.shop)
+    await upkeep.sweep()
+    await at.ask()
+    for ahead, sessions in ((RENEW_SECONDS / 2, 0), (RENEW_SECONDS, 1)):
+        at.clock.ahead = ahead
+        await upkeep.sweep()
+        summary = await at.shop.store.histories.summary()
+        assert summary is not None and summary.whole.sessions == sessions
 
 
 async def test_of_two_copies_one_works(at: Bench) -> None:
