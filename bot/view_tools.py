@@ -12,6 +12,9 @@ Change = dict[str, Any]
 
 def _asked(view: ThreadView, event: e.QuestionAsked) -> Change:
     turn = view.session.turn
+    if any(one.id == event.id for one in view.asked):  # a later turn asks the same
+        again = (replace(one, about=turn.prompt.id) if turn and one.id == event.id else one for one in view.asked)
+        return {"asked": tuple(again)}
     asked = Asked(
         id=event.id,
         at=event.at,

@@ -58,17 +58,20 @@ def _running(s: Session, generation: int) -> Turn:
 
 def _ask(s: Session, command: c.AskPeople, now: float, _: Rules) -> tuple[Event, ...]:
     turn = _running(s, command.generation)
-    if same_question(s, command.question, command.options) is not None:
+    same = same_question(s, command.question, command.options)
+    if same is not None and (same.answer is not None or same.prompt_id == turn.prompt.id):
         return ()
     if sum(i.open and i.prompt_id == turn.prompt.id for i in s.inquiries) >= OPEN_MOST:
         raise Refused(
             f"{OPEN_MOST} questions of yours wait for an answer already. Ask no more of them: end your turn now and "
             "say what you wait for."
         )
-    asked = e.QuestionAsked(
-        at=now, id=f"q{s.asked + 1}", turn=turn.number, question=command.question, options=command.options
-    )
-    return (asked,)
+    known_as = same.id if same is not None else f"q{s.asked + 1}"
+    return (
+        e.QuestionAsked(
+            at=now, id=known_as, turn=turn.number, question=command.question, options=command.options
+        ),
+    )  # fmt: skip
 
 
 def _answer(s: Session, command: c.AnswerQuestion, now: float, _: Rules) -> tuple[Event, ...]:

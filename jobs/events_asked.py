@@ -6,7 +6,8 @@ from jobs.event_parts import Author, Fact
 
 
 class QuestionAsked(Fact):
-    """The agent asks the people of the thread. `options` may be none: then only their own words can answer."""
+    """The agent asks the people of the thread. `options` may be none: then only their own words can answer. With the
+    `id` of one that is open: a later turn asks the same."""
 
     kind: Literal["question_asked"] = "question_asked"
     id: str

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobs import events as e
-from jobs.asked import Description, Inquiry, Kept, Wanted, digest_of, remembered
+from jobs.asked import Description, Inquiry, Kept, Wanted, digest_of, inquiry_of, remembered
 from jobs.events import Fact
 from jobs.session import Session
 
@@ -20,7 +20,10 @@ def answer_id(s: Session, inquiry_id: str) -> str:
 
 
 def _asked(s: Session, event: e.QuestionAsked) -> Change:
+    """One that was asked before and is open is asked by this turn from here on, which is given its answer."""
     about = s.turn.prompt.id if s.turn is not None else ""
+    if inquiry_of(s.inquiries, event.id) is not None:
+        return _inquiry(s, event.id, prompt_id=about)
     inquiry = Inquiry(id=event.id, prompt_id=about, question=event.question, options=event.options)
     return {"inquiries": remembered((*s.inquiries, inquiry)), "asked": s.asked + 1}
 

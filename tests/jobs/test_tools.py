@@ -3,10 +3,11 @@ words within their bounds."""
 
 import pytest
 
+from bot.view import fold_view
 from jobs import commands as c
 from jobs import commands_tools as t
 from jobs import events as e
-from jobs.asked import DESCRIBED_MOST, FILES_MOST, OPEN_MOST
+from jobs.asked import DESCRIBED_MOST, FILES_MOST, OPEN_MOST, answered_by_reply
 from jobs.decide_tools import same_question
 from jobs.session import Session
 from jobs.wants import wants
@@ -73,6 +74,16 @@ def test_the_same_question_is_asked_once_and_its_answer_is_there_for_an_agent_th
 def test_in_another_turn_the_same_question_is_a_new_one() -> None:
     log = asking().do(SPACES).do(t.TakeAnswer("q1")).end().ask(2).work(2).do(TABS)
     assert [one.id for one in log.events if isinstance(one, e.QuestionAsked)] == ["q1", "q2"]
+
+
+def test_what_a_later_turn_asks_again_while_it_is_open_is_answered_to_that_turn_and_only_once() -> None:
+    log = asking().end().ask(2).work(2).do(TABS).do(TABS)
+    assert [one.id for one in log.events if isinstance(one, e.QuestionAsked)] == ["q1", "q1"]
+    assert answered_by_reply(session_of(log).inquiries, "T1:C1:1.000002") is not None
+    log.do(SPACES).do(t.TakeAnswer("q1")).end(turn=2)
+    assert session_of(log).queue == () and session_of(log).turn is None, "the agent was given it: it is no prompt"
+    view = fold_view(log.events)
+    assert view is not None and [(one.about, one.answer) for one in view.asked] == [("T1:C1:1.000002", "spaces")]
 
 
 def test_the_answer_of_a_turn_that_lost_its_box_waits_for_the_agent_to_ask_again() -> None:
