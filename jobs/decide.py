@@ -13,7 +13,7 @@ from jobs.claims import warm_box_is_late
 from jobs.commands import Choice, Command, FinishPark, NotYet, Refused
 from jobs.commands_children import OpenChild
 from jobs.decide_pulls import DECIDE_PULLS
-from jobs.decide_snapshots import DECIDE_SNAPSHOTS, rest, told_of_start
+from jobs.decide_snapshots import DECIDE_SNAPSHOTS, rest, told_of_nothing_left, told_of_start
 from jobs.decide_tools import DECIDE_TOOLS, late_answers
 from jobs.events import Event
 from jobs.fold import fold
@@ -174,10 +174,16 @@ def _begin_park(s: Session, c: commands.BeginPark, now: float, rules: Rules) -> 
 def _finish_park(s: Session, c: FinishPark, now: float, rules: Rules) -> tuple[Event, ...]:
     if c.generation != s.generation or s.status is not S.PARKING:
         return ()
+    told = told_of_nothing_left(s, now) if c.snapshot is None else ()
+    return (*told, *_parked(s, c, now, rules))
+
+
+def _parked(s: Session, c: FinishPark, now: float, rules: Rules) -> tuple[Event, ...]:
     parked = e.BoxParked(at=now, generation=c.generation, snapshot=c.snapshot)
     if s.turn is None or s.turn.stop_asked is None:
         return (parked,)
-    reason = "The agent's box was stopped before the turn had ended. What it had done is kept."
+    kept = " What it had done is kept." if c.snapshot is not None else ""
+    reason = f"The agent's box was stopped before the turn had ended.{kept}"
     return (_cut_off(s, s.turn, reason, now, rules), parked)
 
 
@@ -194,7 +200,7 @@ def _fail_park(s: Session, c: commands.FailPark, now: float, rules: Rules) -> tu
         return ()
     if c.delay is None:
         note = f"The box could not be put to sleep ({c.reason}), and what only it had is lost. {rest(s)}"
-        return (e.Noted(at=now, text=note), *_finish_park(s, FinishPark(c.generation, None), now, rules))
+        return (e.Noted(at=now, text=note), *_parked(s, FinishPark(c.generation, None), now, rules))
     failed = e.ParkFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay)
     if s.park_failures + 1 != PARK_TOLD_AFTER:
         return (failed,)

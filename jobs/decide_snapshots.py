@@ -50,6 +50,14 @@ def rest(s: Session) -> str:
     return f"{branch} The newest snapshot is {s.saved.when}." if s.snapshot is not None else branch
 
 
+def told_of_nothing_left(s: Session, now: float) -> tuple[Event, ...]:
+    """What people must know of a box that was gone before it could be put to sleep, unless all it did was kept."""
+    if not s.box_turns or (s.turn is None and s.snapshot is not None and s.saved.turn >= s.turns):
+        return ()
+    text = f"The box was gone before it could be put to sleep, and what only it had is lost. {rest(s)}"
+    return (e.Noted(at=now, text=text),)
+
+
 def told_of_start(s: Session, c: FinishStart, now: float) -> tuple[Event, ...]:
     """What people must know of what a new box grew from, if it is not the last state of the one before."""
     why = f" ({c.instead})" if c.instead else ""

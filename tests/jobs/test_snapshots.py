@@ -155,6 +155,24 @@ def test_what_a_new_box_grew_from_is_told_unless_it_is_what_the_last_one_had(
     assert [event.text for event in events if isinstance(event, Noted)] == ([told] if told else [])
 
 
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        (kept, ""),
+        (again, "has all that was pushed. The newest snapshot is after turn 1, 1 January 00:16 UTC."),
+        (given_a.working, "is lost. Nothing was pushed yet."),
+        (lambda: Log().ask().boot(), ""),
+    ],
+    ids=["all was kept", "its last turn was not", "in its first turn", "it had not begun"],
+)
+def test_a_box_that_was_gone_before_it_slept_is_told_with_what_else_there_is(log: Callable[[], Log], told: str) -> None:
+    parking = log().do(c.BeginPark(1))
+    events = decide(of(parking), c.FinishPark(1, None), parking.now, RULES)
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    lost = "The box was gone before it could be put to sleep, and what only it had is lost."
+    assert [note.startswith(lost) and note.endswith(told) for note in notes] == ([True] if told else [])
+
+
 def test_what_could_not_be_read_is_named_no_more() -> None:
     log = lost_and_starting().do(c.FinishStart(2, "b", "image", "img", True, "damaged"))
     assert (of(log).snapshot, of(log).saved.turn) == (None, 0)
