@@ -7,15 +7,17 @@ import asyncio
 import contextlib
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from jobs.events import Prompt
 from jobs.image_records import Standing
 from jobs.outcomes import Summary
 from jobs.queue import QUEUES
 from jobs.session import Session, Status
+from jobs.store_counts import LOOKED_AT
 from jobs.warm import WarmPool
 from jobs.warm_rules import PoolCount
 from jobs.wiring import Workshop
@@ -23,6 +25,7 @@ from sandbox.provider import BoxError, BoxInfo, BoxState
 
 STARTING_SECONDS = 60.0  # a box younger than this may not be on record yet
 AT_REST = "at_rest"  # asleep, failed or asking, without a box
+NOT_LOOKED_INTO = "not_looked_into"  # under way, and more than are looked into
 
 
 class Server(NamedTuple):
@@ -54,7 +57,8 @@ class ImageCount(NamedTuple):
 class Census:
     """One count. Times are seconds; `boxes` is None if the provider could not say.
 
-    `waiting`: prompts in sessions without a turn; those that wait for a turn to end are not missed by anybody.
+    `waiting`: prompts in sessions without a turn; those that wait for a turn to end, or for a person's word on the
+    budget, are not missed by anybody.
     """
 
     sessions: Mapping[str, int]
@@ -83,13 +87,12 @@ async def take(shop: Workshop) -> Census:
     totals, sizes, since = await counts.totals(), await counts.sizes(), await counts.unshown_since()
     under_way, info = await counts.under_way(), await shop.store.info()
     boxes = await _boxes(shop)
-    waiting = [s for s in under_way if s.turn is None and s.status is not Status.ASKING]
-    prompts = [prompt for session in waiting for prompt in session.queue]
+    waiting = [s for s in under_way if s.turn is None and s.status is not Status.ASKING and s.paused is None]
+    since_when = [_missed_since(session, prompt) for session in waiting for prompt in session.queue]
     return Census(
-        sessions=Counter(session.status.value for session in under_way)
-        | {AT_REST: sizes["sleeping"], Status.CLOSED.value: sizes["closed"]},
-        waiting=len(prompts),
-        waiting_seconds=max((now - p.received_at for p in prompts if p.received_at), default=0.0),
+        sessions=_by_status(under_way, sizes),
+        waiting=len(since_when),
+        waiting_seconds=max((now - at for at in since_when), default=0.0),
         unshown=sizes["unshown"],
         lag_seconds=max(0.0, now - since) if since is not None else 0.0,
         unnamed=sizes["unnamed"],
@@ -97,7 +100,7 @@ async def take(shop: Workshop) -> Census:
         boxes=None if boxes is None else _states(boxes),
         queued=sum(session.position > 0 for session in under_way),
         warm=() if boxes is None else await WarmPool(shop).count(boxes),
-        strays=() if boxes is None else _strays(boxes, under_way, now),
+        strays=() if boxes is None else await _strays(shop, boxes, under_way),
         queues=_in_use(shop, await shop.queue.depth()),
         workers=_in_use(shop, await shop.queue.workers()),
         upkeep=await counts.leased("upkeep"),
@@ -106,6 +109,18 @@ async def take(shop: Workshop) -> Census:
         images=await _images(shop, now),
         outcomes=await shop.store.histories.summary(),
     )
+
+
+def _by_status(under_way: Sequence[Session], sizes: Mapping[str, int]) -> dict[str, int]:
+    more = sizes["active"] - len(under_way)
+    found = Counter(session.status.value for session in under_way) + Counter({NOT_LOOKED_INTO: more})
+    return found | {AT_REST: sizes["sleeping"], Status.CLOSED.value: sizes["closed"]}
+
+
+def _missed_since(session: Session, prompt: Prompt) -> float:
+    """Since when somebody misses what this prompt asks for: what waited for a turn, or was interrupted in one, was
+    received long before."""
+    return max(prompt.received_at, session.since) if session.turns or not prompt.received_at else prompt.received_at
 
 
 async def _boxes(shop: Workshop) -> list[BoxInfo] | None:
@@ -125,17 +140,17 @@ def _states(boxes: list[BoxInfo]) -> dict[str, int]:
     return {state.value: count[state.value] for state in (BoxState.RUNNING, BoxState.DEAD)}
 
 
-def _strays(boxes: list[BoxInfo], under_way: list[Session], now: float) -> tuple[str, ...]:
-    """Boxes that run for no session: the upkeep ends them, unless it does not run."""
+async def _strays(shop: Workshop, boxes: list[BoxInfo], under_way: list[Session]) -> tuple[str, ...]:
+    """Boxes that run for no session: the upkeep ends them, unless it does not run. As many owners are looked into as
+    sessions under way are."""
     known = {name for session in under_way for name in (session.box, session.lost_box)}
-    return tuple(
-        box.name
-        for box in boxes
-        if box.state is BoxState.RUNNING
-        and "session" in box.labels
-        and box.name not in known
-        and now - box.born > STARTING_SECONDS
-    )
+    old = shop.clock() - STARTING_SECONDS
+    running = [box for box in boxes if box.state is BoxState.RUNNING and "session" in box.labels and box.born < old]
+    owner = {box.name: box.labels["session"] for box in running if box.name not in known}
+    asked = set(sorted(set(owner.values()))[:LOOKED_AT])
+    async for session in shop.store.counts.several(sorted(asked)):
+        known |= {session.box, session.lost_box}
+    return tuple(name for name, sid in owner.items() if sid in asked and name not in known)
 
 
 def _server(info: Mapping[str, str]) -> Server:

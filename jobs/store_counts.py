@@ -40,9 +40,7 @@ class Counts:
 
     async def under_way(self) -> list[Session]:
         """The sessions where something is going on or due; any `LOOKED_AT` of them if there are more."""
-        sids = await self._do("SRANDMEMBER", ACTIVE, LOOKED_AT)
-        kept = await self._do("MGET", *(key(sid, "session") for sid in sids)) if sids else []
-        return [Session.model_validate_json(text) for text in kept if text is not None]
+        return [session async for session in self.several(await self._do("SRANDMEMBER", ACTIVE, LOOKED_AT))]
 
     async def newest(self, most: int) -> list[str]:
         """At most so many sessions: those under way, then those that came to rest last, closed ones at the end."""

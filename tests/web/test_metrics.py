@@ -10,6 +10,7 @@ from typing import get_args
 
 import aiohttp
 import pytest
+import redis.asyncio as redis
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -25,8 +26,9 @@ from jobs.operations import start_box
 from jobs.outcomes import Outcome, Pull, summary
 from jobs.records import Heard, Payer, Spent
 from jobs.store import Store
-from jobs.store_scripts import STAGE_BOUNDS
+from jobs.store_scripts import ACTIVE, STAGE_BOUNDS, key
 from jobs.warm_rules import PoolCount
+from tests.jobs import test_commands as given_a
 from tests.jobs.logged import put
 from tests.jobs.servers import Forgetful
 from tests.jobs.shop import ROCKET, Bench, bench
@@ -247,6 +249,35 @@ async def test_a_census_says_what_is_there(at: Bench) -> None:
     await at.do(c.FinishStart(2, "elsewhere", "cold", None, False))
     at.clock.ahead = 200
     assert (await census.take(at.shop)).strays == (box,)
+
+
+async def test_where_more_is_under_way_than_is_looked_into_each_is_counted_and_no_box_is_called_a_stray(
+    at: Bench, redis_url: str
+) -> None:
+    await at.ask()
+    await start_box(at.shop, at.sid)
+    async with redis.Redis.from_url(redis_url) as client:
+        await client.sadd(ACTIVE, *(f"s{n}" for n in range(40)))  # they cannot be read: no session is of any of them
+        await client.set(key("s1", "session"), "{}")
+        at.clock.ahead = 200
+        found = await census.take(at.shop)
+        assert (found.sessions["connecting"], found.sessions["not_looked_into"], found.strays) == (1, 40, ())
+        await client.srem(ACTIVE, at.sid)  # it is not among those that are looked into
+        assert (await census.take(at.shop)).strays == ()
+
+
+async def test_nobody_misses_what_waits_for_a_word_on_the_budget_nor_is_late_what_was_just_interrupted(
+    at: Bench,
+) -> None:
+    for command in (await at.ask(), c.BeginStart(0), c.FinishStart(1, "b", "cold", None, False), c.Attach(1, 1))[1:]:
+        await at.do(command)
+    await at.do(given_a.hear(given_a.READY))
+    at.clock.ahead = 600
+    await at.do(c.LoseBox(1, "out of memory"))
+    found = await census.take(at.shop)
+    assert found.waiting == 1 and found.waiting_seconds < 60
+    await at.do(c.ReachBudget(None, 5.1, 5.0, 5.0))
+    assert (await census.take(at.shop)).waiting == 0
 
 
 @asynccontextmanager
