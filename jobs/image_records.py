@@ -56,7 +56,8 @@ class Image(Frozen):
 
 
 class Build(Frozen):
-    """One attempt. `why` it was made, `reason` why it failed; `ended` 0: it is under way, or its worker was killed."""
+    """One attempt. `why` it was made, `reason` why it failed; `ended` 0: it is under way, or its worker was killed;
+    `asked`: somebody wants one although nothing may be new."""
 
     id: str
     state: BuildState
@@ -65,6 +66,7 @@ class Build(Frozen):
     reason: str = ""
     ended: float = 0.0
     steps: tuple[Step, ...] = ()
+    asked: bool = False
 
 
 class Standing(Frozen):
@@ -80,8 +82,10 @@ class Standing(Frozen):
         return self.builds[0] if self.builds else None
 
     def began(self, build: Build) -> "Standing":
-        """A build is under way."""
-        return self.model_copy(update={"builds": (build, *self._others(build))[:KEPT_BUILDS]})
+        """A build is under way. Should its worker be killed, it is looked at again as soon as that is known."""
+        return self.model_copy(
+            update={"builds": (build, *self._others(build))[:KEPT_BUILDS], "next_at": min(self.next_at, build.began)}
+        )
 
     def ended(self, build: Build, now: float) -> "Standing":
         """It is over; one that found nothing to do takes no place among those that are kept."""

@@ -50,11 +50,12 @@ async def build_image(shop: Workshop, repository: str) -> Image | None:
     if not await shop.store.lease(_lease(repository), name, LEASE_SECONDS):
         return None
     async with _held(shop, repository, name):
-        asked, standing = await shop.store.images.asked(repository), await _settled(shop, repository)
-        if asked is None and shop.clock() < standing.next_at:
+        standing = await _settled(shop, repository)
+        asked = await shop.store.images.asked(repository)
+        if shop.clock() < min(standing.next_at, asked if asked is not None else standing.next_at):
             return None
         await shop.store.images.answered(repository)
-        return await _Attempt(shop, repository, name, standing).go(asked is not None)
+        return await _Attempt(shop, repository, name, standing, asked is not None).go()
 
 
 def _lease(repository: str) -> str:
@@ -88,7 +89,8 @@ async def _held(shop: Workshop, repository: str, name: str) -> AsyncIterator[Non
 
 
 async def _settled(shop: Workshop, repository: str) -> Standing:
-    """How it stands. A build that is still called under way, while we hold the lease, was killed with its worker."""
+    """How it stands. A build that is still called under way, while we hold the lease, was killed with its worker; if
+    somebody had asked for it, it is still asked for."""
     standing = await shop.store.images.standing(repository)
     latest = standing.latest
     if latest is None or latest.state != "building":
@@ -96,6 +98,8 @@ async def _settled(shop: Workshop, repository: str) -> Standing:
     killed = latest.model_copy(update={"state": "failed", "reason": "its worker was killed", "ended": shop.clock()})
     standing = standing.ended(killed, shop.clock())
     await shop.store.images.save_standing(repository, standing)
+    if killed.asked and await shop.store.images.asked(repository) is None:
+        await shop.store.images.ask(repository, standing.next_at)
     return standing
 
 
@@ -110,19 +114,19 @@ class _Over(Exception):
 class _Attempt:
     """One attempt, from the question whether anything moved to the words for those who wait."""
 
-    def __init__(self, shop: Workshop, repository: str, name: str, standing: Standing) -> None:
+    def __init__(self, shop: Workshop, repository: str, name: str, standing: Standing, asked: bool) -> None:
         self._shop, self._repository, self._standing = shop, repository, standing
-        self._build = Build(id=name, state="building", began=shop.clock())
+        self._build = Build(id=name, state="building", began=shop.clock(), asked=asked)
         self._steps: list[Step] = []
 
-    async def go(self, asked: bool) -> Image | None:
+    async def go(self) -> Image | None:
         """The image, if one was made."""
         try:
             with BuildLog(self._shop.settings.data_dir, self._build.id, self._shop.clock) as told:
-                image = await self._image(told, asked)
+                image = await self._image(told)
         except _Over as over:
             await self._end(over.state, over.reason)
-            if asked and over.state == "waiting":
+            if self._build.asked and over.state == "waiting":
                 await self._shop.store.images.ask(self._repository, self._shop.clock() + FORGE_PAUSE)
             return None
         except Exception as fault:
@@ -131,9 +135,9 @@ class _Attempt:
         await self._end("good")
         return image
 
-    async def _image(self, told: BuildLog, asked: bool) -> Image:
+    async def _image(self, told: BuildLog) -> Image:
         newest = await self._shop.newest_image(self._repository)
-        if why := why_build(newest, runtime_version(), self._shop.clock(), asked):
+        if why := why_build(newest, runtime_version(), self._shop.clock(), self._build.asked):
             await self._begin(told, why)
         try:
             async with places.spare(self._shop, self._repository, self._build.id):

@@ -13,7 +13,8 @@ from bot.playground.forge import Forge as PlaygroundForge
 from jobs import image_log
 from jobs.commands import Choice
 from jobs.events import Noted, PromptWithdrawn
-from jobs.images import due
+from jobs.image_records import Build, Standing
+from jobs.images import build_image, due
 from jobs.places import YIELD_SECONDS
 from jobs.session import Status
 from jobs.store import Store
@@ -262,6 +263,20 @@ async def test_a_build_under_way_gives_its_place_to_a_session_that_waits_and_is_
         assert ROCKET in await due(at.shop)
 
 
+async def test_what_somebody_asked_for_is_known_to_be_killed_at_once_and_still_asked_for(at: Bench) -> None:
+    images, now = at.shop.store.images, at.clock()
+    build = Build(id="build-1", state="building", began=now - 90, asked=True)
+    await images.save_standing(ROCKET, Standing(next_at=now + 1_700).began(build))
+    assert list(await due(at.shop)) == [ROCKET]
+    assert await build_image(at.shop, ROCKET) is None, "it is tried again later"
+    standing = await images.standing(ROCKET)
+    assert standing.latest is not None and standing.latest.reason == "its worker was killed"
+    assert await images.asked(ROCKET) == standing.next_at > now
+    assert await due(at.shop) == {}
+    at.clock.ahead = 61
+    assert list(await due(at.shop)) == [ROCKET]
+
+
 HANGS: dict[str, dict[str, object]] = {
     "== onCreateCommand": {"onCreateCommand": "sleep 60"},
     "== check": ours(check=["sleep 60"]),
@@ -286,7 +301,7 @@ async def test_a_build_that_is_killed_in_the_middle_leaves_nothing_and_is_made_a
     assert layers(at) == 0
     await recipe(forge)
     outdate(at)
-    assert await due(shop) == {ROCKET: 0.0}
+    assert list(await due(shop)) == [ROCKET]
     assert await built(at) is None, "it failed, and is tried again later"
     standing = await shop.store.images.standing(ROCKET)
     assert standing.latest is not None
