@@ -28,6 +28,10 @@ class Leftovers:
         """It is gone, or somebody names it after all: nothing is left to do."""
         await self._do("ZREM", UNNAMED, f"{one.owner} {one.snapshot}")
 
+    async def put_off(self, one: Unnamed, at: float) -> None:
+        """It cannot be let go just now, and keeps no other from it: as if it had been named until this time."""
+        await self._do("ZADD", UNNAMED, "XX", at, f"{one.owner} {one.snapshot}")
+
     async def kept(self, before: float) -> list[str]:
         """Sessions in the archive, closed before that time, whose boxes' files are still kept."""
         return await self._due(KEPT, before)

@@ -39,6 +39,7 @@ KILLED = (137, -9)  # how a shell and how a parent tell SIGKILL
 ORPHAN_SECONDS = 60.0
 LEFT_SECONDS = 5.0  # far more than it takes to find a snapshot that is there
 ARCHIVE_SECONDS = 86_400.0  # after it was closed: late edits and retries still find the session in memory
+AGAIN_SECONDS = 3600.0  # after a snapshot could not be let go, for its place may be away for long
 UNNAMED_SECONDS = 86_400.0  # so long a snapshot stays that nobody names: a backup of the record may still name it
 
 
@@ -243,9 +244,15 @@ class Upkeep:
         self._beside.begin("snapshots", unnamed, lambda one: one.snapshot, self._let_go_of)
 
     async def _let_go_of(self, one: Unnamed) -> None:
-        if not await self._names(one.owner, one.snapshot, unknown=False):
-            await self._shop.provider.forget_snapshot(one.snapshot)
-        await self._shop.store.leftovers.let_go(one)
+        try:
+            if not await self._names(one.owner, one.snapshot, unknown=False):
+                await self._shop.provider.forget_snapshot(one.snapshot)
+        except BoxError as trouble:
+            log.warning("snapshot %s could not be let go; it is tried again later: %s", one.snapshot, trouble)
+            later = self._shop.clock() - UNNAMED_SECONDS + AGAIN_SECONDS
+            await self._shop.store.leftovers.put_off(one, later)
+        else:
+            await self._shop.store.leftovers.let_go(one)
 
     async def _names(self, owner: str, snapshot: str, *, unknown: bool) -> bool:
         """Whether a session, or a good image of a repository, names this snapshot now; `unknown`: there is no such

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+import redis.asyncio as redis
 
 from jobs import commands as c
 from jobs.events import SnapshotForgotten
@@ -11,8 +12,10 @@ from jobs.operations import park_box, start_box
 from jobs.records import Unnamed
 from jobs.session import Status
 from jobs.store import Store
-from jobs.upkeep import ARCHIVE_SECONDS, CLEAN_SECONDS, ORPHAN_SECONDS, UNNAMED_SECONDS, Upkeep
-from sandbox.provider import BoxSpec, BoxState, Permanent
+from jobs.store_leftovers import MOST
+from jobs.store_scripts import UNNAMED
+from jobs.upkeep import AGAIN_SECONDS, ARCHIVE_SECONDS, CLEAN_SECONDS, ORPHAN_SECONDS, UNNAMED_SECONDS, Upkeep
+from sandbox.provider import BoxSpec, BoxState, Permanent, Unreachable
 from tests.jobs.shop import ROCKET, Bench, bench
 from tests.logs import GRACE
 
@@ -67,6 +70,21 @@ async def test_the_older_snapshot_of_a_session_is_let_go_a_day_later_and_the_new
     await at.ask()
     await start_box(at.shop, at.sid)
     assert (await at.session()).start == "snapshot"
+
+
+async def test_what_cannot_be_let_go_keeps_no_other_from_it(at: Bench, redis_url: str) -> None:
+    old = at.clock() - 2 * UNNAMED_SECONDS
+    async with redis.Redis.from_url(redis_url) as client:
+        await client.zadd(UNNAMED, {f"s1 away-{n}": old + n for n in range(MOST)} | {"s1 here": old + MOST})
+    at.fails("forget_snapshot", Unreachable("its place is away"))
+    await sweep(at)
+    at.fails("forget_snapshot", None)
+    leftovers = at.shop.store.leftovers
+    assert await leftovers.unnamed(at.clock() - UNNAMED_SECONDS) == [Unnamed("s1", "here")]
+    assert len(await leftovers.unnamed(at.clock() - UNNAMED_SECONDS + AGAIN_SECONDS + 1)) == MOST
+    await sweep(at, AGAIN_SECONDS + 1)
+    await sweep(at, CLEAN_SECONDS + 1)
+    assert await leftovers.unnamed(at.clock()) == []
 
 
 async def test_a_snapshot_that_is_named_again_is_not_let_go(at: Bench) -> None:
