@@ -24,6 +24,7 @@ from sandbox import agents
 from sandbox.runner.visible import visible
 
 PROMPT_CHARS, DIFF_CHARS, COMMITS_SHOWN = 20_000, 30_000, 30
+WAITING_MOST = 10  # requests of one session that it has not begun
 BRANCH = r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,200}"
 UNKNOWN = "You started no such session. list_sessions names those that you did."
 NO_TURN = "Sessions can be started and steered only while a request is worked on."
@@ -132,6 +133,10 @@ async def prompt_session(call: Call, a: Steer) -> str:
     prompt = Prompt(id=f"{child.id}:{known_as}", author=author, text=a.prompt, received_at=call.clock())
     told = await call.store.load(child.id)
     if told is None or prompt.id not in told.seen:
+        if told is not None and len(told.queue) >= WAITING_MOST:
+            raise ToolRefused(
+                f"{WAITING_MOST} requests wait in #{child.number} already. Ask it for more when it is done."
+            )
         root = await _do(call, call.session.root, c.PromptChild(child.id, prompt, a.wait))
         await hand_over(call.inbox, root)
     return f"Session #{child.number} has it. {WAITS if a.wait else WAITS_NOT}"

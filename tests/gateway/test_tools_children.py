@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mcp.client.client import Client
 
-from bot.gateway.tools_children import CHILDREN_TOOLS, UNKNOWN
+from bot.gateway.tools_children import CHILDREN_TOOLS, UNKNOWN, WAITING_MOST
 from jobs import commands as c
 from jobs import events as e
 from jobs.session import Session, Status
@@ -157,6 +157,18 @@ async def test_a_storm_is_bounded_and_the_log_stays_small(site: Site, caplog: py
     assert sum("Too many tool calls" in said for said in words) >= 30
     assert sum("too many calls" in line for line in caplog.messages) == 1
     assert len(await site.log("s1")) - before == 2 * RULES.children_parallel
+
+
+async def test_a_session_is_not_buried_under_requests_of_the_one_that_started_it(site: Site) -> None:
+    async with at_work(site) as (client, _):
+        await said(client, "spawn_session", **TASK)
+        for n in range(WAITING_MOST - 1):
+            await said(client, "prompt_session", session="1", prompt=f"More {n}")
+        why = await refused(client, "prompt_session", session="1", prompt="One more")
+        assert "10 requests wait in #1 already" in why
+        assert "Session #1 has it." in await said(client, "prompt_session", session="1", prompt="More 0")
+        (child,) = await children_of(site)
+        assert len(child.queue) == WAITING_MOST
 
 
 async def test_outside_of_a_turn_nothing_is_started(site: Site) -> None:
