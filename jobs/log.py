@@ -22,6 +22,7 @@ HIDDEN = "[secret]"
 SHORTEST_SECRET = 4
 LINES_MOST, WHILE_SECONDS = 200, 10.0  # about one box
 ENOUGH = "(more lines about this box are left out for some seconds)"
+HTTP, NO_HTTP = "aiohttp.server", "aiohttp.http_exceptions"  # who tells of requests that fail, and of what is none
 LEVEL_OF = {"aiohttp.access": logging.WARNING, "slack_bolt": logging.WARNING, "slack_sdk": logging.WARNING}
 _ABOUT: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("about", default=())
 # What could turn or steer the screen of whoever reads the log, or could not be written at all. JSON hides the rest.
@@ -81,7 +82,10 @@ def forgiven(log: logging.Logger, words: str) -> Iterator[None]:
 
 
 class _Sparing(logging.Filter):
-    """Passes only so many lines about one box in a while: what it asks for is refused, each time with a line."""
+    """Passes only so many lines about one box in a while: what it asks for is refused, each time with a line.
+
+    Whoever sends bytes that are no HTTP may be any box or stranger: all of them count as one, and are told in a line.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,9 +93,12 @@ class _Sparing(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether this line is written; the last one of a while says so."""
-        box = dict(_ABOUT.get()).get("box")
+        box = dict(_ABOUT.get()).get("box") or (HTTP if record.name == HTTP else None)
         if box is None:
             return True
+        if record.exc_info and record.exc_info[1] is not None and type(record.exc_info[1]).__module__ == NO_HTTP:
+            words = " ".join(str(record.exc_info[1]).split())
+            record.msg, record.args, record.exc_info = f"what came is no HTTP: {words[:200]}", (), None
         if not 0 <= record.created - self._since < WHILE_SECONDS:
             self._since = record.created
             self._lines.clear()

@@ -1,7 +1,9 @@
 """Gateways on the real record, and boxes that talk to them over the real socket."""
 
 import asyncio
+import io
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -18,6 +20,7 @@ from bot.metrics import Metrics
 from bot.outside import NOWHERE
 from bot.settings import BotSettings
 from jobs import commands as c
+from jobs import log as jobs_log
 from jobs.events import Attachment, Event, Prompt
 from jobs.github import Forge
 from jobs.inbox import Inbox, hash_token
@@ -41,6 +44,18 @@ def short_folder() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """Everything that is logged, as our processes log it."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    jobs_log.configure([], stream)
+    yield stream
+    root.handlers[:] = before
+    root.setLevel(level)
 
 
 class Site:

@@ -3,7 +3,6 @@
 import io
 import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from bot.model_keys import model_key
 from bot.settings import BotSettings
-from jobs import log as jobs_log
 from tests.gateway.conftest import Site
 from tests.gateway.proxied import ANTHROPIC, ASK, Proxied, served, through
-
-
-@pytest.fixture
-def logged() -> Iterator[io.StringIO]:
-    """Everything that is logged, as our processes log it."""
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    jobs_log.configure([], stream)
-    yield stream
-    root.handlers[:] = before
-    root.setLevel(level)
 
 
 def written(file: Path, text: str) -> Path:

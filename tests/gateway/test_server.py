@@ -1,11 +1,14 @@
 """The gateway as a process sees it: start, close, take over."""
 
 import asyncio
+import io
+import json
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from jobs.log import LINES_MOST
 from tests.gateway.conftest import Site, boxes, one_box
 
 
@@ -46,6 +49,19 @@ async def test_what_is_not_there_is_not_found(site: Site) -> None:
     async with site.gateway() as socket, one_box(socket) as box:
         for path in ("/link/elsewhere", "/model/google/v1/x", "/tools/x", "/"):
             assert (await box.post(path, {})).status == 404
+
+
+async def test_bytes_that_are_no_http_are_a_line_in_the_log_and_cannot_fill_it(site: Site, logged: io.StringIO) -> None:
+    async with site.gateway() as socket:
+        for _ in range(LINES_MOST + 20):
+            reader, writer = await asyncio.open_unix_connection(str(socket))
+            writer.write(b"GET / HTTP/1.1\r\nno header\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
+            writer.close()
+    lines = [line for line in map(json.loads, logged.getvalue().splitlines()) if line["from"] == "aiohttp.server"]
+    assert len(lines) == LINES_MOST
+    assert lines[0]["said"].startswith("what came is no HTTP: 400, message: Invalid header token")
+    assert "trouble" not in lines[0]
 
 
 async def test_every_request_of_a_box_is_counted_and_every_open_stream(site: Site) -> None:
