@@ -18,6 +18,8 @@ from sandbox.runner.within import within
 
 LINE_BYTES = 48 << 20
 STDERR_TAIL = 4000
+UNREAD_BYTES = 96 << 20  # more than the largest prompt: an agent that leaves so much unread reads no more
+ASKED_MOST = 1_000  # requests of the agent that wait for their answers
 DRAIN_SECONDS = 0.1
 METHOD_NOT_FOUND, INTERNAL_ERROR = -32601, -32603
 Request = Callable[[str, dict[str, Any]], Awaitable[Any]]
@@ -53,6 +55,7 @@ class Peer:
         self._writer: asyncio.WriteTransport | None = None
         self._stderr = _Tail(journal.erred)
         self._answering: set[asyncio.Task[None]] = set()
+        self._reads = True
 
     async def connect(self) -> None:
         """Take over the agent's pipes."""
@@ -83,8 +86,7 @@ class Peer:
 
     def notify(self, method: str, params: dict[str, Any]) -> None:
         """Tell the agent something. Nothing happens if it is gone."""
-        with contextlib.suppress(AgentGone):
-            self._send({"jsonrpc": "2.0", "method": method, "params": params})
+        self._tell({"jsonrpc": "2.0", "method": method, "params": params})
 
     def end_input(self) -> None:
         """Close the agent's stdin: the kind way to ask it to end."""
@@ -97,6 +99,9 @@ class Peer:
         line = json.dumps(message).encode()
         self._journal.sent(line)
         self._writer.write(line + b"\n")
+        if self._writer.get_write_buffer_size() > UNREAD_BYTES:
+            self._reads = False
+            self.child.kill()
 
     def _take(self, line: bytes) -> None:
         try:
@@ -110,6 +115,8 @@ class Peer:
         method, params = message.get("method"), message.get("params")
         if not isinstance(method, str):
             self._answered(message)
+        elif "id" in message and len(self._answering) >= ASKED_MOST:
+            self._tell(_refusal(message["id"], INTERNAL_ERROR, "Too many requests wait for an answer."))
         elif "id" in message:
             task = asyncio.ensure_future(
                 self._answer(message["id"], method, params if isinstance(params, dict) else {})
@@ -133,15 +140,17 @@ class Peer:
             waiting.set_result(message.get("result"))
 
     async def _answer(self, number: object, method: str, params: dict[str, Any]) -> None:
-        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": number}
         try:
-            answer["result"] = await self._on_request(method, params)
+            answer = {"jsonrpc": "2.0", "id": number, "result": await self._on_request(method, params)}
         except NoSuchMethod:
-            answer["error"] = {"code": METHOD_NOT_FOUND, "message": f"Method not found: {method}"}
+            answer = _refusal(number, METHOD_NOT_FOUND, f"Method not found: {method}")
         except Exception as wrong:  # whatever it asked for, it gets an answer
-            answer["error"] = {"code": INTERNAL_ERROR, "message": str(wrong)}
+            answer = _refusal(number, INTERNAL_ERROR, str(wrong))
+        self._tell(answer)
+
+    def _tell(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(AgentGone):
-            self._send(answer)
+            self._send(message)
 
     def _ended(self, _code: int) -> None:
         """Its last words may still lie in the pipe: they are read first, unless somebody else holds the pipe open."""
@@ -167,6 +176,7 @@ class Peer:
     def _how_it_went(self) -> str:
         code, words = self.child.code, self._stderr.text()
         how = "the agent was killed" if code == -9 else f"the agent ended with code {code}"
+        how += "" if self._reads else ", for it read nothing of what it was told"
         return f"{how}: {words}" if words else how
 
 
@@ -212,6 +222,10 @@ class _Tail(asyncio.Protocol):
         """The last line that says something, at most 300 characters."""
         lines = [line.strip() for line in self._kept.decode("utf-8", "replace").splitlines() if line.strip()]
         return lines[-1][:300] if lines else ""
+
+
+def _refusal(number: object, code: int, said: str) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": said}}
 
 
 def _sentence(error: dict[str, Any]) -> str:

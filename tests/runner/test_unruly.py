@@ -62,6 +62,16 @@ async def test_what_nobody_knows_is_kept_in_the_order_of_the_wire(box: RunningBo
     assert told[at + 1][1]["params"]["update"] == {"sessionUpdate": "mood_update", "mood": "cheerful"}
 
 
+async def test_an_agent_that_reads_none_of_our_answers_is_ended_before_they_fill_the_box(
+    box: RunningBox, gateway: StandIn
+):
+    await box.start(agent=UNRULY)
+    await gateway.prompt("asks")
+    ended = await gateway.frame("turn_ended", seconds=30)
+    assert ended["outcome"] == "failed"
+    assert "(the agent was killed, for it read nothing of what it was told)" in ended["error"]
+
+
 async def test_a_turn_in_which_nothing_happens_is_said_to_and_ended(box: RunningBox, gateway: StandIn):
     await box.start(agent=UNRULY, limits={"quiet_seconds": 0.4, "cancel_seconds": 5})
     await gateway.prompt("hang", 1)

@@ -52,6 +52,14 @@ def strange() -> None:
     says(f"Was answered {json.loads(sys.stdin.readline())['error']['code']}.")
 
 
+def asks() -> None:
+    """Asks without end, and reads none of the answers."""
+    for number in range(3_000):
+        send({"id": f"{number}{'-' * 50_000}", "method": "_vendor/ask"})
+    says("I asked.")
+    time.sleep(60)
+
+
 def command() -> None:
     """A command that is long and quiet."""
     update(sessionUpdate="tool_call", toolCallId="c", title="sleep", kind="execute", status="in_progress")
@@ -90,7 +98,7 @@ def leave() -> None:
     sys.stdin.readline()  # the cancel
 
 
-DEEDS = {deed.__name__: deed for deed in (flood, huge, strange, command, trouble, late, hang, serve, leave)}
+DEEDS = {deed.__name__: deed for deed in (flood, huge, strange, asks, command, trouble, late, hang, serve, leave)}
 
 
 def main() -> None:
