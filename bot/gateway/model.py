@@ -215,7 +215,8 @@ class ModelProxy:
         if said.content_length is not None:
             answer.content_length = said.content_length
         streamed = said.content_type == "text/event-stream"
-        meter = Meter(asked.upstream.protocol.name, streamed=streamed, sent=len(asked.body))
+        packed = said.headers.get("Content-Encoding", "")
+        meter = Meter(asked.upstream.protocol.name, streamed=streamed, sent=len(asked.body), packed=packed)
         try:
             await answer.prepare(request)
             pieces = said.content.iter_any()

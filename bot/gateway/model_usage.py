@@ -6,6 +6,7 @@ over: an answer is the provider's word to the agent, and this only listens.
 
 import json
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from jobs.records import Spent
 
 LINE_BYTES = 1 << 20  # a longer line is only looked through at its end
 END_BYTES = 16 << 10
+PACKED, PIECE = ("gzip", "x-gzip", "deflate"), 64 << 10
 MOST = 1 << 40  # tokens; more is nonsense
 BYTES_OF_TOKEN = 4
 BEGINS = b'"message_start"'  # Anthropic tells what it read at the beginning
@@ -22,18 +24,38 @@ Json = dict[str, Any]
 
 
 class Meter:
-    """Listens to one answer. `streamed`: as server-sent events; else one body. `sent`: bytes of the request."""
+    """Listens to one answer. `streamed`: as server-sent events; else one body. `sent`: bytes of the request.
 
-    def __init__(self, protocol: str, *, streamed: bool, sent: int) -> None:
+    `packed`: its Content-Encoding, should a provider pack an answer that it was asked for unpacked.
+    """
+
+    def __init__(self, protocol: str, *, streamed: bool, sent: int, packed: str = "") -> None:
         self._read, self._streamed, self._sent = _READERS[protocol], streamed, sent
         self._held = b""
         self._first: bytes | None = None
         self._last: bytes | None = None
         self._events = 0
+        self._unpacking = zlib.decompressobj(32 + zlib.MAX_WBITS) if packed.lower() in PACKED else None
         self.bytes = 0
 
     def look(self, piece: bytes) -> None:
         """The next piece, as it came."""
+        if self._unpacking is None:
+            self._look(piece)
+            return
+        try:
+            self._look_into(piece, self._unpacking)
+        except zlib.error:  # it is not what it says: what comes of it is guessed
+            self._unpacking = None
+
+    def _look_into(self, piece: bytes, unpacking: "zlib._Decompress") -> None:
+        inside = bytes(PIECE)
+        while piece or len(inside) == PIECE:  # a full one may have had more behind it
+            inside = unpacking.decompress(piece, PIECE)
+            self._look(inside)
+            piece = unpacking.unconsumed_tail
+
+    def _look(self, piece: bytes) -> None:
         self.bytes += len(piece)
         if not self._streamed:
             self._held = (self._held + piece)[-LINE_BYTES:]
@@ -72,7 +94,7 @@ class Meter:
     def _guess(self) -> Spent:
         """An answer that was cut, or that says nothing of it, has still been paid for: a token for each event, or for
         each few bytes."""
-        output = self._events if self._streamed else self.bytes // BYTES_OF_TOKEN
+        output = (self._streamed and self._events) or self.bytes // BYTES_OF_TOKEN
         return Spent(input=self._sent // BYTES_OF_TOKEN, output=output)
 
 

@@ -1,7 +1,9 @@
 """What an answer took, read from what streams by: every protocol, every cut, and any nonsense."""
 
+import gzip
 import json
 import time
+import zlib
 
 import pytest
 from hypothesis import given
@@ -131,6 +133,25 @@ def test_a_server_between_that_tells_dollars_is_believed() -> None:
     for nonsense in (-1, "0.1", True, 1e9, None):
         stream = sse({"usage": {"prompt_tokens": 10, "cost": nonsense}})
         assert heard("openai", stream, [], streamed=True)[1] is None
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_an_answer_that_comes_packed_is_looked_into(size: int) -> None:
+    for name, pack in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+        packed = pack(b": " + b"x" * 300_000 + b"\n" + CHAT)
+        meter = Meter("openai", streamed=True, sent=8, packed=name)
+        for at in range(0, len(packed), size):
+            meter.look(packed[at : at + size])
+        assert meter.spent() == (Spent(input=372, cached=128, output=12), None)
+
+
+def test_one_that_is_packed_otherwise_or_says_so_falsely_is_guessed() -> None:
+    for name in ("gzip", "br"):
+        meter = Meter("openai", streamed=True, sent=8, packed=name)
+        for _ in range(4):
+            meter.look(b"\x8b\x02" * 50)
+        assert meter.spent() == (Spent(input=2, output=meter.bytes // 4), None)
+        assert meter.bytes >= 300
 
 
 LOOKS_LIKE_SOMETHING = [
