@@ -51,6 +51,7 @@ class Upkeep:
         self._name = secrets.token_hex(8)
         self._cleaned = 0.0
         self._strangers: set[str] = set()
+        self._lost: set[str] = set()  # boxes elsewhere; what they left is to be noted
         self._under_way, self._warm = UnderWay(shop.store), WarmPool(shop)
         self._beside = Beside()
         self._hindsight = Hindsight(shop.store)
@@ -80,6 +81,7 @@ class Upkeep:
             with about(session=session.id), forgiven(log, "it could not be looked at; the next sweep tries again"):
                 session = await self._look_at(session, boxes)
             seen.append(session)
+        self._beside.begin("what lost boxes left", sorted(self._lost), str, self._note_what_is_left)
         with forgiven(log, "places for boxes could not be seen to; the next sweep tries again"):
             await places.see_to(self._shop, seen)
         if boxes is not None:
@@ -114,6 +116,8 @@ class Upkeep:
             if session.box is not None and boxes is not None and await self._died(session.box, boxes):
                 await self._shop.store.revoke(session.box)
                 lost = LoseBox(session.generation, await self._how_it_ended(session.box))
+                if place_of(session.box) != HERE:
+                    self._lost.add(session.box)
                 session = await self._shop.inbox.handle(session.id, lost)
             tick = Tick(starting=await self._is_starting(session))
             if self._shop.inbox.is_news(session, tick):
@@ -155,6 +159,13 @@ class Upkeep:
     async def _how_it_ended(self, box: str) -> str:
         code = (await self._shop.provider.status(box)).exit_code
         return "its runner was killed; it may have run out of memory" if code in KILLED else "its processes ended"
+
+    async def _note_what_is_left(self, box: str) -> None:
+        """Ask for what a lost box left while its place still has it: its session may sleep for months. If we are
+        killed before, the renewal comes across it."""
+        with contextlib.suppress(Permanent):
+            await self._shop.provider.last_state(box)
+        self._lost.discard(box)
 
     async def _end_overgrown(self, boxes: dict[str, BoxInfo]) -> None:
         """End boxes that use more than they may, and tell their people of what."""

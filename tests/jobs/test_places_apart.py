@@ -25,7 +25,7 @@ from jobs.store import Store
 from jobs.upkeep import ORPHAN_SECONDS, Upkeep
 from jobs.warm import WarmPool
 from jobs.wiring import ask_for, fit_for, fit_of, modal_place, suit_for
-from sandbox.provider import BoxSpec, BoxState, Snapshot, SnapshotKind
+from sandbox.provider import BoxSpec, BoxState, Snapshot, SnapshotKind, Temporary
 from sandbox.side_by_side import FAR, HERE, SideBySide, place_of
 from sandbox.unisolated import UnisolatedProvider
 from tests.jobs.shop import ROCKET, Bench, Interrupted, bench
@@ -127,6 +127,24 @@ async def test_a_session_whose_repository_moved_begins_anew_there_and_says_so(at
     told = [event.text for event in await at.events() if isinstance(event, Noted)]
     assert any(f"its last box was not at modal, where boxes of {ROCKET} run now" in text for text in told), told
     await at.shop.provider.forget_snapshot(left)  # as the upkeep does after a day, by its name alone
+
+
+async def test_what_a_box_left_that_was_lost_elsewhere_is_noted_at_once(at: Bench) -> None:
+    move(at, "modal")
+    box = await idle(at)
+    await at.shop.provider.terminate(box, 0.0)
+    asked: list[str] = []
+
+    async def twice() -> None:
+        asked.append(box)
+        if len(asked) == 1:
+            raise Temporary("it is still being copied")
+
+    at.provider.before["last_state"] = twice
+    upkeep = Upkeep(at.shop)
+    for _ in range(3):
+        await upkeep.sweep()
+    assert (await at.session()).lost_box == box and len(asked) == 2, "until it is noted, and then no more"
 
 
 async def test_a_box_that_was_lost_at_the_other_place_is_forgotten_there(at: Bench) -> None:
