@@ -78,6 +78,8 @@ async def start_box(shop: Workshop, sid: str) -> None:
         await shop.store.revoke(box)
         delay = delay_of(trouble, RETRY_SECONDS * 2**session.failures)
         await shop.inbox.handle(sid, FailStart(generation, sentence(trouble), delay))
+        with forgiven(log, "whether a box was made all the same could not be seen; the upkeep looks again"):
+            await shop.provider.discard(box)
         await places.given_back(shop, sid)
         if not isinstance(trouble, BoxError):
             raise

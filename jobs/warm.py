@@ -17,7 +17,7 @@ from jobs.claims import ANSWER_SECONDS
 from jobs.commands import LoseBox, Tick
 from jobs.image_records import Image
 from jobs.inbox import hash_token
-from jobs.log import about
+from jobs.log import about, forgiven
 from jobs.operations import greeting
 from jobs.records import Grant, Offer
 from jobs.session import Session, Status
@@ -114,7 +114,9 @@ async def _make(shop: Workshop, image: Image) -> None:
         await shop.provider.create(BoxSpec(box, line, image.snapshot, labels, limits, hosts))
     except BaseException:
         await shop.store.revoke(box)
-        await shop.store.warm.forget(box)
+        with forgiven(log, f"whether box {box} was made all the same could not be seen; the upkeep looks again"):
+            await shop.provider.discard(box)
+            await shop.store.warm.forget(box)
         raise
     log.info("box %s of %s is being warmed", box, repository)
 

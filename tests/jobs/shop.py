@@ -25,7 +25,7 @@ from jobs.session import Session, Status
 from jobs.settings import JobSettings
 from jobs.store import Store
 from jobs.wiring import Workshop, ask_for, fit_for, suit_for
-from sandbox.provider import BoxState
+from sandbox.provider import BoxState, Temporary
 from sandbox.unisolated import UnisolatedProvider
 from tests.logs import ADA, PLACE
 
@@ -35,11 +35,12 @@ ON_ROCKET = Choice(ROCKET, "main")
 
 
 class Interrupted:
-    """A real part that first does what a test has planned: `before["create"]` and so on; it may raise."""
+    """A real part that does what a test has planned first, `before["create"]` and so on, or `after`; it may raise."""
 
     def __init__(self, real: object) -> None:
         self._real = real
         self.before: dict[str, Callable[[], Awaitable[None]]] = {}
+        self.after: dict[str, Callable[[], Awaitable[None]]] = {}
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._real, name)
@@ -49,7 +50,10 @@ class Interrupted:
         async def call(*args: Any, **more: Any) -> Any:
             if name in self.before:
                 await self.before[name]()
-            return await found(*args, **more)
+            done = await found(*args, **more)
+            if name in self.after:
+                await self.after[name]()
+            return done
 
         return call
 
@@ -77,6 +81,14 @@ class Bench:
     def provider(self) -> Interrupted:
         assert isinstance(self.shop.provider, Interrupted)
         return self.shop.provider
+
+    def loses_the_reply(self, method: str) -> None:
+        """From now on the provider's method does it, and nobody hears that it did."""
+
+        async def lose() -> None:
+            raise Temporary("no answer came", 2.0)
+
+        self.provider.after[method] = lose
 
     def fails(self, method: str, trouble: Exception | None) -> None:
         """From now on the provider's method fails so; None: it works again."""

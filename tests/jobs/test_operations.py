@@ -105,6 +105,13 @@ async def test_a_box_that_cannot_be_made_now_is_tried_again_later(at: Bench) -> 
     assert (await at.session()).box == f"{at.sid}-2"
 
 
+async def test_a_box_that_was_made_unheard_is_ended_before_another_one_is_made(at: Bench) -> None:
+    await at.ask()
+    at.loses_the_reply("create")
+    await start_box(at.shop, at.sid)
+    assert (await at.session()).status is S.WAITING and await at.shop.provider.list() == []
+
+
 async def test_a_box_that_can_never_be_made_is_given_up_at_once_with_the_reason(at: Bench) -> None:
     await at.ask()
     at.fails("create", Permanent("bubblewrap is missing: install the package bubblewrap"))

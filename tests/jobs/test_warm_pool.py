@@ -196,6 +196,20 @@ async def test_a_box_that_cannot_be_made_leaves_nothing_behind(at: Bench) -> Non
     assert await at.shop.store.recall(f"warm-trouble:{ROCKET}") == "the machine is too busy"
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["now", "by the upkeep"])
+async def test_a_box_that_was_made_unheard_is_ended(at: Bench, later: bool) -> None:
+    at.loses_the_reply("create")
+    if later:
+        at.fails("discard", Temporary("it does not answer"))
+    await fill_pool(at.shop, ROCKET)
+    assert len(await boxes(at)) == len(await at.shop.store.warm.all_made()) == later
+    at.fails("discard", None)
+    upkeep = Upkeep(at.shop)
+    for at.clock.ahead in (0.0, QUIET_SECONDS + 1, QUIET_SECONDS + 2):
+        await upkeep.sweep()
+    assert await boxes(at) == {} == await at.shop.store.warm.all_made()
+
+
 async def test_somebody_about_to_ask_gets_one_more_for_some_minutes(at: Bench) -> None:
     first, upkeep = await filled(at), Upkeep(at.shop)
     assert await warm_up(at.shop, ROCKET, "somebody types")
