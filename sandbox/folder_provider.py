@@ -7,14 +7,13 @@ is here. Nothing is remembered between two calls: any process may make any of th
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 
-from sandbox import control, disk_trouble, freezing, host_processes, keeping, trees
+from sandbox import box_life, control, disk_trouble, freezing, host_processes, keeping, trees
 from sandbox.box_folder import BoxFolder, Record, checked_name
 from sandbox.host_processes import Process
 from sandbox.layers import Layers
@@ -28,14 +27,10 @@ from sandbox.provider import (
     Permanent,
     Snapshot,
     SnapshotKind,
-    Temporary,
     Unreachable,
 )
 
 GREETING_BYTES = 60_000  # what a pipe takes without a reader
-LOCK_SECONDS = 5.0
-DEATH_SECONDS = 10.0
-LAST_WORD_SECONDS = 1.0
 HALF_MADE_SECONDS = 3600
 
 
@@ -138,28 +133,9 @@ class FolderProvider(ABC):
         if record is None:
             return BoxInfo(folder.name, BoxState.GONE, {}, 0.0)
         freezing.thaw_forgotten(folder, self._process)
-        state = BoxState.RUNNING if self._runs(folder) else BoxState.DEAD
-        code = self._exit_code(folder) if state is BoxState.DEAD else None
+        state = BoxState.RUNNING if box_life.runs(folder, self._process) else BoxState.DEAD
+        code = box_life.exit_code(folder) if state is BoxState.DEAD else None
         return BoxInfo(folder.name, state, record.labels, record.born, code)
-
-    def _exit_code(self, folder: BoxFolder) -> int | None:
-        """How a dead box ended. It is written down a moment after its end by the one who watched it."""
-        end = time.monotonic() + LAST_WORD_SECONDS
-        while "exit-code" not in folder.said() and folder.watched() and time.monotonic() < end:
-            time.sleep(host_processes.LOOK_SECONDS)
-        code = folder.said().get("exit-code")
-        return int(code) if code is not None else None
-
-    def _runs(self, folder: BoxFolder) -> bool:
-        """Whether it lives. While its maker is at it there is a lock and no process yet.
-
-        That is asked first: a box that gets its process between the two questions must not be taken for a dead one.
-        """
-        return (not folder.said() and folder.locked()) or self._has_process(folder)
-
-    def _has_process(self, folder: BoxFolder) -> bool:
-        with self._process(folder) as process:
-            return process is not None and not process.gone()
 
     def _folders(self) -> Iterator[BoxFolder]:
         if self._boxes.is_dir():
@@ -185,48 +161,21 @@ class FolderProvider(ABC):
             with folder.control() as address:
                 return await control.run(address, argv, stdin, timeout, limit, heard)
         except (FileNotFoundError, control.NoAnswer) as failed:
-            if await asyncio.to_thread(self._dies, folder):
+            if await asyncio.to_thread(box_life.dies, folder, self._process):
                 raise Gone(f"box {name} ended meanwhile") from failed
             raise Unreachable(f"box {name} does not answer: {failed}") from failed
-
-    def _dies(self, folder: BoxFolder) -> bool:
-        with self._process(folder) as process:
-            return process is None or process.gone(1.0)
 
     async def terminate(self, name: str, grace: float = 3.0) -> None:
         """End every process of the box."""
         await asyncio.to_thread(self._end, BoxFolder(self._boxes / checked_name(name)), grace)
 
     def _end(self, folder: BoxFolder, grace: float) -> None:
-        self._await_process(folder)
-        freezing.thaw_forgotten(folder, self._process)
-        if grace > 0:
-            with self._process(folder) as process:
-                if process is not None:
-                    with contextlib.suppress(OSError), folder.control() as address:
-                        control.ask_to_end(address)
-                    process.ask_to_end(grace)
+        box_life.end_kindly(folder, self._process, grace)
         self._kill(folder)
 
-    def _await_process(self, folder: BoxFolder) -> None:
-        """A box that is just being made cannot be ended yet."""
-        end = time.monotonic() + LOCK_SECONDS
-        while not folder.said() and folder.locked() and time.monotonic() < end:
-            time.sleep(host_processes.LOOK_SECONDS)
-
     def _kill(self, folder: BoxFolder) -> None:
-        with self._process(folder) as process:
-            if process is None:
-                self._kill_half_made(folder)
-                return
-            process.kill()
-            if not process.gone(DEATH_SECONDS):
-                raise Unreachable(f"box {folder.name} does not end")
-
-    def _kill_half_made(self, folder: BoxFolder) -> None:
-        """A maker that was killed may leave a bubblewrap that waits for ever for a box that it cannot build."""
-        if not folder.said() and folder.locked():
-            host_processes.send(host_processes.with_open(folder.path / "lock", "bwrap"), signal.SIGKILL)
+        """End every process of a box at once. A provider may have more to take away."""
+        box_life.kill(folder, self._process)
 
     async def snapshot(self, name: str, kind: SnapshotKind, moment: str = "", hurry: Event | None = None) -> Snapshot:
         """Freeze a live box, keep its file system as a new layer, thaw it."""
@@ -260,30 +209,13 @@ class FolderProvider(ABC):
         record = folder.record()
         if record is None:
             return None
-        with self._locked(folder):
+        with box_life.locked(folder, self._process):
             below = self._chain_below(record)
             try:
                 taken = self._layers.take(folder.upper, folder.last_snapshot, kind, below, time.time())
             except trees.UNBEARABLE as failed:
                 raise disk_trouble.judged(f"what box {folder.name} left cannot be kept", failed) from failed
         return taken.snapshot() if taken is not None else None
-
-    @contextlib.contextmanager
-    def _locked(self, folder: BoxFolder) -> Iterator[None]:
-        """Hold a dead box's lock. It is free a moment before or after the last process is gone."""
-        end = time.monotonic() + LOCK_SECONDS
-        while (fd := folder.lock()) is None:
-            if not folder.path.exists():
-                raise Gone(f"box {folder.name} is gone")
-            if self._runs(folder) or time.monotonic() > end:
-                raise Temporary(f"box {folder.name} still runs")
-            time.sleep(host_processes.LOOK_SECONDS)
-        try:
-            if self._has_process(folder):
-                raise Temporary(f"box {folder.name} still runs")
-            yield
-        finally:
-            os.close(fd)
 
     async def overgrown(self) -> dict[str, str]:
         """Live boxes that have too much of something, and of what. Without isolation there are no limits."""
@@ -297,7 +229,7 @@ class FolderProvider(ABC):
         if not folder.path.exists():
             return
         self._end(folder, 0.0)
-        with contextlib.suppress(Gone), self._locked(folder):
+        with contextlib.suppress(Gone), box_life.locked(folder, self._process):
             folder.remove()
         self._layers.forget_again(folder.last_snapshot, self._used_layers)
 

@@ -58,7 +58,7 @@ class BoxRecord(_Flat):
 
     def is_told(self, running: Container[str], at: float) -> bool:
         """Whether what ran at that moment says whether this box does: else it must be asked itself."""
-        is_new = self.born > at - NEW_SECONDS
+        is_new = abs(at - self.born) < NEW_SECONDS  # a clock may have been put back
         return bool(self.ended) or self.sandbox in running or (bool(self.sandbox) and is_new)
 
     def info(self, name: str) -> BoxInfo:

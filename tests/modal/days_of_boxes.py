@@ -73,7 +73,7 @@ async def modal_forgot_one_box(cloud: ModalCloud, spot: Spot) -> str:
     await cloud.fault("error", rpc="SandboxWaitV2", box="forgotten", times=None, status="NOT_FOUND")
     await cloud.fault("error", rpc="SandboxWaitV2", box="odd", times=None, status="INVALID_ARGUMENT")
     async with Spot(spot.url, spot.folder) as fresh:
-        fresh.provider._clock = lambda: time.time() + 60.0
+        fresh.provider._watch._clock = lambda: time.time() + 60.0
         found = {info.name: info.state for info in await fresh.provider.list()}
         assert await fresh.provider.last_state("forgotten") is None
     assert found == {"known": BoxState.RUNNING, "forgotten": BoxState.DEAD, "odd": BoxState.RUNNING}, found
@@ -104,6 +104,21 @@ async def the_ledger_was_lost(cloud: ModalCloud, spot: Spot) -> str:
     assert found == {"one": {"session": "s1", "generation": "1"}, "two": {"session": "s2", "generation": "4"}}
     assert await sh(spot, "two", "cat f") == "1"
     return "both found, with their labels"
+
+
+@day()
+async def the_clock_is_put_back(cloud: ModalCloud, spot: Spot) -> str:
+    """The host's clock jumps an hour back: a box that dies then is seen to be dead all the same."""
+    ahead = 3600.0
+    spot.provider._clock = spot.provider._watch._clock = lambda: time.time() + ahead
+    await spot.provider.create(spec(spot, "one"))
+    assert [info.state for info in await spot.provider.list()] == [BoxState.RUNNING]
+    await cloud.kill("one")
+    ahead = 0.0
+    async with asyncio.timeout(10.0):
+        while [info.state for info in await spot.provider.list()] != [BoxState.DEAD]:
+            await asyncio.sleep(0.01)
+    return "dead"
 
 
 @day()
