@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from bot.program import record_answers
 from jobs.box_costs import HOUR, MODAL, Estimate, Rates, Size, Use, estimate, use_of
 from jobs.settings import JobSettings
 from jobs.wiring import Workshop, workshop
@@ -30,8 +31,8 @@ def reckon(args: argparse.Namespace, settings: JobSettings) -> int:
     """The same with settings that were read already."""
 
     async def go() -> int:
+        await record_answers(settings)
         async with workshop(settings) as shop:
-            await shop.store.ping()
             return await _tell(shop, args)
 
     return asyncio.run(go())

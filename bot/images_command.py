@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from bot.program import record_answers
 from jobs import image_log
 from jobs.image_records import Build, Image, Standing
 from jobs.queue import queue_at
@@ -42,8 +43,8 @@ def carry_out(args: argparse.Namespace, settings: JobSettings) -> int:
     }  # fmt: skip
 
     async def go() -> int:
+        await record_answers(settings)
         async with workshop(settings) as shop:
-            await shop.store.ping()
             return await verbs[args.verb](shop, args)
 
     return asyncio.run(go())
