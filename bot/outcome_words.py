@@ -33,8 +33,8 @@ def headline(summary: Summary) -> str:
 
 
 def page(whole: Row, rows: Sequence[Row]) -> str:
-    """Sentences about all of them, and a line for each row if there are several."""
-    table = ["", *_table(rows)] if len(rows) > 1 else []
+    """Sentences about all of them, and a line for each row if there are several, or if each is of a time."""
+    table = ["", *_table(rows)] if len(rows) > 1 or any(row.period for row in rows) else []
     return "\n".join([*_sentences(whole), *table])
 
 

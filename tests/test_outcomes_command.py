@@ -132,6 +132,8 @@ def test_a_table_has_no_column_in_which_nothing_is_said() -> None:
         "1970-W02  acme/rocket   opencode         1        1    0 (0%)       3 min  3 min               -     -"
         "       0.00                -",
     ]
+    assert page(row_of(found[:1]), rows(found[:1], "day")).splitlines()[-1].startswith("1970-01-01  acme/rocket")
+    assert len(page(row_of(found[:1]), rows(found[:1])).splitlines()) == 5
     assert "answer p50" not in page(row_of([]), rows([found[2], found[2]._replace(agent="claude")]))
 
 
