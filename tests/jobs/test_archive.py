@@ -14,7 +14,7 @@ from jobs.inbox import Inbox
 from jobs.records import Conflict, Heard
 from jobs.session import Rules, Status
 from jobs.store import Store
-from jobs.store_scripts import TOTALS
+from jobs.store_scripts import CHANGES, TOTALS
 from tests.jobs.logged import put, words
 from tests.logs import ADA, SID, Log
 
@@ -36,7 +36,7 @@ async def keep(store: Store, log: Log) -> None:
 
 async def keys(redis_url: str) -> list[str]:
     async with redis.asyncio.from_url(redis_url, decode_responses=True) as client:
-        return sorted([key async for key in client.scan_iter("*") if key != TOTALS])
+        return sorted([key async for key in client.scan_iter("*") if key not in (TOTALS, CHANGES)])
 
 
 async def test_an_archived_session_takes_no_memory_and_is_read_back_whole(
