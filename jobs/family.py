@@ -11,7 +11,7 @@ from typing import Any
 from jobs import events as e
 from jobs.events import Author, Fact, Frozen, Outcome, Prompt
 
-CHILDREN_KEPT = 60  # ended ones beyond it are forgotten, the oldest first
+CHILDREN_KEPT = 60  # ended ones of earlier requests beyond it are forgotten, the oldest first
 SUMMARY_CHARS, TASK_CHARS = 500, 300
 STOP, BUDGET = "", "budget"  # in the place of a prompt's id: a stop, or an answer about money, was handed over
 
@@ -108,7 +108,7 @@ def _spawned(children: Children, event: e.ChildSpawned) -> Children:
         base_branch=event.base_branch, agent=event.agent, model=event.model, task=_task(prompt),
         author=prompt.author, cause=event.cause, waits=event.waits, since=event.at, pending=prompt,
     )  # fmt: skip
-    over = [one.id for one in children if not one.working and not one.owed]
+    over = [one.id for one in children if not one.working and not one.owed and one.cause != event.cause]
     forgotten = set(over[: max(0, len(children) + 1 - CHILDREN_KEPT)])
     return (*(one for one in children if one.id not in forgotten), child)
 

@@ -154,6 +154,8 @@ def _rules(read: Reader) -> Rules:
     for field in Rules.model_fields:
         parse: Callable[[str], float] = _COUNTS.get(field, seconds)
         given[field] = read(f"SHIPMATE_{field.upper()}", parse, getattr(usual, field))
+    if given["connect_seconds"] < given["sync_seconds"]:
+        read.wrong.append("SHIPMATE_CONNECT_SECONDS must not be less than SHIPMATE_SYNC_SECONDS, which is a part of it")
     return Rules.model_validate(given)
 
 

@@ -178,10 +178,11 @@ async def workshop(settings: JobSettings | None = None) -> AsyncIterator[Worksho
 
 
 def _bounded(settings: JobSettings, boxes: Provider) -> Rules:
-    """The rules, with boxes that do not get older than any of their places lets them."""
+    """The rules, with boxes that do not get older than any of their places lets them, and of which whoever takes one
+    that has waited has half its life at least."""
     rules = settings.rules
     longest = min(rules.box_seconds, boxes.longest_seconds or rules.box_seconds)
-    return rules.model_copy(update={"box_seconds": longest})
+    return rules.model_copy(update={"box_seconds": longest, "warm_seconds": min(rules.warm_seconds, longest / 2)})
 
 
 def places(settings: JobSettings, ledger: Ledger) -> SideBySide:

@@ -282,12 +282,17 @@ def test_a_person_who_asks_again_after_a_stop_hears_of_reports_again() -> None:
 
 
 def test_the_oldest_that_ended_are_forgotten_and_numbers_go_on() -> None:
+    many = Rules(children_most=CHILDREN_KEPT + 5)
     log = working()
-    for n in range(1, CHILDREN_KEPT + 11):
-        before = of(log)
-        assert before.turn is not None
-        events = decide(before, spawn(f"c{n}"), log.now, Rules(children_most=1_000))
+    for n in range(1, CHILDREN_KEPT + 16):
+        if n == 11:
+            log.end().ask(2).work(2)
+        events = decide(of(log), spawn(f"c{n}"), log.now, many)
         log.events += [event.model_copy(update={"seq": len(log.events) + 1}) for event in events]
         log.do(f.FinishHanding(f"c{n}", f"c{n}:p1")).do(f.TakeChildReport(f"c{n}", 12, *ENDED))
-    assert len(of(log).children) == CHILDREN_KEPT
-    assert the_one(log, -1).number == CHILDREN_KEPT + 10
+        if n == CHILDREN_KEPT + 10:
+            assert len(of(log).children) == CHILDREN_KEPT
+    assert the_one(log, 0).number == 11, "those of the request that is worked on are counted"
+    assert the_one(log, -1).number == CHILDREN_KEPT + 15
+    with pytest.raises(c.Refused, match="which is the most"):
+        decide(of(log), spawn("c99"), log.now, many)

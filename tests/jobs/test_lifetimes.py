@@ -1,5 +1,7 @@
 """Boxes do not get too old, sessions do not work for ever, and a turn that is cut by either is told and goes on."""
 
+from pathlib import Path
+
 import pytest
 
 from jobs import commands as c
@@ -7,7 +9,9 @@ from jobs.decide import decide
 from jobs.events import Noted, PromptDelivered, TurnEnded
 from jobs.lifetimes import ends_at, last_turn_at, leaves_at
 from jobs.session import Rules, Session, Status
+from jobs.settings import JobSettings
 from jobs.wants import wants
+from jobs.wiring import workshop
 from tests.jobs import test_commands as given_a
 from tests.logs import ADA, PLACE, SID, Log, done
 
@@ -34,6 +38,15 @@ def test_a_box_begins_its_last_turn_when_one_more_would_still_end_and_leaves_tim
 def test_a_warm_box_was_older_when_it_was_taken() -> None:
     warm = of(done()).model_copy(update={"start": "warm"})
     assert ends_at(warm, LIFE) == warm.box_since + 10_000 - LIFE.warm_seconds
+
+
+async def test_a_box_waits_for_half_its_life_at_most_so_that_whoever_takes_it_has_the_rest(tmp_path: Path) -> None:
+    told = {
+        "SHIPMATE_DATA_DIR": str(tmp_path), "REDIS_URL": f"unix://{tmp_path}/none", "SHIPMATE_UNISOLATED": "1",
+        "SHIPMATE_BOX_SECONDS": "3000", "SHIPMATE_WARM_SECONDS": "3600",
+    }  # fmt: skip
+    async with workshop(JobSettings.from_env(told)) as shop:
+        assert shop.settings.rules.warm_seconds == 1_500
 
 
 def test_an_old_box_that_has_nothing_to_do_is_put_to_sleep() -> None:

@@ -111,6 +111,8 @@ def test_limits_of_boxes_are_in_megabytes_and_0_means_none() -> None:
         ("GITHUB_APP_PRIVATE_KEY", "hunter2"),
         ("SHIPMATE_TURN_SECONDS", "-1"),
         ("SHIPMATE_IDLE_SECONDS", "nan"),
+        ("SHIPMATE_SYNC_SECONDS", "421"),
+        ("SHIPMATE_CONNECT_SECONDS", "299"),
         ("SHIPMATE_MAX_FAILURES", "0"),
         ("SHIPMATE_BOX_MEMORY_MB", "4GB"),
         ("SHIPMATE_BOX_PROCESSES", "1.5"),
