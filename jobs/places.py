@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from jobs.commands import AwaitBox, Refused
 from jobs.log import forgiven
+from jobs.records import Offer
 from jobs.session import Session, Status
 from jobs.wants import Operation
 from jobs.wiring import Workshop
@@ -132,6 +133,14 @@ async def room_for_warm(shop: Workshop) -> int | None:
     if not most:
         return None
     return -1 if await shop.store.places.queued() else max(0, await shop.store.places.room(most))
+
+
+async def make_warm(shop: Workshop, offer: Offer) -> bool:
+    """Write down a warm box that is about to be made; False: what room there was somebody else has taken."""
+    if shop.settings.boxes and is_counted(shop, offer.repository):
+        return await shop.store.places.make_warm(offer, shop.settings.boxes)
+    await shop.store.warm.make(offer)
+    return True
 
 
 def asked(session: Session) -> float:

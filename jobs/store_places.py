@@ -4,11 +4,13 @@
 Boxes that were made warm are counted where they are written down (`jobs/store_warm.py`), whoever has them.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis.asyncio as redis
 
+from jobs.records import Offer
 from jobs.store_scripts import PREFIX
 from jobs.warm_scripts import MADE
 from sandbox.side_by_side import FAR, HERE, named, place_of
@@ -48,6 +50,14 @@ return 1
 """
 
 
+# For a warm box, which is written down (as ARGV[2] has it) in the same step. Answers as `SPARE`.
+WARM = f"""
+{_FREE}
+if free < 1 or redis.call('ZCARD', KEYS[2]) > 0 then return 0 end
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+return 1
+"""
+
 _ELSEWHERE = tuple(named(far, "") for far in FAR)
 
 
@@ -57,6 +67,7 @@ class Places:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         self._take, self._spare = client.register_script(TAKE), client.register_script(SPARE)
+        self._warm = client.register_script(WARM)
 
     async def take(self, sid: str, asked: float, now: float, most: int) -> int:
         """0: this session has a place. Else it waits: 1 is next. `asked`: whoever asked first comes first."""
@@ -66,6 +77,12 @@ class Places:
         """Whether this build has a place, which no session waits for when it is taken. It lasts `FRESH_SECONDS`, and is
         kept by taking it again."""
         return bool(await self._spare(keys=[HELD, QUEUED, MADE], args=[build, now, now, most, *_ELSEWHERE]))
+
+    async def make_warm(self, offer: Offer, most: int) -> bool:
+        """Write down a box that is about to be made, and to be warm one day, if there is a place that no session waits
+        for; whether there was."""
+        args: list[str | int] = [offer.box, json.dumps(offer), "", most, *_ELSEWHERE]
+        return bool(await self._warm(keys=[HELD, QUEUED, MADE], args=args))
 
     async def give_back(self, sid: str) -> None:
         """This session, or build, has no box any more, and waits for none."""

@@ -103,7 +103,8 @@ async def _make(shop: Workshop, image: Image) -> None:
     box, token = shop.box_name(repository, f"warm-{secrets.token_hex(8)}"), secrets.token_urlsafe(32)
     grant, fit = Grant("", box, 0, repository, "warm", ""), shop.fit(repository, agent, model)
     offer = Offer(box, repository, fit, image.snapshot, shop.isolated(repository), hash_token(token), "")
-    await shop.store.warm.make(offer)
+    if not await places.make_warm(shop, offer):
+        return
     await shop.store.grant(hash_token(token), grant)
     started, base_branch = shop.agent(agent, model), shop.settings.base_branch(repository)
     line = greeting(shop, grant, token, base_branch, agent=started, recipe=recipe)

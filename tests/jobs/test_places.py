@@ -160,6 +160,8 @@ async def test_warm_boxes_take_places(at: Bench) -> None:
     await asked(at, "s1", "s2")
     assert await how(at, "s1", "s2") == [("connecting", 0), ("waiting", 1)]
     assert await places.room_for_warm(at.shop) == -1
+    late = Offer("warm-2", "acme/rocket", "f", "img", True, "h", "")
+    assert not await places.make_warm(at.shop, late), "a session has taken the place that was seen to be free"
     await at.shop.store.warm.forget("warm-1")
     await start_box(at.shop, "s2")
     assert await how(at, "s2") == [("connecting", 0)]
