@@ -218,7 +218,8 @@ def _lose_box(s: Session, c: commands.LoseBox, now: float, rules: Rules) -> tupl
         error = "The box ended while the turn was being stopped. What it had done is kept."
         return (_cut_off(s, s.turn, error, now, rules), lost)
     if s.turn.again:
-        error = f"The box was lost twice in this turn ({c.reason}). Reply to try once more; what was done is kept."
+        before = f"The box was lost ({c.reason}), and this turn had been interrupted before"
+        error = f"{before}. Reply to try once more; what was done is kept."
         return (e.TurnEnded(at=now, turn=s.turn.number, outcome="interrupted", error=error), lost)
     return (lost,)
 

@@ -49,7 +49,8 @@ def moving(s: Session, now: float, rules: Rules) -> tuple[Event, ...]:
         return ()
     hours = f"{rules.box_seconds / 3600:.3g} h"
     if s.turn.again:
-        error = f"It took longer than two boxes live ({hours} each). What was done is kept: reply to go on."
+        before = f"Its box has reached its age ({hours}), and this turn had been interrupted before"
+        error = f"{before}. What was done is kept: reply to go on."
         return (e.TurnEnded(at=now, turn=s.turn.number, outcome="interrupted", error=error),)
     note = f"The box of this thread has reached its age ({hours}). I go on in a new one, with all that this one had."
     return (e.Noted(at=now, text=note, prompt_id=s.turn.prompt.id),)

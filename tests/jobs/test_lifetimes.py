@@ -90,7 +90,7 @@ def test_a_turn_that_outlives_two_boxes_ends() -> None:
     assert session.turn is not None and session.turn.again
     ended, parked = decide(session, c.BeginPark(2), leaves_at(session, LIFE), LIFE)
     assert isinstance(ended, TurnEnded) and ended.outcome == "interrupted" and parked.kind == "park_began"
-    assert "longer than two boxes live" in (ended.error or "")
+    assert "reached its age (2.78 h), and this turn had been interrupted before" in (ended.error or "")
 
 
 def test_a_turn_that_is_put_to_sleep_for_another_reason_is_not_told_of_age() -> None:
