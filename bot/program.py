@@ -4,6 +4,8 @@ A program keeps its secrets out of its log and from its children, begins when th
 """
 
 import asyncio
+import contextlib
+import resource
 import signal
 from collections.abc import AsyncIterator, Coroutine, MutableMapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +16,7 @@ from jobs import log, redis_server
 from jobs.settings import JobSettings
 
 HEED_SECONDS = 1.0
+FILES_MOST = 65_536  # as docs/running.md has it for systemd
 RECORD_SECONDS = 5.0  # for a server that was started together with us
 SECRETS = (
     *(name for name in VARIABLES.values() if name.endswith(("_TOKEN", "_SECRET", "_KEY"))),
@@ -38,6 +41,15 @@ def keep_to_ourselves(env: MutableMapping[str, str], secrets: Sequence[str], set
     log.configure(secrets)
     for name in (*SECRETS, *(one.key_variable for one in settings.upstreams)):
         env.pop(name, None)
+
+
+def open_many_files() -> None:
+    """Take as many descriptors as the system lets us: a box may hold some hundreds, and the usual limit is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MOST if hard == resource.RLIM_INFINITY else min(hard, FILES_MOST)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # a system may take less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def until_told_to_end(work: Coroutine[Any, Any, None]) -> None:

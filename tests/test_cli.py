@@ -160,3 +160,15 @@ def test_every_command_says_what_it_is_for(capsys: pytest.CaptureFixture[str]) -
 def test_every_command_names_what_runs_it() -> None:
     subs = next(a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction))
     assert all(callable(resolve_name(command.get_default("run"))) for command in subs.choices.values())
+
+
+def test_a_program_that_serves_boxes_takes_the_descriptors_that_it_may_have() -> None:
+    lines = "import resource as r; from bot.program import open_many_files; r.setrlimit(r.RLIMIT_NOFILE, (100, 3_000))"
+    said = subprocess.run(
+        [sys.executable, "-c", f"{lines}; open_many_files(); print(*r.getrlimit(r.RLIMIT_NOFILE))"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    ).stdout
+    assert said == "3000 3000\n"
