@@ -35,6 +35,14 @@ CONFIG = """\
 	hideRefs = !refs/tags
 [uploadpack]
 	allowFilter = true
+[uploadpackfilter]
+	allow = false
+[uploadpackfilter "blob:none"]
+	allow = true
+[uploadpackfilter "blob:limit"]
+	allow = true
+[uploadpackfilter "tree"]
+	allow = true
 [protocol]
 	version = 2
 [http]

@@ -2,7 +2,7 @@
 
 A token says whose a request is, but a box can connect without one, and half a request never shows any. So each
 connection belongs to the pid namespace of the process that made it, which is one box's. `server.py` opens the door,
-and gives `access.py` a way to ask who a stranger is (`box_behind`).
+and gives `access.py` a way to ask who a stranger is (`Names`).
 """
 
 import asyncio
@@ -27,6 +27,7 @@ CONNECTIONS_MOST = 96  # of one box: its link needs two, its runner forwards few
 CREDENTIALS = struct.Struct("3i")
 SAID_EVERY_SECONDS = 10.0
 BUSY_SECONDS = 0.5
+KNOWN_SECONDS, KNOWN_MOST = 5.0, 10_000
 
 
 class Door:
@@ -98,10 +99,28 @@ class Door:
                 log.warning("refused more than %d connections at a time of box %s", self._most, box or "unknown")
 
 
-def box_behind(request: web.Request, boxes_dir: Path) -> str:
-    """The box whose process made this connection; empty if it cannot be told."""
-    connection = request.transport.get_extra_info("socket") if request.transport is not None else None
-    return named_by_namespace(boxes_dir, namespace_behind(connection)) if connection is not None else ""
+class Names:
+    """Which box is at the other end of a connection. The folder of boxes is looked through for one of them only now and
+    then: that takes longer than it takes a stranger to ask again."""
+
+    def __init__(self, boxes_dir: Path, named: Callable[[Path, int], str] = named_by_namespace) -> None:
+        self._boxes_dir, self._named = boxes_dir, named
+        self._known: dict[int, tuple[float, str]] = {}
+
+    def behind(self, request: web.Request) -> str:
+        """The box whose process made this connection; empty if it cannot be told."""
+        connection = request.transport.get_extra_info("socket") if request.transport is not None else None
+        return self.of(namespace_behind(connection), time.monotonic()) if connection is not None else ""
+
+    def of(self, namespace: int, now: float) -> str:
+        """The name of the box with this pid namespace."""
+        at, name = self._known.get(namespace, (-KNOWN_SECONDS, ""))
+        if now - at >= KNOWN_SECONDS:
+            if len(self._known) >= KNOWN_MOST:
+                self._known.clear()
+            name = self._named(self._boxes_dir, namespace)
+            self._known[namespace] = (now, name)
+        return name
 
 
 def namespace_behind(connection: socket.socket | TransportSocket) -> int:

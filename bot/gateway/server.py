@@ -15,7 +15,7 @@ from bot.gateway import sockets
 from bot.gateway.access import Access, Handler
 from bot.gateway.aside import Aside
 from bot.gateway.bells import Bells
-from bot.gateway.door import Door, box_behind
+from bot.gateway.door import Door, Names
 from bot.gateway.egress import EgressGateway
 from bot.gateway.files import Files
 from bot.gateway.git import GitGateway
@@ -64,7 +64,7 @@ class Gateway:
         self._store, self._inbox, self._metrics = store, inbox, metrics
         self._aside = Aside()
         self._bells, self._claims = Bells(store.bells), Bells(store.warm.bells)
-        access = Access(store.granted, lambda request: box_behind(request, self._boxes_dir))
+        access = Access(store.granted, Names(self._boxes_dir).behind)
         self._link = Link(store, inbox, self._bells, settings.jobs.rules)
         self._lookout = Lookout(store, self._link.streams)
         self._warm = WarmLink(store.warm, self._claims, settings.jobs.rules)

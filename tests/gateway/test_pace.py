@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.gateway.door import Door
+from bot.gateway.door import Door, Names
 from bot.gateway.pace import BYTES_AT_ONCE, FRAMES_AT_ONCE, FRAMES_PER_SECOND, LONGEST_SECONDS, Pace
 from sandbox.box_folder import named_by_namespace
 from sandbox.host_processes import namespace_of
@@ -53,6 +53,19 @@ def test_a_box_is_known_by_its_namespace_while_it_lives(tmp_path: Path) -> None:
     assert [named_by_namespace(tmp_path, n) for n in (namespace, 7, 0)] == ["", "", ""]
     box_here(tmp_path, "alive")
     assert named_by_namespace(tmp_path, namespace) == "alive"
+
+
+def test_the_folder_of_boxes_is_not_looked_through_for_each_request_of_a_stranger(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def named(_: Path, namespace: int) -> str:
+        asked.append(namespace)
+        return f"box-{namespace}" if namespace else ""
+
+    names = Names(tmp_path, named)
+    assert {names.of(7, now=100 + n / 1_000) for n in range(1_000)} == {"box-7"}
+    assert (names.of(0, now=101.0), names.of(7, now=106.0)) == ("", "box-7")
+    assert asked == [7, 0, 7]
 
 
 class Held(asyncio.Protocol):
