@@ -18,7 +18,7 @@ from bot.gateway.bells import Bells
 from bot.gateway.link_down import REPLACED
 from bot.gateway.link_stream import Stream
 from bot.gateway.link_up import ATTACH_BYTES, UP_BYTES, body_of, frames_of, number
-from bot.gateway.pace import Pace
+from bot.gateway.pace import CallPace, Pace
 from bot.gateway.turns import Turns
 from jobs.commands import NotYet, Refused
 from jobs.frames import AnyFrame
@@ -31,6 +31,7 @@ from jobs.wire import SPOKEN
 log = logging.getLogger(__name__)
 STALE_GENERATION, STALE_EPOCH = "stale generation", "stale epoch"
 CLOSING = "this gateway is closing"
+DIALS_AT_ONCE, DIALS_PER_SECOND = 40.0, 4.0  # of one box: a runner that is cut off again and again slows down by itself
 STREAM_HEADERS = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
 
 
@@ -48,6 +49,7 @@ class Link:
         self._record, self._inbox, self._bells, self._rules = record, inbox, bells, rules
         self._streams: dict[str, Stream] = {}
         self._pace, self._turns = Pace(), Turns()
+        self._dials = CallPace(DIALS_AT_ONCE, DIALS_PER_SECOND)
         self._closed = False
 
     @property
@@ -76,6 +78,7 @@ class Link:
 
     async def _attach(self, request: web.Request) -> web.Response:
         grant = request[GRANT]
+        self._check_pace(grant)
         said = await body_of(request, ATTACH_BYTES)
         if said.get("wire") not in SPOKEN:
             raise Refusal(426, f"this gateway speaks {_versions()} of the wire; the box's runner does not")
@@ -102,6 +105,7 @@ class Link:
 
     async def _down(self, request: web.Request) -> web.StreamResponse:
         grant = request[GRANT]
+        self._check_pace(grant)
         epoch, after = number(request.query, "epoch"), number(request.query, "after")
         if self._closed:
             raise Refusal(503, CLOSING)
@@ -125,6 +129,11 @@ class Link:
                 if self._streams.get(grant.box) is stream:
                     del self._streams[grant.box]
         return answer
+
+    def _check_pace(self, grant: Grant) -> None:
+        """Each attachment is a line in a log that is kept, and each stream begins with a look through it."""
+        if not self._dials.allows(grant.box, time.monotonic()):
+            raise Refusal(503, "this box dials too often", seconds=1.0)
 
     def _take_the_place_of_older(self, grant: Grant, stream: Stream) -> None:
         older = self._streams.get(grant.box)

@@ -2,7 +2,7 @@
 
 A runner sends one batch at a time and puts together what comes meanwhile, so a slow answer costs a box that says little
 nothing, and one that says far too much loses words (its outbox is bounded) instead of slowing others down.
-`link.py` asks.
+`link.py` asks; it and `tools.py` bound calls with a `CallPace`.
 """
 
 import asyncio
@@ -60,3 +60,20 @@ class Pace:
         account.bytes = min(BYTES_AT_ONCE, account.bytes + passed * BYTES_PER_SECOND) - size
         owed = max(-account.frames / FRAMES_PER_SECOND, -account.bytes / BYTES_PER_SECOND, 0.0)
         return min(owed, LONGEST_SECONDS)
+
+
+class CallPace:
+    """How many calls each one may still make: so many at once, and some more as time goes by."""
+
+    def __init__(self, at_once: float, per_second: float) -> None:
+        self._most, self._per_second = at_once, per_second
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def allows(self, who: str, now: float) -> bool:
+        """Whether one more call may be made now; it is counted if so."""
+        if len(self._left) > KEPT_MOST:
+            self._left.clear()
+        left, at = self._left.get(who, (self._most, now))
+        left = min(self._most, left + (now - at) * self._per_second)
+        self._left[who] = (left - 1 if left >= 1 else left, now)
+        return left >= 1

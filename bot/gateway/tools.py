@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from bot.gateway.access import GRANT
 from bot.gateway.bells import Bells
+from bot.gateway.pace import CallPace
 from bot.gateway.tool import Answer, Call, Diff, Tool, ToolRefused
 from bot.gateway.tools_children import CHILDREN_TOOLS
 from bot.gateway.tools_people import PEOPLE_TOOLS
@@ -35,7 +36,6 @@ ANSWER_CHARS = 60_000
 CALLS_AT_ONCE, CALLS_PER_SECOND = 60.0, 0.5
 LOOPS_TOLD_PER_SECOND = 1 / 60  # of one session: a loop must not fill the log either
 REQUESTS_AT_ONCE, REQUESTS_PER_SECOND = 300.0, 30.0  # a call is three of them, for an agent that shakes hands anew
-KEPT_MOST = 10_000
 IN_SCOPE = "shipmate.grant"
 INSTRUCTIONS = "Tools of the service that runs this session. People see what you do with them in the thread."
 LOOP = (
@@ -176,23 +176,6 @@ class ToolServer:
 
 class Looping(Exception):
     """A session that calls without end."""
-
-
-class CallPace:
-    """How many calls each one may still make: so many at once, and some more as time goes by."""
-
-    def __init__(self, at_once: float, per_second: float) -> None:
-        self._most, self._per_second = at_once, per_second
-        self._left: dict[str, tuple[float, float]] = {}
-
-    def allows(self, who: str, now: float) -> bool:
-        """Whether one more call may be made now; it is counted if so."""
-        if len(self._left) > KEPT_MOST:
-            self._left.clear()
-        left, at = self._left.get(who, (self._most, now))
-        left = min(self._most, left + (now - at) * self._per_second)
-        self._left[who] = (left - 1 if left >= 1 else left, now)
-        return left >= 1
 
 
 class Exchange:

@@ -216,6 +216,15 @@ async def test_a_stream_needs_its_two_numbers(site: Site, query: str) -> None:
             assert answer.status == 400
 
 
+async def test_a_box_that_dials_without_end_is_told_to_wait_and_its_log_stays_short(site: Site) -> None:
+    await site.box()
+    async with site.gateway() as socket, one_box(socket) as box:
+        answers = [await box.attach() for _ in range(60)]
+        assert [answer.status for answer in answers[:40]] == [200] * 40
+        assert {(answer.status, answer.body["seconds"]) for answer in answers[-5:]} == {(503, 1.0)}
+    assert len(await site.log("s1", LinkAttached)) < 60
+
+
 async def test_a_reader_that_takes_nothing_holds_up_nobody_else(site: Site) -> None:
     await site.box("s1", "t-1")
     await site.box("s2", "t-2")

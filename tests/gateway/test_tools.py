@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from bot.gateway.tools import CALLS_AT_ONCE, CALLS_PER_SECOND, CallPace
+from bot.gateway.pace import CallPace
+from bot.gateway.tools import CALLS_AT_ONCE, CALLS_PER_SECOND
 from tests.gateway.conftest import Site, one_box
 from tests.gateway.tools_client import posted, text_of, tools_of
 
