@@ -1,6 +1,7 @@
 """What every test may ask for: one real Redis-compatible server, emptied before each use; the runner, the sample."""
 
 import asyncio
+import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
+from bot.supervisor import LEASH
 from jobs import redis_server
 from jobs.inbox import Inbox
 from jobs.session import Rules, Session
@@ -29,7 +31,8 @@ def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The server of this run, as `shipmate demo` would start it from the bundled program."""
     folder = tmp_path_factory.mktemp("record")
     plan = redis_server.plan(JobSettings.from_env({"SHIPMATE_DATA_DIR": str(folder), "PATH": ""}))
-    with (folder / "redis.log").open("wb") as log, subprocess.Popen(plan.argv, stdout=log, stderr=log) as server:
+    argv = (*LEASH, str(os.getpid()), *plan.argv)
+    with (folder / "redis.log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as server:
         try:
             asyncio.run(redis_server.answering(plan.url, START_SECONDS))
             yield plan.url

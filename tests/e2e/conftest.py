@@ -20,6 +20,7 @@ from bot.stack import Stack
 from bot.supervisor import last_words
 from sandbox import probe
 from tests.e2e.people import Office
+from tests.leash import end_with_us
 
 QUIET_SLACK = {
     "duplicate": 0,
@@ -51,6 +52,7 @@ def state_folder() -> Iterator[Path]:
     """A folder that the boxes' own user can enter, with a short name for the sockets in it."""
     folder = Path(tempfile.mkdtemp(prefix="sm-e2e-"))
     folder.chmod(0o711)
+    end_with_us(folder)
     try:
         yield folder
     finally:

@@ -27,6 +27,7 @@ from jobs.store import Store
 from jobs.wiring import Workshop, ask_for, fit_for, suit_for
 from sandbox.provider import BoxState, Temporary
 from sandbox.unisolated import UnisolatedProvider
+from tests.leash import end_with_us
 from tests.logs import ADA, PLACE
 
 SECONDS = 20.0
@@ -132,6 +133,7 @@ class Bench:
 async def bench(store: Store, redis_url: str, **environment: str) -> AsyncIterator[Bench]:
     """A workshop in a folder of its own; every box is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="sm-", dir="/tmp"))
+    end_with_us(folder)
     told = {
         "SHIPMATE_DATA_DIR": str(folder), "SHIPMATE_GATEWAY_DIR": str(folder / "gateway"), "REDIS_URL": redis_url,
         "SHIPMATE_BOXES_DIR": str(folder / "boxes"), "SHIPMATE_AGENTS_DIR": str(folder / "agents"),

@@ -9,6 +9,7 @@ Its methods may be called from any event loop.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from typing import Any
 
 import aiohttp
 import modal
+
+from bot.supervisor import LEASH
 
 SOURCE = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 20.0
@@ -38,7 +41,8 @@ class ModalCloud:
     @contextmanager
     def started(cls, state: Path, mode: str = "boxes") -> Iterator["ModalCloud"]:
         """Start one, and end it with all its boxes afterwards."""
-        words = (sys.executable, "-m", "tests.modal_cloud", "--state", str(state), "--mode", mode)
+        ours = (sys.executable, "-m", "tests.modal_cloud", "--state", str(state), "--mode", mode)
+        words = (*LEASH, str(os.getpid()), *ours)
         with subprocess.Popen(words, cwd=SOURCE, stdout=subprocess.PIPE) as process:
             try:
                 line = process.stdout.readline()  # type: ignore[union-attr]

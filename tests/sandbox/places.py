@@ -1,6 +1,7 @@
 """Providers under test, in fresh folders; and a program that runs the conformance checks as somebody else.
 
-Standard library only: `python places.py PROVIDER FOLDER [CHECK...]` is run by other users, from copies of the source.
+Our own code and the standard library only: `python places.py PROVIDER FOLDER [CHECK...]` is run by other users, from
+copies of the source.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from sandbox import conformance
 from sandbox.local import LocalProvider
 from sandbox.provider import Provider
 from sandbox.unisolated import UnisolatedProvider
+from tests.leash import end_with_us
 
 PROVIDERS = {"local": LocalProvider, "unisolated": UnisolatedProvider}
 GREETING = {"wire": 1, "token": "the-token-of-a-box", "gateway": None, "mode": "idle"}
@@ -63,6 +65,7 @@ def folder() -> Iterator[Path]:
     """A fresh folder that a box's user can reach, on a file system that overlays can use."""
     made = Path(tempfile.mkdtemp(prefix="shipmate-test-", dir="/var/tmp"))
     made.chmod(0o711)
+    end_with_us(made)
     try:
         yield made
     finally:

