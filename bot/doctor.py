@@ -213,7 +213,11 @@ def _mend_forge(refusal: str) -> str:
 
 async def _webhooks(settings: BotSettings) -> list[Finding]:
     if settings.github_webhook_secret is None:
-        return [Finding("webhooks", "off: merges and reviews are not told in threads (GITHUB_WEBHOOK_SECRET)")]
+        return [
+            Finding(
+                "webhooks", "off: merges and reviews are neither told in threads nor counted (GITHUB_WEBHOOK_SECRET)"
+            )
+        ]
     return [Finding("webhooks", f"taken at {settings.url}/github/events")]
 
 
