@@ -65,7 +65,7 @@ class Ending:
     """The end of one turn, for the person who asked. `settled` is when its last word was known, None while the pull
     request is on its way; `publishing` says what became of the commits, `trouble` why not. `session`: the number of
     one that an agent started, of which it is; `by_agent`: that agent asked, not a person. `waits_for`: the numbers of
-    those that this one had started and goes on with when they report."""
+    those that this one had started and goes on with when they report; `made`: those of them with a pull request."""
 
     id: str
     to: Author
@@ -82,6 +82,7 @@ class Ending:
     session: int = 0
     by_agent: bool = False
     waits_for: tuple[int, ...] = ()
+    made: tuple[Child, ...] = ()
     branch: str = ""
     pull_request: int | None = None
     url: str = ""

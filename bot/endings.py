@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bot.cards import Card, Ending, Publishing
 from jobs import events as e
-from jobs.family import at_work
+from jobs.family import Child, at_work
 from jobs.session import Session
 
 
@@ -34,8 +34,18 @@ def ending_of(session: Session, card: Card, event: e.TurnEnded) -> Ending:
         cost=card.cost,
         session=session.lineage.number if session.lineage is not None else 0,
         by_agent=card.by_agent,
+        made=_made_by_others(session, card),
         waits_for=tuple(one.number for one in at_work(session.children) if one.waits and one.parent == session.id),
     )
+
+
+def _made_by_others(session: Session, card: Card) -> tuple[Child, ...]:
+    """With the report of a session that it had started: all that were started for the same prompt and have a pull
+    request."""
+    reported = next((child for child in session.children if child.number == card.report_of), None)
+    if reported is None:
+        return ()
+    return tuple(child for child in session.children if child.cause == reported.cause and child.url)
 
 
 def _publishing(session: Session, event: e.TurnEnded) -> Publishing:

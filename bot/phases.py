@@ -142,6 +142,11 @@ def _preparing(view: ThreadView) -> str:
     return f"{_box_is_there(view)}, {doing or 'getting ready'}"
 
 
+def _working(view: ThreadView) -> str:
+    running = next((card for card in view.cards if card.state == "running"), None)
+    return "Working" if running is None else _running_phase(view, running)
+
+
 _PHASE_OF: Mapping[Status, Callable[[ThreadView], str]] = {
     S.OPENED: lambda _: "Received",
     S.ASKING: lambda _: "Waiting to hear which repository",
@@ -150,7 +155,7 @@ _PHASE_OF: Mapping[Status, Callable[[ThreadView], str]] = {
     S.CONNECTING: lambda view: f"{_box_is_there(view)}, connecting",
     S.PREPARING: _preparing,
     S.IDLE: lambda _: "Ready",
-    S.WORKING: lambda view: "Working" if view.session.synced else READS_ALREADY,
+    S.WORKING: _working,
     S.STOPPING: lambda _: "Stopping",
     S.PARKING: lambda _: "The box is being put to sleep",
     S.ASLEEP: lambda _: "Asleep; a reply wakes it",

@@ -4,6 +4,7 @@ Mounted by `forge_routes`. What stands on a page comes from strangers: Jinja esc
 without HTML, and a policy header forbids scripts. A form is only taken from a page of our own.
 """
 
+import re
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ POLICY = (
 )
 HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
 VERDICTS = {"APPROVED": "approved these changes", "CHANGES_REQUESTED": "requested changes", "COMMENTED": "reviewed"}
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").enable("strikethrough")
 
 
@@ -136,8 +138,8 @@ class Pages:
 
 
 def render(text: str) -> Markup:
-    """Markdown of a stranger as safe HTML: no tags of its own, no `javascript:` links."""
-    return Markup(_MARKDOWN.render(text))  # the renderer escapes everything that it did not make itself
+    """Markdown of a stranger as safe HTML: no tags of its own, no `javascript:` links. Comments are not shown."""
+    return Markup(_MARKDOWN.render(_COMMENT.sub("", text)))  # the renderer escapes what it did not make itself
 
 
 def _date(seconds: float) -> str:

@@ -6,23 +6,23 @@ and View's. Slack's limits (section 3,000, text 4,000, 50 blocks, about 13,000 c
 named here.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.cards import BudgetQuestion, Card, Ending, Notice, Question
 from bot.phases import STARTS, dollars
 from bot.slack import text as t
-from bot.slack.family_blocks import child_buttons, family_lines, waiting_for
+from bot.slack.family_blocks import child_buttons, family_lines, pull_link, waiting_for
 from bot.slack.kit import Block, Message
 from bot.slack.kit import button as _button
 from bot.slack.kit import context as _context
 from bot.slack.kit import section as _section
 from bot.slack.markdown import mrkdwn_of
-from jobs.events import Outcome, PlanEntry
+from jobs.events import Outcome
 
 STOP, VIEW, VIEW_PRIVATE, CHOOSE = "stop", "view", "view_private", "choose_repository"
 BUDGET_MORE, BUDGET_NO = "budget_more", "budget_no"
 EXCERPT, TASK, SUMMARY, LINE = 400, 600, 2_400, 150
+SHORT_SECONDS = 10.0  # a running card is edited now and then only: "0 s" would stand there for long
 PLAN_LINES, BUTTONS, COMMIT_LINES = 20, 20, 5
 NAME = 200  # characters; no forge has longer names of repositories
 MARKS = {"pending": "○", "in_progress": "▸", "completed": "✓"}
@@ -50,18 +50,19 @@ class Where:
 def card_message(card: Card, where: Where, now: float | None = None) -> Message:
     """The card of one prompt; without `now` it says no elapsed time while it runs."""
     task = mrkdwn_of(card.task)
-    head = t.quiet(task, TASK) if task else t.quiet(card.text or "(see the attached file)", EXCERPT)
+    asked = f"What #{card.report_of} reports" if card.report_of else card.text or "(see the attached file)"
+    head = t.quiet(task, TASK) if task else t.quiet(asked, EXCERPT)
     blocks = [
         _section(f"*{head}*" if task and "\n" not in head and "*" not in head else head),
         _context(_facts(card, where, now)),
         *_warnings(card),
-        *_plan(card.plan),
+        *_plan(card),
         *_steps(card),
         *family_lines(card.children),
         *_trouble(card),
         _buttons(card, where),
     ]
-    text = f"{t.one_line(card.phase)}: {t.one_line(task or card.text, 300)}"
+    text = f"{t.one_line(card.phase)}: {t.one_line(task or asked, 300)}"
     return Message(text, tuple(blocks))
 
 
@@ -90,7 +91,8 @@ def _elapsed(card: Card, now: float | None) -> str:
     until = card.ended if card.ended is not None else now
     if until is None or card.began is None or card.state not in ("running", "ended"):
         return ""
-    return duration(until - card.began)
+    took = until - card.began
+    return duration(took) if card.ended is not None or took >= SHORT_SECONDS else ""
 
 
 def duration(seconds: float) -> str:
@@ -107,13 +109,14 @@ def _warnings(card: Card) -> list[Block]:
     return [] if card.isolated else [_context(NOT_ISOLATED)]
 
 
-def _plan(plan: Sequence[PlanEntry]) -> list[Block]:
-    if not plan:
+def _plan(card: Card) -> list[Block]:
+    """A line for each entry; in small print once it is over, for a thread has many cards."""
+    if not card.plan:
         return []
-    lines = [f"{MARKS[entry.status]} {t.one_line(entry.text, 120)}" for entry in plan[:PLAN_LINES]]
-    if len(plan) > PLAN_LINES:
-        lines.append(f"… and {len(plan) - PLAN_LINES} more")
-    return [_section("\n".join(lines))]
+    lines = [f"{MARKS[entry.status]} {t.one_line(entry.text, 120)}" for entry in card.plan[:PLAN_LINES]]
+    if len(card.plan) > PLAN_LINES:
+        lines.append(f"… and {len(card.plan) - PLAN_LINES} more")
+    return [_section("\n".join(lines)) if card.live else _context("  ·  ".join(lines))]
 
 
 def _steps(card: Card) -> list[Block]:
@@ -192,11 +195,17 @@ def _result(ending: Ending) -> str:
         case "unpushed":
             kept = "The commits could not be pushed; they are kept and the next turn pushes them."
             return f"{kept} {reply} and I try again."
+    if ending.made and ending.outcome == "done":
+        return f"{_listed([pull_link(child) for child in ending.made])} {'show' if ending.made[1:] else 'shows'} it."
     if ending.outcome in ("done", "stopped"):
         again = f" {t.link(ending.url, label)} is as it was." if ending.url else ""
         nothing = ("No commits, so nothing new to show." if again else "No commits, so no pull request.") + again
         return f"{nothing} {reply} and I go on." if ending.outcome == "stopped" else nothing
     return f"{reply} and I try again."
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if words[1:] else words[0]
 
 
 def _commits(ending: Ending) -> str:

@@ -97,7 +97,9 @@ class Buttons:
         sid = asked.session or session_id(asked.team, asked.channel, asked.thread)
         if asked.session and await self._families.here(sid, _where(asked)) is None:
             return ()
-        message = blocks.plain_message("Only for you, and for a few minutes:", self._view_link(sid, asked.user), "View")
+        message = blocks.plain_message(
+            "This link is for you alone, and for a quarter of an hour:", self._view_link(sid, asked.user), "View"
+        )
         return (Courtesy(asked.channel, asked.thread, message, asked.user, members_only=True),)
 
 

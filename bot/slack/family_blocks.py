@@ -39,8 +39,12 @@ def _line(child: Child) -> str:
         state = "stopping"
     mark, repository = MARKS.get(child.outcome, "✗"), t.one_line(child.repository)
     line = f"{mark} *#{child.number}* {repository}: {t.one_line(child.task, TASK)}"
-    pull = f"  ·  {t.link(child.url, f'Pull request #{child.pull_request}')}" if child.url else ""
-    return f"{line}  ·  _{state}_{pull}"
+    return f"{line}  ·  _{state}_" + (f"  ·  {pull_link(child)}" if child.url else "")
+
+
+def pull_link(child: Child) -> str:
+    """The pull request of one of them."""
+    return t.link(child.url, f"Pull request #{child.pull_request}")
 
 
 def waiting_for(numbers: Sequence[int]) -> str:

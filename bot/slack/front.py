@@ -20,6 +20,7 @@ from bot.slack.courtesies import Declined, Form, Home, whisper
 from bot.slack.following import ONCE_SECONDS, Following, Owed
 from bot.slack.front_blocks import REPOSITORY, TASK, Recent
 from bot.slack.front_intake import AppOpened, FormAsked, FrontMeaning, TaskSent, Typed
+from bot.slack.markdown import mrkdwn_of
 from bot.slack.meanings import CLIENT, Me, prompt_id
 from bot.slack.people import Directory
 from bot.slack.signals import Signals
@@ -155,4 +156,7 @@ class Front:
             return None
         first = view.cards[0].text if view.cards else ""
         session = view.session
-        return Recent(session.title or first, session.repository or "", session_phase(view), session.place.link)
+        shown = session.pull_request
+        pull, url = (f"Pull request #{shown.number} {shown.state}", shown.url) if shown is not None else ("", "")
+        task = mrkdwn_of(session.title) or first
+        return Recent(task, session.repository or "", session_phase(view), session.place.link, pull, url)

@@ -12,16 +12,21 @@ TASK, REPOSITORY = "shipmate_task", "shipmate_repository"
 TASK_MOST = 2_000  # characters; in the message that people read, a few take four
 ROOM = 2_600  # characters for the task there: a section takes 3,000
 OPTIONS_MOST = 100
+IN_CHANNEL = "Your task is posted in the channel, where everybody can read it and steer by replying."
+BETWEEN_US = "Your task is posted in your conversation with me; nobody else reads it."
 
 
 @dataclass(frozen=True)
 class Recent:
-    """A line of the Home tab: what a session is at, its phase in words, and a link to its thread ("": none)."""
+    """A line of the Home tab: what a session is at, its phase in words, a link to its thread ("": none), and its pull
+    request, such as `Pull request #7 merged` at `pull_url`."""
 
     task: str
     repository: str
     phase: str
     link: str
+    pull: str = ""
+    pull_url: str = ""
 
 
 def task_form(repositories: Sequence[str], chosen: str, words: str, channel: str) -> Block:
@@ -47,7 +52,7 @@ def task_form(repositories: Sequence[str], chosen: str, words: str, channel: str
         "blocks": [
             _input(REPOSITORY, "Repository", select | ({"initial_option": first} if first else {})),
             _input(TASK, "What should be done?", typed),
-            context("It is said where everybody there can read it and steer." if channel else "It stays between us."),
+            context(IN_CHANNEL if channel else BETWEEN_US),
         ],
     }
 
@@ -74,10 +79,12 @@ def home(recent: Sequence[Recent], headline: str = "") -> Block:
 
 
 def _row(one: Recent) -> tuple[Block, ...]:
+    pull = t.link(one.pull_url, one.pull) if one.pull else ""
+    facts = (t.one_line(one.repository, 200), t.one_line(one.phase, 200), pull)
     return (
         {"type": "divider"},
         section(t.link(one.link, one.task)),
-        context(f"{t.quiet(one.repository, 200)} · {t.quiet(one.phase, 200)}"),
+        context("  ·  ".join(fact for fact in facts if fact)),
     )
 
 

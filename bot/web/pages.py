@@ -206,6 +206,8 @@ def _turn(number: int, card: Card, view: ThreadView, entries: list[Entry]) -> di
     return {
         "number": number,
         "author": card.author.name,
+        "report_of": card.report_of,
+        "by_agent": card.by_agent,
         "prompt": card.text,
         "attachments": list(card.attachments),
         "asked": card.asked,

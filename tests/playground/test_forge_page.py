@@ -12,6 +12,7 @@ from bot.playground.server import REPOSITORY, Playground, playground
 from tests.browser import visit
 
 BRANCH = "shipmate/one"
+BODY = "Nothing <!-- for\nprograms -->."
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -28,7 +29,7 @@ async def address_of_a_pull_request(running: Playground) -> str:
     head = await bare.commit_tree(tree, [main], "Say nothing new", "Ada", "ada@acme.example")
     await bare.point(f"refs/heads/{BRANCH}", head)
     pull = await forge_pulls.open_pull(
-        running.forge, REPOSITORY, "ada", title="Say nothing new", head=BRANCH, base="main", body=""
+        running.forge, REPOSITORY, "ada", title="Say nothing new", head=BRANCH, base="main", body=BODY
     )
     return f"{running.url}/forge/{REPOSITORY}/pull/{pull.number}"
 
@@ -37,6 +38,7 @@ async def address_of_a_pull_request(running: Playground) -> str:
 async def test_a_person_approves_and_merges_in_a_browser(running: Playground, browser: Browser) -> None:
     """A browser says where a form comes from only if the page lets it, and the guard wants to know."""
     async with visit(browser, await address_of_a_pull_request(running)) as page:
+        await expect(page.get_by_text("Nothing .", exact=True)).to_be_visible()
         await page.get_by_label("Acting as").select_option("grace")
         await page.get_by_role("button", name="Approve").click()
         await expect(page.get_by_text("Grace Hopper approved these changes", exact=True)).to_be_visible()

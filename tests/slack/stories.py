@@ -100,6 +100,7 @@ STORIES = {
     "cost": working().end(cost=0.424),
     "started_others": a_family.two_levels(),
     "others_reported": a_family.reported().end(commits=0).do(a_family.reporting()),
+    "others_made_it": a_family.reported().end(commits=0).do(a_family.reporting()).end(2, commits=0),
     "others_go_on": a_family.two_levels().do(c.Stop(GRACE)).end(outcome="stopped", commits=0),
     "others_stopped": a_family.two_levels().do(c.Stop(GRACE)).do(a_family.f.StopChildren(GRACE)),
     "others_ended": a_family.one().do(c.Stop(GRACE)).do(a_family.f.TakeChildReport("c1", 12, *a_family.ENDED)),

@@ -59,6 +59,14 @@ def test_elapsed_time_alone_does_not_change_the_digest_without_now() -> None:
     assert blocks.card_message(card, WHERE, card.asked + 60) != blocks.card_message(card, WHERE, card.asked + 90)
 
 
+def test_a_running_card_that_is_seldom_edited_says_no_few_seconds() -> None:
+    view = fold_view(working().events)
+    assert view is not None
+    card, began = view.cards[0], view.cards[0].began or 0.0
+    shown = [str(blocks.card_message(card, WHERE, began + seconds).blocks[1]) for seconds in (4, 15)]
+    assert [" s  ·" in words or " s'" in words for words in shown] == [False, True]
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(-3, "0 s"), (42.9, "42 s"), (185, "3 min 5 s"), (7_800, "2 h 10 min")])
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert blocks.duration(seconds) == said

@@ -138,6 +138,11 @@ async def test_the_home_tab_has_the_persons_own_sessions_and_a_way_to_the_form(o
     home = await shown(office, kind="home")
     words = str(home["blocks"])
     assert "acme/rocket" in words and "Waiting for a box" in words and ts.replace(".", "") in words
+    await (await office.work(ts).begin()).end()
+    await office.work(ts).publish()
+    await does(office, "open-app", tab="home")
+    pull = "Ready  ·  <https://forge.test/acme/rocket/pull/7|Pull request #7 open>"
+    home = await until(lambda: shown(office, kind="home"), lambda home: pull in str(home["blocks"]))
     await does(office, "open-app", GRACE, tab="home")
     assert "Nothing yet" in str((await shown(office, GRACE, "home"))["blocks"])
     await does(office, "press-home", view_id=home["id"], action_id="shipmate_new")

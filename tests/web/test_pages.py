@@ -289,6 +289,13 @@ async def test_sessions_that_it_started_are_listed_and_linked(served: Served) ->
     assert "/view/c1?expires=" in text and "/view/c2?expires=" in text
 
 
+async def test_a_report_of_another_session_is_nobodys_words(served: Served) -> None:
+    await served.keep(a_family.reported().end(commits=0).do(a_family.reporting()))
+    _, page = await get(served.address)
+    assert page.count('<p class="who"><b>Ada</b>') == 1
+    assert '<b>Report of #1</b> <span class="quiet">for Ada</span>' in page
+
+
 def test_a_session_that_was_started_links_to_the_one_that_a_person_opened() -> None:
     session = a_family.of(a_family.child())
     assert family(session, lambda sid: f"to {sid}") == {"number": 1, "root": f"to {SID}", "children": []}
