@@ -56,7 +56,7 @@ def _why(name: str, report: Mapping[str, Any], problem: str) -> str:
     """What the thread says went wrong, else what the story missed; then what to do."""
     said = [line["text"] for line in report.get("thread", []) if line["who"] == "shipmate"]
     trouble = next((words for words in reversed(said) if re.search(r"could not|did not work|ended", words)), "")
-    trouble = re.sub(r"<@\w+> |(I could not do this: )|(Reply here and I try again\. ?)", "", trouble)
+    trouble = re.sub(r"<@\w+> |(I could not do this: )|(Reply here and I will try again\. ?)", "", trouble)
     what = (trouble or problem.partition("; the logs")[0]).strip().rstrip(".") + "."
     if agents.row(name).fetched:
         return f"{what} Remove its folder in SHIPMATE_AGENTS_DIR and run: shipmate agents install {name}"

@@ -32,9 +32,9 @@ READING: Mapping[str, str] = {
 READS_ALREADY = "Reading while the repository is fetched; changes wait for it"
 MOMENTS: Mapping[str, str] = {
     "received": "Message received",
-    "durable": "Kept for good",
+    "durable": "On record",
     "repository": "Repository known",
-    "box": "Box bound",
+    "box": "Box there",
     "attached": "Box connected",
     "synced": "Repository in step",
     "ready": "Agent ready",

@@ -82,7 +82,7 @@ def _withdrawn(view: ThreadView, event: e.PromptWithdrawn) -> Change:
         return gone | questions_over(view, event.prompt_id)
     given_up = _card(view, card.id, state="ended", outcome="failed", error=sentence(event.reason), ended=event.at)
     who = f"Session #{view.session.lineage.number}" if view.session.lineage is not None else "I"
-    text = f"{who} could not do this: {sentence(event.reason)} {how_to_reply(view.session)} and I try again."
+    text = f"{who} could not do this: {sentence(event.reason)} {how_to_reply(view.session)} and I will try again."
     return given_up | notice(view, event.at, text, to=None if card.by_agent else card.author)
 
 

@@ -29,8 +29,8 @@ def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:
 def _publish_failed(view: ThreadView, event: e.PublishFailed) -> Change:
     """Said once, in the ending of the turn; later failures of the same work change its words only."""
     reply = how_to_reply(view.session)
-    mend = f"Mend it, then {reply[0].lower()}{reply[1:]} and I try again."
-    what_next = "I go on trying." if event.retry_at is not None else mend
+    mend = f"Put that right, then {reply[0].lower()}{reply[1:]} and I will try again."
+    what_next = "I will keep trying." if event.retry_at is not None else mend
     trouble = f"{sentence(event.reason)} {what_next}"
     hit = ("pending", "failed")
     endings = tuple(

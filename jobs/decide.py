@@ -204,7 +204,7 @@ def _fail_park(s: Session, c: commands.FailPark, now: float, rules: Rules) -> tu
     failed = e.ParkFailed(at=now, generation=c.generation, reason=c.reason, retry_at=now + c.delay)
     if s.park_failures + 1 != PARK_TOLD_AFTER:
         return (failed,)
-    text = f"The box of this thread cannot be put to sleep: {c.reason}. I go on trying; what it has is still in it."
+    text = f"The box of this thread cannot be put to sleep: {c.reason}. I will keep trying; what it has is still in it."
     return (e.Noted(at=now, text=text), failed)
 
 

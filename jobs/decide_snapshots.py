@@ -32,7 +32,7 @@ def _fail(s: Session, c: FailSnapshot, now: float, _: Rules) -> tuple[Event, ...
     )
     if not tells:
         return (failed,)
-    goes_on = "I try again after the next turn." if retry_at is None else "I go on trying."
+    goes_on = "I will try again after the next turn." if retry_at is None else "I will keep trying."
     text = f"What I did up to turn {c.turn} could not be saved: {c.reason}. {goes_on} Should its box be lost:"
     return (failed, e.Noted(at=now, text=f"{text} {rest(s)}"))
 

@@ -200,7 +200,7 @@ class ModelProxy:
             self._troubles.answered(asked.grant, status)
         if status in REFUSED_BY_PROVIDER:
             said = REFUSED_BY_PROVIDER[status].format(title=upstream.title, setting=upstream.setting or "its key")
-            self._reports.refused(asked.grant, f"{said} Then reply here and I go on.")
+            self._reports.refused(asked.grant, f"{said} Then reply here and I will go on.")
 
     async def _stream_back(
         self,

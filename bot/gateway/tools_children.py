@@ -147,7 +147,7 @@ async def stop_session(call: Call, a: Which) -> str:
     _, author = _request(call)
     child = await _found(call, a.session)
     await _do(call, child.id, Stop(author))
-    return f"Session #{child.number} is stopping. What it has done until now is kept on its branch."
+    return f"Session #{child.number} is stopping. What it has done so far is kept on its branch."
 
 
 async def read_session(call: Call, a: Which) -> dict[str, Any]:

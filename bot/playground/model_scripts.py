@@ -156,7 +156,7 @@ def spread_the_work(prompt: str) -> Script:
         given = {"repository": task[1], "prompt": task[2].strip()}
         yield Step(words, tool("spawn_session", given))
         words = ""
-    yield Step("They work now, and I go on when they report.")
+    yield Step("They work now, and I will go on when they report.")
 
 
 def take_a_report(prompt: str) -> Script:

@@ -194,14 +194,14 @@ def _result(ending: Ending) -> str:
             return f"{kept} {t.quiet(ending.trouble, 1_500)}"
         case "unpushed":
             kept = "The commits could not be pushed; they are kept and the next turn pushes them."
-            return f"{kept} {reply} and I try again."
+            return f"{kept} {reply} and I will try again."
     if ending.made and ending.outcome == "done":
         return f"{_listed([pull_link(child) for child in ending.made])} {'show' if ending.made[1:] else 'shows'} it."
     if ending.outcome in ("done", "stopped"):
         again = f" {t.link(ending.url, label)} is as it was." if ending.url else ""
         nothing = ("No commits, so nothing new to show." if again else "No commits, so no pull request.") + again
-        return f"{nothing} {reply} and I go on." if ending.outcome == "stopped" else nothing
-    return f"{reply} and I try again."
+        return f"{nothing} {reply} and I will go on." if ending.outcome == "stopped" else nothing
+    return f"{reply} and I will try again."
 
 
 def _listed(words: list[str]) -> str:
@@ -243,18 +243,18 @@ def question_message(question: Question) -> Message:
 
 def budget_message(question: BudgetQuestion) -> Message:
     """Go on with more money? Buttons, until somebody has answered."""
-    used = f"This has used {dollars(question.used)} of its {dollars(question.limit)} for the model."
+    used = f"This session has used {dollars(question.used)} of its {dollars(question.limit)}."
     more, by = dollars(question.more), t.one_line(question.by, 80)
     answers = {
-        "raised": f"{used} It goes on with {more} more, said {by}.",
-        "declined": f"{used} {by} did not want to go on. What was done is kept; reply here to go on after all.",
-        "closed": f"{used} Nobody has answered for so long that it was closed; reply here to go on.",
+        "raised": f"{used} {by} said to go on with {more} more.",
+        "declined": f"{used} {by} said no. What was done is kept; reply here to go on after all.",
+        "closed": f"{used} Nobody answered for a long time, so it was closed; reply here to go on.",
     }
     if question.answer:
         said = answers[question.answer]
         return Message(said, (_section(said),))
     who = f"{t.person(question.to.id, question.to.name)} " if question.to is not None else ""
-    said = f"{who}Used {dollars(question.used)}. Go on with {more} more? What was done until now is kept."
+    said = f"{who}Used {dollars(question.used)}. Go on with {more} more? What was done so far is kept."
     go_on = _button(f"Go on with {more} more", BUDGET_MORE, str(question.asked)) | {"style": "primary"}
     buttons = [go_on, _button("No, leave it", BUDGET_NO, str(question.asked))]
     return Message(said, (_section(said), {"type": "actions", "elements": buttons}))

@@ -64,7 +64,7 @@ def spread_the_work(asked: Asked) -> Script:
         result = yield UseTool("spawn_session", given | ({"branch": part[2]} if part[2] else {}))
         if not result.ok:
             refused.append(f"- {part[1]}: {result.text}")
-    told = "They are at work, and I go on when they report." if wait else "They are at work."
+    told = "They are at work, and I will go on when they report." if wait else "They are at work."
     if refused:
         told = "\n".join([f"I started {len(parts) - len(refused)} of {len(parts)}. Refused:", *refused])
     yield Say(told)

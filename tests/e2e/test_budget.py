@@ -44,4 +44,4 @@ async def test_a_turn_pauses_at_its_budget_and_goes_on_in_the_same_box() -> None
         assert [end.outcome for end in await thread.endings()] == ["paused", "done", "done"]
         again = [event.again for event in await thread.log() if isinstance(event, PromptDelivered)]
         assert again == [False, True, False]
-        await thread.hears("It goes on with $1 more, said Grace Hopper.")
+        await thread.hears("Grace Hopper said to go on with $1 more.")

@@ -39,7 +39,7 @@ async def test_a_push_that_the_forge_rejects_is_told_with_the_reason(office: Off
     thread = await office.ada.says("@shipmate add a line to the README saying rejected")
     session = await thread.settled()
     assert session.pull_request is None
-    await thread.hears("The commits could not be pushed", "Reply here and I try again.")
+    await thread.hears("The commits could not be pushed", "Reply here and I will try again.")
     await office.forge(reject_pushes=False)
     await office.ada.replies(thread, "what is this repository?")
     assert (await thread.settled(prompts=2)).pull_request is not None

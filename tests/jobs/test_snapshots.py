@@ -125,9 +125,9 @@ def test_none_is_due_of_a_box_that_is_to_be_put_to_sleep_or_is_gone() -> None:
 def test_a_person_is_told_what_else_there_is() -> None:
     notes = [e.text for e in again().do(FailSnapshot(1, 2, "names too long", None)).events if isinstance(e, Noted)]
     assert notes == [
-        "What I did up to turn 2 could not be saved: names too long. I try again after the next turn. Should its box be"
-        " lost: `shipmate/stest` on the forge has all that was pushed. The newest snapshot is after turn 1, 1 January"
-        " 00:16 UTC."
+        "What I did up to turn 2 could not be saved: names too long. I will try again after the next turn. Should its"
+        " box be lost: `shipmate/stest` on the forge has all that was pushed. The newest snapshot is after turn 1, 1"
+        " January 00:16 UTC."
     ]
 
 

@@ -40,7 +40,7 @@ async def test_somebody_says_yes_and_it_goes_on(office: Scene) -> None:
     await office.shown(ts, "Paused: its budget is used up")
     await is_native(office, ts, "suspended")
     assert (await office.presses("budget_more", question, by=GRACE))[0] == 200
-    answered = await office.shown(ts, "It goes on with $5 more, said Grace Hopper.")
+    answered = await office.shown(ts, "Grace Hopper said to go on with $5 more.")
     assert (answered.ts, answered.buttons) == (question.ts, ())
     await office.shown(ts, "Working on it again, after it was interrupted")
     await is_native(office, ts, "processing")
@@ -64,7 +64,7 @@ async def test_pressed_twice_and_by_two_at_once_it_counts_once(office: Scene) ->
 async def test_somebody_says_no_and_the_next_prompt_begins_anew(office: Scene) -> None:
     ts, _, question = await paused(office)
     await office.presses("budget_no", question, by=ADA)
-    await office.shown(ts, "Ada Lovelace did not want to go on.")
+    await office.shown(ts, "Ada Lovelace said no.")
     await office.shown(ts, "Withdrawn: Ada Lovelace did not raise the budget")
     await office.says("go on after all", ts)
     session = await office.session(ts)

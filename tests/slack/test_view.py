@@ -171,7 +171,7 @@ def test_a_pull_request_that_could_not_be_opened_is_told_and_its_later_success_t
     log = Log().ask().boot().ready().end().do(c.BeginPublish()).do(c.FailPublish(f"{1:040x}", "the forge is down", 5.0))
     (ending,) = view_of(log).endings
     assert ending.publishing == "failed"
-    assert ending.trouble == "the forge is down. I go on trying."
+    assert ending.trouble == "the forge is down. I will keep trying."
     view = view_of(log.publish())
     assert view.endings[0].publishing == "shown"
     assert [(n.label, n.text, n.to) for n in view.notices] == [("Pull request #7", "is there now.", ADA)]
@@ -195,7 +195,7 @@ def test_prompts_that_could_not_be_done_at_all_are_told_to_their_people() -> Non
     log = Log().ask(1).ask(2, GRACE).do(c.BeginStart(0)).do(c.FailStart(1, "the repository is gone", None))
     view = view_of(log)
     assert [notice.to for notice in view.notices] == [ADA, GRACE]
-    assert view.notices[0].text == "I could not do this: the repository is gone. Reply here and I try again."
+    assert view.notices[0].text == "I could not do this: the repository is gone. Reply here and I will try again."
     assert [(card.state, card.outcome) for card in view.cards] == [("ended", "failed"), ("ended", "failed")]
 
 
