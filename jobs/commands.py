@@ -121,9 +121,11 @@ class FailStart:
 
 @dataclass(frozen=True)
 class BeginPark:
-    """A worker takes up the parking of this generation's box."""
+    """A worker takes up the parking of this generation's box. `turn`: which one it saw to run there, 0: none; None: it
+    does not matter."""
 
     generation: int
+    turn: int | None = None
 
 
 @dataclass(frozen=True)

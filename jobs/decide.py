@@ -168,6 +168,8 @@ def _begin_park(s: Session, c: commands.BeginPark, now: float, rules: Rules) -> 
     parkable = (S.IDLE, S.WORKING, S.CONNECTING, S.PREPARING, S.STOPPING, S.FAILED, S.PARKING)
     if c.generation != s.generation or s.box is None or s.status not in parkable:
         raise Refused(f"the box of generation {c.generation} is not to be parked")
+    if s.turn is not None and c.turn not in (None, s.turn.number):
+        raise Refused(f"turn {s.turn.number} has begun meanwhile")
     return (*moving(s, now, rules), e.ParkBegan(at=now, generation=c.generation))
 
 

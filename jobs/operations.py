@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import places, wire
+from jobs import lifetimes, places, wire
 from jobs.at_work import at_work, somebody_is_at
 from jobs.commands import BeginPark, BeginStart, FailPark, FailStart, FinishPark, FinishStart, Refused
 from jobs.events import StartKind
@@ -48,9 +48,9 @@ async def start(sid: str) -> None:
 
 
 async def park(sid: str) -> None:
-    """Put this session's box to sleep."""
+    """Put this session's box to sleep, unless it was given work since that was due."""
     async with workshop() as shop:
-        await park_box(shop, sid)
+        await park_if_due(shop, sid)
 
 
 async def start_box(shop: Workshop, sid: str) -> None:
@@ -229,8 +229,24 @@ def _agent(shop: Workshop, session: Session) -> dict[str, Any]:
         raise Permanent(str(unknown)) from unknown
 
 
+async def park_if_due(shop: Workshop, sid: str) -> None:
+    """As `park`, with everything it needs handed in. A job may have waited for its worker for a while."""
+    session = await shop.store.load(sid)
+    if session is None or (session.status is Status.WORKING and not await _must_go(shop, session)):
+        log.info("park is not due: a turn has begun")
+        return
+    await park_box(shop, sid)
+
+
+async def _must_go(shop: Workshop, session: Session) -> bool:
+    """Whether this box is put to sleep although it works: it is too old, or its runner is."""
+    if lifetimes.must_go(session, shop.clock(), shop.settings.rules):
+        return True
+    return not wire.spoken_with((await shop.provider.status(session.box or "")).labels)
+
+
 async def park_box(shop: Workshop, sid: str) -> None:
-    """As `park`, with everything it needs handed in."""
+    """Put this session's box to sleep, whatever it does."""
     before = await shop.store.load(sid)
     if before is None or before.box is None:
         return
@@ -239,7 +255,8 @@ async def park_box(shop: Workshop, sid: str) -> None:
         return
     box, generation = before.box, before.generation
     try:
-        session = await shop.inbox.handle(sid, BeginPark(generation))
+        turn = before.turn.number if before.turn is not None else 0
+        session = await shop.inbox.handle(sid, BeginPark(generation, turn))
     except Refused as refused:
         log.info("park is not due: %s", refused)
         return

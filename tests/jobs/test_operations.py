@@ -9,11 +9,12 @@ from jobs import commands as c
 from jobs.events import BoxStarted, Noted, ParkFailed, PromptWithdrawn, StartAbandoned, StartFailed
 from jobs.image_records import Image
 from jobs.inbox import hash_token
-from jobs.operations import greeting, park_box, start_box
+from jobs.operations import greeting, park_box, park_if_due, start_box
 from jobs.records import Grant, Unnamed
 from jobs.session import Status
 from jobs.store import Store
 from sandbox.provider import BoxSpec, BoxState, Permanent, Temporary, Unreachable
+from tests.jobs import test_commands as given_a
 from tests.jobs.shop import ROCKET, Bench, bench
 
 S = Status
@@ -265,6 +266,20 @@ async def test_a_box_that_can_never_be_put_to_sleep_is_left_behind_and_people_ar
     assert (await at.session()).status is S.WAITING
     (note,) = [event for event in await at.events() if isinstance(event, Noted)]
     assert "the disk is broken" in note.text
+
+
+async def test_a_box_that_was_given_work_before_its_worker_came_is_left_at_it(at: Bench) -> None:
+    await at.ask()
+    await start_box(at.shop, at.sid)
+    for command in (c.Attach(1, 1), given_a.hear(given_a.READY)):
+        await at.do(command)
+    await park_if_due(at.shop, at.sid)
+    assert (await at.session()).status is S.WORKING
+    with pytest.raises(c.Refused, match="turn 1 has begun meanwhile"):
+        await at.do(c.BeginPark(1, 0))
+    at.clock.ahead = at.shop.settings.rules.box_seconds
+    await park_if_due(at.shop, at.sid)
+    assert (await at.session()).status is S.WAITING, "it was so old that it had to go"
 
 
 async def test_only_a_box_that_is_there_is_put_to_sleep(at: Bench) -> None:

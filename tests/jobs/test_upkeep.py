@@ -16,7 +16,7 @@ from jobs.frames import Ready
 from jobs.hindsight import RENEW_SECONDS
 from jobs.image_records import Image, Standing
 from jobs.inbox import hash_token
-from jobs.operations import park_box, start_box
+from jobs.operations import park_if_due, start_box
 from jobs.records import Grant
 from jobs.session import Status
 from jobs.store import Store
@@ -123,7 +123,7 @@ async def test_a_box_whose_runner_is_too_old_is_parked_and_the_next_prompt_start
     before = await depth(at)
     await Upkeep(at.shop).sweep()
     assert await depth(at) == before + 1
-    await park_box(at.shop, at.sid)
+    await park_if_due(at.shop, at.sid)
     session = await at.session()
     assert (session.status, session.conversation, session.interrupted) == (S.WAITING, "talk", "T1:C1:1")
     assert session.snapshot is not None
