@@ -13,6 +13,7 @@ from jobs.commands import BeginPublish, FailPublish, FinishPublish, Refused
 from jobs.events import (
     Event,
     FileAttached,
+    Prompt,
     PromptDelivered,
     PromptEdited,
     PromptReceived,
@@ -88,7 +89,7 @@ def pull_request_title(session: Session, events: Sequence[Event]) -> str:
     described = _described(events)
     if described is not None and (called := _one_line(described.title)):
         return called if len(called) <= CALLED_CHARS else called[: CALLED_CHARS - 1].rstrip() + "…"
-    asked = next((e.prompt.text for e in events if isinstance(e, PromptReceived)), "")
+    asked = next((prompt.text for prompt in _taken_up(events)), "")
     words = _one_line(asked) or _one_line(session.title) or "Work by Shipmate"
     title = words[0].upper() + words[1:]
     return title if len(title) <= TITLE_CHARS else title[: TITLE_CHARS - 1].rstrip() + "…"
@@ -108,14 +109,18 @@ def pull_request_body(session: Session, events: Sequence[Event]) -> str:
 
 
 def _asked(events: Sequence[Event]) -> list[str]:
-    """The prompts that were taken up, with the text that they had by then."""
+    return [f"**{_one_line(prompt.author.name)}**:\n\n{_quoted(prompt.text)}" for prompt in _taken_up(events)]
+
+
+def _taken_up(events: Sequence[Event]) -> list[Prompt]:
+    """What people asked and was begun, with the text that it had by then. What other sessions came to nobody asked."""
     prompts = {e.prompt.id: e.prompt for e in events if isinstance(e, PromptReceived)}
     for event in events:
         if isinstance(event, PromptEdited) and event.prompt_id in prompts:
             prompts[event.prompt_id] = prompts[event.prompt_id].model_copy(update={"text": event.text})
     delivered = dict.fromkeys(e.prompt_id for e in events if isinstance(e, PromptDelivered))
     taken_up = (prompts[prompt_id] for prompt_id in delivered if prompt_id in prompts)
-    return [f"**{_one_line(prompt.author.name)}**:\n\n{_quoted(prompt.text)}" for prompt in taken_up]
+    return [prompt for prompt in taken_up if not prompt.report_of]
 
 
 def _done(events: Sequence[Event]) -> list[str]:

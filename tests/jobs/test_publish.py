@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from jobs import commands as c
 from jobs import commands_tools as t
-from jobs.events import Commit, Place
+from jobs.commands_children import TakeReport
+from jobs.events import Commit, Place, Prompt
 from jobs.publish import BODY_CHARS, TITLE_CHARS, pull_request_body, pull_request_title, quiet
 from jobs.session import Session
 from sandbox.runner.visible import visible
@@ -74,6 +75,16 @@ def test_a_prompt_that_was_delivered_twice_is_in_it_once() -> None:
 )
 def test_the_title_is_the_task_on_one_line(asked: str, said: str) -> None:
     assert title(Log().ask(text=asked).boot().ready().work().end()) == said
+
+
+def test_the_title_is_of_what_was_begun_as_it_was_worded_by_then_and_no_report_is_anybodys_request() -> None:
+    log = Log().ask(text="Fix tests").ask(2, text="Fix the fuel test")
+    log.do(c.WithdrawPrompt("T1:C1:1.000001", "its message was deleted"))
+    log.do(c.EditPrompt("T1:C1:1.000002", "Fix the tank test")).boot().ready().end()
+    report = Prompt(id="c1:9", author=ADA, text="Report of #1: done.", report_of=1)
+    log.do(TakeReport(report)).end(turn=2)
+    assert title(log) == "Fix the tank test"
+    assert "Fix the tank test" in body(log) and "Report of #1" not in body(log)
 
 
 def test_without_any_words_there_is_a_title_all_the_same() -> None:
