@@ -21,19 +21,28 @@ from yarl import URL
 from bot.gateway.access import GRANT
 from bot.gateway.aside import Aside
 from bot.gateway.model_account import Accounts, NotAllowed, payer
-from bot.gateway.model_asked import Room, Share, TooMuch, Unclear, is_left_running, model_of, offers_tools
+from bot.gateway.model_asked import (
+    Room,
+    Share,
+    TooMuch,
+    Unclear,
+    is_left_running,
+    model_of,
+    names_more_models,
+    offers_tools,
+)
+from bot.gateway.model_onward import Refused, headers_of, target
 from bot.gateway.model_reports import ModelReports
 from bot.gateway.model_trouble import Troubles
 from bot.gateway.model_upstreams import Upstream
 from bot.gateway.model_usage import Meter
-from bot.gateway.model_wire import Protocol, downward, query_upward, upward
+from bot.gateway.model_wire import Protocol, downward
 from bot.metrics import Metrics
 from jobs.records import Grant
 from jobs.session import Session
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS = 10.0
-QUERY_CHARS = 2_000
 REFUSED_BY_PROVIDER = {
     401: "{title} does not accept our key (401). Whoever runs Shipmate has to set {setting} anew.",
     402: "{title} says that our account has no credit left (402). Whoever runs Shipmate has to see to it.",
@@ -52,14 +61,6 @@ class Patience(NamedTuple):
 
 
 PATIENCE = Patience()
-
-
-class Refused(Exception):
-    """A request that is answered here, in the provider's own shape."""
-
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(said)
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class ModelProxy:
             return web.json_response({"error": "there is no such model provider here"}, status=404)
         try:
             with self._room.share(grant.box) as share:
-                url, headers = _target(request, upstream), _headers(request, upstream)
+                url, headers = target(request, upstream), headers_of(request, upstream)
                 asked = await self._look_at(request, upstream, url, headers, await _body(request, share))
                 return await self._pass_on(request, asked)
         except TooMuch as much:
@@ -157,6 +158,8 @@ class ModelProxy:
         if session is not None:
             session.add_done_callback(_looked_at)
             self._accounts.limits.check(upstream.name, model)
+            if self._accounts.limits.must_know_model and await names_more_models(body):
+                raise Refused(400, "Name one model and no others to fall back to: this workspace has limits.")
             if self._accounts.limits.budget:
                 await self._accounts.check_budget(grant, await session)
         return _Asked(grant, upstream, request.method, url, headers, body, model, tools, session)
@@ -272,24 +275,3 @@ async def _model_of(protocol: Protocol, path: str, body: bytes) -> str:
         named = protocol.model.fullmatch(path)
         return named[1] if named is not None else ""
     return await model_of(body)
-
-
-def _target(request: web.Request, upstream: Upstream) -> URL:
-    query, path = request.rel_url.raw_query_string, request.match_info["path"]
-    if not upstream.protocol.allows(request.method, path) or len(query) > QUERY_CHARS:
-        raise Refused(404, f"Shipmate's gateway does not pass {request.method} {path[:100]} on to {upstream.title}.")
-    kept = query_upward(query)
-    return URL(f"{upstream.url.rstrip('/')}/{path}" + (f"?{kept}" if kept else ""), encoded=True)
-
-
-def _headers(request: web.Request, upstream: Upstream) -> CIMultiDict[str]:
-    """What goes up. Answers are asked for unpacked, for what they took is read in passing."""
-    headers = CIMultiDict(upward(request.headers.items()))
-    if upstream.key is not None:
-        headers.add(*upstream.protocol.with_key(upstream.key.get_secret_value()))
-    elif not upstream.keyless:
-        said = f"No key for {upstream.title} is configured: whoever runs Shipmate has to set {upstream.setting}."
-        raise Refused(401, said)
-    headers.add("Accept-Encoding", "identity")
-    headers.add("User-Agent", request.headers.get("X-Forwarded-Agent") or "shipmate")
-    return headers

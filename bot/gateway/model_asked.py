@@ -20,6 +20,7 @@ SEND_SECONDS = 60.0
 QUICK_BYTES = 256 << 10  # what may be parsed without a thread
 # A quotation mark inside a JSON string is escaped, so what looks like a key is one, wherever it stands. Letters of a
 # key may be written as \u0000; nobody does, but somebody who hides a model's name might.
+Pairs = list[tuple[str, Any]]
 _OFFER = re.compile(rb'"tools"\s{0,20}:\s{0,20}\[\s{0,20}[{"]')
 _STREAM = re.compile(rb'"stream"\s{0,20}:\s{0,20}true')
 
@@ -40,6 +41,7 @@ class _Key:
 
 _MODEL = _Key("model", rb'"((?:[^"\\]|\\.){0,300})"')
 _BACKGROUND = _Key("background", rb"(true)")
+_MODELS = _Key("models", rb"(\[)")
 
 
 class TooMuch(Exception):
@@ -129,9 +131,12 @@ async def model_of(body: bytes) -> str:
         return _text(names.pop())
     if not names:
         return ""
-    if len(body) <= QUICK_BYTES:
-        return _of_whole(body)
-    return await asyncio.to_thread(_of_whole, body)
+    return _model_in(await _outermost(body))
+
+
+async def names_more_models(body: bytes) -> bool:
+    """Whether a body names others to fall back to (OpenRouter): which of them answers nobody would know."""
+    return bool(_MODELS.values(body)) and any(name == "models" for name, _ in await _outermost(body))
 
 
 def _text(raw: bytes) -> str:
@@ -142,11 +147,15 @@ def _text(raw: bytes) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _of_whole(body: bytes) -> str:
-    """The model of the outermost object."""
-    last: list[tuple[str, Any]] = []
+async def _outermost(body: bytes) -> Pairs:
+    """The outermost object of a body, name by name. Raises Unclear."""
+    return _pairs(body) if len(body) <= QUICK_BYTES else await asyncio.to_thread(_pairs, body)
 
-    def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+
+def _pairs(body: bytes) -> Pairs:
+    last: Pairs = []
+
+    def keep(pairs: Pairs) -> dict[str, Any]:
         nonlocal last
         last = pairs  # the outermost object is the last that is read
         return dict(pairs)
@@ -157,7 +166,11 @@ def _of_whole(body: bytes) -> str:
         raise Unclear("The request is not JSON.") from None
     if not isinstance(told, dict):
         raise Unclear("The request must be a JSON object.")
-    if [name for name, _ in last].count("model") > 1:
+    return last
+
+
+def _model_in(pairs: Pairs) -> str:
+    found = [value for name, value in pairs if name == "model"]
+    if len(found) > 1:
         raise Unclear("The request names its model more than once.")
-    name = told.get("model")
-    return name if isinstance(name, str) else ""
+    return found[0] if found and isinstance(found[0], str) else ""

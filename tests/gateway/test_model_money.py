@@ -195,7 +195,12 @@ async def test_a_request_that_hides_its_model_is_refused(site: Site) -> None:
             assert answer.status == 400
         async with box.post(ANTHROPIC, json.dumps(ASK).encode(), **{"Content-Encoding": "gzip"}) as answer:
             assert (answer.status, "Name the model" in (await answer.json())["error"]["message"]) == (400, True)
+        fallbacks = ASK | {"model": "claude-x", "models": ["a-dear-one"]}
+        status, said = await answered(box, ANTHROPIC, fallbacks)
+        assert (status, "Name one model" in said["error"]["message"]) == (400, True)
         assert not model.seen
+        talk = {"role": "user", "content": [{"type": "tool_use", "input": {"models": ["a", "b"]}}]}
+        assert (await answered(box, ANTHROPIC, ASK | {"model": "claude-x", "messages": [talk]}))[0] == 200
 
 
 async def test_what_nobody_would_count_is_not_passed_on(site: Site) -> None:
