@@ -13,9 +13,13 @@ ModelTrouble = Literal["", "overloaded", "unreachable"]
 
 
 class Frozen(BaseModel):
-    """A record that cannot be changed and that ignores fields of newer versions."""
+    """A record that cannot be changed and that ignores fields of newer versions.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    A text with half a character in it is refused (only where texts have a limit are they looked at): it could be
+    neither kept nor sent, and whoever brought it would bring it again and again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", str_max_length=1 << 24)
 
 
 class Author(Frozen):

@@ -5,9 +5,9 @@ from typing import Any
 
 
 def text(found: Mapping[str, Any], name: str) -> str:
-    """The string of this name; empty if there is none."""
+    """The string of this name; empty if there is none. JSON may have halves of characters, which nothing can keep."""
     value = found.get(name)
-    return value if isinstance(value, str) else ""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def part(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:

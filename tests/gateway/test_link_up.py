@@ -28,6 +28,16 @@ BAD_BATCHES: list[tuple[str, Any, int | None]] = [
     ("no turn", {"frames": [{"n": 5, "at": 1.0, "kind": "turn_started"}]}, 5),
     ("too much text", {"frames": [{**WORDS, "n": 9, "text": "x" * 65_537}]}, 9),
     ("half a character", {"frames": [{**WORDS, "n": 9, "text": "\ud83d"}]}, 9),
+    (
+        "half a character in a commit",
+        {"frames": [{**ENDED, "commits": [{"sha": "c", "subject": "\ud83d", "author": "A <a@x>"}]}]},
+        3,
+    ),
+    (
+        "half a character in a plan",
+        {"frames": [{**ENDED, "kind": "plan", "entries": [{"text": "\udcff", "status": "pending"}]}]},
+        3,
+    ),
     ("a time that never comes", {"frames": [{**WORDS, "n": 9, "at": float("inf")}]}, 9),
     (
         "a head that is no sha",

@@ -140,6 +140,11 @@ def test_the_whole_text_is_kept_however_long_it_is() -> None:
     assert isinstance(meaning, Mention) and len(meaning.post.text) == 39_999
 
 
+def test_half_a_character_does_not_keep_a_mention_from_being_kept() -> None:
+    meaning = understand(event(type="app_mention", text="<@U0BOT> fix \ud83d it"), ME)
+    assert isinstance(meaning, Mention) and meaning.post.text == "fix ? it"
+
+
 def test_an_allowed_bot_is_heard() -> None:
     for allowed in ("B9", "U9"):
         assert isinstance(understand(event(user="U9", bot_id="B9", **MENTION), ME, frozenset({allowed})), Mention)
