@@ -12,7 +12,7 @@ import secrets
 from collections.abc import AsyncIterator
 from functools import partial
 
-from jobs import image_log, places
+from jobs import berths, image_log
 from jobs.image_build import Anew, Builder, BuildFailed, Built, NotNow
 from jobs.image_check import Check
 from jobs.image_log import BuildLog
@@ -140,7 +140,7 @@ class _Attempt:
         if why := why_build(newest, runtime_version(), self._shop.clock(), self._build.asked):
             await self._begin(told, why)
         try:
-            async with places.spare(self._shop, self._repository, self._build.id):
+            async with berths.spare(self._shop, self._repository, self._build.id):
                 image = await self._made(told, newest)
         except (BuildFailed, BoxError, NotNow) as failed:
             passes = isinstance(failed, Temporary | Unreachable | NotNow)

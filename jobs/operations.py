@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import lifetimes, places, wire
+from jobs import berths, lifetimes, wire
 from jobs.at_work import at_work, somebody_is_at
 from jobs.commands import BeginPark, BeginStart, FailPark, FailStart, FinishPark, FinishStart, Refused
 from jobs.events import StartKind
@@ -61,14 +61,14 @@ async def start_box(shop: Workshop, sid: str) -> None:
     if before.status is Status.BOOTING and await somebody_is_at(shop.store, "start", before):
         log.info("start is not due: a worker is at it")
         return
-    if not await places.admitted(shop, before):
+    if not await berths.admitted(shop, before):
         return
     box = shop.box_name(before.repository or "", f"{sid}-{before.generation + 1}")
     try:
         session = await shop.inbox.handle(sid, BeginStart(before.generation, box))
     except Refused as refused:
         log.info("start is not due: %s", refused)
-        await places.given_back(shop, sid)
+        await berths.given_back(shop, sid)
         return
     generation = session.generation
     try:
@@ -80,7 +80,7 @@ async def start_box(shop: Workshop, sid: str) -> None:
         await shop.inbox.handle(sid, FailStart(generation, sentence(trouble), delay))
         with forgiven(log, "whether a box was made all the same could not be seen; the upkeep looks again"):
             await shop.provider.discard(box)
-        await places.given_back(shop, sid)
+        await berths.given_back(shop, sid)
         if not isinstance(trouble, BoxError):
             raise
         return
@@ -126,7 +126,7 @@ async def _record(shop: Workshop, session: Session, finished: FinishStart) -> No
         log.info("the box came too late: %s", refused)
         await shop.store.revoke(finished.box)
         await shop.provider.discard(finished.box)
-        await places.given_back(shop, session.id)
+        await berths.given_back(shop, session.id)
         return
     if finished.start != "snapshot":
         assert session.repository is not None
@@ -274,7 +274,7 @@ async def park_box(shop: Workshop, sid: str) -> None:
     await shop.provider.discard(box)
     if before.start == "warm":
         await shop.store.warm.forget(box)
-    await places.given_back(shop, sid)
+    await berths.given_back(shop, sid)
 
 
 async def _put_to_sleep(shop: Workshop, box: str) -> str | None:

@@ -24,6 +24,7 @@ from jobs.archive import Archived
 from jobs.events import Event, event_from_json
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, Link, Looked, StaleLink, Unnamed
 from jobs.session import Session, Status
+from jobs.store_berths import Berths
 from jobs.store_changes import Changes
 from jobs.store_counts import Counts
 from jobs.store_egress import EgressHosts
@@ -31,7 +32,6 @@ from jobs.store_histories import Histories
 from jobs.store_images import Images
 from jobs.store_ledger import RedisLedger
 from jobs.store_leftovers import Leftovers
-from jobs.store_places import Places
 from jobs.store_recent import RecentSessions
 from jobs.store_scripts import ACTIVE, BELL, CLOSED, KEPT, PREFIX, SLEEPING, TOTALS, UNSHOWN, key, keys
 from jobs.store_usage import Usage
@@ -54,7 +54,7 @@ class Store:
         self._stamp, self.changes = client.register_script(scripts.STAMP), Changes(client)
         self.leftovers, self.counts, self.images = Leftovers(client), Counts(client), Images(client)
         self.usage, self.egress, self.warm = Usage(client), EgressHosts(client), WarmBoxes(client)
-        self.places, self.recent = Places(client), RecentSessions(client)
+        self.berths, self.recent = Berths(client), RecentSessions(client)
         self.ledger, self.histories = RedisLedger(client), Histories(client, archive)
 
     @classmethod

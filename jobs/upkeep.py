@@ -12,7 +12,7 @@ import logging
 import secrets
 from collections.abc import Mapping
 
-from jobs import images, places, warm
+from jobs import berths, images, warm
 from jobs.at_work import Work, somebody_is_at
 from jobs.beside import Beside
 from jobs.commands import LoseBox, Refused, Tick
@@ -82,8 +82,8 @@ class Upkeep:
                 session = await self._look_at(session, boxes)
             seen.append(session)
         self._beside.begin("what lost boxes left", sorted(self._lost), str, self._note_what_is_left)
-        with forgiven(log, "places for boxes could not be seen to; the next sweep tries again"):
-            await places.see_to(self._shop, seen)
+        with forgiven(log, "berths for boxes could not be seen to; the next sweep tries again"):
+            await berths.see_to(self._shop, seen)
         if boxes is not None:
             at_home = {name for session in seen for name in (session.box, session.lost_box)}
             strangers = [box for name, box in boxes.items() if name not in at_home]

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from jobs import places, wire
+from jobs import berths, wire
 from jobs.beside import Beside
 from jobs.claims import ANSWER_SECONDS
 from jobs.commands import LoseBox, Tick
@@ -103,7 +103,7 @@ async def _make(shop: Workshop, image: Image) -> None:
     box, token = shop.box_name(repository, f"warm-{secrets.token_hex(8)}"), secrets.token_urlsafe(32)
     grant, fit = Grant("", box, 0, repository, "warm", ""), shop.fit(repository, agent, model)
     offer = Offer(box, repository, fit, image.snapshot, shop.isolated(repository), hash_token(token), "")
-    if not await places.make_warm(shop, offer):
+    if not await berths.make_warm(shop, offer):
         return
     await shop.store.grant(hash_token(token), grant)
     started, base_branch = shop.agent(agent, model), shop.settings.base_branch(repository)
@@ -175,10 +175,10 @@ class WarmPool:
         fits = {name: shop.fit(name, *_as(shop, name, recipe)) for name, recipe in recipes.items()}
         numbers = {name: warm_boxes(settings, name, recipe) for name, recipe in recipes.items()}
         due = wanted(numbers, wishes, fits, images)
-        room = await places.room_for_warm(shop)
+        room = await berths.room_for_warm(shop)
         if room is None:
             return due
-        near = [one for one in due if places.is_counted(shop, one.repository)]
+        near = [one for one in due if berths.is_counted(shop, one.repository)]
         return (*within(near, await self._there(), room), *(one for one in due if one not in near))
 
     async def _there(self) -> Counter[str]:
@@ -224,7 +224,7 @@ class WarmPool:
 
     async def _forget_gone(self, boxes: Mapping[str, BoxInfo]) -> None:
         """Forget boxes that are not here any more, or that a worker wrote down and died before it made them. Of one
-        that was taken and has ended only its last state is here: it takes no place."""
+        that was taken and has ended only its last state is here: it takes no berth."""
         warm, now = self._shop.store.warm, self._shop.clock()
         claims, made = await warm.claims(), await warm.all_made()
         for box in claims.keys() & made.keys() & boxes.keys():

@@ -19,7 +19,7 @@ from bot.gateway.link_down import REPLACED
 from bot.gateway.link_stream import Stream
 from bot.gateway.link_up import ATTACH_BYTES, UP_BYTES, body_of, frames_of, number
 from bot.gateway.pace import CallPace, Pace
-from bot.gateway.turns import Turns
+from bot.gateway.turnstile import Turnstile
 from jobs.commands import NotYet, Refused
 from jobs.frames import AnyFrame
 from jobs.inbox import Inbox
@@ -48,7 +48,7 @@ class Link:
     def __init__(self, record: Record, inbox: Inbox, bells: Bells, rules: Rules) -> None:
         self._record, self._inbox, self._bells, self._rules = record, inbox, bells, rules
         self._streams: dict[str, Stream] = {}
-        self._pace, self._turns = Pace(), Turns()
+        self._pace, self._turnstile = Pace(), Turnstile()
         self._dials = CallPace(DIALS_AT_ONCE, DIALS_PER_SECOND)
         self._closed = False
 
@@ -87,7 +87,7 @@ class Link:
         made = number(said, "frame")
         if self._closed:
             raise Refusal(503, CLOSING)
-        later = self._turns.begin(began := time.monotonic())
+        later = self._turnstile.begin(began := time.monotonic())
         if later:
             raise Refusal(503, "many boxes call at once", seconds=later)
         try:
@@ -97,7 +97,7 @@ class Link:
         except StaleLink as stale:
             raise _refusal_of(stale) from None
         finally:
-            self._turns.done(time.monotonic() - began)
+            self._turnstile.done(time.monotonic() - began)
         if made < attached.acked:
             log.warning("the runner has made %d frames, but %d are stored: it forgot some", made, attached.acked)
         log.info("attached: epoch %d, frames up to %d are stored", attached.epoch, attached.acked)

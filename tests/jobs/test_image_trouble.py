@@ -11,11 +11,11 @@ import pytest
 
 from bot.playground.forge import Forge as PlaygroundForge
 from jobs import image_log
+from jobs.berths import YIELD_SECONDS
 from jobs.commands import Choice
 from jobs.events import Noted, PromptWithdrawn
 from jobs.image_records import Build, Standing
 from jobs.images import build_image, due
-from jobs.places import YIELD_SECONDS
 from jobs.session import Status
 from jobs.store import Store
 from jobs.upkeep import Upkeep

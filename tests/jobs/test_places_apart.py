@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import census, images, places
+from jobs import berths, census, images
 from jobs import commands as c
 from jobs.commands_snapshots import FinishSnapshot
 from jobs.events import Noted
@@ -197,15 +197,15 @@ async def test_a_warm_box_at_another_place_is_taken_by_nobody_and_ends(at: Bench
 
 async def test_the_ceiling_is_on_boxes_of_this_machine(at: Bench) -> None:
     await at.shop.store.warm.make(Offer("modal-warm-1", ROCKET, "f", None, True, "hash", ""))
-    assert await at.shop.store.places.room(1) == 1
-    assert await at.shop.store.places.take("other", 1.0, at.clock(), 1) == 0
+    assert await at.shop.store.berths.room(1) == 1
+    assert await at.shop.store.berths.take("other", 1.0, at.clock(), 1) == 0
     await at.ask()
-    assert not await places.admitted(at.shop, await at.session())
+    assert not await berths.admitted(at.shop, await at.session())
     move(at, "modal")
-    assert await places.admitted(at.shop, await at.session())
+    assert await berths.admitted(at.shop, await at.session())
     await start_box(at.shop, at.sid)
-    await places.see_to(at.shop, [await at.session()])
-    assert await at.shop.store.places.queued() == []
+    await berths.see_to(at.shop, [await at.session()])
+    assert await at.shop.store.berths.queued() == []
 
 
 async def test_who_counts_sees_the_boxes_of_both_and_the_queues_that_are_in_use(at: Bench) -> None:

@@ -153,7 +153,7 @@ async def test_a_dead_box_of_a_session_at_rest_takes_no_place(store: Store, redi
         await at.shop.provider.terminate(box, 0.0)
         await Upkeep(at.shop).sweep()
         assert await at.state(box) is BoxState.DEAD, "it has the last state of a session"
-        assert await at.shop.store.places.room(1) == 1
+        assert await at.shop.store.berths.room(1) == 1
 
 
 async def test_the_upkeep_gives_up_a_taken_box_that_does_not_answer(at: Bench) -> None:

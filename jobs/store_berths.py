@@ -1,6 +1,6 @@
-"""The part of the record that counts boxes of this machine against the most that there may be, and who waits for one.
+"""The part of the record that knows berths: who has room for a box on this machine, and who waits for it.
 
-`jobs/store.py` has one; `jobs/places.py` says when. A place is taken in one step, so a burst cannot take one twice.
+`jobs/store.py` has one; `jobs/berths.py` says when. A berth is taken in one step, so a burst cannot take one twice.
 Boxes that were made warm are counted where they are written down (`jobs/store_warm.py`), whoever has them.
 """
 
@@ -16,7 +16,7 @@ from jobs.warm_scripts import MADE
 from sandbox.side_by_side import FAR, HERE, named, place_of
 
 HELD, QUEUED = f"{PREFIX}places:held", f"{PREFIX}places:queued"
-FRESH_SECONDS = 10.0  # so long a place may be held by one who is not seen to hold it yet
+FRESH_SECONDS = 10.0  # so long a berth may be held by one who is not seen to hold it yet
 
 # KEYS: held, queued, made. ARGV: who, when it asked, now, the most, then what the names of warm boxes that are not
 # counted begin with.
@@ -28,7 +28,7 @@ for _, box in ipairs(redis.call('HKEYS', KEYS[3])) do
   free = free - here
 end
 """
-# For a session. 0: it has a place; else which in the queue.
+# For a session. 0: it has a berth; else which in the queue.
 TAKE = f"""
 if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[1])
@@ -39,7 +39,7 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 return 0
 """
-# For a build, or to keep the one that it has. 1: it has a place; 0: there is none, or a session waits for it.
+# For a build, or to keep the one that it has. 1: it has a berth; 0: there is none, or a session waits for it.
 SPARE = f"""
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
 {_FREE}
@@ -61,8 +61,8 @@ return 1
 _ELSEWHERE = tuple(named(far, "") for far in FAR)
 
 
-class Places:
-    """Places for boxes, held by sessions and by builds of images."""
+class Berths:
+    """Berths for boxes, held by sessions and by builds of images."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
@@ -70,16 +70,16 @@ class Places:
         self._warm = client.register_script(WARM)
 
     async def take(self, sid: str, asked: float, now: float, most: int) -> int:
-        """0: this session has a place. Else it waits: 1 is next. `asked`: whoever asked first comes first."""
+        """0: this session has a berth. Else it waits: 1 is next. `asked`: whoever asked first comes first."""
         return int(await self._take(keys=[HELD, QUEUED, MADE], args=[sid, asked, now, most, *_ELSEWHERE]))
 
     async def take_spare(self, build: str, now: float, most: int) -> bool:
-        """Whether this build has a place, which no session waits for when it is taken. It lasts `FRESH_SECONDS`, and is
+        """Whether this build has a berth, which no session waits for when it is taken. It lasts `FRESH_SECONDS`, and is
         kept by taking it again."""
         return bool(await self._spare(keys=[HELD, QUEUED, MADE], args=[build, now, now, most, *_ELSEWHERE]))
 
     async def make_warm(self, offer: Offer, most: int) -> bool:
-        """Write down a box that is about to be made, and to be warm one day, if there is a place that no session waits
+        """Write down a box that is about to be made, and to be warm one day, if there is a berth that no session waits
         for; whether there was."""
         args: list[str | int] = [offer.box, json.dumps(offer), "", most, *_ELSEWHERE]
         return bool(await self._warm(keys=[HELD, QUEUED, MADE], args=args))
@@ -99,7 +99,7 @@ class Places:
         return float(first[1]) if first else None
 
     async def room(self, most: int) -> int:
-        """How many places are free; below 0 if there are more boxes than there may be."""
+        """How many berths are free; below 0 if there are more boxes than there may be."""
         warm = [box for box in await self._do("HKEYS", MADE) if place_of(box) == HERE]
         return most - int(await self._do("ZCARD", HELD)) - len(warm)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from bot.gateway.turns import AT_ONCE, LEAST_SECONDS, MOST_SECONDS, Turns
+from bot.gateway.turnstile import AT_ONCE, LEAST_SECONDS, MOST_SECONDS, Turnstile
 from tests.gateway.conftest import Site, one_box
 from tests.waiting import until
 
@@ -15,7 +15,7 @@ PAUSED_MS = 10_000
 
 
 def test_a_few_at_a_time_are_served_at_once_and_a_place_that_is_free_is_taken() -> None:
-    turns = Turns()
+    turns = Turnstile()
     assert [turns.begin(0.0) for _ in range(AT_ONCE)] == [0.0] * AT_ONCE
     assert turns.begin(0.0) > 0
     turns.done(0.1)
@@ -23,7 +23,7 @@ def test_a_few_at_a_time_are_served_at_once_and_a_place_that_is_free_is_taken() 
 
 
 def test_the_others_get_moments_as_far_apart_as_a_turn_takes() -> None:
-    turns = Turns()
+    turns = Turnstile()
     for _ in range(1000):  # long enough to know how long one takes
         turns.begin(0.0)
         turns.done(0.32)
@@ -38,7 +38,7 @@ def test_the_others_get_moments_as_far_apart_as_a_turn_takes() -> None:
 def test_there_are_never_more_turns_than_allowed_and_nobody_waits_for_ever(
     calls: list[tuple[float, bool, float]],
 ) -> None:
-    turns, now, under_way = Turns(), 0.0, 0
+    turns, now, under_way = Turnstile(), 0.0, 0
     for passed, calling, took in calls:
         now += passed
         if calling:

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from jobs import berths
 from jobs import commands as c
-from jobs import places
 from jobs.decide import decide
 from jobs.events import BoxAwaited, Prompt
 from jobs.operations import park_box, start_box
@@ -105,7 +105,7 @@ async def test_a_burst_never_passes_the_ceiling_and_keeps_its_order(at: Bench) -
     assert len(await at.shop.provider.list()) <= 2
     await Upkeep(at.shop).sweep()
     waiting = [sid for sid in sids if await how(at, sid) != [("connecting", 0)]]
-    assert await at.shop.store.places.queued() == waiting and len(waiting) >= 6
+    assert await at.shop.store.berths.queued() == waiting and len(waiting) >= 6
 
 
 async def test_a_box_that_is_gone_lets_in_who_has_waited_longest(at: Bench) -> None:
@@ -123,7 +123,7 @@ async def test_one_who_stops_waiting_leaves_the_queue(at: Bench) -> None:
     await asked(at, "s1", "s2", "s3", "s4")
     await at.shop.inbox.handle("s3", c.Stop(ADA))
     await Upkeep(at.shop).sweep()
-    assert await at.shop.store.places.queued() == ["s4"]
+    assert await at.shop.store.berths.queued() == ["s4"]
     assert await how(at, "s4") == [("waiting", 1)]
     told = [event.position for event in await at.shop.store.events("s4") if isinstance(event, BoxAwaited)]
     assert told == [2, 1]
@@ -133,7 +133,7 @@ async def test_a_start_that_fails_gives_its_place_back(at: Bench) -> None:
     at.fails("create", Permanent("no isolation"))
     await asked(at, "s1", "s2", "s3")
     at.fails("create", None)
-    assert await at.shop.store.places.room(2) == 2
+    assert await at.shop.store.berths.room(2) == 2
 
 
 async def test_a_box_with_nothing_to_do_is_put_to_sleep_early_when_others_wait(at: Bench) -> None:
@@ -142,10 +142,10 @@ async def test_a_box_with_nothing_to_do_is_put_to_sleep_early_when_others_wait(a
     await ready(at, "s2")
     await Upkeep(at.shop).sweep()
     assert await how(at, "s1", "s2") == [("idle", 0), ("idle", 0)]
-    at.clock.ahead = places.IDLE_LEAST_SECONDS + 1
+    at.clock.ahead = berths.IDLE_LEAST_SECONDS + 1
     await asked(at, "s3")
     sessions = [await at.shop.store.load(sid) for sid in ("s1", "s2", "s3")]
-    assert [s.id for s in places.idle([s for s in sessions if s], at.clock())] == ["s1", "s2"]
+    assert [s.id for s in berths.idle([s for s in sessions if s], at.clock())] == ["s1", "s2"]
     before = (await jobs_of(at))["boxes"]
     await Upkeep(at.shop).sweep()
     assert (await jobs_of(at))["boxes"] > before
@@ -156,24 +156,24 @@ async def test_a_box_with_nothing_to_do_is_put_to_sleep_early_when_others_wait(a
 
 async def test_warm_boxes_take_places(at: Bench) -> None:
     await at.shop.store.warm.make(Offer("warm-1", "acme/rocket", "f", "img", True, "h", ""))
-    assert await places.room_for_warm(at.shop) == 1
+    assert await berths.room_for_warm(at.shop) == 1
     await asked(at, "s1", "s2")
     assert await how(at, "s1", "s2") == [("connecting", 0), ("waiting", 1)]
-    assert await places.room_for_warm(at.shop) == -1
+    assert await berths.room_for_warm(at.shop) == -1
     late = Offer("warm-2", "acme/rocket", "f", "img", True, "h", "")
-    assert not await places.make_warm(at.shop, late), "a session has taken the place that was seen to be free"
+    assert not await berths.make_warm(at.shop, late), "a session has taken the place that was seen to be free"
     await at.shop.store.warm.forget("warm-1")
     await start_box(at.shop, "s2")
     assert await how(at, "s2") == [("connecting", 0)]
 
 
 async def test_a_build_takes_a_place_that_nobody_waits_for_and_is_told_if_there_is_none(at: Bench) -> None:
-    async with places.spare(at.shop, ROCKET, "build-1"):
-        assert await at.shop.store.places.room(2) == 1
+    async with berths.spare(at.shop, ROCKET, "build-1"):
+        assert await at.shop.store.berths.room(2) == 1
         await asked(at, "s1", "s2")
         assert await how(at, "s1", "s2") == [("connecting", 0), ("waiting", 1)]
         with pytest.raises(Temporary, match="as many boxes as there may be"):
-            async with places.spare(at.shop, ROCKET, "build-2"):
+            async with berths.spare(at.shop, ROCKET, "build-2"):
                 pytest.fail("there is no place")
     await start_box(at.shop, "s2")
     assert await how(at, "s2") == [("connecting", 0)]
@@ -182,29 +182,29 @@ async def test_a_build_takes_a_place_that_nobody_waits_for_and_is_told_if_there_
 async def test_a_build_is_given_up_for_a_session_that_has_waited_for_a_while(at: Bench) -> None:
     async with asyncio.timeout(20):
         with pytest.raises(Temporary, match="needed for a session"):
-            async with places.spare(at.shop, ROCKET, "build-1"):
+            async with berths.spare(at.shop, ROCKET, "build-1"):
                 await asked(at, "s1", "s2")
-                at.clock.ahead = places.YIELD_SECONDS + 1
+                at.clock.ahead = berths.YIELD_SECONDS + 1
                 await asyncio.Event().wait()
-    assert await at.shop.store.places.room(2) == 1
+    assert await at.shop.store.berths.room(2) == 1
 
 
 async def test_a_build_whose_worker_was_killed_keeps_no_place(at: Bench) -> None:
-    assert await at.shop.store.places.take_spare("build-1", at.clock(), 2)
+    assert await at.shop.store.berths.take_spare("build-1", at.clock(), 2)
     await Upkeep(at.shop).sweep()
-    assert await at.shop.store.places.room(2) == 1, "it may be at it"
+    assert await at.shop.store.berths.room(2) == 1, "it may be at it"
     at.clock.ahead = 11.0
     await Upkeep(at.shop).sweep()
-    assert await at.shop.store.places.room(2) == 2
+    assert await at.shop.store.berths.room(2) == 2
 
 
 async def test_what_is_counted_is_set_right_by_the_logs(at: Bench) -> None:
     await asked(at, "s1", "s2", "s3")
-    await at.shop.store.places.give_back("s1")
-    await at.shop.store.places.take("snobody", 1.0, 1.0, 9)
+    await at.shop.store.berths.give_back("s1")
+    await at.shop.store.berths.take("snobody", 1.0, 1.0, 9)
     await Upkeep(at.shop).sweep()
-    assert await at.shop.store.places.room(2) == 0
-    assert await at.shop.store.places.queued() == ["s3"]
+    assert await at.shop.store.berths.room(2) == 0
+    assert await at.shop.store.berths.queued() == ["s3"]
 
 
 async def test_who_waits_here_and_is_to_have_a_box_elsewhere_by_now_is_let_go_on(
@@ -226,7 +226,7 @@ async def test_a_session_that_could_not_be_looked_at_keeps_its_place(at: Bench) 
     for ahead in (11.0, 22.0):
         at.clock.ahead = ahead
         await Upkeep(at.shop).sweep()
-    assert await at.shop.store.places.room(2) == 0
+    assert await at.shop.store.berths.room(2) == 0
     assert await how(at, "s1", "s3") == [("connecting", 0), ("waiting", 1)]
 
 

@@ -1,9 +1,9 @@
-"""The ceiling on boxes of this machine (`SHIPMATE_BOXES`): who may have one, who waits for it and as which, who makes
-room. Boxes elsewhere are not counted: their place says itself when there are too many.
+"""Berths: each is room for one box on this machine, as many as `SHIPMATE_BOXES` says. Who has one, who waits, who makes
+room. Boxes elsewhere need none: their place says itself when there are too many.
 
 `jobs/operations.py` asks before it makes a box and tells when one is gone; `jobs/upkeep.py` calls `see_to` in every
 sweep. First come, first served; warm boxes that nobody took give way first, then boxes that have nothing to do, and at
-last the boxes in which images are built (`jobs/images.py` holds a `spare` place meanwhile).
+last the boxes in which images are built (`jobs/images.py` holds a `spare` berth meanwhile).
 """
 
 import asyncio
@@ -33,7 +33,7 @@ async def admitted(shop: Workshop, session: Session) -> bool:
         return True
     if session.lost_box is not None:
         await shop.store.warm.ended(session.lost_box)
-    position = await shop.store.places.take(session.id, asked(session), shop.clock(), most)
+    position = await shop.store.berths.take(session.id, asked(session), shop.clock(), most)
     if position:
         log.info("session %s waits for a box, as number %d", session.id, position)
         await _tell(shop, session.id, position)
@@ -41,17 +41,17 @@ async def admitted(shop: Workshop, session: Session) -> bool:
 
 
 async def given_back(shop: Workshop, sid: str) -> None:
-    """See whether this session still needs its place, and let the next one in if it does not."""
+    """See whether this session still needs its berth, and let the next one in if it does not."""
     if not shop.settings.boxes:
         return
     session = await shop.store.load(sid)
     if session is None or not _has_box(shop, session):
-        await shop.store.places.give_back(sid)
-        await _admit(shop, await shop.store.places.queued())
+        await shop.store.berths.give_back(sid)
+        await _admit(shop, await shop.store.berths.queued())
 
 
 async def see_to(shop: Workshop, sessions: Sequence[Session]) -> None:
-    """Set right what is counted, let in whom there is room for, tell the others their place, and make room for them."""
+    """Set right what is counted, let in who finds room, tell the others their number, and make room for them."""
     most, now = shop.settings.boxes, shop.clock()
     if not most:
         for session in sessions:
@@ -61,14 +61,14 @@ async def see_to(shop: Workshop, sessions: Sequence[Session]) -> None:
     holders = [session.id for session in sessions if _has_box(shop, session) and not _is_warm(session)]
     counted = [session for session in sessions if is_counted(shop, session.repository)]
     waiting = {session.id: asked(session) for session in counted if session.status is Status.WAITING}
-    await shop.store.places.correct(holders, waiting, now)
-    queued = await shop.store.places.queued()
+    await shop.store.berths.correct(holders, waiting, now)
+    queued = await shop.store.berths.queued()
     room = await _admit(shop, queued)
     for position, sid in enumerate(queued, 1):
         if position > room:
             await _tell(shop, sid, position)
     for session in sessions:
-        if session.position and session.id not in queued:  # it has a place, or its box is not on this machine any more
+        if session.position and session.id not in queued:  # it has a berth, or its box is not on this machine any more
             await _tell(shop, session.id, 0)
     near = [session for session in sessions if _has_box(shop, session)]
     leaving = sum(session.status is Status.PARKING for session in near)
@@ -79,7 +79,7 @@ async def see_to(shop: Workshop, sessions: Sequence[Session]) -> None:
 
 @contextlib.asynccontextmanager
 async def spare(shop: Workshop, repository: str, build: str) -> AsyncIterator[None]:
-    """A place for the boxes of this build, one at a time. Raises Temporary if there is none, or if it is given up
+    """A berth for the boxes of this build, one at a time. Raises Temporary if there is none, or if it is given up
     because a session needs it."""
     if not shop.settings.boxes or not is_counted(shop, repository):
         yield
@@ -110,17 +110,17 @@ async def spare(shop: Workshop, repository: str, build: str) -> AsyncIterator[No
             raise
         raise Temporary("its box was needed for a session", AGAIN_SECONDS) from None
     finally:
-        await shop.store.places.give_back(build)
+        await shop.store.berths.give_back(build)
 
 
 async def _has_spare(shop: Workshop, build: str) -> bool:
-    return await shop.store.places.take_spare(build, shop.clock(), shop.settings.boxes)
+    return await shop.store.berths.take_spare(build, shop.clock(), shop.settings.boxes)
 
 
 async def _keeps_spare(shop: Workshop, build: str) -> bool:
     """Whether the build may go on."""
     with forgiven(log, "whether a session needs the box of a build could not be seen; it is looked again"):
-        since = await shop.store.places.waited_since()
+        since = await shop.store.berths.waited_since()
         if since is not None and shop.clock() - since > YIELD_SECONDS:
             return False
         return await _has_spare(shop, build)  # it is asked for again and again, or somebody else has it
@@ -132,13 +132,13 @@ async def room_for_warm(shop: Workshop) -> int | None:
     most = shop.settings.boxes
     if not most:
         return None
-    return -1 if await shop.store.places.queued() else max(0, await shop.store.places.room(most))
+    return -1 if await shop.store.berths.queued() else max(0, await shop.store.berths.room(most))
 
 
 async def make_warm(shop: Workshop, offer: Offer) -> bool:
     """Write down a warm box that is about to be made; False: what room there was somebody else has taken."""
     if shop.settings.boxes and is_counted(shop, offer.repository):
-        return await shop.store.places.make_warm(offer, shop.settings.boxes)
+        return await shop.store.berths.make_warm(offer, shop.settings.boxes)
     await shop.store.warm.make(offer)
     return True
 
@@ -173,7 +173,7 @@ def _has_box(shop: Workshop, session: Session) -> bool:
 
 async def _admit(shop: Workshop, queued: Sequence[str]) -> int:
     """Ask for the boxes that there is room for; how many that were."""
-    room = max(0, await shop.store.places.room(shop.settings.boxes))
+    room = max(0, await shop.store.berths.room(shop.settings.boxes))
     for sid in queued[:room]:
         session = await shop.store.load(sid)
         if session is not None and session.status is Status.WAITING and session.retry_at <= shop.clock():

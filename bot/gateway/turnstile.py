@@ -10,7 +10,7 @@ LEAST_SECONDS, MOST_SECONDS = 0.2, 60.0
 MEMORY = 0.05  # how much the newest measure counts
 
 
-class Turns:
+class Turnstile:
     """Times are seconds of any one clock. Every `begin` that answers 0 is followed by one `done`."""
 
     def __init__(self) -> None:
