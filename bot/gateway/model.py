@@ -33,7 +33,7 @@ from bot.gateway.model_asked import (
 )
 from bot.gateway.model_onward import Refused, headers_of, target
 from bot.gateway.model_reports import ModelReports
-from bot.gateway.model_trouble import Troubles
+from bot.gateway.model_trouble import Troubles, status_within
 from bot.gateway.model_upstreams import Upstream
 from bot.gateway.model_usage import Meter
 from bot.gateway.model_wire import Protocol, downward
@@ -199,7 +199,7 @@ class ModelProxy:
     def _heard(self, asked: _Asked, status: int) -> None:
         upstream = asked.upstream
         self._metrics.model_answered(upstream.name, str(status))
-        if asked.session is not None:
+        if asked.session is not None and status >= 400:  # of others it is not known before they begin
             self._troubles.answered(asked.grant, status)
         if status in REFUSED_BY_PROVIDER:
             said = REFUSED_BY_PROVIDER[status].format(title=upstream.title, setting=upstream.setting or "its key")
@@ -220,11 +220,13 @@ class ModelProxy:
         streamed = said.content_type == "text/event-stream"
         packed = said.headers.get("Content-Encoding", "")
         meter = Meter(asked.upstream.protocol.name, streamed=streamed, sent=len(asked.body), packed=packed)
+        status = said.status
         try:
             await answer.prepare(request)
             pieces = said.content.iter_any()
             async for piece in pieces:
-                self._begins(asked, said.status, began)
+                status = status_within(status, piece)
+                self._begins(asked, status, began)
                 meter.look(piece)
                 await answer.write(piece)
                 break
@@ -238,12 +240,14 @@ class ModelProxy:
             if request.transport is not None:
                 request.transport.abort()
         finally:
-            if said.status < 400:
+            if status < 400:
                 self._spent(asked, meter)
         return answer
 
     def _begins(self, asked: _Asked, status: int, began: float) -> None:
         self._metrics.model_began(asked.upstream.name, time.monotonic() - began)
+        if asked.session is not None:
+            self._troubles.answered(asked.grant, status)
         if asked.tools and status < 400:
             self._reports.began(asked.grant, time.time())
 

@@ -5,6 +5,7 @@ business; one that goes on stumbling is told in the card, and so is the end of i
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,12 @@ from jobs.events import ModelTrouble
 from jobs.records import Grant
 
 OVERLOADED = (429, 503, 529)
+# Some begin to stream, 200, and then say that they cannot.
+_REFUSES = re.compile(
+    rb'^(?:event: ?error\b|data: ?\{\s*"(?:type"\s*:\s*"(?:error|response\.failed)"|error"\s*:\s*\{))', re.MULTILINE
+)
+_OVERLOADED_WORDS = re.compile(rb"overloaded|rate_limit|RESOURCE_EXHAUSTED|UNAVAILABLE", re.IGNORECASE)
+FIRST_BYTES = 4_000
 SESSIONS_MOST = 10_000
 Tell = Callable[[Grant, ModelTrouble], None]
 
@@ -23,6 +30,13 @@ class _Trouble:
     kind: ModelTrouble
     timer: asyncio.TimerHandle
     told: bool = False
+
+
+def status_within(status: int, first: bytes) -> int:
+    """The status of an answer that has begun with these bytes, as it would be if the provider had known it then."""
+    if status >= 400 or not _REFUSES.search(first[:FIRST_BYTES]):
+        return status
+    return 529 if _OVERLOADED_WORDS.search(first[:FIRST_BYTES]) else 500
 
 
 class Troubles:

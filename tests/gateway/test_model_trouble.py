@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from bot.gateway.model import Patience
-from bot.gateway.model_trouble import Troubles
+from bot.gateway.model_trouble import Troubles, status_within
 from jobs.events import ModelTroubled, Noted
 from jobs.records import Grant
 from tests.gateway.conftest import SOON, Site
@@ -45,6 +45,35 @@ async def test_a_provider_that_is_overloaded_for_long_is_told_and_so_is_its_end(
             assert answer.status == 200
         told = await logged(site, ModelTroubled, 2)
     assert [event.trouble for event in told] == ["overloaded", ""]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("first", "trouble"),
+    [
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "overloaded"),
+        ({"type": "response.failed", "response": {"error": {"code": "server_error"}}}, "unreachable"),
+        ({"error": {"code": 503, "status": "UNAVAILABLE"}}, "overloaded"),
+    ],
+)
+async def test_a_stream_that_begins_with_a_refusal_is_one_and_costs_nothing(
+    site: Site, first: dict[str, object], trouble: str
+) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        said = f"event: error\ndata: {json.dumps(first)}\n\n" if "type" in first else f"data: {json.dumps(first)}\n\n"
+        return web.Response(text=said, content_type="text/event-stream")
+
+    async with served(site, refuse, QUICK) as box:
+        async with box.post(ANTHROPIC, WORK) as answer:
+            assert (answer.status, b"error" in await answer.read()) == (200, True)
+        (told,) = await logged(site, ModelTroubled, 1)
+        assert isinstance(told, ModelTroubled) and told.trouble == trouble
+    assert await site.store.usage.of_session("s1") == {}
+
+
+def test_words_of_a_model_about_errors_are_no_refusal() -> None:
+    said = {"type": "content_block_delta", "delta": {"text": 'event: error\ndata: {"error": {"overloaded'}}
+    assert status_within(200, b"event: content_block_delta\ndata: " + json.dumps(said).encode() + b"\n\n") == 200
+    assert status_within(429, b'data: {"error": {}}') == 429
 
 
 @pytest.mark.parametrize(("path", "body"), WAYS, ids=IDS)
