@@ -1,13 +1,15 @@
 """Keeps every thread in step with its session's log: a bell says "look again", and a sweep hears what bells missed.
 
 `app.py` runs one `Relay` in each web process; leases let one of them write each thread. Nothing is remembered here but
-folded views, which are made again from the log at any time.
+folded views, which are made again from the log at any time. Threads that wait for Slack may be thousands: a sweep looks
+at those only in which something has changed, and now and then at all.
 """
 
 import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
@@ -16,14 +18,27 @@ from bot.slack.config import SlackConfig
 from bot.slack.status import StatusLine
 from bot.slack.thread import Record, Thread
 from jobs.log import forgiven
+from jobs.store_changes import Changed
 
 log = logging.getLogger(__name__)
 GAP_SECONDS = 0.05  # between two looks at one thread: what happens together is shown together
 TROUBLE_SECONDS = 5.0
+ALL_SECONDS = 15.0  # so often each thread is looked at that does not show everything, whatever changed
+
+
+class Changes(Protocol):
+    """What of the record is needed here: `jobs.store.Store` has it."""
+
+    async def since(self, upto: str) -> Changed:
+        """The logs that grew since then."""
 
 
 class Bells(Record, Protocol):
-    """What of the record is needed here: `jobs.store.Store` has it."""
+    """The same."""
+
+    @property
+    def changes(self) -> Changes:
+        """What has changed."""
 
     def bells(self) -> AsyncIterator[str]:
         """Sessions whose log grew."""
@@ -49,11 +64,14 @@ class Relay:
         self._status = StatusLine(calls, record, config, clock)
         self._threads: dict[str, Thread] = {}
         self._rung: dict[str, asyncio.Event] = {}
+        self._elsewhere: set[str] = set()  # sessions that have no thread here
+        self._upto, self._swept_all_at = "", float("-inf")
         self._team = ""
 
     async def run(self, team: str) -> None:
         """Relay the sessions of this workspace until cancelled."""
         self._team = team
+        self._elsewhere.clear()
         self._rung.clear()  # a follower that was cancelled before its first step tidied nothing
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(group))
@@ -71,15 +89,27 @@ class Relay:
         while True:
             with forgiven(log, "a sweep failed; the next one tries again"):
                 unshown = set(await self._record.unshown())
-                for sid in unshown:
+                self._elsewhere &= unshown
+                for sid in await self._due(unshown - self._elsewhere):
                     self._wake(sid, group)
                 for sid in self._threads.keys() - unshown - self._rung.keys():
                     del self._threads[sid]
             _end_if_cancelled()
             await asyncio.sleep(self._config.sweep_seconds)
 
+    async def _due(self, unshown: set[str]) -> set[str]:
+        """Those of them that may have missed a bell, or that nobody follows here."""
+        changed, now = await self._record.changes.since(self._upto), time.monotonic()
+        self._upto = changed.upto
+        if changed.complete and now - self._swept_all_at < ALL_SECONDS:
+            return {sid for sid in unshown if sid in changed.logs or sid not in self._rung}
+        self._swept_all_at = now
+        return unshown
+
     def _wake(self, sid: str, group: asyncio.TaskGroup) -> None:
         _end_if_cancelled()  # a group that is ending takes no more tasks
+        if sid in self._elsewhere:
+            return
         if sid in self._rung:
             self._rung[sid].set()
             return
@@ -109,7 +139,11 @@ class Relay:
                 sid, self._owner, self._record, self._calls, self._status, self._view_url, self._config, self._clock
             )
         try:
-            return await thread.catch_up(self._team)
+            again = await thread.catch_up(self._team)
+            if thread.elsewhere:
+                self._elsewhere.add(sid)
+                del self._threads[sid]
+            return again
         except Exception:
             log.exception("%s: its thread could not be brought up to date; trying again", sid)
             del self._threads[sid]  # fold again from the start, should the fold be at fault

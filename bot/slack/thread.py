@@ -77,6 +77,7 @@ class Thread:
         self._lease = Lease(record, sid, owner)
         self._writer = Writer(sid, self._lease, record, calls, config, clock)
         self._view: ThreadView | None = None
+        self.elsewhere = False  # it is another client's, or in another workspace
         self._refusals: dict[str, _Refusal] = {}
         self._later = 0.0  # until then Slack takes nothing more of us, whatever happens here
         self._rest: tuple[int, float, float] = (0, 0.0, 0.0)  # up to which event all is done, since when, how long
@@ -86,7 +87,8 @@ class Thread:
         if (left := self._later - self._clock()) > 0:
             return left
         view = await self._read()
-        if view is None or (view.session.place.client, view.session.place.team) != ("slack", team):
+        self.elsewhere = view is not None and (view.session.place.client, view.session.place.team) != ("slack", team)
+        if view is None or self.elsewhere:
             return None
         done, since, seconds = self._rest
         if done == view.session.seq and 0 <= (passed := self._clock() - since) < seconds:

@@ -5,6 +5,7 @@ or the process died, the thread is searched for it by its metadata before it is 
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from jobs.events import Place
 log = logging.getLogger(__name__)
 EVENT_TYPE = "shipmate_card"
 LEASE_SECONDS = 15.0  # more than one call takes with all its waiting
+JUST_SECONDS = 0.1  # a lease that was taken or renewed so lately is ours for as long as any call takes
 PATIENCE_SECONDS = 2.0  # for a budget, while we hold the lease
 MESSAGE_GONE = ("message_not_found", "cant_update_message", "edit_window_closed")
 TOO_MUCH = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "metadata_too_large")
@@ -51,14 +53,20 @@ class Lease:
 
     def __init__(self, record: Memory, sid: str, owner: str) -> None:
         self._record, self._name, self._owner = record, f"thread:{sid}", owner
+        self._held_at = float("-inf")
 
     async def hold(self) -> None:
         """Take it, or keep it for as long as the next call takes. Raises `Lost`."""
+        asked = time.monotonic()
+        if asked - self._held_at < JUST_SECONDS:
+            return
         if not await self._record.lease(self._name, self._owner, LEASE_SECONDS):
             raise Lost
+        self._held_at = asked
 
     async def release(self) -> None:
         """Let others have it; nothing happens if they have it already."""
+        self._held_at = float("-inf")
         await self._record.release(self._name, self._owner)
 
 

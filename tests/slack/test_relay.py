@@ -4,10 +4,14 @@ import asyncio
 import time
 
 from bot.playground import workspace_people as people
+from jobs.commands import Choice, Submit
+from jobs.events import Author, Place, Prompt
+from jobs.store_scripts import BELL
 from tests.playground.workspaces import BOT, DEV, SECRET
 from tests.slack.scene import TASK, Scene, Work, until
 from tests.slack.scene import office as office
 from tests.slack.scene import scene as scene
+from tests.waiting import until as once
 
 ADA = people.ADA.id
 
@@ -76,6 +80,20 @@ async def test_a_session_of_another_client_is_left_alone(office: Scene) -> None:
     other = office.new_client()
     assert await other._relay._catch_up("sunknown") is None
     await office.card(ts)
+
+
+async def test_a_session_that_has_no_thread_here_is_looked_at_once(scene: Scene) -> None:
+    place = Place(client="elsewhere", team="T", channel="C", thread="1")
+    prompt = Prompt(id="p", author=Author(id="A", name="Ada", email="ada@acme.example"), text="hello")
+    await scene.inbox.handle("s1", Submit("s1", place, prompt, Choice("acme/rocket", "main"), "rehearsal"))
+    async with scene.listening() as client:
+        relay = client._relay
+        await once(lambda: relay._elsewhere == {"s1"})
+        await scene.store._redis.publish(BELL, "s1")
+        ts = await scene.says()
+        await scene.card(ts)
+        assert "s1" not in {*relay._threads, *relay._rung}
+        assert "s1" in await scene.store.unshown()
 
 
 async def test_all_clients_wait_as_long_as_slack_says(scene: Scene) -> None:
