@@ -51,10 +51,10 @@ class Store:
         self._lease, self._release = client.register_script(scripts.LEASE), client.register_script(scripts.RELEASE)
         self._spend, self._revoke = client.register_script(scripts.SPEND), client.register_script(scripts.REVOKE)
         self._drop, self._bring = client.register_script(archiving.DROP), client.register_script(archiving.BRING_BACK)
-        self._stamp, self.changes = client.register_script(scripts.STAMP), Changes(client)
+        self._stamp, self._look = client.register_script(scripts.STAMP), client.register_script(scripts.LOOK)
         self.leftovers, self.counts, self.images = Leftovers(client), Counts(client), Images(client)
         self.usage, self.egress, self.warm = Usage(client), EgressHosts(client), WarmBoxes(client)
-        self.berths, self.recent = Berths(client), RecentSessions(client)
+        self.berths, self.recent, self.changes = Berths(client), RecentSessions(client), Changes(client)
         self.ledger, self.histories = RedisLedger(client), Histories(client, archive)
 
     @classmethod
@@ -185,10 +185,7 @@ class Store:
 
     async def look(self, sid: str, generation: int) -> Looked:
         """The session and its link in one round trip."""
-        async with self._redis.pipeline(transaction=True) as both:
-            both.get(key(sid, "session"))
-            both.hmget(key(sid, "link"), [f"epoch:{generation}", f"heard:{generation}"])
-            kept, link = await both.execute()
+        kept, *link = await self._look(keys=[key(sid, "session"), key(sid, "link")], args=[generation])
         return Looked(None if kept is None else Session.model_validate_json(kept), _link(link))
 
     async def lease(self, name: str, owner: str, seconds: float) -> bool:

@@ -226,6 +226,12 @@ return 'ok'
 """
 )
 
+# KEYS: session, link. ARGV: generation. Returns the session, then the epoch and the last frame heard of the generation
+LOOK = """
+local link = redis.call('HMGET', KEYS[2], 'epoch:' .. ARGV[1], 'heard:' .. ARGV[1])
+return {redis.call('GET', KEYS[1]), link[1], link[2]}
+"""
+
 # KEYS: log, unshown. ARGV: sid, the number up to which everything is shown
 SHOWN = """
 if redis.call('LLEN', KEYS[1]) <= tonumber(ARGV[2]) then return redis.call('ZREM', KEYS[2], ARGV[1]) end
