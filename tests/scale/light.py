@@ -15,6 +15,7 @@ SILENCE_SECONDS = 5.0  # as docs/wire.md has it
 HEAD = "a" * 40
 PLAN = [{"text": f"Step {n} of what has to be done", "status": "pending"} for n in range(4)]
 WORDS = "I have looked at the tests and at the function that they call. " * 3
+BRIEFLY = "Say in one word"  # a prompt that begins so is answered at once: its session is only to be there
 OUTPUT = "tests/test_fuel.py ......                                       [100%]\n" * 10
 
 
@@ -67,12 +68,21 @@ class LightRunner:
     def _handle(self, event: dict[str, Any]) -> None:
         if event["kind"] == "prompt_delivered":
             self.turn = event["turn"]
-            self._do(self._work(event["turn"]))
+            self.outbox.say("turn_started", turn=self.turn)
+            if event["text"].startswith(BRIEFLY):
+                self._end(self.turn)
+            else:
+                self._do(self._work(self.turn))
+
+    def _end(self, turn: int) -> None:
+        self.outbox.say(
+            "turn_ended", turn=turn, outcome="done", summary="It is done.", head=HEAD, commits=[], pushed=False
+        )
+        self.turns += 1
 
     async def _work(self, turn: int) -> None:
-        """Twenty frames, as a short turn of an agent has them."""
+        """Twenty frames with the first and the last one, as a short turn of an agent has them."""
         say = self.outbox.say
-        say("turn_started", turn=turn)
         await asyncio.sleep(self._pace)
         say("restated", turn=turn, text="I will fix the rounding of tanks.")
         say("plan", turn=turn, entries=PLAN)
@@ -84,5 +94,4 @@ class LightRunner:
             say("tool", **call, tool="read", status="in_progress")
             await asyncio.sleep(self._pace)
             say("tool", **call, tool="read", status="completed", output=OUTPUT)
-        say("turn_ended", turn=turn, outcome="done", summary="It is done.", head=HEAD, commits=[], pushed=False)
-        self.turns += 1
+        self._end(turn)

@@ -15,7 +15,7 @@ from jobs.events import Event
 from tests.bench.measure import percentile
 from tests.scale.town import CREATES, Town, until
 
-IDLE_SECONDS, WAVE = 20.0, 100
+IDLE_SECONDS, WAVE, FILL_LOOK_SECONDS = 20.0, 150, 0.3
 PATIENCE, RECOVERY_SECONDS = 600.0, 300.0
 SLACKS_PATIENCE = 420.0  # beyond the last mention: what was not taken is delivered again after 0, 60 and 300 s
 PROMPTS, TALKERS, WORDS, TALK_SECONDS = 100, 100, 5.0, 10.0
@@ -109,16 +109,20 @@ async def more(run: Run, count: int) -> None:
 
 
 async def filled(run: Run, alive: int, end: float) -> None:
-    """More sessions, from another client than Slack, wave after wave, until there are so many or time is over."""
-    while len(run.sids) < alive and time.monotonic() < end:
-        wave = range(len(run.sids), min(alive, len(run.sids) + WAVE))
-        run.sids += [await run.town.ask_elsewhere(number) for number in wave]
-        wanted = len(run.sids)
-
-        async def all_done(wanted: int = wanted) -> bool:
-            return int((await run.town.held.do("count"))["turns"]) >= wanted
-
-        await until(all_done, PATIENCE)
+    """More sessions, from another client than Slack, `WAVE` under way at a time, until there are so many or time is
+    over. Whoever does not get ready is said to be missing."""
+    began, before, quiet_since = time.monotonic(), len(run.sids), time.monotonic()
+    done = before
+    while done < alive and time.monotonic() < end and time.monotonic() - quiet_since < PATIENCE:
+        counted = int((await run.town.held.do("count"))["turns"])
+        if counted > done:
+            done, quiet_since = counted, time.monotonic()
+        room = range(len(run.sids), min(alive, done + WAVE))
+        run.sids += await asyncio.gather(*(run.town.ask_elsewhere(number) for number in room))
+        await asyncio.sleep(FILL_LOOK_SECONDS)
+    if done > before:
+        took = time.monotonic() - began
+        run.add("more, one after the other", done - before, "sessions", f"{(done - before) / took:.1f} a second")
 
 
 def moments(events: Sequence[Event]) -> dict[str, float]:

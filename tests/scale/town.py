@@ -23,6 +23,7 @@ from jobs.events import Author, Place, Prompt
 from jobs.inbox import session_id
 from jobs.wiring import Workshop
 from tests.modal_cloud.client import ModalCloud
+from tests.scale.light import BRIEFLY
 from tests.scale.site import Held, Spent, spent
 
 SAID = '{"code":0,"stdout_bytes":0,"stderr_bytes":0,"truncated":false,"timed_out":false,"held":true}\n'
@@ -67,10 +68,10 @@ class Town:
         return sid
 
     async def ask_elsewhere(self, number: int) -> str:
-        """The same through another client than Slack, whose threads nobody shows."""
+        """Through another client than Slack, whose threads nobody shows, for one word: to be there is all."""
         sid = session_id(self._team, "elsewhere", str(number))
         place = Place(client="elsewhere", team=self._team, channel="elsewhere", thread=str(number))
-        prompt = Prompt(id=f"{sid}:1", author=ADA, text=f"what is in file {number}?", received_at=time.time())
+        prompt = Prompt(id=f"{sid}:1", author=ADA, text=f"{BRIEFLY}: {number}?", received_at=time.time())
         await self.shop.inbox.handle(sid, Submit(sid, place, prompt, Choice(REPOSITORY, "main"), "rehearsal"))
         return sid
 
