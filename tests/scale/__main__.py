@@ -14,10 +14,10 @@ from tests.scale.run import Measure, everything
 from tests.scale.town import town
 
 
-async def measured(burst: int, alive: int, create_seconds: float, a_second: float, fill: float) -> list[Measure]:
+async def measured(args: argparse.Namespace) -> list[Measure]:
     """All measures of one town."""
-    async with town(create_seconds) as there:
-        return await everything(there, burst, alive, a_second, fill)
+    async with town(args.create_seconds, args.webs) as there:
+        return await everything(there, args.burst, args.alive, args.mentions, args.fill_seconds)
 
 
 def main() -> int:
@@ -28,10 +28,11 @@ def main() -> int:
     parser.add_argument("--create-seconds", type=float, default=1.0, help="that a create of a box takes (default 1)")
     parser.add_argument("--mentions", type=float, default=20.0, help="a second of the burst (default 20)")
     parser.add_argument("--fill-seconds", type=float, default=3600.0, help="the most for the others (default 3600)")
+    parser.add_argument("--webs", type=int, default=1, help="web processes, each with its share of links (default 1)")
     args = parser.parse_args()
     began, load = time.time(), os.getloadavg()[0]
     print(f"burst {args.burst}, alive {args.alive}, a create takes {args.create_seconds} s; load before: {load:.1f}")
-    rows = asyncio.run(measured(args.burst, args.alive, args.create_seconds, args.mentions, args.fill_seconds))
+    rows = asyncio.run(measured(args))
     about = {
         "began": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - began),

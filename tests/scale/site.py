@@ -24,6 +24,9 @@ class Spent:
     rss: int
     files: int
 
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.cpu + other.cpu, self.rss + other.rss, self.files + other.files)
+
 
 def spent(group: int) -> Spent:
     """Of every process in this process group; each program of a stack leads one of its own."""

@@ -44,9 +44,11 @@ SETTINGS = {
 class Town:
     """What runs, and hands on it."""
 
-    def __init__(self, stack: Stack, shop: Workshop, cloud: ModalCloud, held: Held, workspace: Workspace) -> None:
+    def __init__(
+        self, stack: Stack, shop: Workshop, cloud: ModalCloud, held: Held, workspace: Workspace, webs: dict[str, str]
+    ) -> None:
         self.stack, self.shop, self.cloud, self.held = stack, shop, cloud, held
-        self._workspace = workspace
+        self._workspace, self._webs = workspace, webs
         self._plain = redis.from_url(shop.settings.redis_url)
         self.threads: dict[str, str] = {}
         self._started: set[str] = set()
@@ -90,6 +92,8 @@ class Town:
             fresh = [box for box in boxes if box["id"] not in self._started and '{"wire"' in box["heard"]]
             greetings = [json.loads(box["heard"][box["heard"].rindex('{"wire"') :]) for box in fresh]
             serving = [greeting for greeting in greetings if greeting["mode"] == "serve"]
+            for number, greeting in enumerate(serving, len(self._started)):
+                greeting["gateway"] = list(self._webs.values())[number % len(self._webs)]  # as a balancer would
             if serving:
                 await self.held.do("start", greetings=serving, pace=0.4)
             self._started |= {box["id"] for box in fresh}
@@ -118,12 +122,12 @@ class Town:
         return int((await self._plain.info("memory"))["used_memory"])
 
     def programs(self) -> dict[str, Spent]:
-        """What each of our processes, and each stand-in, has used."""
-        found = {}
-        for name in ("web", "redis", "upkeep", "boxes-modal", "playground"):
-            pid = self.stack.supervisor.pid(name)
+        """What each of our processes, and each stand-in, has used; all web processes together are `web`."""
+        found: dict[str, Spent] = {}
+        for name in (*self._webs, "redis", "upkeep", "boxes-modal", "playground"):
+            pid, kind = self.stack.supervisor.pid(name), "web" if name in self._webs else name
             if pid is not None:
-                found[name] = spent(pid)
+                found[kind] = found.get(kind, Spent(0.0, 0, 0)) + spent(pid)
         return found
 
     async def close(self) -> None:
@@ -132,8 +136,9 @@ class Town:
 
 
 @asynccontextmanager
-async def town(seconds_of_a_create: float) -> AsyncIterator[Town]:
-    """Everything started, Slack without limits of its own, and each create of a box taking so long."""
+async def town(seconds_of_a_create: float, webs: int = 1) -> AsyncIterator[Town]:
+    """Everything started with so many web processes, Slack without limits of its own, and each create of a box taking
+    so long."""
     async with contextlib.AsyncExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="sm-scale-")))
         folder.chmod(0o711)
@@ -148,7 +153,8 @@ async def town(seconds_of_a_create: float) -> AsyncIterator[Town]:
         async with http.post(f"{stack.page_url}playground/faults", json={"unlimited": True}) as answer:
             answer.raise_for_status()
         await cloud.fault("slow", rpc="SandboxCreateV2", times=None, by=seconds_of_a_create)
-        made = Town(stack, shop, cloud, held, Workspace(stack, http))
+        more = {f"web-{number}": await stack.add_web(f"web-{number}") for number in range(2, webs + 1)}
+        made = Town(stack, shop, cloud, held, Workspace(stack, http), {"web": stack.web_url} | more)
         opened.push_async_callback(made.close)
         await made.meet()
         giving = asyncio.create_task(made.give_runners())
