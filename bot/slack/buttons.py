@@ -98,7 +98,7 @@ class Buttons:
         if asked.session and await self._families.here(sid, _where(asked)) is None:
             return ()
         message = blocks.plain_message(
-            "This link is for you alone, and for a quarter of an hour:", self._view_link(sid, asked.user), "View"
+            "Only for you, and for a quarter of an hour:", self._view_link(sid, asked.user), "View"
         )
         return (Courtesy(asked.channel, asked.thread, message, asked.user, members_only=True),)
 
