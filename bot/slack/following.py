@@ -42,11 +42,13 @@ class Following:
         return await self.follow(sid, make(person.author), channel, thread, user)
 
     async def refused(self, refused: meanings.Refused) -> Owed:
-        """Once a day and place, and only where we are concerned."""
-        sid = session_id(refused.team, refused.channel, refused.thread)
-        if not refused.mention and await self._facts.load(sid) is None:
+        """Once a day and place, and only where we are concerned; said to the channel where the thread has nothing of
+        ours, for what only one person sees is not shown in a thread that is empty."""
+        here = await self._facts.load(session_id(refused.team, refused.channel, refused.thread)) is not None
+        if not refused.mention and not here:
             return ()
         key = f"slack:refused:{refused.channel}:{refused.user}"
         if not await self._facts.remember(key, "1", ONCE_SECONDS):
             return ()
-        return (whisper(courtesies.OUTSIDER, refused.channel, refused.thread, refused.user),)
+        thread = refused.thread if here else ""
+        return (whisper(courtesies.OUTSIDER, refused.channel, thread, refused.user),)

@@ -80,6 +80,9 @@ class Front:
         enabled = self._repositories.enabled
         chosen = choice.repository or next(iter(choice.options), enabled[0] if enabled else "")
         self._signals.soon(asked.user, chosen, "somebody opened the form")
+        if not enabled:  # Slack shows no choice of nothing
+            words = f"{choice.reason} Whoever runs me can set it."
+            return (whisper(words, asked.channel or asked.user, "", asked.user),)
         instead = whisper(NOT_SHOWN, asked.channel or asked.user, "", asked.user)
         return (Form(asked.trigger, front_blocks.task_form(enabled, chosen, asked.text, asked.channel), instead),)
 

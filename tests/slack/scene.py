@@ -77,6 +77,7 @@ class Scene:
     config: SlackConfig
     clients: list[SlackClient] = field(default_factory=list)
     warmed: list[tuple[str, str]] = field(default_factory=list)  # what was wished for: repositories, and why
+    enabled: tuple[Repository, ...] = ENABLED
 
     def new_client(self, store: Store | None = None, inbox: Inbox | None = None, **changes: Any) -> SlackClient:
         """A client that is not started yet; `changes` of its config."""
@@ -85,9 +86,9 @@ class Scene:
             inbox=inbox or self.inbox,
             store=store or self.store,
             repositories=Repositories(
-                choose=lambda text: repos.choose(text, ENABLED),
-                base_branch=lambda name: repos.base_branch(name, ENABLED),
-                enabled=tuple(repository.name for repository in ENABLED),
+                choose=lambda text: repos.choose(text, self.enabled),
+                base_branch=lambda name: repos.base_branch(name, self.enabled),
+                enabled=tuple(repository.name for repository in self.enabled),
             ),
             links=ViewLinks("secret", VIEW, time.time),
             warm_up=self._warm_up,

@@ -110,6 +110,13 @@ async def test_what_is_wrong_with_a_form_is_said_in_it_and_changes_nothing(offic
     assert len(await the_sessions(office)) == 1
 
 
+async def test_without_a_repository_there_is_no_form_and_who_asks_hears_why(scene: Scene) -> None:
+    scene.enabled = ()
+    async with scene.listening():
+        await does(scene, "command", ADA, channel=DEV, command="/shipmate", text="fix it")
+        await scene.whispered(ADA, "SHIPMATE_REPOSITORIES is empty. Whoever runs me can set it.")
+
+
 async def test_typing_wishes_for_a_box_of_what_is_chosen_once(office: Scene) -> None:
     view = await opens_form(office)
     for end in range(1, len(WORDS)):

@@ -18,6 +18,8 @@ async def test_an_outsider_is_refused_once_and_asks_nothing(office: Scene) -> No
     for _ in range(2):
         await office.says(TASK, channel=PARTNERS, by=office.served.olga)
     await office.whispered(OLGA, OUTSIDER)
+    (whisper,) = [message for reader, message in office.served.workspace.whispers if reader == OLGA]
+    assert not whisper.is_reply, "in a thread that is empty it would not be seen"
     ts = await office.says(channel=PARTNERS)
     await office.says("me too", ts, channel=PARTNERS, by=office.served.olga)
     await office.says("stop", ts, channel=PARTNERS, by=office.served.olga)
