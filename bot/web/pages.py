@@ -21,6 +21,7 @@ from bot.view import fold_view
 from bot.web.admission import Admission, NotShown
 from bot.web.files import PICTURES
 from bot.web.markdown import to_html, web_address
+from bot.web.steps import Details
 from jobs.events import Event
 from jobs.session import Session
 from jobs.store import Entry
@@ -115,7 +116,6 @@ def describe(
 ) -> dict[str, Any]:
     """The template's `session`, made of a view, its transcript, its stamps, and the query of the link to it. Pure."""
     session = view.session
-    entries = list(transcript)
     return {
         "id": session.id,
         "title": session.title or (view.cards[0].text if view.cards else session.id),
@@ -134,7 +134,7 @@ def describe(
         "files": [_file(file, session.id, link) for file in view.files],
         "moments": _moments(stamps),
         "start": STARTS[session.start] if session.start else "",
-        "turns": [_turn(n, card, view, entries) for n, card in enumerate(view.cards, 1)],
+        "turns": _turns(view, transcript),
         "notices": [{"at": n.at, "text": n.text, "label": n.label, "url": web_address(n.url)} for n in view.notices],
     }
 
@@ -199,8 +199,16 @@ def _pull_request(view: ThreadView) -> dict[str, Any] | None:
     return None if shown is None else {"number": shown.number, "url": web_address(shown.url), "state": shown.state}
 
 
-def _turn(number: int, card: Card, view: ThreadView, entries: list[Entry]) -> dict[str, Any]:
-    mine = [entry for entry in entries if card.turn is not None and entry.turn == card.turn]
+def _turns(view: ThreadView, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """In the order of the log. The newest has its details first, for a page has an end."""
+    by_turn: dict[int | None, list[Entry]] = {}
+    for entry in entries:
+        by_turn.setdefault(entry.turn, []).append(entry)
+    details, numbered = Details(), list(enumerate(view.cards, 1))
+    return [_turn(n, card, view, by_turn.get(card.turn, []), details) for n, card in reversed(numbered)][::-1]
+
+
+def _turn(number: int, card: Card, view: ThreadView, mine: list[Entry], details: Details) -> dict[str, Any]:
     summary = next((ending.summary for ending in view.endings if ending.turn == card.turn), "")
     said = _said(mine)
     return {
@@ -218,7 +226,8 @@ def _turn(number: int, card: Card, view: ThreadView, entries: list[Entry]) -> di
         "cost": _dollars(card.cost or 0.0),
         "ended": card.ended,
         "plan": [{"text": entry.text, "status": entry.status} for entry in card.plan],
-        "steps": _steps(mine) or list(card.steps),
+        "steps": details.steps(mine)
+        or [{"title": step, "exit": 0, "output": "", "changes": []} for step in card.steps],
         "html": to_html(said[:TURN_CHARS] or summary),
         "commits": [
             {"sha": c.sha, "subject": c.subject, "author": c.author, "co_authors": list(c.co_authors)}
@@ -244,16 +253,6 @@ def _said(entries: Iterable[Entry]) -> str:
 def _word(entry: Entry) -> str:
     said = entry.body.get("text")
     return said if isinstance(said, str) else ""
-
-
-def _steps(entries: Iterable[Entry]) -> list[str]:
-    """The tool calls in the order in which they began, each with its last title."""
-    titles: dict[str, str] = {}
-    for entry in entries:
-        title = entry.body.get("title")
-        if entry.kind == "tool" and isinstance(title, str) and title:
-            titles[str(entry.body.get("id") or entry.id)] = title
-    return list(titles.values())
 
 
 def shown(value: object) -> object:

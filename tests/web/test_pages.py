@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
@@ -87,8 +88,8 @@ def said(text: str, turn: int = 1) -> Entry:
     return Entry("", 1_000.0, turn, "text", {"text": text})
 
 
-def tool(number: int, title: str) -> Entry:
-    return Entry("", 1_000.0, 1, "tool", {"id": f"t{number}", "title": title})
+def tool(number: int, title: str, **more: Any) -> Entry:
+    return Entry("", 1_000.0, 1, "tool", {"id": f"t{number}", "title": title, **more})
 
 
 async def get(url: str) -> tuple[int, str]:
@@ -110,6 +111,7 @@ async def test_a_session_is_shown_with_its_people_words_steps_and_commits(served
             said(WORDS[20:]),
             tool(1, "Read fuel.py"),
             tool(2, "Run"),
+            tool(3, "Edit", diff=[{"path": "fuel.py", "old": "a\n", "new": "b\n"}], output="Well.", exit=1),
         ],
     )
     async with visit(browser, served.address) as page:
@@ -126,8 +128,11 @@ async def test_a_session_is_shown_with_its_people_words_steps_and_commits(served
         await expect(first.locator(".prose p").first).to_have_text("Let me look.")
         await expect(first.locator(".prose strong")).to_have_text("down")
         await expect(first.locator(".prose pre")).to_have_text("math.ceil(fuel / tank)\n")
-        await first.locator("summary").click()
-        await expect(first.locator(".steps li")).to_have_text(["Read fuel.py", "Run"])
+        await first.locator("summary").first.click()
+        await expect(first.locator(".steps li")).to_contain_text(["Read fuel.py", "Run", "Edit exit code 1"])
+        await first.get_by_text("Edit").click()
+        await expect(first.get_by_label("What changed in fuel.py")).to_have_text("- a\n+ b\n")
+        await expect(first.get_by_label("What came out")).to_have_text("Well.")
         await expect(first.locator(".commits .subject")).to_have_text(["Change 1", "Change 2"])
         await expect(page.locator("article").nth(1).locator(".who b")).to_have_text("Grace")
 
@@ -162,10 +167,17 @@ async def test_words_of_strangers_are_only_words(served: Served, browser: Browse
     log = Log().ask(text=HOSTILE).boot().ready().work()
     log.hear(f.Step(n=5, at=0, kind="step", turn=1, title=HOSTILE, tool="read"))
     log.end(error=HOSTILE, outcome="failed")
-    await served.keep(log, [said(f"{HOSTILE}\n\n{LINKS}"), tool(1, HOSTILE)])
+    await served.keep(
+        log,
+        [
+            said(f"{HOSTILE}\n\n{LINKS}"),
+            tool(1, HOSTILE, output=HOSTILE, diff=[{"path": HOSTILE, "old": "", "new": HOSTILE}]),
+        ],
+    )
     async with visit(browser, served.address) as page:
         await expect(page.locator(".prompt")).to_have_text(HOSTILE)
-        await expect(page.locator(".steps li")).to_have_text(HOSTILE, use_inner_text=False)
+        await expect(page.locator(".steps li summary")).to_have_text(HOSTILE, use_inner_text=False)
+        await expect(page.get_by_label("What came out")).to_have_text(HOSTILE)
         await expect(page.locator(".note.bad")).to_have_text(HOSTILE)
         await expect(page.locator(".prose")).to_contain_text(HOSTILE)
         assert await page.locator("main img, main script, main iframe").count() == 0
