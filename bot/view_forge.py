@@ -1,4 +1,5 @@
-"""What the forge's events add to a thread: a pull request published, refused, reviewed, closed. Pure."""
+"""What the forge's events add to a thread: a pull request published, refused, reviewed, closed. Pure; part of
+`bot/view.py`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""Holds a live box still while its tree is copied. If the one who froze it is killed, whoever looks next thaws it."""
+"""Holds a live box still while its tree is copied. If the one who froze it is killed, whoever looks next thaws it.
+
+`keeping.py` copies inside `still`; `folder_provider.py` and `box_life.py` thaw what was forgotten.
+"""
 
 import contextlib
 import fcntl

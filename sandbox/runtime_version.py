@@ -1,5 +1,6 @@
 """What of Shipmate is in every box, as one short digest: an image that was built with another one is built anew. Pure,
-but for reading our own sources and the host's name for itself."""
+but for reading our own sources and the host's name for itself. `jobs/images.py` asks.
+"""
 
 import functools
 import hashlib

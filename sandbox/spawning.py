@@ -1,4 +1,7 @@
-"""Starts the first process of a box so that nothing of this process goes along and nothing ties the two together."""
+"""Starts the first process of a box so that nothing of this process goes along and nothing ties the two together.
+
+`local.py` and `unisolated.py` call `spawn`.
+"""
 
 import os
 import subprocess

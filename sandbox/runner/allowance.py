@@ -1,4 +1,7 @@
-"""How much may be done at a time: an amount that fills up again as time passes. Pure but for the clock given."""
+"""How much may be done at a time: an amount that fills up again as time passes. Pure but for the clock given.
+
+`translate.py` bounds with it what a turn tells, `journal.py` what is written down.
+"""
 
 from __future__ import annotations
 
