@@ -41,21 +41,19 @@ class Account:
         import modal
         from modal_proto import api_pb2
 
-        async with self._opening:
+        async with bounded(self.seconds, Doing.READ), self._opening:  # nobody waits in line for longer than that
             if self._client is None:
                 credentials = self._place.token_id, self._place.token_secret
                 address = self._place.server_url or MODAL
-                with told(Doing.READ):
-                    client = modal.Client(address, api_pb2.CLIENT_TYPE_CLIENT, credentials)
-                    self._client = await client.__aenter__()  # type: ignore[no-untyped-call]
+                client = modal.Client(address, api_pb2.CLIENT_TYPE_CLIENT, credentials)
+                self._client = await client.__aenter__()  # type: ignore[no-untyped-call]
             if self._app is None:
-                async with bounded(self.seconds, Doing.READ):
-                    self._app = await modal.App.lookup.aio(
-                        self._place.app,
-                        client=self._client,
-                        environment_name=self._place.environment,
-                        create_if_missing=True,
-                    )
+                self._app = await modal.App.lookup.aio(
+                    self._place.app,
+                    client=self._client,
+                    environment_name=self._place.environment,
+                    create_if_missing=True,
+                )
             return self._client, self._app
 
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from modal.container_process import ContainerProcess
 
 PIECE = 1 << 20
-ANSWER_SECONDS, BEAT_SECONDS, HANG_UP_SECONDS = 20.0, 4.0, 5.0
+BEAT_SECONDS, HANG_UP_SECONDS = 4.0, 5.0
 MORE_BYTES = 1 << 20  # beyond what a command may say: the lines around it
 
 
@@ -60,19 +60,21 @@ async def end(sandbox: modal.Sandbox, seconds: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def held(sandbox: modal.Sandbox, seconds: float) -> AsyncIterator[None]:
+async def held(sandbox: modal.Sandbox, seconds: float, patience: float) -> AsyncIterator[None]:
     """Nothing moves in the box meanwhile. It moves on soon after whoever holds it is no more.
 
-    Raises Cut at the end of a block in which the box may have moved: it was not told for too long that it is held, or
-    what passes that on has ended.
+    Raises TimeoutError if it does not answer within `patience` seconds, Unreachable if it does not hold still, and Cut
+    at the end of a block in which it may have moved: it was not told for too long that it is held, or what passes that
+    on has ended.
     """
-    async with _asking(sandbox, seconds, MORE_BYTES) as (process, reader):
-        async with asyncio.timeout(ANSWER_SECONDS):
+    async with contextlib.AsyncExitStack() as open_end:
+        async with asyncio.timeout(patience):
+            process, reader = await open_end.enter_async_context(_asking(sandbox, seconds, MORE_BYTES))
             await _say(process, b'{"op":"hold"}\n')
             answer = await reader.readline()
         if not answer:
             raise Cut("the box hung up instead of holding still")
-        if not json.loads(answer).get("held"):
+        if not _says_held(answer):
             raise Unreachable("the box does not hold still")
         beats = _Beats(process)
         beating = asyncio.create_task(beats.go_on())
@@ -87,6 +89,13 @@ async def held(sandbox: modal.Sandbox, seconds: float) -> AsyncIterator[None]:
                 async with asyncio.timeout(HANG_UP_SECONDS):
                     process.stdin.write_eof()
                     await process.stdin.drain.aio()
+
+
+def _says_held(answer: bytes) -> bool:
+    with contextlib.suppress(ValueError):
+        said = json.loads(answer)
+        return isinstance(said, dict) and bool(said.get("held"))
+    return False
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -68,7 +68,7 @@ class Keeper:
         In a hurry the box goes on at once; what Modal has copied by then, or still copies, it collects by itself.
         """
         ttl, limit = KEPT_SECONDS[kind], self._place.snapshot_seconds
-        async with modal_asking.held(sandbox, limit + HELD_MORE_SECONDS):
+        async with modal_asking.held(sandbox, limit + HELD_MORE_SECONDS, self._place.call_seconds):
             taken = self._clock()
             async with bounded(limit + self._place.call_seconds, Doing.KEEP):
                 copying = sandbox.snapshot_filesystem.aio(timeout=math.ceil(limit), ttl=math.ceil(ttl))

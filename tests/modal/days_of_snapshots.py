@@ -62,6 +62,19 @@ async def a_snapshot_never_comes(cloud: ModalCloud, spot: Spot) -> str:
     return f"Temporary: {failed}"
 
 
+@day(call_seconds=0.7)
+async def a_box_cannot_even_be_asked_to_hold_still(cloud: ModalCloud, spot: Spot) -> str:
+    """What is said to a box before it is copied is never answered: that ends by our own time, and the box goes on."""
+    await spot.provider.create(spec(spot, "deaf"))
+    await sh(spot, "deaf", "true")
+    await cloud.fault("hang", rpc="TaskExecStart", times=None)
+    async with asyncio.timeout(20.0):
+        failed = await fails(spot.provider.snapshot("deaf", SnapshotKind.TURN, "turn 1"), Unreachable)
+    await cloud.clear()
+    assert await sh(spot, "deaf", "echo moves") == "moves"
+    return f"Unreachable: {failed}"
+
+
 @day()
 async def the_image_was_collected(cloud: ModalCloud, spot: Spot) -> str:
     """Modal has collected the image that a box is to grow from: Missing, so that the next best is taken."""
