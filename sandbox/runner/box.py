@@ -160,6 +160,8 @@ class Places(NamedTuple):
             path = os.path.join(self.home, name)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             fresh = f"{path}.{os.getpid()}"
+            if os.path.lexists(fresh):  # a runner that was killed just here left it, and each is number 1 of its box
+                os.unlink(fresh)
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
                 file.write(self.fill(text))
             os.replace(fresh, path)

@@ -1,12 +1,25 @@
 """Agents that crash, are missing, or never answer well; conversations that go on in another process or box."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from sandbox.runner.box import Places
 from tests.runner.boxes import BRANCH, REHEARSAL, RunningBox, command_of, descendants, git, kill
 from tests.runner.gateway import ADA, GRACE, StandIn
 from tests.waiting import until
+
+
+def test_what_a_killed_runner_left_of_an_agents_files_is_no_trouble(tmp_path: Path):
+    places = Places.under(str(tmp_path), "/agents", 1, 2)
+    places.prepare()
+    (tmp_path / "work/home/.x").mkdir()
+    left = tmp_path / f"work/home/.x/config.{os.getpid()}"
+    left.symlink_to(tmp_path / "elsewhere")
+    places.lay({".x/config": "{gateway}"})
+    assert (tmp_path / "work/home/.x/config").read_text() == "http://127.0.0.1:1"
+    assert not os.path.lexists(left) and not (tmp_path / "elsewhere").exists()
 
 
 async def test_a_second_crash_ends_the_turn_and_the_conversation_goes_on(box: RunningBox, gateway: StandIn):
