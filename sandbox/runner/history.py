@@ -23,6 +23,7 @@ NAMES_SOMEBODY = re.compile(
 )
 SHOWN, SHOWN_BYTES = 500, 500 << 10
 SUBJECT_CHARS, SIGNATURE_CHARS, CO_AUTHORS = 300, 400, 50  # what the wire takes
+DATE = re.compile(r"[0-9]{1,11} [+-](?:0[0-9]|1[0-4])[0-9]{2}")  # anything else was made by hand, and is refused by git
 FIELDS = "%H%x00%T%x00%P%x00%an%x00%ae%x00%ad%x00%cn%x00%ce%x00%cd%x00%B"
 
 
@@ -59,7 +60,10 @@ async def settle(git: Git, branch: str, author: Person, others: Sequence[Person]
         parents = tuple(renamed.get(parent, parent) for parent in commit.parents)
         message = with_trailers(commit.message, author, others)
         newest = commit.sha
-        if (commit.author, commit.committer, commit.parents, commit.message) != (author, author, parents, message):
+        as_it_should = (commit.author, commit.committer, commit.parents, commit.message) == (
+            author, author, parents, message,
+        )  # fmt: skip
+        if not as_it_should or None in (_date(commit.authored), _date(commit.committed)):
             renamed[commit.sha] = await _write(git, commit, parents, message, author)
     if newest in renamed and newest == await git.head():
         await git("update-ref", "-m", f"shipmate: authors on {branch}", "HEAD", renamed[newest], newest)
@@ -137,8 +141,14 @@ def _commit(part: list[str]) -> Commit:
 
 
 async def _write(git: Git, commit: Commit, parents: tuple[str, ...], message: str, author: Person) -> str:
-    dates = {"GIT_AUTHOR_DATE": f"@{commit.authored}", "GIT_COMMITTER_DATE": f"@{commit.committed}"}
+    told = {"GIT_AUTHOR_DATE": _date(commit.authored), "GIT_COMMITTER_DATE": _date(commit.committed)}
+    dates = {name: date for name, date in told.items() if date is not None}
     flags = [word for parent in parents for word in ("-p", parent)]
     env = {**identity(author, author), **dates}
     said = await git("commit-tree", commit.tree, *flags, "-F", "-", stdin=message.encode() + b"\n", env=env)
     return said.strip()
+
+
+def _date(raw: str) -> str | None:
+    """A date as git takes it; None for what is none: then it is now."""
+    return f"@{raw}" if DATE.fullmatch(raw) else None

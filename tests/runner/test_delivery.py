@@ -56,6 +56,22 @@ async def test_a_refused_push_tells_the_reason_and_not_where_the_gateway_is_in_t
     assert "127.0.0.1" not in error and "failed to push some refs" not in error
 
 
+async def test_commits_with_dates_that_are_none_do_not_hold_up_the_rest(box: RunningBox, gateway: StandIn, bare: Path):
+    await box.start()
+    await turn(gateway, 1)
+    odd = box.root / "odd"
+    for date in ("-5 +0000", "1 +9999999"):
+        odd.write_text(
+            f"tree {git(box.repo, 'rev-parse', 'HEAD^{tree}')}\nparent {git(box.repo, 'rev-parse', 'HEAD')}\n"
+            f"author Ada <ada@acme.example> {date}\ncommitter Ada <ada@acme.example> {date}\n\nOdd\n"
+        )
+        sha = git(box.repo, "hash-object", "-t", "commit", "-w", "--literally", str(odd))
+        git(box.repo, "reset", "-q", "--soft", sha)
+    ended = await turn(gateway, 2, "fix the failing test")
+    assert (ended["pushed"], ended["error"], len(ended["commits"])) == (True, None, 3)
+    assert git(bare, "log", "-1", "--skip=1", "--format=%ae %at", BRANCH).startswith("ada@acme.example 1")
+
+
 async def push_from_elsewhere(bare: Path, name: str, text: str) -> None:
     """Somebody else commits to the session's branch."""
     blob = bare / "blob"
