@@ -32,7 +32,7 @@ READ_BY_GIT = (
     ".git/index", ".git/info/exclude", ".git/info/attributes", ".gitattributes", ".gitignore", ".gitmodules",
     ".mailmap",
 )  # fmt: skip
-NO_REASON = "error: failed to push some refs"  # what git ends with, whatever the reason was
+NO_REASON = ("error: failed to push some refs", "fatal: repository ")  # how git ends, whatever the reason was
 GATEWAY = re.compile(r"https?://127\.0\.0\.1:\d+/git/")
 FINAL = ("couldn't find remote ref", "returned error: 403", "returned error: 404", "not found", "Permission denied")
 # 502 is the runner's own word for a gateway that is away; the others are how git says that it hung up in the middle.
@@ -94,7 +94,7 @@ class Git:
         )
         if run.code:
             said = run.stderr.decode("utf-8", "replace")
-            how = f"git {args[0]} took longer than {timeout:.0f} seconds" if run.timed_out else _essence(said)
+            how = f"git {args[0]} took longer than {timeout:.0f} seconds" if run.timed_out else essence(said)
             final, away = (any(words in said for words in known) for known in (FINAL, AWAY))
             raise GitFailed(how or f"git {args[0]} ended with {run.code}", final, away)
         return run.stdout.decode("utf-8", "replace")
@@ -171,7 +171,7 @@ def identity(author: Person, committer: Person) -> dict[str, str]:
     }
 
 
-def _essence(said: str) -> str:
+def essence(said: str) -> str:
     """What matters in git's words: what the other side said and why it failed, in one line. Where the gateway is in the
     box is nothing to people."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
@@ -179,7 +179,8 @@ def _essence(said: str) -> str:
     why = [line for line in lines if line.startswith(("fatal:", "error:", "!"))]
     found = dict.fromkeys([line for line in told if line] + (why or lines[-1:]))
     reasons = [line for line in found if not line.startswith(NO_REASON)] or list(found)
-    return GATEWAY.sub("", "; ".join(reasons))[:800]
+    said = "; ".join([*(line.rstrip(".") for line in reasons[:-1]), *reasons[-1:]])
+    return GATEWAY.sub("", said)[:800]
 
 
 def write_anew(path: str, text: str) -> None:

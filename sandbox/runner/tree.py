@@ -106,7 +106,7 @@ class Tree:
         try:
             step = await patiently(self._try, self._seconds, lambda: self._say("phase", phase="syncing_again"))
         except GitFailed as failed:
-            raise GitFailed(f"The repository {self._repository} could not be brought in step: {failed}") from failed
+            raise GitFailed(f"The repository {self._repository} could not be fetched: {failed}") from failed
         await history.begin(self.git, self._begun or "HEAD")  # whoever reads already may have committed
         self.step = step
         self._moved.set()

@@ -167,7 +167,7 @@ async def test_a_sync_that_takes_too_long_ends_the_turn_and_writes_nothing(image
     )
     await asked(gateway)
     reason = (await gateway.frame("unready"))["reason"]
-    assert reason == "The repository acme/rocket could not be brought in step: it took longer than 1.5 seconds"
+    assert reason == "The repository acme/rocket could not be fetched: it took longer than 1.5 seconds"
     ended = await gateway.frame("turn_ended")
     assert (ended["outcome"], ended["error"], ended["pushed"]) == ("failed", reason, False)
     assert "cancelled one" in gateway.text() and not (image.repo / "one").exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.runner.git import essence
 from tests.runner.boxes import BRANCH, RunningBox, git
 from tests.runner.gateway import StandIn
 from tests.waiting import until
@@ -14,9 +15,22 @@ from tests.waiting import until
 async def test_a_repository_that_is_not_there_makes_the_box_unready(box: RunningBox, gateway: StandIn):
     await box.start(repository="acme/nothing")
     reason = (await gateway.frame("unready"))["reason"]
-    assert reason.startswith("The repository acme/nothing could not be brought in step: ")
+    assert reason.startswith("The repository acme/nothing could not be fetched: ")
     await gateway.prompt("fix the failing test")
     assert (await gateway.frame("turn_ended"))["error"] == reason
+
+
+LOST = "fatal: repository 'acme/x.git/' not found"
+SAID = [
+    ("git's own words", f"Cloning into 'x'...\n{LOST}", LOST),
+    ("the gateway's words", f"remote: The forge has no acme/x.\n{LOST}", "The forge has no acme/x."),
+    ("two reasons", "remote: Too large.\nerror: 1\nerror: failed to push some refs to 'x'", "Too large; error: 1"),
+]
+
+
+@pytest.mark.parametrize(("said", "reason"), [row[1:] for row in SAID], ids=[row[0] for row in SAID])
+def test_people_are_told_why_git_failed_and_no_more(said: str, reason: str):
+    assert essence(said) == reason
 
 
 async def test_a_base_branch_that_is_not_there_makes_the_box_unready(box: RunningBox, gateway: StandIn):
