@@ -141,17 +141,20 @@ class Maker:
         """The base image; Modal builds it if its definition is new, which takes minutes."""
         async with self._building:
             if self._built is None:
-                archive = await self._runner()
-                _, app = await self._account.open()
-                with tempfile.TemporaryDirectory(prefix="shipmate-runner-") as folder:
-                    file = Path(folder) / "runner.pyz"
-                    file.write_bytes(archive)
-                    file.chmod(0o644)
-                    image = self._definition(self._place.agents, file)
-                    async with bounded(BUILD_SECONDS, Doing.MAKE):
-                        with self._account.using_app():
-                            self._built = await image.build.aio(app)
+                self._built = await self._build()
             return self._built
+
+    async def _build(self) -> modal.Image:
+        archive = await self._runner()
+        _, app = await self._account.open()
+        with tempfile.TemporaryDirectory(prefix="shipmate-runner-") as folder:
+            file = Path(folder) / "runner.pyz"
+            file.write_bytes(archive)
+            file.chmod(0o644)
+            image = self._definition(self._place.agents, file)
+            async with bounded(BUILD_SECONDS, Doing.MAKE):
+                with self._account.using_app():
+                    return await image.build.aio(app)
 
     async def _runner(self) -> bytes:
         if not self._archive:
