@@ -12,8 +12,8 @@ from bot.cards import BudgetQuestion, Card, Question, ThreadView
 from bot.endings import ending_of
 from bot.phases import phase_of
 from bot.view_family import FAMILY_CHANGES, asked_by_agent, children_for
-from bot.view_forge import FORGE_CHANGES
 from bot.view_notices import how_to_reply, notice, sentence
+from bot.view_pulls import PULL_CHANGES
 from bot.view_tools import TOOL_CHANGES, questions_over
 from jobs import events as e
 from jobs.events import Event
@@ -225,7 +225,7 @@ def _of_turn(view: ThreadView, turn: int, **change: Any) -> Change:
 
 _CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
     **TOOL_CHANGES,
-    **FORGE_CHANGES,
+    **PULL_CHANGES,
     **FAMILY_CHANGES,
     e.PromptReceived: _received,
     e.PromptEdited: _edited,

@@ -8,7 +8,7 @@ import contextlib
 import logging
 
 from jobs.commands import FollowBudget, Refused, Stop
-from jobs.commands_children import FinishHanding, FinishReport, OpenChild, TakeChildReport, TakeReport
+from jobs.commands_family import FinishHanding, FinishReport, OpenChild, TakeChildReport, TakeReport
 from jobs.events import Lineage, Outcome, Prompt
 from jobs.family import BUDGET, STOP, Child, Owed, child_of
 from jobs.inbox import Inbox

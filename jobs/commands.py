@@ -7,7 +7,7 @@ with a sentence for whoever gave it. The other `commands_….py` are parts of it
 from dataclasses import dataclass
 
 from jobs import frames as f
-from jobs.commands_children import ChildCommand
+from jobs.commands_family import FamilyCommand
 from jobs.commands_snapshots import SnapshotCommand
 from jobs.commands_spending import DeclineBudget as DeclineBudget
 from jobs.commands_spending import FollowBudget as FollowBudget
@@ -250,7 +250,7 @@ Command = (
     | ToolCommand
     | Note
     | Tick
-    | ChildCommand
+    | FamilyCommand
     | SpendingCommand
     | SnapshotCommand
 )

@@ -1,7 +1,7 @@
 """What may be asked of a session because of its model: trouble with it, and the budget. Records; pure.
 
-Part of `jobs/commands.py`, where everybody reads them; `jobs/spending.py` says what comes of each. The model gateway
-gives them, people who answer for the budget, and `jobs/children.py`, which passes that answer on.
+Part of `jobs/commands.py`, where everybody reads them; `jobs/decide_spending.py` says what comes of each. The model
+gateway gives them, people who answer for the budget, and `jobs/children.py`, which passes that answer on.
 """
 
 from dataclasses import dataclass

@@ -7,20 +7,20 @@ delivers twice, a runner sends again) causes no events; one that cannot be follo
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs import commands, decide_children
+from jobs import commands, decide_family
 from jobs import events as e
 from jobs.claims import warm_box_is_late
 from jobs.commands import Choice, Command, FinishPark, NotYet, Refused
-from jobs.commands_children import OpenChild
+from jobs.commands_family import OpenChild
 from jobs.decide_pulls import DECIDE_PULLS
 from jobs.decide_snapshots import DECIDE_SNAPSHOTS, rest, told_of_nothing_left, told_of_start
+from jobs.decide_spending import DECIDE_SPENDING
 from jobs.decide_tools import DECIDE_TOOLS, late_answers
 from jobs.events import Event
 from jobs.fold import fold
 from jobs.hearing import TOLD_MOST, events_of
 from jobs.lifetimes import is_old, moving
 from jobs.session import Rules, Session, Status, Turn
-from jobs.spending import DECIDE_SPENDING
 from jobs.wants import start_is_lost, turn_seconds
 
 S = Status
@@ -34,7 +34,7 @@ def decide(session: Session | None, command: Command, now: float, rules: Rules) 
     """
     if session is None:
         if isinstance(command, OpenChild):
-            return decide_children.open_child(command, now)
+            return decide_family.open_child(command, now)
         if not isinstance(command, commands.Submit):
             raise Refused("There is no session here yet. Mention me with a task to begin one.")
         return _open(command, now)
@@ -122,7 +122,7 @@ def _stop(s: Session, c: commands.Stop, now: float, _: Rules) -> tuple[Event, ..
     if running and s.turn is not None and (s.turn.stop_asked is None or s.turn.paused):
         events.insert(0, e.StopRequested(at=now, generation=s.generation, turn=s.turn.number, by=c.by))
     if c.prompt_id is None or running:
-        events += decide_children.offer_to_stop(s, c.by, now)
+        events += decide_family.offer_to_stop(s, c.by, now)
     if not events and not running:
         raise Refused("That is over already: there is nothing left to stop.")
     return tuple(events)
@@ -285,6 +285,6 @@ _DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, 
     commands.Tick: _tick,
     **DECIDE_PULLS,
     **DECIDE_SPENDING,
-    **decide_children.DECIDE,
+    **decide_family.DECIDE_FAMILY,
     **DECIDE_SNAPSHOTS,
 }

@@ -24,7 +24,6 @@ from jobs.event_parts import (
     Prompt,
     StartKind,
 )
-from jobs.events_asked import AnswerTaken, FileAttached, FileRefused, FileWanted, QuestionAnswered, QuestionAsked
 from jobs.events_box import (
     AgentReady,
     AgentUnready,
@@ -51,7 +50,7 @@ from jobs.events_family import (
     Reported,
     StopOffered,
 )
-from jobs.events_forge import (
+from jobs.events_pulls import (
     PublishBegan,
     PublishFailed,
     PullRequestClosed,
@@ -70,6 +69,7 @@ from jobs.events_session import (
     SessionOpened,
     SnapshotForgotten,
 )
+from jobs.events_tools import AnswerTaken, FileAttached, FileRefused, FileWanted, QuestionAnswered, QuestionAsked
 from jobs.events_turn import (
     BudgetDeclined,
     BudgetRaised,

@@ -1,7 +1,7 @@
 """Sessions that were started by a session's agent: what is known of each, as records. Pure.
 
 All that descend from one that a person opened, its root, are on record there (`Session.children`), so that their
-bounds are one decision. `jobs/fold.py` folds them here, `jobs/decide_children.py` decides, `jobs/children.py` hands
+bounds are one decision. `jobs/fold.py` folds them here, `jobs/decide_family.py` decides, `jobs/children.py` hands
 over what is owed between the logs, and every client shows them.
 """
 

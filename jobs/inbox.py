@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from jobs import moments, spending
+from jobs import decide_spending, moments
 from jobs.claims import claimable, claimed
 from jobs.commands import Attach, Command, Hear, NotYet, Refused
 from jobs.decide import decide
@@ -173,9 +173,9 @@ class Inbox:
 
     async def _priced(self, session: Session | None, events: tuple[Event, ...]) -> tuple[Event, ...]:
         """The same, and the end of a turn, or of the box that it ran in, tells what its model has taken."""
-        if session is None or session.turn is None or not spending.cuts_off_turn(session, events):
+        if session is None or session.turn is None or not decide_spending.cuts_off_turn(session, events):
             return events
-        return spending.with_cost(events, await self._store.usage.of_turn(session.id, session.turn.number))
+        return decide_spending.with_cost(events, await self._store.usage.of_turn(session.id, session.turn.number))
 
     async def _handle_of_box(self, grant: Grant, command: Command) -> Session:
         """As `handle`; a refusal that is not only for a moment means that the box is not wanted any more."""

@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 
 from jobs import events as e
 from jobs.box_costs import of_share
+from jobs.decide_spending import CUT_OFF
 from jobs.events import Event, Frozen
 from jobs.moments import FIRST_BYTE, RECEIVED
-from jobs.spending import CUT_OFF
 
 Period = Literal["all", "day", "week", "month"]
 APPROVED, CHANGES_REQUESTED = "approved", "changes_requested"

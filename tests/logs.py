@@ -5,15 +5,15 @@ import random
 from collections.abc import Callable, Iterator
 
 from jobs import commands as c
-from jobs import commands_children as family
+from jobs import commands_family as family
 from jobs import commands_snapshots as saving
 from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.decide import decide
+from jobs.decide_spending import cuts_off_turn, with_cost
 from jobs.events import Author, Event, Lineage, Place, Prompt, StartKind
 from jobs.fold import fold
 from jobs.session import Rules, Session, Status
-from jobs.spending import cuts_off_turn, with_cost
 
 ADA = Author(id="U01ADA", name="Ada", email="ada@acme.test")
 GRACE = Author(id="U02GRACE", name="Grace", email="grace@acme.test")

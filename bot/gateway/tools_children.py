@@ -1,7 +1,7 @@
 """The tools with which an agent starts other sessions and looks after them.
 
 Part of the table in `tools.py`. A session may see and steer those that it started, and those that they started; of all
-others it is not even told whether they exist. `jobs/decide_children.py` decides the bounds, in the log of the root.
+others it is not even told whether they exist. `jobs/decide_family.py` decides the bounds, in the log of the root.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from bot.cards import Card, ThreadView
 from bot.gateway.tool import Arguments, Call, Tool, ToolRefused
 from bot.view import fold_view
-from jobs import commands_children as c
+from jobs import commands_family as c
 from jobs.children import OUTCOMES, hand_over
 from jobs.commands import Command, Refused, Stop
 from jobs.events import Author, Prompt

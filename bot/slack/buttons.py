@@ -11,7 +11,7 @@ from bot.slack.family import Families, task_of
 from bot.slack.family_blocks import NOT_OPENED, steer_form
 from bot.slack.following import ONCE_SECONDS, Following, Owed
 from jobs import commands
-from jobs.commands_children import StopChildren
+from jobs.commands_family import StopChildren
 from jobs.commands_tools import AnswerQuestion
 from jobs.inbox import session_id
 

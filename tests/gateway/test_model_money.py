@@ -11,7 +11,7 @@ from aiohttp import web
 from bot.model_prices import PRICES, cost, plain, price_of
 from jobs import commands as c
 from jobs.children import hand_over
-from jobs.commands_children import SpawnChild
+from jobs.commands_family import SpawnChild
 from jobs.events import BudgetReached, Prompt, StopRequested, TurnEnded
 from jobs.frames import Ended, Ready
 from jobs.records import Spent

@@ -4,7 +4,7 @@ import pytest
 
 from bot.view import fold_view
 from jobs import commands as c
-from jobs.commands_children import FinishHanding, TakeChildReport
+from jobs.commands_family import FinishHanding, TakeChildReport
 from jobs.events import BoxLost, TurnEnded
 from jobs.family import BUDGET, BudgetAnswer
 from jobs.session import Session, Status

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from jobs import commands as c
-from jobs import commands_children as f
-from jobs import decide_children
+from jobs import commands_family as f
+from jobs import decide_family
 from jobs import events as e
 from jobs.children import report_prompt
 from jobs.decide import decide
@@ -156,7 +156,7 @@ def test_a_command_is_refused_with_what_to_do(
 
 
 def test_every_command_has_its_cases() -> None:
-    assert {type(row[2]) for row in (*CAUSES, *REFUSED)} >= set(decide_children.DECIDE)
+    assert {type(row[2]) for row in (*CAUSES, *REFUSED)} >= set(decide_family.DECIDE_FAMILY)
 
 
 def test_a_storm_of_a_hundred_leaves_only_what_was_allowed_in_the_log() -> None:

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from jobs import commands as c
-from jobs import commands_children as f
+from jobs import commands_family as f
 from jobs import frames
 from jobs.children import hand_over, report_session
 from jobs.events import Author, ChildReported, Lineage, Prompt, PromptReceived, Reported

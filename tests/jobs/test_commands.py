@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs import commands as c
-from jobs import decide_children
+from jobs import decide_family
 from jobs import frames as f
 from jobs.decide import _DECIDE, _deliveries, decide
 from jobs.decide_snapshots import DECIDE_SNAPSHOTS
@@ -348,7 +348,7 @@ def test_a_runner_that_calls_a_moment_too_early_is_told_so() -> None:
 def test_every_command_has_its_cases() -> None:
     given_somewhere = {type(row[2]) for row in (*CAUSES, *REFUSED)}
     elsewhere = (
-        set(DECIDE_TOOLS) | set(decide_children.DECIDE) | set(DECIDE_SNAPSHOTS) | {c.AwaitBox}
+        set(DECIDE_TOOLS) | set(decide_family.DECIDE_FAMILY) | set(DECIDE_SNAPSHOTS) | {c.AwaitBox}
     )  # in files of their own
     assert given_somewhere == set(_DECIDE) - elsewhere
 

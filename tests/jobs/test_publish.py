@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobs import commands as c
 from jobs import commands_tools as t
-from jobs.commands_children import TakeReport
+from jobs.commands_family import TakeReport
 from jobs.events import Commit, Place, Prompt
 from jobs.publish import BODY_CHARS, TITLE_CHARS, pull_request_body, pull_request_title, quiet
 from jobs.session import Session

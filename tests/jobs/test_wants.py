@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs import commands as c
-from jobs.commands_children import FinishHanding, FinishReport
+from jobs.commands_family import FinishHanding, FinishReport
 from jobs.commands_snapshots import FailSnapshot
 from jobs.decide import decide
 from jobs.family import BUDGET, STOP

@@ -5,8 +5,8 @@ import asyncio
 from bot.playground import workspace_people as people
 from bot.slack.courtesies import OUTSIDER
 from jobs import commands as c
+from jobs.decide_spending import ANSWERED
 from jobs.events import BudgetDeclined, BudgetRaised
-from jobs.spending import ANSWERED
 from tests.playground.workspaces import PARTNERS
 from tests.slack.scene import DEV, MENTION, Said, Scene, Work, until
 from tests.slack.scene import office as office

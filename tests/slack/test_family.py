@@ -11,7 +11,7 @@ from bot.playground.workspace_records import Delivery
 from bot.slack.courtesies import NOTHING_HERE
 from bot.slack.intake import understand
 from bot.slack.meanings import Ignored, Meaning, Refused, SteerAsked, Steered, StopAllAsked, StopAsked, ViewAsked
-from jobs import commands_children as f
+from jobs import commands_family as f
 from jobs import commands_tools as t
 from jobs.children import hand_over
 from jobs.events import Author, Prompt, PromptEdited, PromptWithdrawn

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from jobs import commands as c
-from jobs import commands_children as family
+from jobs import commands_family as family
 from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.events import Attachment, Author, Lineage, Place, Prompt

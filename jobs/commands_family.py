@@ -1,6 +1,6 @@
 """What may be asked of a session for the sake of those that agents start, as records. Pure.
 
-The gateway's tools, Slack's buttons and `jobs/children.py` give them; `jobs/decide_children.py` says what
+The gateway's tools, Slack's buttons and `jobs/children.py` give them; `jobs/decide_family.py` says what
 comes of each.
 """
 
@@ -87,6 +87,6 @@ class FinishReport:
     upto: int
 
 
-ChildCommand = (
+FamilyCommand = (
     SpawnChild | PromptChild | FinishHanding | StopChildren | TakeChildReport | TakeReport | OpenChild | FinishReport
 )

@@ -67,7 +67,7 @@ def _pull_notice(view: ThreadView, number: int, url: str, at: float, text: str, 
     return notice(view, at, text, to=to, label=f"{whose} #{number}", url=url)
 
 
-FORGE_CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
+PULL_CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
     e.PublishFailed: _publish_failed,
     e.PullRequestPublished: _published,
     e.PullRequestClosed: _pull_closed,

@@ -7,7 +7,7 @@ the same time cannot both have the last one.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobs import commands_children as commands
+from jobs import commands_family as commands
 from jobs import events as e
 from jobs.commands import Refused
 from jobs.events import Event
@@ -144,7 +144,7 @@ def offer_to_stop(s: Session, by: e.Author, now: float) -> tuple[Event, ...]:
     return (e.StopOffered(at=now, by=by, children=len(working)),) if working and not s.halted else ()
 
 
-DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {
+DECIDE_FAMILY: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {
     commands.SpawnChild: _spawn,
     commands.PromptChild: _prompt,
     commands.FinishHanding: _finish_handing,
