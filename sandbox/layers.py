@@ -4,9 +4,10 @@
     layers/<id>/fingerprint    how to tell that nothing of it is missing; of what boxes wrote, unless it is a lot
     layers/<id>/stamps.json    of a live box's: what its files were like (`keeping.py`)
     layers/<id>/manifest.json  there once the snapshot is whole: its chain, what it is, how large
+    layers/<id>/forgotten      what that becomes once the snapshot is let go; others may still grow from its layer
 
-A layer without a manifest is one that a crash left half made, or one whose snapshot was let go while others still grow
-from it. The tree and its folder belong to the box's user, and nobody else may enter. `folder_provider.py` calls this.
+A layer with neither is one that a crash left half made. The tree and its folder belong to the box's user, and nobody
+else may enter. `folder_provider.py` calls this.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sandbox import fingerprint, trees
@@ -27,6 +28,7 @@ from sandbox.provider import Missing, Permanent, Snapshot, SnapshotKind
 
 log = logging.getLogger(__name__)
 MOST_LAYERS = 32
+MUCH_BYTES, SEVERAL_LAYERS = 8 << 30, 8  # more than so much, in more than so many layers, is merged before that
 MOUNT_OPTIONS_BYTES = 3500  # the kernel takes one page of them, the upper side included
 MANIFEST, TREE, FORGOTTEN, FINGERPRINT = "manifest.json", "tree", "forgotten", "fingerprint"
 
@@ -52,7 +54,7 @@ class Layers:
     def __init__(self, root: Path, owner: Owner) -> None:
         self._root, self._owner = root, owner
         self._room = MOUNT_OPTIONS_BYTES // (len(os.fsencode(root)) + 24)
-        self.most = max(1, min(MOST_LAYERS, self._room))
+        self.most, self.much = max(1, min(MOST_LAYERS, self._room)), MUCH_BYTES
 
     def prepare(self) -> None:
         """Make the folder."""
@@ -81,12 +83,12 @@ class Layers:
                 raise
             return None
 
-    def _manifest(self, snapshot: str) -> Manifest | None:
+    def _manifest(self, snapshot: str, file: str = MANIFEST) -> Manifest | None:
         """The same, but what cannot be read raises OSError."""
         if not _is_id(snapshot):
             return None
         try:
-            said = json.loads((self._root / snapshot / MANIFEST).read_text())
+            said = json.loads((self._root / snapshot / file).read_text())
             return Manifest(said["id"], SnapshotKind(said["kind"]), said["bytes"], said["taken"], tuple(said["chain"]))
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
@@ -119,13 +121,17 @@ class Layers:
         """Raise Permanent if what boxes wrote into these layers is more than two of them may write."""
         if disk_bytes is None:
             return
-        known = (self.manifest(layer) for layer in chain)
-        written = sum(each.bytes for each in known if each is not None and each.kind is not SnapshotKind.BASE)
+        written = self._written(chain)
         if written > 2 * disk_bytes:
             raise Permanent(
                 f"the boxes of this conversation have filled their disk: {written >> 20} MB, and {disk_bytes >> 19} MB"
                 " is the most. Begin another one"
             )
+
+    def _written(self, chain: tuple[str, ...]) -> int:
+        """How many bytes boxes have written into these layers, whether or not their snapshots were let go since."""
+        known = (self._manifest(layer) or self._manifest(layer, FORGOTTEN) for layer in chain)
+        return sum(each.bytes for each in known if each is not None and each.kind is not SnapshotKind.BASE)
 
     def take(self, upper: Path, id: str, kind: SnapshotKind, below: tuple[str, ...], now: float) -> Manifest | None:
         """Turn what a dead box wrote into the snapshot `id`. Repeatable after a crash at any point of it.
@@ -181,29 +187,32 @@ class Layers:
     def _finish(self, id: str, kind: SnapshotKind, below: tuple[str, ...], now: float) -> Manifest:
         if kind is not SnapshotKind.BASE and (noted := fingerprint.of(self.tree(id))):
             _write(self._root / id / FINGERPRINT, noted)
-        chain = (*below, id)
-        if len(chain) > self.most:
-            chain = self._flattened(chain)
-        manifest = Manifest(id, kind, trees.measure(self.tree(id)), now, chain)
-        self._write(manifest)
+        manifest = Manifest(id, kind, trees.measure(self.tree(id)), now, (*below, id))
+        written = self._written(below) + manifest.bytes
+        if len(manifest.chain) > self.most or (written > self.much and len(manifest.chain) > SEVERAL_LAYERS):
+            manifest = replace(manifest, chain=self._flattened(manifest.chain, written))
+        _write(self._root / id / MANIFEST, _told(manifest))
         return manifest
 
-    def _flattened(self, chain: tuple[str, ...]) -> tuple[str, ...]:
-        """The chain as one layer. A box can make what cannot be merged: then it stays as long as a mount takes it."""
+    def _flattened(self, chain: tuple[str, ...], written: int) -> tuple[str, ...]:
+        """The chain as one layer, without what was written over since. A box can make what cannot be merged: then it
+        stays as long as a mount takes it."""
         try:
-            return (self._flatten(chain),)
+            return (self._flatten(chain, written),)
         except trees.UNBEARABLE as failed:
             if len(chain) > self._room:
                 raise
             log.warning("%d layers could not be merged into one: %s", len(chain), type(failed).__name__)
             return chain
 
-    def _flatten(self, chain: tuple[str, ...]) -> str:
+    def _flatten(self, chain: tuple[str, ...], written: int) -> str:
         """One layer that shows what the whole chain does. It costs no space: its files are hard links."""
         id = secrets.token_hex(8)
         making = self._owner.folder(self._root / f".{id}", 0o700)
         try:
             trees.merge([self.tree(layer) for layer in chain], making / TREE)
+            left = min(written, trees.measure(making / TREE))
+            (making / FORGOTTEN).write_text(_told(Manifest(id, SnapshotKind.TURN, left, 0.0, (id,))))
             os.sync()
             making.rename(self._root / id)
         except BaseException:
@@ -212,22 +221,14 @@ class Layers:
         trees.settle_one(self._root)
         return id
 
-    def _write(self, manifest: Manifest) -> None:
-        said = {
-            "id": manifest.id,
-            "kind": manifest.kind,
-            "bytes": manifest.bytes,
-            "taken": manifest.taken,
-            "chain": manifest.chain,
-        }
-        _write(self._root / manifest.id / MANIFEST, json.dumps(said))
-
     def forget(self, snapshot: str, used: Callable[[], Iterable[str]]) -> None:
         """Let go of a snapshot; `used` names the layers that boxes stand on. Safe to repeat."""
         folder = self._root / snapshot
         if _is_id(snapshot) and folder.is_dir():
-            (folder / FORGOTTEN).touch()
-            (folder / MANIFEST).unlink(missing_ok=True)
+            try:
+                (folder / MANIFEST).replace(folder / FORGOTTEN)
+            except FileNotFoundError:  # it was never whole, or is forgotten already
+                (folder / FORGOTTEN).touch()
             self.collect(used)
 
     def forget_again(self, snapshot: str, used: Callable[[], Iterable[str]]) -> None:
@@ -248,6 +249,10 @@ class Layers:
             ]
         for path in gone:
             trees.remove(path)
+
+
+def _told(manifest: Manifest) -> str:
+    return json.dumps(asdict(manifest))
 
 
 def _write(file: Path, text: str) -> None:

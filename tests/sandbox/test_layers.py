@@ -99,6 +99,36 @@ def test_who_may_open_no_more_files_takes_no_snapshot_for_damaged(layers: Layers
     assert layers.chain(id) == (id,)
 
 
+def test_what_a_conversation_has_written_is_counted_whatever_became_of_its_snapshots(layers: Layers) -> None:
+    chain: tuple[str, ...] = ()
+    for number in range(4):
+        chain = kept(layers, chain, **{f"f{number}": "x" * 100_000})
+        layers.forget(chain[-1], used=lambda: chain)  # noqa: B023 - it is called at once
+    with pytest.raises(Permanent, match="have filled their disk"):
+        layers.check_weight(chain, 150_000)
+    layers.check_weight(chain, 250_000)
+
+
+def test_what_was_written_over_counts_no_more_once_layers_are_merged(layers: Layers) -> None:
+    chain: tuple[str, ...] = ()
+    for number in range(layers.most + 1):
+        chain = kept(layers, chain, same=str(number) * 100_000)
+    assert len(chain) == 1
+    layers.check_weight(chain, 150_000)
+    with pytest.raises(Permanent, match="have filled their disk"):
+        layers.check_weight(chain, 40_000)
+
+
+def test_much_in_several_layers_is_merged_before_they_are_many(layers: Layers) -> None:
+    layers.much = 100_000
+    chain: tuple[str, ...] = ()
+    lengths = []
+    for number in range(12):
+        chain = kept(layers, chain, same=str(number) * 100_000)
+        lengths.append(len(chain))
+    assert max(lengths) == 8 and lengths[8] == 1
+
+
 def test_long_paths_allow_fewer_layers(spot: Path) -> None:
     short, long = Layers(spot / "l", Owner.same()), Layers(spot / ("x" * 200) / ("y" * 200), Owner.same())
     assert short.most == 32
