@@ -67,7 +67,10 @@ def _raise_budget(s: Session, c: commands.RaiseBudget, now: float, _: Rules) -> 
 
 
 def _go_on(paused: Pause, by: Author, now: float) -> tuple[Event, ...]:
-    return (e.BudgetRaised(at=now, by=by, more=paused.more),)
+    """With as much more as was offered, from what is used by now: one long answer may have cost far more than there
+    was left, and nobody should have to press for each part of it."""
+    over = max(0.0, paused.used - paused.limit)
+    return (e.BudgetRaised(at=now, by=by, more=round(paused.more + over, 6)),)
 
 
 def _decline_budget(s: Session, c: commands.DeclineBudget, now: float, _: Rules) -> tuple[Event, ...]:

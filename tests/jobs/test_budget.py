@@ -57,13 +57,13 @@ def test_what_is_paused_sleeps_like_anything_and_wakes_when_it_is_answered_days_
 
 
 def test_it_may_be_reached_and_raised_again_and_again() -> None:
-    log = paused()
-    for times in (1, 2, 3):
+    log, used = paused(), REACHED.used
+    for turn in (2, 3, 4):
         more(log)
-        assert of(log).raised == 5.0 * times
-        log.do(c.ReachBudget(1, 5.1 + 5 * times, 5.0 + 5 * times, 5.0)).end(
-            turn=times + 1, outcome="stopped", commits=0
-        )
+        limit = 5.0 + of(log).raised
+        assert limit == pytest.approx(used + 5.0), "what was offered can be spent, however much was used already"
+        used = 7.0 * turn
+        log.do(c.ReachBudget(1, used, limit, 5.0)).end(turn=turn, outcome="stopped", commits=0)
     assert [prompt.id for prompt in of(log).queue] == [ONE]
 
 
