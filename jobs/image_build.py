@@ -17,8 +17,8 @@ from jobs.image_log import BuildLog
 from jobs.image_recipe import GIT, not_brought, recipe_of
 from jobs.image_records import Image, Step
 from jobs.inbox import hash_token
+from jobs.recipe_choices import not_followed
 from jobs.store import Grant
-from jobs.suited import not_followed
 from jobs.wiring import Workshop
 from sandbox.provider import BoxSpec, ExecResult, Gone, Snapshot, SnapshotKind
 from sandbox.recipe import Command, Recipe, RecipeError, without_images

@@ -19,10 +19,10 @@ from jobs.fold import fold
 from jobs.frames import TRANSCRIPT, AnyFrame, ToolCall, Words
 from jobs.hints import Enqueue
 from jobs.log import about
+from jobs.recipe_choices import Suited
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, Offer, StaleLink
 from jobs.session import Rules, Session
 from jobs.store import Store
-from jobs.suited import Suited
 from jobs.wants import wants
 from jobs.warm_scripts import claim_row
 

@@ -19,9 +19,9 @@ from jobs.image_records import Image
 from jobs.inbox import hash_token
 from jobs.log import about, forgiven
 from jobs.operations import greeting
+from jobs.recipe_choices import suited, warm_boxes
 from jobs.records import Grant, Offer
 from jobs.session import Session, Status
-from jobs.suited import suited, warm_boxes
 from jobs.warm_rules import WISH_SECONDS, Plan, PoolCount, Wanted, WarmBox, counted, plan, wanted, within
 from jobs.wiring import Workshop, workshop
 from sandbox.provider import BoxError, BoxInfo, BoxSpec, BoxState

@@ -20,11 +20,11 @@ from jobs.hints import Hints
 from jobs.image_records import Image
 from jobs.inbox import Inbox
 from jobs.queue import Queue
+from jobs.recipe_choices import Suited, suited
 from jobs.session import Rules, Session
 from jobs.settings import JobSettings
 from jobs.settings_modal import reachable_from_afar
 from jobs.store import Store
-from jobs.suited import Suited, suited
 from jobs.wants import Operation
 from sandbox import agents
 from sandbox.ledger import Ledger

@@ -15,8 +15,8 @@ from aiohttp import web
 from bot.gateway import egress_rules as rules
 from bot.gateway.access import GRANT
 from bot.gateway.egress_rules import Denied, Target
-from bot.gateway.hello import NoHello, server_name
 from bot.gateway.outward import Outward, Pair
+from bot.gateway.tls_hello import NoHello, server_name
 from jobs.records import Grant
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from jobs.children import OUTCOMES, hand_over
 from jobs.commands import Command, Refused, Stop
 from jobs.events import Author, Prompt
 from jobs.family import Child, child_of, descends
+from jobs.recipe_choices import is_there
 from jobs.session import Session
 from jobs.settings_repositories import Repository
-from jobs.suited import is_there
 from sandbox import agents
 from sandbox.runner.visible import visible
 

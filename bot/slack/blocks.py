@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from bot.cards import BudgetQuestion, Card, Ending, Notice, Question
 from bot.phases import STARTS, dollars
 from bot.slack import text as t
+from bot.slack.block_kit import Block, Message
+from bot.slack.block_kit import button as _button
+from bot.slack.block_kit import context as _context
+from bot.slack.block_kit import section as _section
 from bot.slack.family_blocks import child_buttons, family_lines, pull_link, waiting_for
-from bot.slack.kit import Block, Message
-from bot.slack.kit import button as _button
-from bot.slack.kit import context as _context
-from bot.slack.kit import section as _section
 from bot.slack.markdown import mrkdwn_of
 from jobs.events import Outcome
 

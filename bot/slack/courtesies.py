@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.slack import blocks
+from bot.slack.block_kit import Message
 from bot.slack.calls import Calls, SlackError
-from bot.slack.kit import Message
 from bot.slack.meanings import StopAsked
 from bot.slack.people import Directory
 

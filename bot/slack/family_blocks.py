@@ -10,7 +10,7 @@ from typing import Any
 from bot.cards import StopOffer
 from bot.phases import OUTCOMES
 from bot.slack import text as t
-from bot.slack.kit import Block, Message, button, plain, section
+from bot.slack.block_kit import Block, Message, button, plain, section
 from jobs.family import Child
 
 STOP_ONE, STOP_ALL, STEER, STEERED = "stop_session", "stop_children", "steer", "steered"

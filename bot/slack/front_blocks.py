@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.slack import text as t
-from bot.slack.kit import Block, Message, button, context, plain, section
+from bot.slack.block_kit import Block, Message, button, context, plain, section
 
 ASKED, NEW = "shipmate_asked", "shipmate_new"
 TASK, REPOSITORY = "shipmate_task", "shipmate_repository"

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from bot.cards import Card, Ending, SharedFile, ThreadView
 from bot.slack import blocks, tool_blocks
+from bot.slack.block_kit import Message
 from bot.slack.blocks import Where
 from bot.slack.family_blocks import family_mark, stop_offer_message
-from bot.slack.kit import Message
 
 
 class Posted(BaseModel):

@@ -6,7 +6,7 @@ several may share a thread.
 
 from bot.cards import Asked, SharedFile
 from bot.slack import text as t
-from bot.slack.kit import Message, button, context, section
+from bot.slack.block_kit import Message, button, context, section
 from bot.slack.markdown import mrkdwn_of
 
 ANSWER = "answer"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from bot.slack.block_kit import Message
 from bot.slack.calls import Calls, Later, SlackError, Unsure
 from bot.slack.config import SlackConfig
-from bot.slack.kit import Message
 from bot.slack.posts import Draft, Due, Posted
 from bot.slack.sharing import Sharing
 from jobs.events import Place

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from bot.slack import blocks, tool_blocks
+from bot.slack.block_kit import Message
 from bot.slack.blocks import Where
 from bot.slack.family_blocks import stop_offer_message
-from bot.slack.kit import Message
 from bot.view import fold_view
 from jobs import commands as c
 from jobs import commands_tools as t

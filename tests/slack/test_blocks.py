@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from bot.cards import Asked, BudgetQuestion, Card, Ending, Notice, Question, SharedFile
 from bot.slack import blocks, family_blocks, front_blocks, tool_blocks
+from bot.slack.block_kit import Block, Message
 from bot.slack.blocks import Where
-from bot.slack.kit import Block, Message
 from bot.view import fold_view
 from jobs.events import Author, Commit, PlanEntry
 from jobs.family import Child

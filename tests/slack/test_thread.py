@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bot.playground import workspace_people as people
+from bot.slack.block_kit import Message
 from bot.slack.calls import Calls
-from bot.slack.kit import Message
 from bot.slack.posts import Draft, Due, Posted
 from bot.slack.writer import LEASE_SECONDS, UNKNOWN, Lease, Writer
 from jobs.commands import ReviewPullRequest

@@ -7,10 +7,10 @@ import pytest
 from bot.cards import Card
 from bot.slack import blocks, tool_blocks
 from bot.slack import text as t
+from bot.slack.block_kit import Message
 from bot.slack.blocks import Where
 from bot.slack.family import task_of
 from bot.slack.family_blocks import steer_form, stop_offer_message
-from bot.slack.kit import Message
 from bot.view import fold_view
 from tests.logs import SID, Log
 from tests.words.payloads import FILE, INNOCENT, OURS, PAYLOADS, UNSEEN, asking, relative, relatives, story

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.gateway.hello import NoHello, server_name
+from bot.gateway.tls_hello import NoHello, server_name
 
 
 def greeting(name: str | None) -> bytes:

@@ -8,9 +8,9 @@ import pytest
 
 from jobs import commands as c
 from jobs.image_records import Image
+from jobs.recipe_choices import MOST_WARM, Suited, not_followed, suited, warm_boxes
 from jobs.settings import JobSettings
 from jobs.store import Store
-from jobs.suited import MOST_WARM, Suited, not_followed, suited, warm_boxes
 from jobs.warm import WarmPool
 from sandbox.recipe import Recipe
 from tests.jobs.shop import ROCKET, Bench, bench
