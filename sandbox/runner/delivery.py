@@ -15,6 +15,12 @@ from sandbox.runner.sync import fetch, point_at_remote
 
 PAUSES = (0.3, 1.0, None)  # after each of the three tries
 AWAY_SECONDS, AWAY_PAUSE = 90.0, 0.5  # a gateway that is started again is waited for, and costs none of them
+PLAINLY = (
+    "--quiet",
+    "--no-follow-tags",
+    "--no-signed",
+    "--no-recurse-submodules",
+)  # whatever the repository's settings
 PUSHED = "refs/shipmate/pushed"  # what we pushed last: if the forge has exactly that, nobody else has pushed since
 SUBJECT_CHARS = 72
 
@@ -82,7 +88,7 @@ async def _push(git: Git, work: Work) -> bool:
     patience = loop.time() + AWAY_SECONDS
     while True:
         try:
-            await git("push", "--quiet", "origin", f"HEAD:refs/heads/{work.branch}", timeout=NETWORK_SECONDS)
+            await git("push", *PLAINLY, "origin", f"HEAD:refs/heads/{work.branch}", timeout=NETWORK_SECONDS)
             break
         except GitFailed as failed:
             pause = AWAY_PAUSE if failed.away and loop.time() < patience else next(pauses)

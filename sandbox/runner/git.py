@@ -25,6 +25,7 @@ LOCK_SECONDS, LOCK_LOOK_SECONDS = 1.0, 0.02
 OURS = (
     "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false", "-c", "gc.auto=0",
     "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false", "-c", "protocol.version=2",
+    "-c", "i18n.commitEncoding=UTF-8", "-c", "i18n.logOutputEncoding=UTF-8",
 )  # fmt: skip
 IGNORED = "__pycache__/\n*.py[co]\n.DS_Store\nnode_modules/\n.venv/\n"
 READ_BY_GIT = (

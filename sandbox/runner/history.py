@@ -24,11 +24,12 @@ NAMES_SOMEBODY = re.compile(
 SHOWN, SHOWN_BYTES = 500, 500 << 10
 SUBJECT_CHARS, SIGNATURE_CHARS, CO_AUTHORS = 300, 400, 50  # what the wire takes
 DATE = re.compile(r"[0-9]{1,11} [+-](?:0[0-9]|1[0-4])[0-9]{2}")  # anything else was made by hand, and is refused by git
-FIELDS = "%H%x00%T%x00%P%x00%an%x00%ae%x00%ad%x00%cn%x00%ce%x00%cd%x00%B"
+FIELDS = "%H%x00%T%x00%P%x00%an%x00%ae%x00%ad%x00%cn%x00%ce%x00%cd%x00%e%x00%B"
 
 
 class Commit(NamedTuple):
-    """A commit as git keeps it. Dates are seconds and time zone, as `--date=raw` writes them."""
+    """A commit as git keeps it. Dates are seconds and time zone, as `--date=raw` writes them; `code`: what its words
+    are written in, if it is not UTF-8."""
 
     sha: str
     tree: str
@@ -37,6 +38,7 @@ class Commit(NamedTuple):
     authored: str
     committer: Person
     committed: str
+    code: str
     message: str
 
     @property
@@ -63,7 +65,7 @@ async def settle(git: Git, branch: str, author: Person, others: Sequence[Person]
         as_it_should = (commit.author, commit.committer, commit.parents, commit.message) == (
             author, author, parents, message,
         )  # fmt: skip
-        if not as_it_should or None in (_date(commit.authored), _date(commit.committed)):
+        if not as_it_should or commit.code or None in (_date(commit.authored), _date(commit.committed)):
             renamed[commit.sha] = await _write(git, commit, parents, message, author)
     if newest in renamed and newest == await git.head():
         await git("update-ref", "-m", f"shipmate: authors on {branch}", "HEAD", renamed[newest], newest)
@@ -131,13 +133,13 @@ async def _commits(git: Git, *which: str) -> list[Commit]:
         f"--format={FIELDS}", "HEAD", *which, "--",
     )  # fmt: skip
     parts = said.split("\0")
-    return [_commit(parts[at : at + 10]) for at in range(0, len(parts) - 9, 10)]
+    return [_commit(parts[at : at + 11]) for at in range(0, len(parts) - 10, 11)]
 
 
 def _commit(part: list[str]) -> Commit:
     author, committer = Person(part[3], part[4]), Person(part[6], part[7])
     parents = tuple(part[2].split())
-    return Commit(part[0].strip(), part[1], parents, author, part[5], committer, part[8], part[9].rstrip())
+    return Commit(part[0].strip(), part[1], parents, author, part[5], committer, part[8], part[9], part[10].rstrip())
 
 
 async def _write(git: Git, commit: Commit, parents: tuple[str, ...], message: str, author: Person) -> str:

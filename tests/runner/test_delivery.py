@@ -56,20 +56,25 @@ async def test_a_refused_push_tells_the_reason_and_not_where_the_gateway_is_in_t
     assert "127.0.0.1" not in error and "failed to push some refs" not in error
 
 
-async def test_commits_with_dates_that_are_none_do_not_hold_up_the_rest(box: RunningBox, gateway: StandIn, bare: Path):
+async def test_commits_that_were_made_oddly_do_not_hold_up_the_rest(box: RunningBox, gateway: StandIn, bare: Path):
     await box.start()
     await turn(gateway, 1)
     odd = box.root / "odd"
-    for date in ("-5 +0000", "1 +9999999"):
+    git(box.repo, "config", "i18n.commitEncoding", "ISO-8859-1")
+    git(box.repo, "config", "push.followTags", "true")
+    for date, code in (("-5 +0000", ""), ("1 +9999999", ""), ("1700000000 +0000", "encoding ISO-8859-1\n")):
         odd.write_text(
             f"tree {git(box.repo, 'rev-parse', 'HEAD^{tree}')}\nparent {git(box.repo, 'rev-parse', 'HEAD')}\n"
-            f"author Ada <ada@acme.example> {date}\ncommitter Ada <ada@acme.example> {date}\n\nOdd\n"
+            f"author Ada <ada@acme.example> {date}\ncommitter Ada <ada@acme.example> {date}\n{code}\nOdd\n"
         )
         sha = git(box.repo, "hash-object", "-t", "commit", "-w", "--literally", str(odd))
         git(box.repo, "reset", "-q", "--soft", sha)
+    git(box.repo, "tag", "-m", "one", "v1", **WHO)
     ended = await turn(gateway, 2, "fix the failing test")
-    assert (ended["pushed"], ended["error"], len(ended["commits"])) == (True, None, 3)
-    assert git(bare, "log", "-1", "--skip=1", "--format=%ae %at", BRANCH).startswith("ada@acme.example 1")
+    assert (ended["pushed"], ended["error"], len(ended["commits"])) == (True, None, 4)
+    assert git(bare, "log", "-1", "--skip=2", "--format=%ae %at", BRANCH).startswith("ada@acme.example 1")
+    assert set(git(bare, "log", "--format=%e.", BRANCH).split()) == {"."}
+    assert git(bare, "tag", "--list") == ""
 
 
 async def push_from_elsewhere(bare: Path, name: str, text: str) -> None:
