@@ -25,7 +25,8 @@ from sandbox.runner.visible import visible
 
 PROMPT_CHARS, DIFF_CHARS, COMMITS_SHOWN = 20_000, 30_000, 30
 WAITING_MOST = 10  # requests of one session that it has not begun
-BRANCH = r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,200}"
+_PART = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+BRANCH = rf"{_PART}(/{_PART})*"
 UNKNOWN = "You started no such session. list_sessions names those that you did."
 NO_TURN = "Sessions can be started and steered only while a request is worked on."
 WAITS = (
@@ -40,6 +41,13 @@ def _seen(text: str) -> str:
     if not words:
         raise ValueError("must say something")
     return words
+
+
+def _branch(name: str) -> str:
+    """What git takes for a branch: whoever would find out otherwise is the box that was made for it."""
+    if ".." in name or any(part.endswith((".", ".lock")) for part in name.split("/")):
+        raise ValueError("is no name of a branch")
+    return name
 
 
 Words = Annotated[str, Field(max_length=PROMPT_CHARS), AfterValidator(_seen)]
@@ -58,7 +66,7 @@ class Spawn(Arguments):
     prompt: Annotated[
         Words, Field(description="The whole task. It knows nothing of your conversation: say everything.")
     ]
-    branch: Annotated[str, Field(default="", pattern=rf"^({BRANCH})?$")] = Field(
+    branch: Annotated[str, Field(max_length=200, pattern=rf"^({BRANCH})?$"), AfterValidator(_branch)] = Field(
         default="", description="The branch to start from, and to go back to; empty: the usual one."
     )
     agent: Annotated[str, Field(max_length=100)] = Field(default="", description="Another agent than yours.")

@@ -80,6 +80,9 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("spawn_session", TASK | {"prompt": "x" * 20_001}, "prompt: String should have at most 20000 characters"),
     ("spawn_session", TASK | {"wait": "perhaps"}, "wait: Input should be a valid boolean"),
     ("spawn_session", TASK | {"branch": "--upload-pack=x"}, "branch: String should match pattern"),
+    ("spawn_session", TASK | {"branch": "main/"}, "branch: String should match pattern"),
+    ("spawn_session", TASK | {"branch": "main...x"}, "branch: Value error, is no name of a branch"),
+    ("spawn_session", TASK | {"branch": "a.lock/b"}, "branch: Value error, is no name of a branch"),
     ("spawn_session", TASK | {"owner": "me"}, "owner: Extra inputs are not permitted"),
     (
         "spawn_session",
