@@ -149,8 +149,10 @@ def asked(session: Session) -> float:
 
 
 def idle(sessions: Sequence[Session], now: float) -> list[Session]:
-    """Sessions whose box has nothing to do, those first that have had nothing for longest."""
-    free = [s for s in sessions if s.status is Status.IDLE and not s.queue and now - s.since >= IDLE_LEAST_SECONDS]
+    """Sessions whose box has nothing to do, or may do nothing until people have raised the budget; those first that
+    have had nothing for longest."""
+    at_rest = [s for s in sessions if s.status is Status.IDLE and (not s.queue or s.paused is not None)]
+    free = [session for session in at_rest if now - session.since >= IDLE_LEAST_SECONDS]
     return sorted(free, key=lambda session: session.since)
 
 

@@ -29,11 +29,6 @@ class ModalSettings(BaseModel):
     hosts: tuple[str, ...] = ()  # SHIPMATE_MODAL_HOSTS: names,... that boxes there may reach beside the gateway
     box_seconds: float = 43200.0  # SHIPMATE_MODAL_BOX_SECONDS: Modal ends a box after so long; a day at most
 
-    @property
-    def is_set_up(self) -> bool:
-        """Whether there is a token."""
-        return self.token_id is not None and self.token_secret is not None
-
     def secrets(self) -> tuple[str, ...]:
         """Every secret here."""
         return tuple(s.get_secret_value() for s in (self.token_id, self.token_secret) if s is not None)

@@ -154,6 +154,14 @@ async def test_a_box_with_nothing_to_do_is_put_to_sleep_early_when_others_wait(a
     assert await how(at, "s1", "s2", "s3") == [("asleep", 0), ("idle", 0), ("connecting", 0)]
 
 
+def test_a_box_that_is_paused_at_its_budget_has_nothing_to_do_although_prompts_wait_for_it() -> None:
+    paused = of(given_a.paused().ask(2))
+    assert paused.status is S.IDLE and paused.queue
+    assert places.idle([paused], paused.since + places.IDLE_LEAST_SECONDS) == [paused]
+    working = of(given_a.working().ask(2))
+    assert places.idle([working], working.since + 60.0) == []
+
+
 async def test_warm_boxes_take_places(at: Bench) -> None:
     await at.shop.store.warm.make(Offer("warm-1", "acme/rocket", "f", "img", True, "h", ""))
     assert await berths.room_for_warm(at.shop) == 1
