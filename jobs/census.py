@@ -92,7 +92,7 @@ async def take(shop: Workshop) -> Census:
     return Census(
         sessions=_by_status(under_way, sizes),
         waiting=len(since_when),
-        waiting_seconds=max((now - at for at in since_when), default=0.0),
+        waiting_seconds=max((now - at for at in since_when if at < now), default=0.0),
         unshown=sizes["unshown"],
         lag_seconds=max(0.0, now - since) if since is not None else 0.0,
         unnamed=sizes["unnamed"],

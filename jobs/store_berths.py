@@ -107,7 +107,7 @@ class Berths:
         """What the logs say: who has a box that was not made warm, and who waits for one, since when."""
         known: Any = await self._do("ZRANGE", HELD, 0, -1, "WITHSCORES")
         held = dict(zip(known[::2], map(float, known[1::2]), strict=True))
-        gone = [sid for sid, at in held.items() if sid not in holders and at < now - FRESH_SECONDS]
+        gone = [sid for sid, at in held.items() if sid not in holders and abs(now - at) > FRESH_SECONDS]
         left = [sid for sid in await self.queued() if sid not in waiting]
         async with self._redis.pipeline(transaction=True) as all_of_it:
             for sid in gone:

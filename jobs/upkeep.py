@@ -91,7 +91,7 @@ class Upkeep:
             with forgiven(log, "warm boxes could not be seen to; the next sweep tries again"):
                 await self._warm.keep(boxes, self._beside)
         await self._ask_for_images()
-        if self._shop.clock() - self._cleaned > CLEAN_SECONDS:
+        if not 0.0 <= self._shop.clock() - self._cleaned <= CLEAN_SECONDS:  # it may have been put back
             self._cleaned = self._shop.clock()
             await self._shop.queue.clean()
             await self._put_away()

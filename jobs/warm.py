@@ -203,6 +203,7 @@ class WarmPool:
             offered = box.name in offers
             if offered or box.name not in self._quiet:
                 self._quiet[box.name] = now
+            self._quiet[box.name] = min(self._quiet[box.name], now)  # the clock may have been put back
             found.append(_warm_box(box, made[box.name], offered, self._quiet[box.name]))
         return found
 
@@ -231,7 +232,7 @@ class WarmPool:
             if boxes[box].state is not BoxState.RUNNING:
                 await warm.ended(box)
         gone = {*claims, *made} - boxes.keys()
-        self._gone = {box: self._gone.get(box, now) for box in gone}
+        self._gone = {box: min(self._gone.get(box, now), now) for box in gone}
         for box, since in self._gone.items():
             if since < now - GONE_SECONDS and (box in claims or await warm.retire(box)):
                 await warm.forget(box)

@@ -204,6 +204,10 @@ async def test_a_build_whose_worker_was_killed_keeps_no_place(at: Bench) -> None
     at.clock.ahead = 11.0
     await Upkeep(at.shop).sweep()
     assert await at.shop.store.berths.room(2) == 2
+    assert await at.shop.store.berths.take_spare("build-2", at.clock(), 2)
+    at.clock.ahead = -3_600.0
+    await Upkeep(at.shop).sweep()
+    assert await at.shop.store.berths.room(2) == 2, "its clock was put back meanwhile"
 
 
 async def test_what_is_counted_is_set_right_by_the_logs(at: Bench) -> None:
