@@ -157,9 +157,9 @@ async def test_a_box_with_nothing_to_do_is_put_to_sleep_early_when_others_wait(a
 def test_a_box_that_is_paused_at_its_budget_has_nothing_to_do_although_prompts_wait_for_it() -> None:
     paused = of(given_a.paused().ask(2))
     assert paused.status is S.IDLE and paused.queue
-    assert places.idle([paused], paused.since + places.IDLE_LEAST_SECONDS) == [paused]
+    assert berths.idle([paused], paused.since + berths.IDLE_LEAST_SECONDS) == [paused]
     working = of(given_a.working().ask(2))
-    assert places.idle([working], working.since + 60.0) == []
+    assert berths.idle([working], working.since + 60.0) == []
 
 
 async def test_warm_boxes_take_places(at: Bench) -> None:
