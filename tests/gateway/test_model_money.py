@@ -280,7 +280,7 @@ async def test_it_goes_on_when_somebody_says_so_and_counts_from_there(site: Site
         await spent(site, requests=2)
         assert (await answered(box, ANTHROPIC, ASK))[0] == 402
     reached = await site.log("s1", BudgetReached)
-    assert [(one.used, one.limit) for one in reached] == [(6.0, 5.0), (12.0, 10.0)]
+    assert [(one.used, one.limit) for one in reached] == [(6.0, 5.0), (12.0, 11.0)]
 
 
 async def child_at_work(site: Site) -> None:
