@@ -249,7 +249,7 @@ class Rules(Frozen):
     session_seconds: float = 7 * 86400.0  # the most that all turns of a session may take together
     box_seconds: float = 86400.0  # a box is put to sleep before it gets so old, and its work goes on in another
     stop_seconds: float = 20.0  # to stop, before its box is stopped; the runner's own limit is 15
-    start_seconds: float = 60.0  # a start that takes longer is begun anew, unless its worker says that it is at it
+    start_seconds: float = 60.0  # a longer start is begun anew, unless its worker says that it is still at it
     sync_seconds: float = 300.0  # a runner that cannot bring its repository in step for so long gives up
     connect_seconds: float = 420.0  # from the box's start to a ready agent, a first clone included
     park_seconds: float = 60.0  # a worker that has not put a box to sleep by then is given up
@@ -257,8 +257,8 @@ class Rules(Frozen):
     warm_seconds: float = 3600.0  # a warm box that nobody wanted for so long makes room for a new one
     close_seconds: float = 30 * 86400.0  # asleep for so long: closed and archived
     keep_seconds: float = 60 * 86400.0  # closed for so long: its box's files and the agent's memory of it are let go
-    ask_seconds: float = 50.0  # a call of the agent's for people's answer; most agents wait 60
-    max_failures: int = 4  # starts in a row, before a person is told that it cannot be done
+    ask_seconds: float = 50.0  # that an agent's question waits in its call; most agents give up after 60
+    max_failures: int = 4  # failed starts in a row, before a person is told that it cannot be done
     children_most: int = 12  # sessions that agents may start for one request of a person; 0: none
     children_parallel: int = 4  # of them at work at a time
     children_depth: int = 2  # how deep: 1 lets no session that was started start others

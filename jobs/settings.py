@@ -41,21 +41,21 @@ class JobSettings(BaseModel):
     redis_url: str = "redis://127.0.0.1:6379/0"  # REDIS_URL: redis://, rediss:// or unix://
     unisolated: bool = False  # SHIPMATE_UNISOLATED: 1 = boxes without isolation, which every card says
     repositories: tuple[Repository, ...] = ()  # SHIPMATE_REPOSITORIES: owner/name[@branch][:local or :modal],...
-    usual_place: str = HERE  # SHIPMATE_PLACE: where boxes run of whose repository nothing else is said: local or modal
+    usual_place: str = HERE  # SHIPMATE_PLACE: where boxes run, unless their repository says otherwise: local or modal
     public_url: str = ""  # SHIPMATE_PUBLIC_URL: how people, and boxes on Modal, reach us; default http://HOST:PORT
     github_url: str = "https://github.com"  # GITHUB_URL: where git is
     github_api_url: str = "https://api.github.com"  # GITHUB_API_URL: where its REST API is
-    github_token: SecretStr | None = None  # GITHUB_TOKEN: a personal access token, or an app:
-    github_app_id: int | None = None  # GITHUB_APP_ID: the app, with
-    github_app_private_key: SecretStr | None = None  # GITHUB_APP_PRIVATE_KEY: its key as PEM, or @FILE
-    agent: str = "rehearsal"  # SHIPMATE_AGENT: a row of sandbox/agents.py
+    github_token: SecretStr | None = None  # GITHUB_TOKEN: a personal access token; or use an app:
+    github_app_id: int | None = None  # GITHUB_APP_ID: its id, with
+    github_app_private_key: SecretStr | None = None  # GITHUB_APP_PRIVATE_KEY: its private key as PEM, or @FILE
+    agent: str = "rehearsal"  # SHIPMATE_AGENT: which one works in boxes; `shipmate agents list` has them
     agent_named: bool = False  # whether that is given, and no recipe of a repository chooses another
-    agent_command: str = ""  # SHIPMATE_AGENT_COMMAND: for the agent custom, how it is started inside a box
+    agent_command: str = ""  # SHIPMATE_AGENT_COMMAND: how the agent `custom` is started inside a box
     model: str = ""  # SHIPMATE_MODEL: provider/NAME, such as anthropic/NAME; empty: the agent's own choice
     upstreams: tuple[MoreUpstream, ...] = ()  # SHIPMATE_UPSTREAMS: more providers: name=protocol,url[,KEY_VARIABLE];…
     warm: tuple[tuple[str, int], ...] = ()  # SHIPMATE_WARM: owner/name:NUMBER,... boxes that wait, ready, for a mention
     warm_predicted: int = 2  # SHIPMATE_WARM_PREDICTED: repositories that get one more when somebody is about to ask
-    ca_file: Path | None = None  # SHIPMATE_CA_FILE: certificates, as PEM, that boxes believe beside this machine's own
+    ca_file: Path | None = None  # SHIPMATE_CA_FILE: certificates (PEM) that boxes trust beside this machine's own
     boxes: int = 0  # SHIPMATE_BOXES: boxes on this machine at a time, warm and building ones too; 0: no limit
     rules: Rules = Rules()  # SHIPMATE_TURN_SECONDS, SHIPMATE_IDLE_SECONDS, …: one for each field
     modal: ModalSettings = ModalSettings()

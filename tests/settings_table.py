@@ -119,6 +119,7 @@ def _default(model: type[BaseModel], field: str) -> str:
 
 def _rules() -> list[Setting]:
     meanings = dict(_comments(Rules))
+    assert all(meanings.values()), "a rule's meaning stands behind it, on its line"
     return [
         Setting(f"SHIPMATE_{field.upper()}", f"`{info.get_default():.0f}`", meanings[field])
         for field, info in Rules.model_fields.items()
