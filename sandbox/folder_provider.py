@@ -31,7 +31,7 @@ from sandbox.provider import (
 )
 
 GREETING_BYTES = 60_000  # what a pipe takes without a reader
-HALF_MADE_SECONDS = 3600
+HALF_MADE_SECONDS = 600
 
 
 class FolderProvider(ABC):
@@ -117,6 +117,7 @@ class FolderProvider(ABC):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < time.time() - HALF_MADE_SECONDS:
                     trees.remove(path)
+        self._layers.clear_half_made(time.time() - HALF_MADE_SECONDS)
 
     def _adopt(self, folder: BoxFolder) -> BoxInfo:
         info = self._info(folder)

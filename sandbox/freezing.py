@@ -14,13 +14,19 @@ from sandbox.box_folder import BoxFolder
 from sandbox.host_processes import LOOK_SECONDS, Process
 from sandbox.provider import Hurried, Temporary
 
+STILL_SECONDS = 50.0  # less than a job may take: who is ended in the middle of a copy leaves half of one
 
-def heeding(hurry: Event | None) -> Callable[[], None]:
-    """What to call all the time while a box stands still: it raises Hurried when somebody is in a hurry."""
+
+def heeding(hurry: Event | None, seconds: float = STILL_SECONDS) -> Callable[[], None]:
+    """What to call all the time while a box stands still: it raises Hurried when somebody is in a hurry, and Temporary
+    `seconds` from now."""
+    end = time.monotonic() + seconds
 
     def look() -> None:
         if hurry is not None and hurry.is_set():
             raise Hurried("somebody needs the box")
+        if time.monotonic() > end:
+            raise Temporary(f"the box has written so much that it takes longer than {seconds:.0f} s to copy", 60.0)
 
     return look
 

@@ -236,6 +236,13 @@ class Layers:
         if (self._root / snapshot / FORGOTTEN).exists():
             self.collect(used)
 
+    def clear_half_made(self, before: float) -> None:
+        """Remove what was begun before that time by makers that were killed at it."""
+        for path in self._root.glob(".*.*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    trees.remove(path)
+
     def collect(self, used: Callable[[], Iterable[str]]) -> None:
         """Remove every layer that no snapshot and no box needs any more."""
         with self.held(exclusive=True):

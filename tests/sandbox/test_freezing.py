@@ -12,7 +12,7 @@ from sandbox.box_folder import BoxFolder
 from sandbox.cgroup import Cgroups
 from sandbox.freezer import VERSION_1, VERSION_2, Freezer, Version
 from sandbox.freezing import heeding
-from sandbox.provider import BoxSpec, Hurried, SnapshotKind
+from sandbox.provider import BoxSpec, Hurried, SnapshotKind, Temporary
 from tests.sandbox.places import Place
 from tests.waiting import until
 
@@ -55,6 +55,12 @@ def test_both_versions_of_the_freezer_are_told_in_their_own_words(
     assert (file.read_text(), shares.read_text()) == (stops, "128")
     freezer.thaw()
     assert file.read_text() == goes
+
+
+def test_a_box_stands_still_for_only_so_long() -> None:
+    heeding(None)()
+    with pytest.raises(Temporary, match="to copy"):
+        heeding(None, -0.1)()
 
 
 def test_who_is_in_a_hurry_does_not_wait_for_all_to_stop(spot: Path) -> None:

@@ -381,8 +381,13 @@ async def test_what_makers_left_half_made_is_removed_after_a_while(local: Place)
     (old / "tree").mkdir(parents=True)
     new.mkdir()
     os.utime(old, (0, 0))
+    half, making = local.boxes / "layers/.0123456789abcdef.1", local.boxes / "layers/.0123456789abcdef.2"
+    for layer in (half, making):
+        (layer / "tree").mkdir(parents=True)
+    os.utime(half, (0, 0))
     assert [info.name for info in await local.provider.list()] == ["one"]
     assert not old.exists() and new.exists()
+    assert not half.exists() and making.exists()
 
 
 async def test_a_box_lives_on_without_its_watcher(local: Place) -> None:
