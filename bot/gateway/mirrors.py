@@ -44,7 +44,7 @@ class Mirrors:
                 if not asked - within <= _fetched(mirror) <= self._clock():
                     await self._bring_up_to_date(repository, address, mirror, lock)
         except TimeoutError:
-            raise Declined(503, f"Bringing {repository} from the forge took too long; try again.") from None
+            raise Declined(503, f"Fetching {repository} from the forge took too long; try again.") from None
         return mirror
 
     async def known(self, repository: str) -> Path:

@@ -29,9 +29,9 @@ MARKS = {"pending": "○", "in_progress": "▸", "completed": "✓"}
 NOT_ISOLATED = ":warning: *Not isolated*: this agent runs with the rights of the machine's own user."
 
 HELP = (
-    "Mention me with a task, such as `fix the failing test in owner/name`, and I work on it in a box of its own and "
-    "open a pull request. Anybody here steers me by replying in the thread; no mention is needed there. "
-    "Begin a reply with `(aside)` and I leave it alone; reply `stop` and I stop."
+    "Mention me with a task, such as `fix the failing test in owner/name`, and I will work on it in a box of its own "
+    "and open a pull request. Anybody here steers me by replying in the thread; no mention is needed there. "
+    "Begin a reply with `(aside)` and I will leave it alone; reply `stop` and I will stop."
 )
 
 
