@@ -47,7 +47,8 @@ def _has_turn(s: Session, generation: int) -> bool:
 def _reach_budget(s: Session, c: commands.ReachBudget, now: float, _: Rules) -> tuple[Event, ...]:
     """The turn that runs pauses, and the question is asked once. Where no turn of this box runs nothing is asked, nor
     for a limit that was raised meanwhile. A child waits for the answer whatever becomes of the turn of its root."""
-    if s.paused is not None or s.status in (S.OPENED, S.ASKING, S.CLOSED) or c.limit <= s.raised:
+    was_raised = s.lineage is None and c.limit <= s.raised  # a child's limit is its root's
+    if s.paused is not None or s.status in (S.OPENED, S.ASKING, S.CLOSED) or was_raised:
         return ()
     if c.generation is not None and not _has_turn(s, c.generation):
         return ()

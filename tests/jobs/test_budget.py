@@ -11,7 +11,7 @@ from jobs.session import Session, Status
 from jobs.wants import wants
 from tests.jobs.test_children import one
 from tests.jobs.test_commands import GRACE, ONE, REACHED, TWO, asked, hear, paused, paused_asleep, pausing, working
-from tests.logs import ADA, RULES, Log
+from tests.logs import ADA, RULES, Log, a_child
 
 DAYS = 5 * 86_400.0
 
@@ -155,6 +155,12 @@ def test_a_limit_that_was_raised_meanwhile_asks_nobody_again() -> None:
     log.do(c.ReachBudget(None, 5.1, 5.0, 5.0))
     assert of(log).paused is None
     assert of(log.do(c.ReachBudget(None, 10.1, 10.0, 5.0))).paused is not None
+
+
+def test_a_child_is_paused_by_the_limit_of_its_root_however_much_it_was_given_itself() -> None:
+    child = a_child().boot().ready().do(c.ReachBudget(1, 50.0, 5.0, 5.0)).end(outcome="stopped", commits=0)
+    child.do(c.FollowBudget(GRACE, True)).do(c.ReachBudget(1, 10.2, 10.1, 5.0))
+    assert of(child).paused is not None
 
 
 @pytest.mark.parametrize("reached_first", [True, False])
