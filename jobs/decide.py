@@ -170,7 +170,8 @@ def _begin_park(s: Session, c: commands.BeginPark, now: float, rules: Rules) -> 
         raise Refused(f"the box of generation {c.generation} is not to be parked")
     if s.turn is not None and c.turn not in (None, s.turn.number):
         raise Refused(f"turn {s.turn.number} has begun meanwhile")
-    return (*moving(s, now, rules), e.ParkBegan(at=now, generation=c.generation))
+    told = () if s.status is S.PARKING else moving(s, now, rules)
+    return (*told, e.ParkBegan(at=now, generation=c.generation))
 
 
 def _finish_park(s: Session, c: FinishPark, now: float, rules: Rules) -> tuple[Event, ...]:

@@ -33,7 +33,10 @@ def _finish(s: Session, c: commands.FinishPublish, now: float, _: Rules) -> tupl
     return (published,)
 
 
-def _fail(_s: Session, c: commands.FailPublish, now: float, _: Rules) -> tuple[Event, ...]:
+def _fail(s: Session, c: commands.FailPublish, now: float, _: Rules) -> tuple[Event, ...]:
+    """A worker that took too long may fail where another one has not."""
+    if not s.unpublished:
+        return ()
     retry_at = None if c.delay is None else now + c.delay
     return (e.PublishFailed(at=now, head=c.head, reason=c.reason, retry_at=retry_at),)
 

@@ -279,6 +279,7 @@ CAUSES = [
     ("a worker publishes", idle, c.BeginPublish(), "publish_began"),
     ("it is published", publishing, c.FinishPublish(7, "u", PUSHED, True), "pull_request_published"),
     ("it was published", done, c.FinishPublish(7, "u", PUSHED, True), ""),
+    ("a late worker fails where another has not", done, c.FailPublish(PUSHED, "down", None), ""),
     ("the forge is down", publishing, c.FailPublish(PUSHED, "down", 5.0), "publish_failed"),
     ("merged", done, c.ClosePullRequest(7, True, "grace"), "pull_request_closed"),
     ("merged twice", lambda: gone(merged=True), c.ClosePullRequest(7, True, "grace"), ""),

@@ -7,6 +7,7 @@ import pytest
 from jobs import commands as c
 from jobs.decide import decide
 from jobs.events import Noted, PromptDelivered, TurnEnded
+from jobs.fold import fold
 from jobs.lifetimes import ends_at, last_turn_at, leaves_at
 from jobs.session import Rules, Session, Status
 from jobs.settings import JobSettings
@@ -80,6 +81,8 @@ def test_a_turn_that_runs_too_near_the_end_goes_on_in_the_next_box_and_its_perso
     note, parked = decide(session, c.BeginPark(1), end, LIFE)
     assert isinstance(note, Noted) and note.prompt_id == given_a.ONE
     assert note.text.startswith("The box of this thread has reached its age (2.78 h). I go on in a new one")
+    parking = fold((note, parked), session)
+    assert [event.kind for event in decide(parking, c.BeginPark(1), end + 60, LIFE)] == ["park_began"], "told once"
     asleep = log.do(c.BeginPark(1)).do(c.FinishPark(1, "snap"))
     assert (of(asleep).status, of(asleep).interrupted) == (S.WAITING, given_a.ONE)
 
