@@ -7,6 +7,7 @@ agent waits; only where that leaves a doubt is it parsed.
 import asyncio
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +15,12 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.gateway.pace import CallPace
+
 BODY_BYTES = 64 << 20  # of one request, and of all that one box asks at a time
 ALL_BYTES = 512 << 20  # of all boxes together, in one process
 SEND_SECONDS = 60.0
+BOX_AT_ONCE, BOX_PER_SECOND = 128 << 20, 8 << 20  # bytes of one box: looking through them holds up all others
 QUICK_BYTES = 256 << 10  # what may be parsed without a thread
 # A quotation mark inside a JSON string is escaped, so what looks like a key is one, wherever it stands. Letters of a
 # key may be written as \u0000; nobody does, but somebody who hides a model's name might.
@@ -62,6 +66,7 @@ class Room:
     def __init__(self, of_box: int = BODY_BYTES, of_all: int = ALL_BYTES) -> None:
         self._of_box, self._of_all = of_box, of_all
         self._held: Counter[str] = Counter()
+        self._pace = CallPace(BOX_AT_ONCE, BOX_PER_SECOND)
 
     @property
     def held(self) -> int:
@@ -78,6 +83,11 @@ class Room:
             self._held[box] -= share.taken
             if self._held[box] <= 0:
                 del self._held[box]
+
+    def check_pace(self, box: str, size: int, now: float) -> None:
+        """Raises TooMuch for a box that sends one long body after the other."""
+        if not self._pace.allows(box, now, size):
+            raise TooMuch("This box has sent too much in too short a time. Try again in some seconds.", passing=True)
 
     def take(self, box: str, size: int) -> None:
         """Raises TooMuch."""
@@ -105,6 +115,7 @@ class Share:
                 self._room.take(self._box, len(piece))
                 self.taken += len(piece)
                 body += piece
+        self._room.check_pace(self._box, len(body), time.monotonic())
         return bytes(body)
 
 

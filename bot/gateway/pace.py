@@ -63,17 +63,17 @@ class Pace:
 
 
 class CallPace:
-    """How many calls each one may still make: so many at once, and some more as time goes by."""
+    """How many calls, or bytes, each one may still make: so many at once, and some more as time goes by."""
 
     def __init__(self, at_once: float, per_second: float) -> None:
         self._most, self._per_second = at_once, per_second
         self._left: dict[str, tuple[float, float]] = {}
 
-    def allows(self, who: str, now: float) -> bool:
-        """Whether one more call may be made now; it is counted if so."""
+    def allows(self, who: str, now: float, amount: float = 1.0) -> bool:
+        """Whether so many more may be made now; they are counted if so."""
         if len(self._left) > KEPT_MOST:
             self._left.clear()
         left, at = self._left.get(who, (self._most, now))
         left = min(self._most, left + (now - at) * self._per_second)
-        self._left[who] = (left - 1 if left >= 1 else left, now)
-        return left >= 1
+        self._left[who] = (left - amount if left >= amount else left, now)
+        return left >= amount

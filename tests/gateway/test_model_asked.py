@@ -80,3 +80,15 @@ def test_one_box_takes_no_others_room_and_all_together_have_an_end() -> None:
         assert much.value.passing
         room.take("three", 7)
     assert room.held == 17
+
+
+def test_a_box_that_sends_one_long_body_after_the_other_is_told_to_wait_and_no_other_is() -> None:
+    room = Room()
+    for _ in range(12):
+        room.check_pace("a", 10 << 20, now=1.0)
+    with pytest.raises(TooMuch) as refused:
+        room.check_pace("a", 10 << 20, now=1.0)
+    assert refused.value.passing
+    room.check_pace("b", 60 << 20, now=1.0)
+    room.check_pace("a", 10 << 20, now=3.0)
+    assert [room.check_pace("c", 1 << 20, now=n / 5) for n in range(1_000)] == [None] * 1_000
