@@ -18,7 +18,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from jobs.log import about
+from jobs.log import about, forgiven
 from sandbox import host_processes
 from sandbox.box_folder import named_by_namespace
 
@@ -27,6 +27,7 @@ CONNECTIONS_MOST = 96  # of one box: its link needs two, its runner forwards few
 CREDENTIALS = struct.Struct("3i")
 SAID_EVERY_SECONDS = 10.0
 BUSY_SECONDS = 0.5
+FORGET_EVERY = 64  # connections
 KNOWN_SECONDS, KNOWN_MOST = 5.0, 10_000
 
 
@@ -45,6 +46,7 @@ class Door:
     ) -> None:
         self._listening, self._make, self._boxes_dir, self._most = listening, make, boxes_dir, most
         self._open: defaultdict[int, list[asyncio.Transport]] = defaultdict(list)
+        self._let_in_since = 0
         self._said: dict[int, float] = {}
         self.of_no_box = host_processes.namespace_of(os.getpid())
         self._accepting: asyncio.Task[None] | None = None
@@ -69,24 +71,31 @@ class Door:
                 log.warning("no connection can be taken just now: %s", busy)
                 await asyncio.sleep(BUSY_SECONDS)
                 continue
-            namespace = namespace_behind(connection)
-            if not self._has_room(namespace):
-                connection.close()
-                self._say(namespace)
-                continue
-            transport, _ = await loop.connect_accepted_socket(self._make, connection)
+            with forgiven(log, "a connection could not be taken"):  # whatever it is, the next one is let in
+                await self._let_in(connection)
+
+    async def _let_in(self, connection: socket.socket) -> None:
+        namespace = namespace_behind(connection)
+        if not self._has_room(namespace):
+            connection.close()
+            self._say(namespace)
+            return
+        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(self._make, connection)
+        if namespace != self.of_no_box:
             self._open[namespace].append(transport)
+            self._forget_the_closed()
 
     def _has_room(self, namespace: int) -> bool:
         """Whether one more may come. Processes of no box, which run without isolation, are not told apart."""
-        if namespace == self.of_no_box:
-            return True
-        alive = [transport for transport in self._open[namespace] if not transport.is_closing()]
-        if alive:
-            self._open[namespace] = alive
-        else:
-            del self._open[namespace]
-        return len(alive) < self._most
+        return namespace == self.of_no_box or sum(map(_is_open, self._open[namespace])) < self._most
+
+    def _forget_the_closed(self) -> None:
+        """Now and then, of all boxes: most of them are never heard of again."""
+        self._let_in_since += 1
+        if self._let_in_since >= FORGET_EVERY:
+            self._let_in_since = 0
+            alive = {namespace: [*filter(_is_open, all_)] for namespace, all_ in self._open.items()}
+            self._open = defaultdict(list, {namespace: some for namespace, some in alive.items() if some})
 
     def _say(self, namespace: int) -> None:
         """A box that does not stop is told of now and then only: it must not fill the log either."""
@@ -97,6 +106,10 @@ class Door:
             box = named_by_namespace(self._boxes_dir, namespace)
             with about(box=box):
                 log.warning("refused more than %d connections at a time of box %s", self._most, box or "unknown")
+
+
+def _is_open(transport: asyncio.Transport) -> bool:
+    return not transport.is_closing()
 
 
 class Names:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.gateway.door import Door, Names
+from bot.gateway.door import FORGET_EVERY, Door, Names
 from bot.gateway.pace import BYTES_AT_ONCE, FRAMES_AT_ONCE, FRAMES_PER_SECOND, LONGEST_SECONDS, Pace
 from sandbox.box_folder import named_by_namespace
 from sandbox.host_processes import namespace_of
@@ -95,6 +95,24 @@ async def test_connections_beyond_the_most_of_a_box_are_closed_at_once(
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
         "refused more than 3 connections at a time of box noisy"
     ]
+
+
+async def test_connections_that_were_closed_are_forgotten_of_boxes_and_of_others(short_folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(short_folder / "door.sock"))
+        listening.listen()
+        opening = Door(listening, Greeting, short_folder)
+        opening.open()
+        kept = []
+        for of_no_box in (opening.of_no_box, -1):
+            opening.of_no_box = of_no_box
+            for _ in range(3 * FORGET_EVERY):
+                reader, writer = await asyncio.open_unix_connection(str(short_folder / "door.sock"))
+                assert await reader.read() == b"hello"
+                writer.close()
+            kept.append(sum(map(len, opening._open.values())))
+        opening.close()
+    assert kept[0] == 0 and kept[1] <= FORGET_EVERY
 
 
 class Greeting(Held):
