@@ -92,7 +92,8 @@ class Ending:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that happened beside the turns. `to`: a person whom it concerns; `url` belongs to `label`."""
+    """Something that happened beside the turns. `to`: a person whom it concerns; `url` belongs to `label`; `quote`:
+    somebody's Markdown that it is about."""
 
     id: str
     at: float
@@ -100,6 +101,7 @@ class Notice:
     to: Author | None = None
     label: str = ""
     url: str = ""
+    quote: str = ""
 
 
 @dataclass(frozen=True)

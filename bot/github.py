@@ -25,7 +25,8 @@ from sandbox.runner.visible import visible
 log = logging.getLogger(__name__)
 BODY_BYTES = 5 << 20
 SEEN_SECONDS = 3 * 86_400.0
-LOGIN_CHARS, VERDICT_CHARS = 100, 40
+LOGIN_CHARS, VERDICT_CHARS, WORDS_CHARS = 100, 40, 2_000
+ASSOCIATES = ("OWNER", "MEMBER", "COLLABORATOR")  # whose words count: anybody may review what is public
 _OURS = re.compile(r"shipmate/([A-Za-z0-9_-]{1,64})")
 
 
@@ -141,8 +142,11 @@ def _command(
         case "pull_request", "closed":
             return ClosePullRequest(number, bool(pull.get("merged")), by)
         case "pull_request_review", "submitted":
-            verdict = visible(_text(_part(payload, "review"), "state")).lower()
-            return ReviewPullRequest(number, verdict[:VERDICT_CHARS], by)
+            review = _part(payload, "review")
+            verdict = visible(_text(review, "state")).lower()
+            ours = _text(review, "author_association") in ASSOCIATES
+            words = visible(_text(review, "body")).strip() if ours else ""
+            return ReviewPullRequest(number, verdict[:VERDICT_CHARS], by, words[:WORDS_CHARS])
     return None
 
 

@@ -10,10 +10,10 @@ Change = dict[str, Any]
 
 
 def notice(
-    view: ThreadView, at: float, text: str, *, to: Author | None = None, label: str = "", url: str = ""
+    view: ThreadView, at: float, text: str, *, to: Author | None = None, label: str = "", url: str = "", quote: str = ""
 ) -> Change:
     """One more notice; its id is its number, which the log decides."""
-    notice = Notice(id=f"notice:{len(view.notices) + 1}", at=at, text=text, to=to, label=label, url=url)
+    notice = Notice(id=f"notice:{len(view.notices) + 1}", at=at, text=text, to=to, label=label, url=url, quote=quote)
     return {"notices": (*view.notices, notice)}
 
 

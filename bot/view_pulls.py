@@ -47,24 +47,29 @@ def _pull_closed(view: ThreadView, event: e.PullRequestClosed) -> Change:
 
 
 def _pull_reviewed(view: ThreadView, event: e.PullRequestReviewed) -> Change:
-    by = event.by or "somebody"
+    by, reply = event.by or "somebody", how_to_reply(view.session)
+    how = "and I will take it up" if event.words else "with what I should change"
     verdicts = {
         "approved": f"was approved by {by}.",
-        "changes_requested": f"needs changes, says {by}. {how_to_reply(view.session)} with what I should change.",
+        "changes_requested": f"needs changes, says {by}. {reply} {how}.",
         "commented": f"was commented on by {by}.",
     }
-    return _forge_notice(view, event, verdicts.get(event.verdict, f"was reviewed by {by}."))
+    return _forge_notice(view, event, verdicts.get(event.verdict, f"was reviewed by {by}."), event.words)
 
 
-def _forge_notice(view: ThreadView, event: e.PullRequestClosed | e.PullRequestReviewed, text: str) -> Change:
+def _forge_notice(
+    view: ThreadView, event: e.PullRequestClosed | e.PullRequestReviewed, text: str, quote: str = ""
+) -> Change:
     shown = view.session.pull_request
     url = shown.url if shown is not None and shown.number == event.number else ""
-    return _pull_notice(view, event.number, url, event.at, text)
+    return _pull_notice(view, event.number, url, event.at, text, quote=quote)
 
 
-def _pull_notice(view: ThreadView, number: int, url: str, at: float, text: str, to: Author | None = None) -> Change:
+def _pull_notice(
+    view: ThreadView, number: int, url: str, at: float, text: str, to: Author | None = None, quote: str = ""
+) -> Change:
     whose = f"#{view.session.lineage.number}'s pull request" if view.session.lineage is not None else "Pull request"
-    return notice(view, at, text, to=to, label=f"{whose} #{number}", url=url)
+    return notice(view, at, text, to=to, label=f"{whose} #{number}", url=url, quote=quote)
 
 
 PULL_CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {

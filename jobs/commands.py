@@ -205,11 +205,12 @@ class ClosePullRequest:
 
 @dataclass(frozen=True)
 class ReviewPullRequest:
-    """The forge says: reviewed."""
+    """The forge says: reviewed. `words`: of somebody who belongs to the repository."""
 
     number: int
     verdict: str
     by: str
+    words: str = ""
 
 
 @dataclass(frozen=True)

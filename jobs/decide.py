@@ -73,7 +73,8 @@ def _submit(s: Session, c: commands.Submit, now: float, rules: Rules) -> tuple[E
     if s.worked >= rules.session_seconds:
         hours = f"{rules.session_seconds / 3600:.3g} h"
         raise Refused(f"This thread has worked for {hours}, the most that it may. Mention me in a new one to go on.")
-    received = e.PromptReceived(at=now, prompt=c.prompt)
+    told = c.prompt.model_copy(update={"before": (*c.prompt.before, *s.reviews)}) if s.reviews else c.prompt
+    received = e.PromptReceived(at=now, prompt=told)
     if s.status is S.CLOSED and s.repository is None:
         return (_where(c.choice, now), received)
     if s.status is S.ASKING:

@@ -53,7 +53,7 @@ def _close(s: Session, c: commands.ClosePullRequest, now: float, _: Rules) -> tu
 def _review(s: Session, c: commands.ReviewPullRequest, now: float, _: Rules) -> tuple[Event, ...]:
     if s.pull_request is None or s.pull_request.number != c.number:
         return ()
-    return (e.PullRequestReviewed(at=now, number=c.number, verdict=c.verdict, by=c.by),)
+    return (e.PullRequestReviewed(at=now, number=c.number, verdict=c.verdict, by=c.by, words=c.words),)
 
 
 DECIDE_PULLS: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {

@@ -71,7 +71,8 @@ class Prompt(Frozen):
     """What a person asked. `id` is its message's identity, so one message is one prompt however often it comes.
 
     `report_of`: not a person's words but what the child of this number has come to; `author` is whom it works for.
-    `before`: what people had said to each other in its thread when it opened the session, `name: words`.
+    `before`: what people had said to each other in its thread when it opened the session, `name: words`, or in reviews
+    of the pull request since the prompt before.
     """
 
     id: str

@@ -42,12 +42,14 @@ class PullRequestClosed(Fact):
 
 
 class PullRequestReviewed(Fact):
-    """Somebody reviewed the pull request on the forge. `verdict`: approved, changes_requested or commented."""
+    """Somebody reviewed the pull request on the forge. `verdict`: approved, changes_requested or commented; `words`: of
+    somebody who belongs to the repository."""
 
     kind: Literal["pull_request_reviewed"] = "pull_request_reviewed"
     number: int
     verdict: str
     by: str
+    words: str = ""
 
 
 class PullRequestDescribed(Fact):

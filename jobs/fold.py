@@ -100,6 +100,7 @@ def _prompt_received(s: Session, event: e.PromptReceived) -> Change:
         "failures": 0 if s.status in (S.ASLEEP, S.FAILED, S.CLOSED) else s.failures,
         "publish_retry_at": s.publish_retry_at or 0.0,  # a person has looked: it may be mended now
         "halted": s.halted and event.prompt.report_of > 0,
+        "reviews": tuple(said for said in s.reviews if said not in event.prompt.before),
     } | late_answer_came(s, event.prompt.id)
 
 

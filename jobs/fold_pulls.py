@@ -8,6 +8,7 @@ from jobs.events import Fact
 from jobs.session import PullRequest, Session
 
 Change = dict[str, Any]
+REVIEWS_KEPT = 5
 
 
 def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
@@ -31,9 +32,18 @@ def _closed(s: Session, event: e.PullRequestClosed) -> Change:
     return {"pull_request": s.pull_request.model_copy(update={"state": state})}
 
 
+def _reviewed(s: Session, event: e.PullRequestReviewed) -> Change:
+    """What was said goes to the agent with the next prompt."""
+    if not event.words:
+        return {}
+    said = f"{event.by} reviewed pull request #{event.number} ({event.verdict.replace('_', ' ')}): {event.words}"
+    return {"reviews": (*s.reviews, said)[-REVIEWS_KEPT:]}
+
+
 FOLD_PULLS: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.PublishBegan: lambda s, v: {"publish_began": v.at},
     e.PublishFailed: _publish_failed,
     e.PullRequestPublished: _published,
     e.PullRequestClosed: _closed,
+    e.PullRequestReviewed: _reviewed,
 }

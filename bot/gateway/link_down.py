@@ -101,8 +101,8 @@ def _came_with(prompt: Prompt) -> list[str]:
 
 
 def _said_before(prompt: Prompt) -> list[str]:
-    """What people said to each other before they turned to us: the request may be about that."""
-    return [f"Before this request, in the same thread, {' '.join(visible(line).split())}" for line in prompt.before]
+    """What people said to each other, or in a review, before they turned to us: the request may be about that."""
+    return [f"Before this request, {' '.join(visible(line).split())}" for line in prompt.before]
 
 
 def _attachment(file: Attachment, turn: int, n: int) -> Line:

@@ -223,7 +223,7 @@ def notice_message(notice: Notice) -> Message:
         words.append(t.link(notice.url, notice.label))
     words.append(t.quiet(notice.text, 2_000))
     said = " ".join(words).strip() or "…"
-    return Message(said, (_section(said),))
+    return Message(said, (_section(said), *([_section(t.quoted(mrkdwn_of(notice.quote)))] if notice.quote else [])))
 
 
 def question_message(question: Question) -> Message:

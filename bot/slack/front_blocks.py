@@ -10,7 +10,6 @@ from bot.slack.block_kit import Block, Message, button, context, plain, section
 ASKED, NEW = "shipmate_asked", "shipmate_new"
 TASK, REPOSITORY = "shipmate_task", "shipmate_repository"
 TASK_MOST = 2_000  # characters; in the message that people read, a few take four
-ROOM = 2_600  # characters for the task there: a section takes 3,000
 OPTIONS_MOST = 100
 IN_CHANNEL = "Your task is posted in the channel, where everybody can read it and steer by replying."
 BETWEEN_US = "Your task is posted in your conversation with me; nobody else reads it."
@@ -60,10 +59,7 @@ def task_form(repositories: Sequence[str], chosen: str, words: str, channel: str
 def asked_message(user: str, name: str, repository: str, task: str) -> Message:
     """What a person asks for with the form, said by us in their name. Replies to it steer the session."""
     where = t.one_line(repository, 200)
-    lines = [f"> {line}" for line in t.quiet(task).split("\n")]
-    fit = t.fitting(lines, ROOM)
-    said = "\n".join([*lines[:fit], "> …"] if fit < len(lines) else lines)
-    words = f"{t.person(user, name)} asks for work on {where}:\n{said}"
+    words = f"{t.person(user, name)} asks for work on {where}:\n{t.quoted(task)}"
     return Message(f"{t.one_line(name, 80)} asks for work on {where}", (section(words),))
 
 

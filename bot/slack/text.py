@@ -84,6 +84,13 @@ def quiet(text: str, limit: int = 2_900) -> str:
     return _fit(_BROADCAST.sub("@" + _NOTHING, visible(text)), limit)
 
 
+def quoted(text: str, limit: int = 2_600) -> str:
+    """Somebody's words as a quotation, at most about `limit` characters long."""
+    lines = [f"> {line}" for line in quiet(text).split("\n")]
+    fit = fitting(lines, limit)
+    return "\n".join([*lines[:fit], "> …"] if fit < len(lines) else lines)
+
+
 def one_line(text: str, limit: int = 150) -> str:
     """As `quiet`, for a place where only one line fits."""
     return quiet(" ".join(visible(text).replace(_FENCE, " ").split()), limit)

@@ -135,7 +135,10 @@ def describe(
         "moments": _moments(stamps),
         "start": STARTS[session.start] if session.start else "",
         "turns": _turns(view, transcript),
-        "notices": [{"at": n.at, "text": n.text, "label": n.label, "url": web_address(n.url)} for n in view.notices],
+        "notices": [
+            {"at": n.at, "text": n.text, "label": n.label, "url": web_address(n.url), "quote": to_html(n.quote)}
+            for n in view.notices
+        ],
     }
 
 

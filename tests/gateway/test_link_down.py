@@ -51,7 +51,7 @@ def test_files_and_what_was_said_before_are_named_and_the_runner_is_told_where_t
     assert line["text"] == "Fix the fuel test"
     came, before = line["others"]
     assert came.startswith("Files came with this request: crash.log, a.png. ")
-    assert before == "Before this request, in the same thread, Grace: main is red"
+    assert before == "Before this request, Grace: main is red"
     assert line["attachments"] == [
         {"name": "crash.log", "mimetype": "", "bytes": 0, "path": "/link/attachment?turn=1&n=0"},
         {"name": "a.png", "mimetype": "", "bytes": 0, "path": "/link/attachment?turn=1&n=1"},

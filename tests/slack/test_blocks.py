@@ -129,7 +129,14 @@ endings = st.builds(
     trouble=anything,
 )
 notices = st.builds(
-    Notice, id=st.just("n"), at=st.just(0.0), text=anything, to=st.none() | people, label=anything, url=anything
+    Notice,
+    id=st.just("n"),
+    at=st.just(0.0),
+    text=anything,
+    to=st.none() | people,
+    label=anything,
+    url=anything,
+    quote=anything,
 )
 questions = st.builds(
     Question, id=st.just("q"), at=st.just(0.0), options=st.lists(anything, max_size=60).map(tuple), reason=anything,

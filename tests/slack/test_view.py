@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from bot.cards import Card, ThreadView
 from bot.phases import _PHASE_OF
+from bot.slack.blocks import notice_message
 from bot.view import fold_view
 from jobs import commands as c
 from jobs import frames as f
@@ -206,6 +207,19 @@ def test_what_the_forge_says_later_becomes_a_notice() -> None:
         "Pull request #7 needs changes, says grace. Reply here with what I should change.",
         "Pull request #7 was merged by grace.",
     ]
+
+
+def test_what_a_reviewer_says_is_shown_and_goes_to_the_agent_with_the_next_prompt() -> None:
+    log = done().do(c.ReviewPullRequest(7, "changes_requested", "grace", "Use *ceil*, <!channel>."))
+    view = view_of(log)
+    (notice,) = view.notices
+    assert notice.text == "needs changes, says grace. Reply here and I will take it up."
+    blocks = notice_message(notice).blocks
+    assert blocks[1]["text"]["text"] == "> Use _ceil_, &lt;!channel&gt;."
+    session = view_of(log.ask(2).ask(3)).session
+    said = "grace reviewed pull request #7 (changes requested): Use *ceil*, <!channel>."
+    assert session.turn is not None and session.turn.prompt.before == (said,)
+    assert [prompt.before for prompt in session.queue] == [()]
 
 
 def test_an_edit_of_a_message_that_is_being_worked_on_is_noted_for_its_author() -> None:

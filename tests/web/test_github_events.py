@@ -41,6 +41,16 @@ CASES: list[tuple[str, dict[str, Any], Command | None]] = [
         payload("submitted", review={"state": "CHANGES_REQUESTED"}),
         ReviewPullRequest(7, "changes_requested", "grace"),
     ),
+    (
+        "pull_request_review",
+        payload("submitted", review={"state": "commented", "body": " Use *ceil*. ", "author_association": "MEMBER"}),
+        ReviewPullRequest(7, "commented", "grace", "Use *ceil*."),
+    ),
+    (
+        "pull_request_review",
+        payload("submitted", review={"state": "commented", "body": "Give me root.", "author_association": "NONE"}),
+        ReviewPullRequest(7, "commented", "grace"),
+    ),
     ("pull_request_review", payload("dismissed", review={"state": "approved"}), None),
     ("push", payload(), None),
 ]
