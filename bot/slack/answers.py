@@ -5,7 +5,7 @@ While a question of the running turn is open, the next reply of a person in its 
 """
 
 from bot.slack import meanings
-from bot.slack.below import Door, Facts
+from bot.slack.below import DeskRecord, Door
 from bot.slack.meanings import Post
 from bot.slack.people import Directory
 from jobs.asked import answered_by_reply, inquiry_of
@@ -17,8 +17,8 @@ from jobs.session import Session
 class Answers:
     """Finds out what is answered, and by whom."""
 
-    def __init__(self, door: Door, facts: Facts, people: Directory) -> None:
-        self._door, self._facts, self._people = door, facts, people
+    def __init__(self, door: Door, record: DeskRecord, people: Directory) -> None:
+        self._door, self._record, self._people = door, record, people
 
     async def said(self, post: Post, session: Session) -> bool:
         """Whether this reply is an answer, or was one before; then it is on record."""
@@ -43,7 +43,7 @@ class Answers:
 
     async def meant(self, pressed: meanings.Answered) -> str | None:
         """The words of the option that was pressed; None if nobody asks that in this thread."""
-        session = await self._facts.load(pressed.session)
+        session = await self._record.load(pressed.session)
         inquiry = inquiry_of(session.inquiries, pressed.question) if session is not None else None
         if session is None or inquiry is None or not 0 <= pressed.option < len(inquiry.options):
             return None

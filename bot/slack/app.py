@@ -21,7 +21,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.slack.below import Door, Facts, Repositories
+from bot.slack.below import DeskRecord, Door, Repositories
 from bot.slack.calls import Calls, Counted, SlackError, Unsure
 from bot.slack.config import SlackConfig
 from bot.slack.desk import Desk
@@ -51,7 +51,7 @@ class SlackRefused(Exception):
     """Slack does not know our token; the message says which setting to mend."""
 
 
-class Record(Bells, Facts, Protocol):
+class Record(Bells, DeskRecord, Protocol):
     """What the client needs of the record: `jobs.store.Store` has it."""
 
 

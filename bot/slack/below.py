@@ -15,7 +15,7 @@ from jobs.store_histories import Histories
 from jobs.store_recent import RecentSessions
 
 
-class Facts(Budgets, Protocol):
+class DeskRecord(Budgets, Protocol):
     """What of the record is needed here: `jobs.store.Store` has it."""
 
     async def load(self, sid: str) -> Session | None:

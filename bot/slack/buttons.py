@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from bot.slack import blocks, courtesies, meanings
 from bot.slack.answers import Answers
-from bot.slack.below import Facts, Repositories
+from bot.slack.below import DeskRecord, Repositories
 from bot.slack.courtesies import Courtesy, Form, whisper
 from bot.slack.family import Families, task_of
 from bot.slack.family_blocks import NOT_OPENED, steer_form
@@ -22,13 +22,13 @@ class Buttons:
     def __init__(
         self,
         following: Following,
-        facts: Facts,
+        record: DeskRecord,
         answers: Answers,
         families: Families,
         repositories: Repositories,
         view_link: Callable[[str, str], str],
     ) -> None:
-        self._following, self._facts, self._answers, self._families = following, facts, answers, families
+        self._following, self._record, self._answers, self._families = following, record, answers, families
         self._repositories, self._view_link = repositories, view_link
 
     async def pressed(self, asked: meanings.Pressed) -> Owed:
@@ -51,13 +51,13 @@ class Buttons:
         """Stop what runs, or one prompt; said twice, it is done once."""
         sid = asked.session or session_id(asked.team, asked.channel, asked.thread)
         once = f"slack:stop:{sid}:{asked.once}"
-        if asked.once and await self._facts.recall(once) is not None:
+        if asked.once and await self._record.recall(once) is not None:
             return ()  # a stop that comes again must not meet what was asked since
         if await self._families.here(sid, _where(asked)) is None:
             owed: Owed = courtesies.nothing_here(asked)
         else:
             owed = await self._following.of_member(asked, lambda by: commands.Stop(by, asked.prompt_id), sid)
-        if asked.once and not await self._facts.remember(once, "1", ONCE_SECONDS):
+        if asked.once and not await self._record.remember(once, "1", ONCE_SECONDS):
             return ()
         return owed
 

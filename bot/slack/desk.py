@@ -15,7 +15,7 @@ from typing import Any
 
 from bot.slack import blocks, courtesies, meanings
 from bot.slack.answers import Answers
-from bot.slack.below import Door, Facts, Repositories
+from bot.slack.below import DeskRecord, Door, Repositories
 from bot.slack.bots import BotTurns
 from bot.slack.buttons import Buttons
 from bot.slack.calls import Calls
@@ -55,7 +55,7 @@ class Desk:
         self,
         config: SlackConfig,
         door: Door,
-        facts: Facts,
+        record: DeskRecord,
         calls: Calls,
         people: Directory,
         repositories: Repositories,
@@ -63,16 +63,16 @@ class Desk:
         signals: Signals,
         clock: Callable[[], float],
     ) -> None:
-        self._config, self._door, self._facts, self._calls = config, door, facts, calls
-        self._early, self._bots = Early(facts, clock), BotTurns(facts, config.bot_turns)
-        self._answers, self._families = Answers(door, facts, people), Families(facts)
+        self._config, self._door, self._record, self._calls = config, door, record, calls
+        self._early, self._bots = Early(record, clock), BotTurns(record, config.bot_turns)
+        self._answers, self._families = Answers(door, record, people), Families(record)
         self._overhearing = Overhearing(calls, people, config)
-        self._following = Following(door, facts, people)
-        self._buttons = Buttons(self._following, facts, self._answers, self._families, repositories, view_link)
+        self._following = Following(door, record, people)
+        self._buttons = Buttons(self._following, record, self._answers, self._families, repositories, view_link)
         self._people, self._repositories, self._clock, self._signals = people, repositories, clock, signals
         self._in_order = InOrder(config.lookup_seconds)
         self._room = Room(AT_ONCE, config.accept_seconds / 2)
-        self._front = Front(config, facts, calls, people, repositories, self._following, signals, clock)
+        self._front = Front(config, record, calls, people, repositories, self._following, signals, clock)
 
     async def take(self, body: Mapping[str, Any], me: Me) -> Owed:
         """Put what this payload means on record; the words that are owed for it. Raises if it is not on record."""
@@ -116,7 +116,7 @@ class Desk:
     async def _overheard(self, said: meanings.Overheard) -> None:
         """People talk in a thread whose session sleeps: they may turn to it next."""
         sid = session_id(said.team, said.channel, said.thread)
-        session = await self._facts.load(sid)
+        session = await self._record.load(sid)
         if session is not None and session.box is None and session.repository is not None:
             self._signals.soon(sid, session.repository, "people talk in the thread of a session that sleeps")
 
@@ -125,12 +125,12 @@ class Desk:
     async def _mention(self, post: Post, me: Me) -> Owed:
         if post.text.lower() in HELP_WORDS and not post.files:
             return await self._help(post)
-        owed = await self._submit(post, me, await self._facts.load(_session_of(post)))
+        owed = await self._submit(post, me, await self._record.load(_session_of(post)))
         await self._take_early(post, me)
         return owed
 
     async def _help(self, post: Post) -> Owed:
-        if not await self._facts.remember(f"slack:help:{post.prompt_id}", "1", ONCE_SECONDS):
+        if not await self._record.remember(f"slack:help:{post.prompt_id}", "1", ONCE_SECONDS):
             return ()
         return (Courtesy(post.channel, post.thread, blocks.help_message()),)
 
@@ -138,16 +138,16 @@ class Desk:
         """Take the replies that were here before the mention, if it has opened a session."""
         sid = _session_of(opening)
         for early in await self._early.replies(sid, opening):
-            session = await self._facts.load(sid)
+            session = await self._record.load(sid)
             if session is not None:
                 await self._submit(early, me, session)
 
     async def _reply(self, post: Post, me: Me) -> Owed:
         sid = _session_of(post)
-        session = await self._facts.load(sid)
+        session = await self._record.load(sid)
         if session is None:
             await self._early.keep_reply(sid, post)
-            session = await self._facts.load(sid)  # its mention may have looked a moment before it was kept
+            session = await self._record.load(sid)  # its mention may have looked a moment before it was kept
         if session is None or _is_older(post, session):
             return ()
         if for_child(session, post) is None and await self._answers.said(post, session):
@@ -193,7 +193,7 @@ class Desk:
         if said.text.lower() in STOP_WORDS and not said.files:
             stop = meanings.StopAsked(said.team, said.channel, said.thread, said.user, once=said.ts, session=sid)
             return await self._buttons.stop(stop)
-        child = await self._facts.load(sid)
+        child = await self._record.load(sid)
         if child is None or await self._answers.said(said, child):
             return ()
         return await self._put(sid, said, author, place, received)
@@ -218,8 +218,8 @@ class Desk:
         )  # fmt: skip
         command = Submit(sid, place, prompt, self._repositories.choose(post.text), self._config.agent)
         owed = await self._following.follow(sid, command, post.channel, post.thread, post.user)
-        await self._facts.stamp(sid, "durable", self._clock())
-        await self._facts.recent.note(author.id, sid, received)
+        await self._record.stamp(sid, "durable", self._clock())
+        await self._record.recent.note(author.id, sid, received)
         return owed
 
     async def _place(self, post: Post, me: Me, session: Session | None) -> Place:
@@ -235,7 +235,7 @@ class Desk:
 
     async def _edited(self, edited: meanings.Edited, me: Me) -> Owed:
         post, sid = edited.post, _session_of(edited.post)
-        session = await self._facts.load(sid)
+        session = await self._record.load(sid)
         await self._early.keep_edit(post, edited.at)
         owed: Owed = ()
         if edited.mentions_us and post.text and not _knows(session, post.prompt_id):

@@ -41,8 +41,8 @@ class _Edit(BaseModel):
 class Early:
     """What came too early, by the message that it belongs to."""
 
-    def __init__(self, facts: Budgets, clock: Callable[[], float]) -> None:
-        self._facts, self._clock = facts, clock
+    def __init__(self, record: Budgets, clock: Callable[[], float]) -> None:
+        self._record, self._clock = record, clock
 
     async def keep_reply(self, sid: str, post: Post) -> None:
         """Keep a reply in a thread without a session, in case that its mention is still on the way."""
@@ -50,16 +50,16 @@ class Early:
             return
         reply = _Reply(ts=post.ts, user=post.user, bot=post.bot, text=post.text, files=post.files).model_dump_json()
         for slot in range(SLOTS):
-            if await self._facts.remember(_slot(sid, slot), reply, EARLY_SECONDS):
+            if await self._record.remember(_slot(sid, slot), reply, EARLY_SECONDS):
                 return
-            if await self._facts.recall(_slot(sid, slot)) == reply:
+            if await self._record.recall(_slot(sid, slot)) == reply:
                 return
 
     async def replies(self, sid: str, opening: Post) -> list[Post]:
         """The kept replies that were written after the message that opened the session."""
         found: list[Post] = []
         for slot in range(SLOTS):
-            kept = await self._facts.recall(_slot(sid, slot))
+            kept = await self._record.recall(_slot(sid, slot))
             if kept is None:
                 break
             reply = _Reply.model_validate_json(kept)
@@ -77,21 +77,21 @@ class Early:
             return
         edit = _Edit(at=at, text=post.text).model_dump_json()
         for slot in range(EDITS):
-            if await self._facts.remember(_edit(post.prompt_id, slot), edit, EARLY_SECONDS):
+            if await self._record.remember(_edit(post.prompt_id, slot), edit, EARLY_SECONDS):
                 return
 
     async def keep_deletion(self, prompt_id: str, ts: str) -> None:
         """Keep that a message is gone, in the same case."""
         if self._recent(ts):
-            await self._facts.remember(_deletion(prompt_id), "1", EARLY_SECONDS)
+            await self._record.remember(_deletion(prompt_id), "1", EARLY_SECONDS)
 
     async def by_now(self, prompt_id: str) -> tuple[str | None, bool]:
         """The text that this message has by now, if it was edited before it came, and whether it was deleted."""
-        kept, deleted = await self._facts.recall_each(_edit(prompt_id, 0), _deletion(prompt_id))
+        kept, deleted = await self._record.recall_each(_edit(prompt_id, 0), _deletion(prompt_id))
         edits: list[_Edit] = []
         while kept is not None:
             edits.append(_Edit.model_validate_json(kept))
-            kept = await self._facts.recall(_edit(prompt_id, len(edits))) if len(edits) < EDITS else None
+            kept = await self._record.recall(_edit(prompt_id, len(edits))) if len(edits) < EDITS else None
         newest = max(edits, key=lambda edit: edit.at).text if edits else None
         return newest, deleted is not None
 

@@ -6,7 +6,7 @@
 import re
 from dataclasses import replace
 
-from bot.slack.below import Facts
+from bot.slack.below import DeskRecord
 from bot.slack.meanings import Post, Steered
 from jobs.family import Child
 from jobs.session import Session
@@ -17,22 +17,22 @@ FOR_NUMBER = re.compile(r"#(\d{1,4})(?:\s*[:,]\s*|\s+)(\S.*)", re.DOTALL)
 class Families:
     """Looks them up."""
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    def __init__(self, record: DeskRecord) -> None:
+        self._record = record
 
     async def here(self, sid: str, where: tuple[str, str, str]) -> Session | None:
         """The session of this id, if it is of this team's, channel's thread: in which a button of it was pressed."""
-        session = await self._facts.load(sid)
+        session = await self._record.load(sid)
         place = session.place if session is not None else None
         return session if place is not None and (place.team, place.channel, place.thread) == where else None
 
     async def holder(self, sid: str, prompt: str) -> Session | None:
         """The session of the thread's family that has this prompt."""
-        root = await self._facts.load(sid)
+        root = await self._record.load(sid)
         if root is None or root.knows(prompt):
             return root
         for child in reversed(root.children):
-            session = await self._facts.load(child.id)
+            session = await self._record.load(child.id)
             if session is not None and session.knows(prompt):
                 return session
         return None

@@ -6,7 +6,7 @@
 from collections.abc import Callable
 
 from bot.slack import courtesies, meanings
-from bot.slack.below import Door, Facts
+from bot.slack.below import DeskRecord, Door
 from bot.slack.courtesies import Owing, whisper
 from bot.slack.people import Directory
 from jobs import commands
@@ -21,8 +21,8 @@ Owed = tuple[Owing, ...]
 class Following:
     """Hands commands in."""
 
-    def __init__(self, door: Door, facts: Facts, people: Directory) -> None:
-        self._door, self._facts, self._people = door, facts, people
+    def __init__(self, door: Door, record: DeskRecord, people: Directory) -> None:
+        self._door, self._record, self._people = door, record, people
 
     async def follow(self, sid: str, command: Command, channel: str, thread: str, user: str | None) -> Owed:
         """Follow the command; a refusal is told to who asked."""
@@ -44,11 +44,11 @@ class Following:
     async def refused(self, refused: meanings.Refused) -> Owed:
         """Once a day and place, and only where we are concerned; said to the channel where the thread has nothing of
         ours, for what only one person sees is not shown in a thread that is empty."""
-        here = await self._facts.load(session_id(refused.team, refused.channel, refused.thread)) is not None
+        here = await self._record.load(session_id(refused.team, refused.channel, refused.thread)) is not None
         if not refused.mention and not here:
             return ()
         key = f"slack:refused:{refused.channel}:{refused.user}"
-        if not await self._facts.remember(key, "1", ONCE_SECONDS):
+        if not await self._record.remember(key, "1", ONCE_SECONDS):
             return ()
         thread = refused.thread if here else ""
         return (whisper(courtesies.OUTSIDER, refused.channel, thread, refused.user),)

@@ -13,7 +13,7 @@ from typing import Any, assert_never
 from bot.outcome_words import headline
 from bot.phases import session_phase
 from bot.slack import courtesies, front_blocks
-from bot.slack.below import Facts, Repositories
+from bot.slack.below import DeskRecord, Repositories
 from bot.slack.calls import Calls, SlackError
 from bot.slack.config import SlackConfig
 from bot.slack.courtesies import Declined, Form, Home, whisper
@@ -49,7 +49,7 @@ class Front:
     def __init__(
         self,
         config: SlackConfig,
-        facts: Facts,
+        record: DeskRecord,
         calls: Calls,
         people: Directory,
         repositories: Repositories,
@@ -57,7 +57,7 @@ class Front:
         signals: Signals,
         clock: Callable[[], float],
     ) -> None:
-        self._config, self._facts, self._calls, self._people = config, facts, calls, people
+        self._config, self._record, self._calls, self._people = config, record, calls, people
         self._repositories, self._following, self._signals, self._clock = repositories, following, signals, clock
 
     async def met(self, meaning: FrontMeaning, me: Me) -> Owed:
@@ -112,7 +112,7 @@ class Front:
             id=prompt_id(me.team, channel, ts), author=author, text=asked.text, received_at=self._clock()
         )  # fmt: skip
         sid = session_id(me.team, channel, ts)
-        await self._facts.recent.note(asked.user, sid, self._clock())
+        await self._record.recent.note(asked.user, sid, self._clock())
         return await self._following.follow(
             sid, Submit(sid, place, prompt, choice, self._config.agent), channel, ts, asked.user
         )
@@ -120,17 +120,17 @@ class Front:
     async def _said(self, asked: TaskSent, author: Author) -> tuple[str, str]:
         """Channel and ts of the message that this form became, said once however often the form is delivered."""
         key, owner = f"slack:form:{asked.view}", secrets.token_hex(8)
-        if await self._facts.lease(key, owner, POSTING_SECONDS):
+        if await self._record.lease(key, owner, POSTING_SECONDS):
             try:
-                kept = await self._facts.recall(key)
+                kept = await self._record.recall(key)
                 if kept is None:
                     kept = await self._post(asked, author)
-                    await self._facts.remember(key, kept, ONCE_SECONDS)
+                    await self._record.remember(key, kept, ONCE_SECONDS)
             finally:
-                await self._facts.release(key, owner)
+                await self._record.release(key, owner)
         else:  # another delivery of the same is at it
             async with asyncio.timeout(POST_SECONDS):
-                while (kept := await self._facts.recall(key)) is None:
+                while (kept := await self._record.recall(key)) is None:
                     await asyncio.sleep(LOOK_SECONDS)
         channel, _, ts = kept.partition(" ")
         return channel, ts
@@ -143,18 +143,18 @@ class Front:
         return f"{posted['channel']} {posted['ts']}"
 
     async def _opened(self, opened: AppOpened) -> Owed:
-        sids = await self._facts.recent.of(opened.user, RECENT_SHOWN)
+        sids = await self._record.recent.of(opened.user, RECENT_SHOWN)
         recent = [one for sid in sids if (one := await self._recent(sid)) is not None]
         enabled = self._repositories.enabled
         likeliest = recent[0].repository if recent else (enabled[0] if len(enabled) == 1 else "")
         self._signals.soon(opened.user, likeliest, "somebody opened the app")
         if not opened.home:
             return ()
-        summary = await self._facts.histories.summary()
+        summary = await self._record.histories.summary()
         return (Home(opened.user, front_blocks.home(recent, headline(summary) if summary is not None else "")),)
 
     async def _recent(self, sid: str) -> Recent | None:
-        view = fold_view(await self._facts.events(sid), None)
+        view = fold_view(await self._record.events(sid), None)
         if view is None:
             return None
         first = view.cards[0].text if view.cards else ""

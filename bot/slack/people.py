@@ -41,13 +41,13 @@ class Person:
 class Directory:
     """People and places of one workspace."""
 
-    def __init__(self, calls: Calls, facts: Budgets, config: SlackConfig) -> None:
-        self._calls, self._facts, self._config = calls, facts, config
+    def __init__(self, calls: Calls, record: Budgets, config: SlackConfig) -> None:
+        self._calls, self._record, self._config = calls, record, config
 
     async def person(self, team: str, user: str) -> Person:
         """Who `user` is, in at most `lookup_seconds`."""
         key = f"slack:person:{team}:{user}"
-        kept = await self._facts.recall(key)
+        kept = await self._record.recall(key)
         if kept is not None:
             return Person(**json.loads(kept))
         try:
@@ -58,13 +58,13 @@ class Directory:
             return self._unknown(user)
         found = answer.get("user")
         person = self._read(team, user, found) if isinstance(found, dict) else self._unknown(user)
-        await self._facts.remember(key, json.dumps(asdict(person)), PERSON_SECONDS)
+        await self._record.remember(key, json.dumps(asdict(person)), PERSON_SECONDS)
         return person
 
     async def is_private(self, channel: str) -> bool:
         """Whether only its members may look; yes, if Slack does not say in time."""
         key = f"slack:private:{channel}"
-        kept = await self._facts.recall(key)
+        kept = await self._record.recall(key)
         if kept is not None:
             return kept == "yes"
         try:
@@ -76,7 +76,7 @@ class Directory:
         found = answer.get("channel")
         place = found if isinstance(found, dict) else {}
         private = any(place.get(kind) for kind in ("is_private", "is_im", "is_mpim", "is_group"))
-        await self._facts.remember(key, "yes" if private or not place else "no", PLACE_SECONDS)
+        await self._record.remember(key, "yes" if private or not place else "no", PLACE_SECONDS)
         return private or not place
 
     async def is_member(self, channel: str, user: str) -> bool:

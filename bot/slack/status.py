@@ -39,8 +39,8 @@ def wanted(view: ThreadView) -> str:
 class StatusLine:
     """Sets the status of threads of one workspace."""
 
-    def __init__(self, calls: Calls, facts: Budgets, config: SlackConfig, clock: Callable[[], float]) -> None:
-        self._calls, self._facts, self._config, self._clock = calls, facts, config, clock
+    def __init__(self, calls: Calls, record: Budgets, config: SlackConfig, clock: Callable[[], float]) -> None:
+        self._calls, self._record, self._config, self._clock = calls, record, config, clock
 
     async def show(self, view: ThreadView, shown: str | None, faded: bool = False) -> tuple[str, float | None]:
         """Bring it up to date. `shown` is what was returned last time (None: never); returns what to keep and in how
@@ -75,7 +75,7 @@ class StatusLine:
 
     async def _set(self, view: ThreadView, status: str) -> str:
         place, key = view.session.place, f"slack:no-agent-sessions:{view.session.place.team}"
-        if await self._facts.recall(key) is None:
+        if await self._record.recall(key) is None:
             try:
                 await self._native(view, place, status)
                 return NATIVE
@@ -86,7 +86,7 @@ class StatusLine:
                     log.warning("the status of %s cannot be set: %s", view.session.id, refused)
                     return NONE
                 log.info("this workspace has no agent sessions (%s): the plain status line is used", refused.error)
-                await self._facts.remember(key, refused.error, NOT_NATIVE_SECONDS)
+                await self._record.remember(key, refused.error, NOT_NATIVE_SECONDS)
         return await self._plain(view, place, status)
 
     async def _native(self, view: ThreadView, place: Place, status: str) -> None:
