@@ -60,6 +60,14 @@ class StatusLine:
         kept = json.dumps({"status": status, "how": how, "at": self._clock()})
         return kept, self._refresh(how) if status == "processing" and how != NONE else None
 
+    def until_due(self, view: ThreadView, shown: str | None) -> float | None:
+        """Seconds until `show` has something to say, 0.0: now; None: not before something happens."""
+        status, before = wanted(view), json.loads(shown) if shown else {}
+        due = self._due(status, before)
+        if due > 0:
+            return due if status == "processing" else None
+        return 0.0 if before or status in ("processing", "suspended") else None
+
     def _due(self, status: str, before: dict[str, object]) -> float:
         """Seconds until there is something to say; 0.0: now."""
         if before.get("status") != status:

@@ -1,7 +1,7 @@
 """Brings one thread up to date: reads what is new in the log, and has written what is missing or changed.
 
 `relay.py` runs one `Thread` per changed session; `writer.py` writes. Only the process that holds the thread's lease
-does anything.
+does anything; while nothing is due by what it wrote itself, it does not take that either.
 """
 
 import logging
@@ -59,7 +59,7 @@ class _Refusal:
 
 
 class Thread:
-    """One session's thread. Between two runs it keeps the folded view and what not to try yet, and nothing else."""
+    """One session's thread. Between two runs it keeps the folded view, what it wrote and what not to try yet."""
 
     def __init__(
         self,
@@ -75,10 +75,12 @@ class Thread:
         self._sid, self._record, self._status = sid, record, status
         self._view_url, self._config, self._clock = view_url, config, clock
         self._lease = Lease(record, sid, owner)
-        self._writer = Writer(sid, self._lease, record, calls, config, clock)
+        self._writer = Writer(sid, self._lease, record, calls, config, clock, self._has_saved)
+        self._written: dict[str, str] | None = None  # what the record remembered of the messages when we wrote last
         self._view: ThreadView | None = None
         self.elsewhere = False  # it is another client's, or in another workspace
         self._refusals: dict[str, _Refusal] = {}
+        self._denied: dict[str, float] = {}  # cards whose progress Slack has no room for, until then
         self._later = 0.0  # until then Slack takes nothing more of us, whatever happens here
         self._rest: tuple[int, float, float] = (0, 0.0, 0.0)  # up to which event all is done, since when, how long
 
@@ -93,13 +95,21 @@ class Thread:
         done, since, seconds = self._rest
         if done == view.session.seq and 0 <= (passed := self._clock() - since) < seconds:
             return seconds - passed
+        if (seconds := self._until_due(view)) > 0:
+            await self._can_wait(view, seconds)
+            return seconds
         try:
             await self._lease.hold()
             return await self._write_all()
         except Lost:
+            self._written = None
             return self._config.sweep_seconds
         finally:
             await self._lease.release()
+
+    def _has_saved(self, card: str, value: str) -> None:
+        if self._written is not None:
+            self._written[card] = value
 
     async def _read(self) -> ThreadView | None:
         after = self._view.session.seq if self._view is not None else 0
@@ -116,8 +126,30 @@ class Thread:
             self._rest = (view.session.seq, self._clock(), again)
         return again
 
+    def _until_due(self, view: ThreadView) -> float:
+        """Seconds until something is to be written, by what we ourselves wrote last; 0: now, or nobody knows.
+
+        Should another process have written the thread since, it is that one which writes it: nothing is missed.
+        """
+        if self._written is None or self._refusals:
+            return 0.0
+        now = self._clock()
+        waits: list[float | None] = [
+            one.seconds if one.urgent else max(one.seconds, self._denied.get(one.draft.id, 0.0) - now)
+            for one in self._todo(view, self._written)
+        ]
+        waits.append(next_settling(view.endings, now, self._config.settle_seconds))
+        if view.session.lineage is None:
+            waits.append(self._status.until_due(view, self._written.get(STATUS)))
+        return min((seconds for seconds in waits if seconds is not None), default=0.0)
+
+    async def _can_wait(self, view: ThreadView, seconds: float) -> None:
+        self._rest = (view.session.seq, self._clock(), seconds)
+        await self._record.said(self._sid, self._clock())
+
     async def _write(self, view: ThreadView) -> float | None:
         memory = await self._record.posts(self._sid)
+        self._written = dict(memory)
         if memory.get(PLACE) == str(len(view.cards)):
             return None  # the place is gone, and nobody has asked anything since
         posted = self._writer.posted
@@ -132,6 +164,7 @@ class Thread:
         except PlaceGone as gone:
             log.warning("%s: nothing can be said in its thread any more (%s); its work goes on", self._sid, gone)
             await self._record.save_post(self._sid, PLACE, str(len(view.cards)))
+            self._written = None
             return None
         waits.append(await self._show_status(view, memory.get(STATUS), self._writer.posted > posted))
         waits.append(next_settling(view.endings, self._clock(), self._config.settle_seconds))
@@ -141,23 +174,27 @@ class Thread:
         return again
 
     async def _post_and_edit(self, view: ThreadView, memory: Mapping[str, str]) -> list[float | None]:
-        now, config = self._clock(), self._config
-        wanted = drafts(view, now, lambda since: self._view_url(self._sid, since), config.settle_seconds)
-        todo = [
-            found
-            for draft in wanted
-            if (found := due(draft, _posted(memory, draft.id), now, config.edit_seconds, config.elapsed_seconds))
-        ]
+        todo = self._todo(view, memory)
         waits: list[float | None] = [one.seconds for one in todo if one.seconds > 0]
         for one in sorted((one for one in todo if one.seconds <= 0), key=lambda one: not one.urgent):
             waits.append(await self._try(view.session.place, one))
         return waits
+
+    def _todo(self, view: ThreadView, memory: Mapping[str, str]) -> list[Due]:
+        """What is to be done, now or later, about a thread that has these messages."""
+        now, config = self._clock(), self._config
+        wanted = drafts(view, now, lambda since: self._view_url(self._sid, since), config.settle_seconds)
+        found = (
+            due(draft, _posted(memory, draft.id), now, config.edit_seconds, config.elapsed_seconds) for draft in wanted
+        )
+        return [one for one in found if one is not None]
 
     async def _try(self, place: Place, one: Due) -> float | None:
         """Do it, unless Slack has refused it a short while ago. What Slack refuses keeps nothing else waiting."""
         before = self._refusals.get(one.draft.id)
         if before is not None and (left := before.until - self._clock()) > 0:
             return left
+        known = (self._written or {}).get(one.draft.id)
         try:
             again = await self._writer.write(place, one)
         except (Later, Unsure):
@@ -167,6 +204,8 @@ class Thread:
                 raise PlaceGone(str(refused)) from None
             return self._refused(one.draft, refused, before)
         self._refusals.pop(one.draft.id, None)
+        if again is not None and (self._written or {}).get(one.draft.id) == known:
+            self._denied[one.draft.id] = self._clock() + again
         return again
 
     def _refused(self, draft: Draft, refused: SlackError, before: _Refusal | None) -> float:
@@ -182,6 +221,7 @@ class Thread:
         kept, again = await self._status.show(view, before, faded)
         if kept and kept != before:
             await self._record.save_post(self._sid, STATUS, kept)
+            self._has_saved(STATUS, kept)
         return again
 
 

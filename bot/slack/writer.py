@@ -72,14 +72,22 @@ class Lease:
 
 class Writer:
     """Writes while it holds the lease; raises `Lost` once somebody else has it, else as `Calls` does. `posted` says
-    how many messages it has posted."""
+    how many messages it has posted; `saved` is told what the record remembers of each from now on."""
 
     def __init__(
-        self, sid: str, lease: Lease, record: Memory, calls: Calls, config: SlackConfig, clock: Callable[[], float]
+        self,
+        sid: str,
+        lease: Lease,
+        record: Memory,
+        calls: Calls,
+        config: SlackConfig,
+        clock: Callable[[], float],
+        saved: Callable[[str, str], None],
     ) -> None:
-        self._sid, self._lease, self._record, self._calls = sid, lease, record, calls
+        self._sid, self._lease, self._record, self._calls, self._saved = sid, lease, record, calls, saved
         self._config, self._clock = config, clock
         self._sharing = Sharing(sid, lease.hold, calls, config, clock)
+        self._stamped = False
         self.posted = 0
 
     async def write(self, place: Place, one: Due) -> float | None:
@@ -193,8 +201,11 @@ class Writer:
             await self._save(draft.id, shown.model_copy(update={"digest": UNKNOWN}))
             raise
         await self._save(draft.id, shown)
-        if draft.has_words:
+        if draft.has_words and not self._stamped:
             await self._record.stamp(self._sid, "first_words", now)
+            self._stamped = True
 
     async def _save(self, card: str, posted: Posted) -> None:
-        await self._record.save_post(self._sid, card, posted.model_dump_json())
+        written = posted.model_dump_json()
+        await self._record.save_post(self._sid, card, written)
+        self._saved(card, written)

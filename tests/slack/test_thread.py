@@ -13,7 +13,7 @@ from bot.slack.calls import Calls
 from bot.slack.posts import Draft, Due, Posted
 from bot.slack.writer import LEASE_SECONDS, UNKNOWN, Lease, Writer
 from jobs.commands import ReviewPullRequest
-from jobs.store_scripts import BELL, PREFIX
+from jobs.store_scripts import BELL, PREFIX, UNSHOWN
 from tests.playground.workspaces import BOT, DEV
 from tests.slack.scene import Scene, until
 from tests.slack.scene import office as office
@@ -178,7 +178,7 @@ async def test_what_slack_refuses_for_its_form_is_said_in_plain_words(office: Sc
     draft = Draft("notice:9", 0.0, too_long, too_long.digest, too_long.digest)
     calls = Calls(office.served.bot, office.store, time.time, "test", lambda _method, _answer: None)
     lease = Lease(office.store, "sother", "us")
-    writer = Writer("sother", lease, office.store, calls, office.config, time.time)
+    writer = Writer("sother", lease, office.store, calls, office.config, time.time, lambda card, value: None)
     await writer.write(session.place, Due(draft, None, urgent=True))
     posted = Posted.model_validate_json((await office.store.posts("sother"))["notice:9"])
     (said,) = [said for said in await office.ours(ts) if said.card == "notice:9"]
@@ -230,3 +230,15 @@ async def test_a_thread_that_is_taken_over_during_an_edit_ends_up_right(office: 
     await work.end(commits=0)
     await office.all_shown()
     assert "*Done*" in (await office.card(ts)).words
+
+
+async def test_what_can_wait_for_the_next_edit_is_noted_without_the_right_to_write(scene: Scene) -> None:
+    async with scene.listening(edit_seconds=60.0):
+        ts = await scene.says()
+        work = await (await scene.work(ts).begin()).says_what()
+        await scene.shown(ts, "I will fix the rounding of tanks.", "Working")
+        sid = scene.sid(ts)
+        await until(lambda: scene.store.lease(f"thread:{sid}", "somebody else", 30.0), bool)
+        began = time.time()
+        await work.steps("Read rocket/fuel.py")
+        await until(lambda: scene.store._redis.zscore(UNSHOWN, sid), lambda said: float(said or 0) > began)
