@@ -21,7 +21,7 @@ from jobs.log import forgiven
 from jobs.session import Session, Status
 from jobs.store import Grant
 from jobs.wiring import Workshop, workshop
-from sandbox.provider import BoxError, BoxSpec, Gone, Missing, Permanent, Temporary
+from sandbox.provider import Barred, BoxError, BoxSpec, Gone, Missing, Permanent, Temporary, Unreachable
 from sandbox.recipe import IN_A_BOX, Recipe, limits_of
 from sandbox.side_by_side import place_of
 
@@ -156,6 +156,8 @@ async def _origin(shop: Workshop, session: Session) -> Origin:
     if lost is not None:
         try:
             left = await shop.provider.last_state(lost)
+        except Barred:
+            raise
         except Permanent as damaged:
             left, instead = None, str(damaged)
         if left is not None:
@@ -280,8 +282,18 @@ async def park_box(shop: Workshop, sid: str) -> None:
 async def _put_to_sleep(shop: Workshop, box: str) -> str | None:
     """The snapshot of what the box left; None if that is nothing."""
     try:
-        await shop.provider.terminate(box)
+        await _end(shop, box)
         left = await shop.provider.last_state(box)
     except Gone:
         return None
+    except Barred as barred:
+        raise Unreachable(str(barred)) from barred
     return left.id if left is not None else None
+
+
+async def _end(shop: Workshop, box: str) -> None:
+    """End it. As long as that cannot be done nothing is lost, so it is tried again, whatever stands in the way."""
+    try:
+        await shop.provider.terminate(box)
+    except Permanent as refused:
+        raise Unreachable(str(refused)) from refused

@@ -27,7 +27,7 @@ from jobs.wants import Operation, start_is_lost, wants
 from jobs.warm import WarmPool
 from jobs.wire import spoken_with
 from jobs.wiring import Workshop
-from sandbox.provider import BoxError, BoxInfo, BoxState, Permanent
+from sandbox.provider import Barred, BoxError, BoxInfo, BoxState, Permanent
 from sandbox.side_by_side import HERE, place_of
 
 log = logging.getLogger(__name__)
@@ -163,8 +163,12 @@ class Upkeep:
     async def _note_what_is_left(self, box: str) -> None:
         """Ask for what a lost box left while its place still has it: its session may sleep for months. If we are
         killed before, the renewal comes across it."""
-        with contextlib.suppress(Permanent):
+        try:
             await self._shop.provider.last_state(box)
+        except Barred:
+            return
+        except Permanent as damaged:
+            log.warning("what box %s left cannot be kept: %s", box, damaged)
         self._lost.discard(box)
 
     async def _end_overgrown(self, boxes: dict[str, BoxInfo]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from sandbox.provider import BoxError, Gone, Missing, Permanent, Temporary, Unreachable
+from sandbox.provider import Barred, BoxError, Gone, Missing, Permanent, Temporary, Unreachable
 
 NOT_FOUND, EXISTS, CONFLICT = "modal.NotFoundError", "modal.AlreadyExistsError", "modal.ConflictError"
 SOON, THROTTLED, QUOTA = 2.0, 10.0, 240.0  # seconds; four tries must outlast ten minutes without quota
@@ -45,18 +45,16 @@ TOKEN = (
 MAKING, USING = (Doing.GROW, Doing.MAKE, Doing.READ), (Doing.USE, Doing.KEEP)
 # The first row that fits counts: what is special comes before what it is a kind of.
 ROWS = (
-    Row("modal.AuthError", Permanent, TOKEN),
-    Row(
-        "modal.PermissionDeniedError", Permanent, "this token may not do that in this workspace or environment of Modal"
-    ),
+    Row("modal.AuthError", Barred, TOKEN),
+    Row("modal.PermissionDeniedError", Barred, "this token may not do that in this workspace or environment of Modal"),
     Row(
         "modal.VersionError",
-        Permanent,
+        Barred,
         "Modal does not speak with this version of its client: upgrade the package modal",
     ),
     Row(
         "modal.UnimplementedError",
-        Permanent,
+        Barred,
         "Modal does not know this call: the package modal is older or newer than it",
     ),
     Row(

@@ -27,6 +27,10 @@ class Missing(Permanent):
     """The snapshot, or a layer of it, is not here any more."""
 
 
+class Barred(Permanent):
+    """The place does not let us in, or does not understand us, until a person has mended that. Nothing is lost."""
+
+
 class Temporary(BoxError):
     """Try again after `delay` seconds: the place is busy, throttled or restarting."""
 

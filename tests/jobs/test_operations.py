@@ -13,7 +13,7 @@ from jobs.operations import greeting, park_box, park_if_due, start_box
 from jobs.records import Grant, Unnamed
 from jobs.session import Status
 from jobs.store import Store
-from sandbox.provider import BoxSpec, BoxState, Permanent, Temporary, Unreachable
+from sandbox.provider import Barred, BoxSpec, BoxState, Permanent, Temporary, Unreachable
 from tests.jobs import test_commands as given_a
 from tests.jobs.shop import ROCKET, Bench, bench
 
@@ -254,6 +254,24 @@ async def test_a_worker_that_died_while_parking_is_followed_by_another(at: Bench
     await at.do(c.BeginPark(1))
     await at.shop.provider.terminate(box)
     await at.shop.provider.last_state(box)
+    await park_box(at.shop, at.sid)
+    await start_box(at.shop, at.sid)
+    assert await read(at, f"{at.sid}-2") == "one\n"
+
+
+@pytest.mark.parametrize(
+    ("step", "trouble"),
+    [("terminate", Permanent("the place refuses that")), ("last_state", Barred("the token is not accepted"))],
+)
+async def test_what_a_person_has_to_mend_at_a_place_costs_nothing_that_its_boxes_have(
+    at: Bench, step: str, trouble: Permanent
+) -> None:
+    box = await started(at)
+    await write(at, box, "one")
+    at.fails(step, trouble)
+    await park_box(at.shop, at.sid)
+    assert (await at.session()).status is S.PARKING
+    at.fails(step, None)
     await park_box(at.shop, at.sid)
     await start_box(at.shop, at.sid)
     assert await read(at, f"{at.sid}-2") == "one\n"

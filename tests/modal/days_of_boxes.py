@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from sandbox.provider import BoxState, Gone, Permanent, SnapshotKind, Temporary, Unreachable
+from sandbox.provider import Barred, BoxState, Gone, Permanent, SnapshotKind, Temporary, Unreachable
 from tests.modal.bad_day import alive, day, fails, sh, spec
 from tests.modal.places import Spot
 from tests.modal_cloud.client import ModalCloud
@@ -254,7 +254,7 @@ async def output_is_cut_at_any_byte(cloud: ModalCloud, spot: Spot) -> str:
 async def the_token_was_revoked(cloud: ModalCloud, spot: Spot) -> str:
     """Modal does not accept our token any more: for good, with what to do about it."""
     await cloud.fault("error", rpc="SandboxCreateV2", times=None, status="UNAUTHENTICATED")
-    failed = await fails(spot.provider.create(spec(spot, "nobody")), Permanent)
+    failed = await fails(spot.provider.create(spec(spot, "nobody")), Barred)
     assert "MODAL_TOKEN_ID" in str(failed)
     return str(failed)
 

@@ -18,13 +18,13 @@ from sandbox.modal_entry import ASK, ENTRYPOINT, HEAD_BYTES, opening
 from sandbox.modal_errors import QUOTA, ROWS, Doing, meaning, told
 from sandbox.modal_place import HARD_SECONDS, KEPT_SECONDS, ModalPlace, cores, memory, outbound
 from sandbox.modal_records import BoxRecord, SnapshotRecord, exit_code
-from sandbox.provider import BoxError, Gone, Limits, Missing, Permanent, SnapshotKind, Temporary, Unreachable
+from sandbox.provider import Barred, BoxError, Gone, Limits, Missing, Permanent, SnapshotKind, Temporary, Unreachable
 
-T, U, P = Temporary, Unreachable, Permanent
+T, U, P, B = Temporary, Unreachable, Permanent, Barred
 MEANINGS = [  # the error; what it means when an image is asked for, a box made, used, copied, and when Modal is asked
-    (m.AuthError("x"), (P, P, P, P, P)),
-    (m.PermissionDeniedError("x"), (P, P, P, P, P)),
-    (m.VersionError("x"), (P, P, P, P, P)),
+    (m.AuthError("x"), (B, B, B, B, B)),
+    (m.PermissionDeniedError("x"), (B, B, B, B, B)),
+    (m.VersionError("x"), (B, B, B, B, B)),
     (m.ImageBuildError("x", "im-1"), (P, P, P, P, P)),
     (m.NotFoundError("x"), (Missing, T, Gone, Gone, P)),
     (m.ConflictError("x"), (T, T, Gone, Gone, T)),
