@@ -178,8 +178,9 @@ class ModelProxy:
         try:
             going = self._http.request(asked.method, asked.url, headers=asked.headers, data=body, allow_redirects=False)
             async with going as said:
-                if 300 <= said.status < 400:
-                    raise Refused(502, f"{upstream.title} answered with a redirect: check {upstream.url_setting}.")
+                if said.status < 200 or 300 <= said.status < 400:
+                    what = "a redirect" if said.status >= 300 else "no answer to such a request"
+                    raise Refused(502, f"{upstream.title} answered with {what}: check {upstream.url_setting}.")
                 heard = True
                 self._heard(asked, said.status)
                 return await self._stream_back(request, asked, said, began)

@@ -132,3 +132,14 @@ async def test_a_redirect_is_not_followed_with_the_key(site: Site) -> None:
     async with served(site, away) as box, box.post(OPENAI, ASK) as answer:
         assert (answer.status, "Location" in answer.headers) == (502, False)
     assert asked == ["/v1/chat/completions"]
+
+
+async def test_an_upgrade_that_nobody_asked_for_is_no_answer(site: Site) -> None:
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        answer = web.StreamResponse(status=101, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+        await answer.prepare(request)
+        return answer
+
+    async with served(site, upgrade) as box, box.post(OPENAI, ASK) as answer:
+        assert (answer.status, "OPENAI_BASE_URL" in (await answer.json())["error"]["message"]) == (502, True)
