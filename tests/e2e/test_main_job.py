@@ -129,7 +129,8 @@ async def test_the_thread_hears_what_happens_to_its_pull_request_and_it_is_count
     shown = (await thread.settled()).pull_request
     assert shown is not None
     await office.press_on_forge(shown.number, "REQUEST_CHANGES", "grace", "A little louder, please")
-    said = await thread.hears("needs changes, says grace. Reply here with what I should change.")
+    said = await thread.hears("needs changes, says grace. Reply here and I will take it up.")
+    assert "> A little louder, please" in said.words
     assert link_in(said.text, f"Pull request #{shown.number}") == shown.url
     await office.press_on_forge(shown.number, "APPROVE", "grace")
     await thread.hears("was approved by grace.")
