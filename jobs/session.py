@@ -255,7 +255,7 @@ class Rules(Frozen):
     connect_seconds: float = 420.0  # from the box's start to a ready agent, a first clone included
     park_seconds: float = 60.0  # a worker that has not put a box to sleep by then is given up
     publish_seconds: float = 60.0  # likewise for a pull request
-    warm_seconds: float = 3600.0  # a warm box that nobody wanted for so long makes room for a new one
+    warm_seconds: float = 3600.0  # a warm box that nobody wanted for so long, or for half of its life, makes room
     close_seconds: float = 30 * 86400.0  # asleep for so long: closed and archived
     keep_seconds: float = 60 * 86400.0  # closed for so long: its box's files and the agent's memory of it are let go
     ask_seconds: float = 50.0  # that an agent's question waits in its call; most agents give up after 60
