@@ -1,26 +1,37 @@
 """An agent's Markdown as Slack's own markup, which has other signs for the same things. Pure.
 
 `blocks.py` and `tool_blocks.py` show with it what agents say. Nothing is escaped here: it goes through `text.quiet`
-afterwards, so a link becomes its words and its address.
+afterwards, so a link becomes its words and its address. A thread is drawn anew at each look, so what was said before is
+remembered; and whatever an agent says, reading it takes a moment only, for all threads wait meanwhile.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
-_MARKDOWN = MarkdownIt("commonmark").enable("table")
-_DEEP = 20  # lists in lists and quotes in quotes beyond it are shown as they were written
+_WITHOUT_TABLES, _MARKDOWN = MarkdownIt("commonmark"), MarkdownIt("commonmark").enable("table")
+_DEEP = 20  # what stands within more than so many others is shown as it was written
+_CELLS = 2_000  # a row may leave out its cells, so a short text may be a table of very many
+_REMEMBERED = 4_096  # texts of some thousand characters at most
 
 
+@lru_cache(_REMEMBERED)
 def mrkdwn_of(text: str) -> str:
     """The same words for Slack: headings and what is strong in bold, lists with their bullets, code as code."""
-    root = SyntaxTreeNode(_MARKDOWN.parse(text))
-    return text if _depth(root) > _DEEP else _blocks(root)
+    lines = text.split("\n")
+    cells = len(lines) * max(line.count("|") for line in lines)
+    tokens = (_MARKDOWN if cells <= _CELLS else _WITHOUT_TABLES).parse(text)
+    return text if _depth(tokens) > _DEEP else _blocks(SyntaxTreeNode(tokens))
 
 
-def _depth(node: SyntaxTreeNode) -> int:
-    return 1 + max(map(_depth, node.children), default=0)
+def _depth(tokens: Sequence[Token]) -> int:
+    """How many stand within each other at most. The tree itself cannot even be made of very many."""
+    within = accumulate(token.nesting for token in tokens)
+    return max((n + _depth(token.children or ()) for token, n in zip(tokens, within, strict=True)), default=0)
 
 
 def _blocks(node: SyntaxTreeNode, between: str = "\n\n") -> str:

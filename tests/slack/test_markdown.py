@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from bot.slack.markdown import mrkdwn_of
 from bot.slack.text import quiet
 
+DEEP = "*a **b " * 150 + "b** a*" * 150
+WIDE = "|a" * 300 + "\n" + "|-" * 300 + "\n|" * 300 + "\nb"
 SAID = [
     ("plain words", "Tanks round up now.\nAll of them.", "Tanks round up now.\nAll of them."),
     ("words with signs", "2 * 3 and snake_case_name at 5 ~ 6", "2 * 3 and snake_case_name at 5 ~ 6"),
@@ -20,6 +22,8 @@ SAID = [
     ("a table", "| a | b |\n| - | - |\n| 1 | 2 |", "a  ·  b\n1  ·  2"),
     ("HTML", "Done <b>now</b>\n\n<br>", "Done <b>now</b>\n\n<br>"),
     ("nothing", "", ""),
+    ("what stands in far too much", DEEP, DEEP),
+    ("a table of far too many cells", WIDE, WIDE),
 ]  # fmt: skip
 
 
