@@ -20,7 +20,7 @@ from jobs.store import Store
 from sandbox.runner.dial import Dialer
 from sandbox.runner.egress import CLIENTS, Egress
 from tests.gateway.conftest import REPOSITORY, Site
-from tests.gateway.test_hello import greeting
+from tests.gateway.test_tls_hello import greeting
 from tests.waiting import until
 
 GRANT = Grant("s1", "s1-1", 1, REPOSITORY, "serve", "shipmate/s1")
