@@ -23,6 +23,7 @@ T = TypeVar("T")
 LIST_SECONDS, AT_ONCE = 120.0, 50
 HANDLES = 2000  # boxes whose handle is kept, so that a command in them costs one call instead of four
 MODAL = "https://api.modal.com"
+UNKNOWN = -1
 
 
 class Account:
@@ -124,13 +125,13 @@ class Account:
         return found
 
     async def code(self, id: str) -> int | None:
-        """How a box ended; None while it runs. A box that Modal does not know has ended, nobody knows how: -1."""
+        """How a box ended; None while it runs. A box that Modal does not know has ended, nobody knows how: UNKNOWN."""
         try:
             async with asyncio.timeout(self.seconds):
                 return await (await self.handle(id)).poll.aio()
         except Exception as failed:
             if is_a(failed, NOT_FOUND):
-                return -1
+                return UNKNOWN
             raise judged(failed, Doing.READ) from failed
 
     async def running(self) -> dict[str, modal.Sandbox]:

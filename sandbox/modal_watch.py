@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from sandbox.box_folder import checked_name
 from sandbox.ledger import Ledger
-from sandbox.modal_account import Account, bounded, many
+from sandbox.modal_account import UNKNOWN, Account, bounded, many
 from sandbox.modal_errors import Doing
 from sandbox.modal_records import BOX, NAME, OURS, BoxRecord
 from sandbox.modal_turns import under_way
-from sandbox.provider import BoxError, BoxInfo, BoxState, Gone
+from sandbox.provider import BoxError, BoxInfo, BoxState, Gone, Temporary
 
 if TYPE_CHECKING:
     import modal
@@ -81,6 +81,10 @@ class Watch:
         code = await self._account.code(record.sandbox)
         if code is None:
             return record
+        if code == UNKNOWN:  # for good, or only where this was asked: an end cannot be taken back
+            found = await self._account.named(name)
+            if found is not None and found.object_id == record.sandbox:
+                raise Temporary(f"Modal says of box {name} both that it runs and that there is none")
         self._account.forget(record.sandbox)
         latest = await self.record(name)  # it may have been told to end meanwhile, or be forgotten
         ended = (latest or record).has_ended(self._clock(), code)

@@ -81,6 +81,18 @@ async def modal_forgot_one_box(cloud: ModalCloud, spot: Spot) -> str:
 
 
 @day()
+async def modal_does_not_know_a_box_for_a_moment(cloud: ModalCloud, spot: Spot) -> str:
+    """A part of Modal has not heard yet of a box that lives: nobody takes it for ended, which could not be undone."""
+    await spot.provider.create(spec(spot, "lives"))
+    number = await cloud.fault("error", rpc="SandboxWaitV2", times=None, status="NOT_FOUND")
+    failed = await fails(spot.provider.status("lives"), Temporary)
+    await fails(spot.provider.terminate("lives"), Temporary)
+    await cloud.clear(number)
+    assert await sh(spot, "lives", "echo on") == "on"
+    return f"Temporary: {failed}"
+
+
+@day()
 async def an_orphan_builder(cloud: ModalCloud, spot: Spot) -> str:
     """A builder's worker died between Modal's answer and the note of it: the box is found by its tags, and ended."""
     await spot.provider.create(spec(spot, "image-1", image="acme/rocket", build="b1"))
