@@ -37,12 +37,14 @@ from bot.gateway.model_trouble import Troubles, status_within
 from bot.gateway.model_upstreams import Upstream
 from bot.gateway.model_usage import Meter
 from bot.gateway.model_wire import Protocol, downward
+from bot.gateway.pace import CallPace
 from bot.metrics import Metrics
 from jobs.records import Grant
 from jobs.session import Session
 
 log = logging.getLogger(__name__)
 CONNECT_SECONDS = 10.0
+ASKED_PER_SECOND = 20.0  # of one box: what a provider lets us ask is for all of them
 REFUSED_BY_PROVIDER = {
     401: "{title} does not accept our key (401). Whoever runs Shipmate has to set {setting} anew.",
     402: "{title} says that our account has no credit left (402). Whoever runs Shipmate has to see to it.",
@@ -53,11 +55,13 @@ OUR_OWN = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")  # aiohttp
 
 class Patience(NamedTuple):
     """How long a provider may be in trouble before people are told, how long it may say nothing, and how long an agent
-    may take nothing of an answer: what is held for it meanwhile is room that others lack."""
+    may take nothing of an answer: what is held for it meanwhile is room that others lack. `at_once`: how many requests
+    a box may make at once; after them it has some each second."""
 
     told_seconds: float = 10.0
     silent_seconds: float = 600.0
     stuck_seconds: float = 300.0
+    at_once: float = 600.0
 
 
 PATIENCE = Patience()
@@ -93,7 +97,7 @@ class ModelProxy:
     ) -> None:
         self._upstreams, self._accounts, self._reports, self._troubles = upstreams, accounts, reports, troubles
         self._metrics, self._room, self._patience = metrics, room, patience
-        self._aside = Aside()
+        self._aside, self._calls = Aside(), CallPace(patience.at_once, ASKED_PER_SECOND)
         self._http: aiohttp.ClientSession | None = None
 
     @property
@@ -126,6 +130,8 @@ class ModelProxy:
             return web.json_response({"error": "there is no such model provider here"}, status=404)
         try:
             with self._room.share(grant.box) as share:
+                if not self._calls.allows(grant.box, time.monotonic()):
+                    raise Refused(429, "This box asks its model far too often. Try again in a moment.")
                 url, headers = target(request, upstream), headers_of(request, upstream)
                 asked = await self._look_at(request, upstream, url, headers, await _body(request, share))
                 return await self._pass_on(request, asked)
@@ -139,7 +145,7 @@ class ModelProxy:
             refused = other
         log.warning("refused %s to box %s: %s", request.match_info["path"][:200], grant.box, refused)
         self._metrics.model_answered(upstream.name, f"refused {refused.status}")
-        more = {"Retry-After": "2"} if refused.status == 503 else {}
+        more = {"Retry-After": "2"} if refused.status in (429, 503) else {}
         error = upstream.protocol.error(refused.status, str(refused))
         return web.json_response(error, status=refused.status, headers=more)
 

@@ -12,12 +12,13 @@ from bot.gateway.model_trouble import Troubles, status_within
 from jobs.events import ModelTroubled, Noted
 from jobs.records import Grant
 from tests.gateway.conftest import SOON, Site
-from tests.gateway.proxied import ANTHROPIC, ASK, GEMINI, IDS, OPENAI, TOOL, WAYS, scripted, served, through
+from tests.gateway.proxied import ANTHROPIC, ASK, GEMINI, IDS, OPENAI, TOOL, WAYS, Proxied, scripted, served, through
 from tests.waiting import until
 
 QUICK = Patience(told_seconds=0.05, silent_seconds=600.0)
 IMPATIENT = Patience(told_seconds=600.0, silent_seconds=0.2)
 WORK = ASK | {"tools": [TOOL]}
+NOWHERE = "/model/anthropic/v1/nowhere"
 GRANT = Grant("s1", "s1-1", 1, "acme/rocket", "serve", "shipmate/s1")
 
 
@@ -85,6 +86,21 @@ async def test_when_to_try_again_reaches_the_agent_in_every_protocol(
         async with box.post(path, body) as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
             assert (await answer.json())["error"]["message"] == "This fault was asked for."
+
+
+async def test_an_agent_that_asks_without_end_uses_up_nobody_elses_share_of_the_provider(site: Site) -> None:
+    async def once(box: Proxied, path: str) -> int:
+        async with box.post(path, b"") as answer:
+            status: int = answer.status
+            return status
+
+    async with scripted(site, Patience(at_once=3.0)) as (box, _):
+        said = await asyncio.gather(*(once(box, NOWHERE) for _ in range(60)))
+        assert set(said) == {404, 429} and said.count(404) >= 3
+        async with asyncio.timeout(SOON):
+            while await once(box, NOWHERE) == 429:
+                await asyncio.sleep(0.05)
+    assert await site.log("s1", ModelTroubled) == []
 
 
 async def test_a_provider_that_stumbles_is_nobodys_business() -> None:
