@@ -147,7 +147,7 @@ class Quarantine:
 
 
 def _sized(said: bytes) -> list[NewObject]:
-    rows = (line.partition(b" ") for line in said.splitlines())
+    rows = (line.partition(b" ") for line in said.split(b"\n") if line)  # a name may have a \r in it
     return [NewObject(path.decode("utf-8", "replace"), int(size)) for size, _, path in rows]
 
 

@@ -17,7 +17,7 @@ WORKFLOW = ".github/workflows/ci.yml"
 
 async def test_what_a_box_pushes_is_at_the_forge_and_in_the_next_fetch(world: World, box: Box) -> None:
     work = await box.clone()
-    head = await box.commit(work, {"a.txt": "one\n", "link": "x"})
+    head = await box.commit(work, {"a.txt": "one\n", "link": "x", "odd\rname": "y"})
     said = await box.push(work)
     assert "[new branch]" in said
     assert (await world.branches())[BRANCH] == head
