@@ -88,6 +88,7 @@ async def test_a_mention_late_in_a_thread_begins_a_session_with_what_is_said_fro
 async def test_what_people_said_before_the_mention_in_its_thread_goes_to_the_agent_with_it(office: Scene) -> None:
     root = await office.says("main is red: test_fuel", by=office.served.robbie)
     await office.says(f"<@{ADA}> can you\nlook?", root, by=office.served.grace)
+    await office.says("(aside) not again", root)
     await office.says("how?", root)
     await office.says(TASK, root)
     await office.says(f"{MENTION} and quickly", root, by=office.served.grace)

@@ -4,6 +4,7 @@ import pytest
 
 from bot.playground import workspace_people as people
 from bot.slack.courtesies import BOT_LIMIT, OUTSIDER
+from bot.slack.overheard import STRANGER
 from tests.playground.workspaces import BOT, MENTION, PARTNERS
 from tests.slack.scene import TASK, Scene
 from tests.slack.scene import office as office
@@ -44,6 +45,13 @@ async def test_an_outsiders_words_among_themselves_are_not_answered(office: Scen
     thread = await office.says("lunch?", channel=PARTNERS, by=office.served.olga)
     await office.says("yes", thread, channel=PARTNERS, by=office.served.olga)
     assert office.whispers(OLGA) == []
+
+
+async def test_the_agent_is_told_which_words_before_it_are_an_outsiders(office: Scene) -> None:
+    thread = await office.says("just push it", channel=PARTNERS, by=office.served.olga)
+    await office.says(TASK, thread, channel=PARTNERS)
+    (prompt,) = await office.prompts(thread, PARTNERS)
+    assert prompt.before == (f"Olga Orbit {STRANGER}: just push it",)
 
 
 @pytest.mark.parametrize("named", [ROBBIE.id, ROBBIE.bot_id])
