@@ -23,6 +23,7 @@ from sandbox.folder_provider import FolderProvider
 from sandbox.host_processes import Process
 from sandbox.overgrown import Scales
 from sandbox.ownership import Owner, open_folder
+from sandbox.promptly import run_patiently, run_promptly
 from sandbox.provider import BoxError, BoxSpec, Limits, Permanent, Temporary
 
 START_SECONDS = 20.0
@@ -137,6 +138,7 @@ class LocalProvider(FolderProvider):
             raise _why_not(folder)
         pid = int(info["child-pid"])
         self._cgroups.add(folder.name, pid, limits.memory_bytes)
+        run_promptly(pid)
         with host_processes.Pid1.found(pid, int(info["pid-namespace"])) as process:
             while host_processes.command_name(pid) == "bwrap":
                 if time.monotonic() > end:
@@ -171,16 +173,23 @@ class LocalProvider(FolderProvider):
                 if record is None or process is None or process.gone():
                     continue
                 alive.append(folder.name)
-                if time.time() - record.born > WAITED_FOR_SECONDS:
-                    self._cgroups.weigh_less(folder.name)
-                limits = Limits(disk_bytes=record.disk_bytes, memory_bytes=record.memory_bytes)
                 pids = processes.get(folder.said()["pid-namespace"], [])
+                if time.time() - record.born > WAITED_FOR_SECONDS:
+                    self._let_others_first(folder, pids)
+                limits = Limits(disk_bytes=record.disk_bytes, memory_bytes=record.memory_bytes)
                 counted = self._cgroups.counts(folder.name)
                 why = self._scales.too_much(folder.name, folder.upper, limits, pids, counted)
                 if why:
                     found[folder.name] = why
         self._scales.forget_all_but(alive)
         return found
+
+    def _let_others_first(self, folder: BoxFolder, pids: list[int]) -> None:
+        """When the processor is short: all that runs in a box before its runner, which others wait for."""
+        self._cgroups.weigh_less(folder.name)
+        for pid in pids:
+            if pid != folder.said()["child-pid"]:
+                run_patiently(pid)
 
     def _kill(self, folder: BoxFolder) -> None:
         super()._kill(folder)

@@ -52,6 +52,7 @@ REFUSED: dict[str, tuple[int, int]] = {
     "quotactl_fd": (443, 443),
     "reboot": (169, 142),
     "request_key": (249, 218),
+    "sched_setattr": (314, 274),  # slices, by which a process gets before others
     "setns": (308, 268),
     "settimeofday": (164, 170),
     "swapoff": (168, 225),

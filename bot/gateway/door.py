@@ -122,8 +122,7 @@ class Names:
 
     def behind(self, request: web.Request) -> str:
         """The box whose process made this connection; empty if it cannot be told."""
-        connection = request.transport.get_extra_info("socket") if request.transport is not None else None
-        return self.of(namespace_behind(connection), time.monotonic()) if connection is not None else ""
+        return self.of(namespace_of_request(request), time.monotonic())
 
     def of(self, namespace: int, now: float) -> str:
         """The name of the box with this pid namespace."""
@@ -134,6 +133,12 @@ class Names:
             name = self._named(self._boxes_dir, namespace)
             self._known[namespace] = (now, name)
         return name
+
+
+def namespace_of_request(request: web.Request) -> int:
+    """The pid namespace of the process that made this request's connection; 0 if it cannot be told."""
+    connection = request.transport.get_extra_info("socket") if request.transport is not None else None
+    return namespace_behind(connection) if connection is not None else 0
 
 
 def namespace_behind(connection: socket.socket | TransportSocket) -> int:

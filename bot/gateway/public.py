@@ -15,6 +15,7 @@ from aiohttp import web
 
 from bot.gateway.access import GRANT, Access, Handler, Refusal
 from bot.gateway.door import CONNECTIONS_MOST
+from bot.gateway.requests import Requests
 from sandbox.side_by_side import HERE, place_of
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ class PublicDoor:
     `most`: requests of one box that are under way at a time.
     """
 
-    def __init__(self, access: Access, around: Around, most: int = CONNECTIONS_MOST) -> None:
-        self._access, self._around, self._most = access, around, most
+    def __init__(self, access: Access, around: Around, requests: Requests, most: int = CONNECTIONS_MOST) -> None:
+        self._access, self._around, self._requests, self._most = access, around, requests, most
         self._under_way: Counter[str] = Counter()
 
     def routes(self, of_the_gateway: Sequence[web.RouteDef]) -> list[web.RouteDef]:
@@ -45,6 +46,7 @@ class PublicDoor:
 
         async def counted(request: web.Request) -> web.StreamResponse:
             with self._room(request[GRANT].box):
+                await self._requests.keep(request[GRANT].box)
                 return await handler(request)
 
         async def opened(request: web.Request) -> web.StreamResponse:

@@ -15,7 +15,7 @@ from bot.gateway import sockets
 from bot.gateway.access import Access, Handler
 from bot.gateway.aside import Aside
 from bot.gateway.bells import Bells
-from bot.gateway.door import Door, Names
+from bot.gateway.door import Door, Names, namespace_of_request
 from bot.gateway.egress import EgressGateway
 from bot.gateway.files import Files
 from bot.gateway.git import GitGateway
@@ -31,6 +31,7 @@ from bot.gateway.model_trouble import Troubles
 from bot.gateway.model_upstreams import upstreams
 from bot.gateway.outward import Outward
 from bot.gateway.public import PublicDoor
+from bot.gateway.requests import Requests
 from bot.gateway.tools import ToolServer
 from bot.metrics import Metrics
 from bot.outside import NOWHERE, Outside
@@ -62,7 +63,7 @@ class Gateway:
     ) -> None:
         self._folder, self._boxes_dir = settings.jobs.gateway_dir, settings.jobs.boxes_dir
         self._store, self._inbox, self._metrics = store, inbox, metrics
-        self._aside = Aside()
+        self._aside, self._requests = Aside(), Requests()
         self._bells, self._claims = Bells(store.bells), Bells(store.warm.bells)
         access = Access(store.granted, Names(self._boxes_dir).behind)
         self._link = Link(store, inbox, self._bells, settings.jobs.rules)
@@ -74,11 +75,11 @@ class Gateway:
         self._files = Files(store, inbox, Shelf(settings.jobs.files_dir), outside)
         self._tools = ToolServer(settings, store, inbox, self._bells, self._git.diff)
         metrics.watch_links(lambda: self._link.attached)
-        self._app = web.Application(middlewares=[self._count, access.check])
+        self._app = web.Application(middlewares=[self._keep_pace, self._count, access.check])
         parts = (priming, self._link, self._warm, self._model, self._git, self._tools, self._egress, self._files)
         routes = [route for part in parts for route in part.routes]
         self._app.add_routes(routes)
-        self.public_routes = PublicDoor(access, self._count).routes(routes)
+        self.public_routes = PublicDoor(access, self._count, self._requests).routes(routes)
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
@@ -127,6 +128,18 @@ class Gateway:
     def expect(self, repository: str) -> None:
         """Begin to fetch a repository that a box will ask for in a moment."""
         self._aside.do("fetch ahead", self._git.fetch_ahead(repository))
+
+    @web.middleware
+    async def _keep_pace(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Before anything is asked for it: a box without a token, or with a wrong one, is a box as well."""
+        box = namespace_of_request(request)
+        if self._door is None or box == self._door.of_no_box:
+            return await handler(request)
+        await self._requests.keep(box)
+        answer = await handler(request)
+        if answer.status >= 400:
+            self._requests.refused(box)
+        return answer
 
     @web.middleware
     async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -12,6 +12,7 @@ import pytest
 
 from bot.gateway.door import FORGET_EVERY, Door, Names
 from bot.gateway.pace import BYTES_AT_ONCE, FRAMES_AT_ONCE, FRAMES_PER_SECOND, LONGEST_SECONDS, Pace
+from bot.gateway.requests import AT_ONCE, PER_SECOND, REFUSED_COUNTS, Requests
 from sandbox.box_folder import named_by_namespace
 from sandbox.host_processes import namespace_of
 
@@ -35,6 +36,24 @@ def test_the_wait_is_as_long_as_the_debt() -> None:
     pace = Pace()
     pace.delay("b", int(FRAMES_AT_ONCE), 0, now=0.0)
     assert pace.delay("b", int(FRAMES_PER_SECOND), 0, now=0.0) == pytest.approx(1.0)
+
+
+def test_a_box_that_asks_without_end_is_answered_later_and_no_other_is() -> None:
+    requests = Requests()
+    ordinary = {requests.delay("b", 1.0, now=n / 20) for n in range(1000)}
+    at_once = [requests.delay("b", 1.0, now=100.0) for _ in range(int(AT_ONCE) + 90)]
+    assert ordinary == {0.0} and at_once[int(AT_ONCE) - 1] == 0.0
+    assert at_once[-1] == pytest.approx(90 / PER_SECOND)
+    assert max(requests.delay("b", 1.0, now=100.0) for _ in range(1000)) == LONGEST_SECONDS
+    assert (requests.delay("other", 1.0, now=100.0), requests.delay("b", 1.0, now=3600.0)) == (0.0, 0.0)
+
+
+def test_what_is_refused_counts_for_more() -> None:
+    requests, asked = Requests(), 0
+    while requests.delay("b", 1.0, now=0.0) == 0.0:
+        requests.delay("b", REFUSED_COUNTS - 1.0, now=0.0)
+        asked += 1
+    assert asked == AT_ONCE / REFUSED_COUNTS
 
 
 def box_here(boxes_dir: Path, name: str, **more: int) -> int:

@@ -13,6 +13,7 @@ from aiohttp import web
 from bot.app import listen
 from bot.gateway import public
 from bot.gateway.access import Access
+from bot.gateway.requests import Requests
 from bot.gateway.server import Gateway
 from bot.ports import free_port
 from bot.settings import BotSettings
@@ -138,7 +139,7 @@ async def test_one_box_has_only_so_many_requests_under_way(site: Site, short_fol
     async def plainly(request: web.Request, handler: public.Handler) -> web.StreamResponse:
         return await handler(request)
 
-    door = public.PublicDoor(Access(site.store.granted), plainly, most=2)
+    door = public.PublicDoor(Access(site.store.granted), plainly, Requests(), most=2)
     async with listening(site, *door.routes([web.post("/link/slow", slow)])) as url:
         asked = [asyncio.create_task(ask(url, "POST", "/link/slow", "t-far")) for _ in range(2)]
         for _ in asked:

@@ -11,7 +11,8 @@ import time
 from tests.hostile.ground import Ground
 from tests.hostile.noise import measure
 from tests.hostile.play import Row, play
-from tests.hostile.tricks import ALL, Trick
+from tests.hostile.trick import Trick
+from tests.hostile.tricks import ALL
 
 NOISY = "mouth.flood"  # with this, the cost of a noisy box is measured
 WIDTHS = (30, 58, 44, 60)
@@ -28,7 +29,8 @@ async def main(tricks: tuple[Trick, ...]) -> int:
             for fault in row.faults:
                 print(f"    SUCCEEDED: {fault}", flush=True)
         if any(trick.name == NOISY for trick in tricks):
-            print((await measure(ground)).line())
+            for noise in await measure(ground):
+                print(noise.line(), flush=True)
     bad = [row for row in rows if not row.refused]
     print(f"{len(rows)} tricks in {time.monotonic() - began:.0f} s, {len(rows) - len(bad)} refused, {len(bad)} not")
     return 1 if bad else 0

@@ -36,7 +36,7 @@ SETTINGS = {
 OUTCOME = re.compile(r"came of ([\w.]+): (\{.*?\})\n", re.DOTALL)
 TOKEN = re.compile(r"[\w-]{43}")
 PROGRAMS = ("web", "upkeep", "redis", "boxes", "publish", "playground")
-FORGED = "a forged frame"
+FORGED, FORGED_HEAD = "a forged frame", "f" * 40
 
 
 @contextmanager
@@ -223,6 +223,8 @@ class Ground:
         found += await self._tokens(await self.said(thread))
         found += await self._forge(thread)
         found += await self._victim()
+        if any(FORGED_HEAD in event.model_dump_json() for event in await thread.log()):
+            found.append("a forged fact is on record")
         return found
 
     def _leaks(self, said: str) -> Iterator[str]:
@@ -282,6 +284,8 @@ class Ground:
         session = await self.victim.session()
         if session is None or session.generation != 1 or session.box is None:
             return ["the neighbour's box was lost"]
+        if len(session.seen) > 1 or session.turn is not None:
+            return ["the neighbour was given something to do"]
         if FORGED in await self.said(self.victim):
             return ["a frame was forged for the neighbour"]
         async with asyncio.timeout(20):

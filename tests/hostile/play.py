@@ -15,11 +15,11 @@ from jobs.session import Session, Status
 from sandbox.provider import BoxState
 from tests.e2e.people import Thread
 from tests.hostile.ground import Ground
-from tests.hostile.tricks import Trick
+from tests.hostile.trick import Trick
 
 TURN_SECONDS = 150.0
-MEMORY_BYTES = 1 << 30  # how much our processes and the box may have more while a trick is played
 NEIGHBOUR_SECONDS = 20.0
+MEMORY_BYTES = 1 << 30  # how much our processes and the box may have more while a trick is played
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,13 @@ async def _one(ground: Ground, thread: Thread, trick: Trick) -> Row:
     found = (await ground.outcomes(thread)).get(trick.name.partition(".")[2] and trick.name, {})
     if found.get("got") and not trick.bears:
         faults.append(f"got {found['got'][:300]}")
-    if found.get("why", "").startswith("ended with 1:"):
-        faults.append("the trick itself is broken")
+    if found.get("broken") or found.get("why", "").startswith("ended with 1:"):
+        faults.append(f"the trick itself is broken: {found.get('broken') or found['why']}"[:600])
+    if not found and not trick.mute:
+        faults.append("it did not tell what came of it, so nobody knows whether it was tried")
     faults += await ground.faults(thread)
+    if trick.alone or trick.log:
+        faults += await _unserved(ground)
     faults += await _unsaid(thread, trick)
     lines = Counter(ground.log_lines(box)) - before
     logged = sum(count for line, count in lines.items() if trick.log and re.search(trick.log, line))
@@ -106,6 +110,13 @@ async def _waked(ground: Ground, thread: Thread, heard: int) -> Session:
     assert (await ground.office.shop.provider.status(box)).state is not BoxState.RUNNING
     await ground.office.grace.replies(thread, "play nothing")
     return await over(thread, heard + 1)
+
+
+async def _unserved(ground: Ground) -> list[str]:
+    """What a neighbour cannot have any more."""
+    async with asyncio.timeout(NEIGHBOUR_SECONDS):
+        seen = await ground.run_in(ground.victim, "git", "ls-remote", "origin", "refs/heads/main")
+    return [] if "refs/heads/main" in seen else [f"the neighbour cannot reach its repository: {seen[-200:]}"]
 
 
 async def _unsaid(thread: Thread, trick: Trick) -> list[str]:

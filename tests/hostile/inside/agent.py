@@ -13,6 +13,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from each import REFUSALS
+
 PLAYERS = ("files", "processes", "gateway", "forwarder", "repository", "network", "kernel", "tree", "greed", "outward")
 SECONDS = 60
 SESSION = "hostile-conversation"
@@ -60,8 +63,10 @@ def trick(name, given):
     assert module in PLAYERS, module
     try:
         found = {"got": str(getattr(importlib.import_module(module), function)(given) or "")[:2000], "why": ""}
-    except BaseException as refused:
+    except REFUSALS as refused:
         found = {"got": "", "why": f"{refused}"[:1500] or type(refused).__name__}
+    except BaseException as wrong:
+        found = {"got": "", "why": "", "broken": f"{type(wrong).__name__}: {wrong}"[:1500]}
     print(json.dumps(found), flush=True)
 
 

@@ -4,9 +4,10 @@ import glob
 import json
 import resource
 import socket
+import threading
 import time
 
-from each import each, must
+from each import Nothing, each, must
 
 SECONDS = 5.0
 PATHS = (
@@ -89,3 +90,32 @@ def crowd(given):
         except OSError:
             pass
     raise OSError(f"{len(held)} made, {still} still open; last refusal: {why}")
+
+
+def storm(given):
+    """Whole requests without end, on as many connections as there may be, each answered before the next."""
+    (path, *_) = sorted(glob.glob("/run/gateway/web-*.sock"), reverse=True)
+    end, answered = time.monotonic() + given["seconds"], []
+    raw = request(given.get("path", "/link/attach"), given.get("token"), given.get("body", "").encode())
+
+    def ask():
+        count = 0
+        while time.monotonic() < end:
+            try:
+                with socket.socket(socket.AF_UNIX) as wire:
+                    wire.settimeout(5)
+                    wire.connect(path)
+                    while time.monotonic() < end:
+                        wire.sendall(raw)
+                        must(wire.recv(65536), "hung up")
+                        count += 1
+            except (OSError, Nothing):
+                time.sleep(0.01)
+        answered.append(count)
+
+    asking = [threading.Thread(target=ask) for _ in range(given["connections"])]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    raise Nothing(f"{sum(answered)} answers in {given['seconds']} s")

@@ -6,6 +6,7 @@ import sys
 import time
 
 OUT = sys.stdout.buffer
+HEARD_AGAIN_SECONDS = 1.5  # after a flood, until what is said is passed on again
 
 
 def update(session, **fields):
@@ -97,6 +98,7 @@ def flood(given, say, session):
             )
         OUT.write(update(session, sessionUpdate="plan", entries=[{"content": f"plan {n}", "status": "pending"}] * 50))
     OUT.flush()
+    time.sleep(HEARD_AGAIN_SECONDS)
     say("\ncame of mouth.flood: " + json.dumps({"got": "", "why": f"{n * 11} updates in {given['seconds']} s"}) + "\n")
 
 

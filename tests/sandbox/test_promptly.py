@@ -1,0 +1,67 @@
+"""Slices, as the kernel has them afterwards."""
+
+import ctypes
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sandbox.promptly import (
+    ATTRIBUTES,
+    LIBC,
+    PATIENT_NANOSECONDS,
+    PROMPT_NANOSECONDS,
+    run_patiently,
+    run_promptly,
+)
+
+SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
+KNOWN_SINCE = (6, 12)
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or tuple(map(int, platform.release().split(".")[:2])) < KNOWN_SINCE,
+    reason="this kernel takes no notice of slices",
+)
+
+
+def slice_of(pid: int) -> int:
+    said = ctypes.create_string_buffer(ATTRIBUTES.size)
+    assert LIBC.syscall(SCHED_GETATTR[os.uname().machine], pid, said, ATTRIBUTES.size, 0) == 0
+    return int(ATTRIBUTES.unpack(said.raw)[5])
+
+
+@pytest.fixture
+def shell() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that starts another whenever it is told to, and says its number."""
+    told = "while read -r _; do sleep 60 >/dev/null & echo $!; done; kill $(jobs -p) 2>/dev/null"
+    with subprocess.Popen(("/bin/bash", "-c", told), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "own", "inherited"),
+    [(run_promptly, PROMPT_NANOSECONDS, None), (run_patiently, PATIENT_NANOSECONDS, PATIENT_NANOSECONDS)],
+)
+def test_a_process_gets_its_slice_and_what_it_starts_only_a_long_one(
+    shell: "subprocess.Popen[bytes]", how: Callable[[int], bool], own: int, inherited: int | None
+) -> None:
+    ordinary = slice_of(shell.pid)
+    assert PROMPT_NANOSECONDS < ordinary < PATIENT_NANOSECONDS
+    assert how(shell.pid) and slice_of(shell.pid) == own
+    assert shell.stdin is not None and shell.stdout is not None
+    shell.stdin.write(b"\n")
+    shell.stdin.flush()
+    started = int(shell.stdout.readline())
+    assert slice_of(started) == (ordinary if inherited is None else inherited)
+    assert os.getpriority(os.PRIO_PROCESS, shell.pid) == os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def test_nobody_is_changed_who_is_gone_or_of_another_policy(shell: "subprocess.Popen[bytes]") -> None:
+    os.sched_setscheduler(shell.pid, os.SCHED_BATCH, os.sched_param(0))
+    assert not run_promptly(shell.pid) and os.sched_getscheduler(shell.pid) == os.SCHED_BATCH
+    assert not run_promptly(1 << 22)
