@@ -29,6 +29,7 @@ MIRROR_SECONDS = (
 )
 PUSHES_MOST = 4  # at once, in one process
 WORDS_MOST = 20
+LOGGED_MOST = 10  # refs of one push
 
 
 class Outcome(NamedTuple):
@@ -68,6 +69,9 @@ class Receiver:
         outcome = await self._received(grant, asked, pack)
         if outcome.rule:
             self._refused(outcome.rule)
+        for command in asked.commands[:LOGGED_MOST]:
+            said = outcome.refused.get(command.ref) or "done"
+            log.info("push of %s to %s, %.200r: %s", command.new[:10], grant.repository, command.ref, said)
         return outcome
 
     async def _received(self, grant: Grant, asked: Asked, pack: AsyncIterator[bytes]) -> Outcome:
@@ -86,8 +90,6 @@ class Receiver:
                 return Outcome({command.ref: declined.sentence}, "forge")
             with quarantine(self._git, mirror, self._folder) as kept:
                 outcome = await self._pushed(grant, command, mirror, kept, pack)
-        why = outcome.refused[command.ref]
-        log.info("push of %s to %s: %s", command.new[:10], grant.repository, why or "done")
         return outcome
 
     async def _pushed(

@@ -73,7 +73,7 @@ def branches(given):
         ("mirror", lambda: git("push", "--mirror", "origin")),
         (
             "two at once",
-            lambda: git("push", "--atomic", "origin", f"{mine}:refs/heads/{own}", f"{mine}:refs/heads/main"),
+            lambda: git("push", "origin", f"{mine}:refs/heads/{own}", f"{mine}:refs/heads/main"),
         ),
         ("tags", lambda: git("tag", "-f", "trick") or git("push", "--tags", "origin")),
     ]
