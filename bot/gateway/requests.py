@@ -1,7 +1,7 @@
 """How fast one box may ask for anything: beyond its pace, it waits for each answer. `server.py` and `public.py` ask.
 
-All boxes are answered by one loop, so whoever asks without end, with a token or without one, would have all others wait.
-A box has only so many connections (`door.py`), and each of them waits: that is what bounds it.
+All boxes are answered by one loop, so whoever asks without end, with a token or without one, would have all others
+wait. A box has only so many connections (`door.py`), and each of them waits: that is what bounds it.
 """
 
 import asyncio
