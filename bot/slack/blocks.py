@@ -60,7 +60,7 @@ def card_message(card: Card, where: Where, now: float | None = None) -> Message:
         *_steps(card),
         *family_lines(card.children),
         *_trouble(card),
-        _buttons(card, where),
+        _buttons(card, where, asked),
     ]
     text = f"{t.one_line(card.phase)}: {t.one_line(task or asked, 300)}"
     return Message(text, tuple(blocks))
@@ -134,12 +134,15 @@ def _trouble(card: Card) -> list[Block]:
     return [_section(f":warning: {t.quiet(card.error, 1_500)}")]
 
 
-def _buttons(card: Card, where: Where) -> Block:
-    if where.number:
-        own = child_buttons(where.session, card.id, card.live and card.stop_by is None)
-        return {"type": "actions", "elements": [*own, _view(where)]}
-    stop = _button("Stop", STOP, card.id) | {"style": "danger"}
-    return {"type": "actions", "elements": ([stop] if card.live and card.stop_by is None else []) + [_view(where)]}
+def _buttons(card: Card, where: Where, asked: str) -> Block:
+    """Stop and View, told apart from those of other cards for whoever hears them read out."""
+    live = card.live and card.stop_by is None
+    stop = [_button("Stop", STOP, card.id) | {"style": "danger"}] if live else []
+    own = child_buttons(where.session, card.id, live) if where.number else stop
+    named = [
+        one | {"accessibility_label": t.plain_label(f"{one['text']['text']}: {asked}")} for one in [*own, _view(where)]
+    ]
+    return {"type": "actions", "elements": named}
 
 
 def _view(where: Where) -> Block:

@@ -13,7 +13,7 @@ from typing import Any
 from bot.slack import text as t
 from bot.slack.calls import Calls, SlackError
 from bot.slack.config import SlackConfig
-from bot.slack.intake import ASIDES
+from bot.slack.intake import ASIDES, POSTED
 from bot.slack.meanings import Me, Post
 from bot.slack.payload import part, text
 from bot.slack.people import Directory, Person
@@ -81,8 +81,9 @@ def _words(message: Mapping[str, Any], me: Me) -> str:
 
 
 def _is_told(message: Mapping[str, Any], me: Me) -> bool:
-    words = _words(message, me)
-    return text(message, "user") != me.user and bool(words) and not words.lower().startswith(ASIDES)
+    """Whether somebody else wrote it, and not beside us."""
+    words, wrote = _words(message, me), message.get("subtype") in POSTED and text(message, "user") != me.user
+    return wrote and bool(words) and not words.lower().startswith(ASIDES)
 
 
 def _with_names(words: str, names: Mapping[str, str]) -> str:

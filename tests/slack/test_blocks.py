@@ -37,6 +37,16 @@ def test_the_stop_button_carries_the_prompt_and_goes_when_there_is_nothing_to_st
     assert look["action_id"] == "view"
 
 
+def test_buttons_of_one_thread_are_told_apart_when_they_are_read_out() -> None:
+    view = fold_view(working().events)
+    assert view is not None
+    stop, look = blocks.card_message(view.cards[0], WHERE).blocks[-1]["elements"]
+    assert [one["accessibility_label"] for one in (stop, look)] == [
+        "Stop: Fix the fuel test",
+        "View: Fix the fuel test",
+    ]
+
+
 def test_in_a_private_place_view_is_a_button_without_an_address() -> None:
     view = fold_view(working().events)
     assert view is not None
@@ -173,6 +183,8 @@ def test_whatever_anybody_says_slack_takes_it_and_nobody_else_is_mentioned(messa
     assert len(message.blocks) <= 50
     assert 0 < units(message.text) <= 4_000
     assert units(json.dumps(message.blocks, ensure_ascii=False)) <= 13_200
+    for label in [each.get("accessibility_label", "") for each in message.blocks[-1].get("elements", [])]:
+        assert units(label) <= 75
     for text in texts(list(message.blocks)):
         limit = 75 if text["type"] == "plain_text" else 3_000
         assert 0 < units(text["text"]) <= limit
