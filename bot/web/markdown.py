@@ -24,6 +24,12 @@ def to_html(text: str) -> Markup:
     return Markup(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
 
 
+def to_words(text: str) -> str:
+    """The words of one line of Markdown without its signs, for a heading."""
+    children = [child for token in _MARKDOWN.parseInline(text) for child in token.children or ()]
+    return "".join(" " if child.type.endswith("break") else child.content for child in children)
+
+
 def _mend_link(token: Token) -> None:
     if token.type != "link_open":
         return

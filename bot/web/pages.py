@@ -20,7 +20,7 @@ from bot.phases import MOMENTS, OUTCOMES, STARTS, dollars, session_phase
 from bot.view import fold_view
 from bot.web.admission import Admission, NotShown
 from bot.web.files import PICTURES
-from bot.web.markdown import to_html, web_address
+from bot.web.markdown import to_html, to_words, web_address
 from bot.web.steps import Details
 from jobs.events import Event
 from jobs.session import Session
@@ -118,7 +118,7 @@ def describe(
     session = view.session
     return {
         "id": session.id,
-        "title": session.title or (view.cards[0].text if view.cards else session.id),
+        "title": to_words(session.title) or (view.cards[0].text if view.cards else session.id),
         "status": str(session.status),
         "status_text": session_phase(view),
         "live": view.busy,

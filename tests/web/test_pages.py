@@ -12,7 +12,7 @@ from playwright.async_api import Browser, expect
 from bot.phases import MOMENTS as MOMENT_WORDS
 from bot.web.admission import Admission
 from bot.web.links import ViewLinks
-from bot.web.pages import ViewPages, family, to_html
+from bot.web.pages import ViewPages, family, to_html, to_words
 from jobs import commands as c
 from jobs import frames as f
 from jobs.events import Place
@@ -291,6 +291,10 @@ def test_an_agents_markdown_is_harmless(words: str, html: str) -> None:
     made = to_html(words)
     assert html in made
     assert "<img" not in made
+
+
+def test_a_heading_has_the_words_of_markdown_without_its_signs() -> None:
+    assert to_words("I will **fix** `a < b` in [fuel.py](https://x.test)\nnow.") == "I will fix a < b in fuel.py now."
 
 
 async def test_sessions_that_it_started_are_listed_and_linked(served: Served) -> None:
