@@ -135,8 +135,21 @@ class Git:
     async def commit_leftovers(self, author: Person, message: str) -> None:
         """Commit what the agent changed and did not commit itself."""
         await self._unlocked("add", "--all", "--ignore-errors", ".")
-        if not await self.agrees("diff", "--cached", "--quiet"):
+        if await self._staged():
             await self._unlocked("commit", "--quiet", "--no-verify", "--file=-", stdin=message, author=author)
+
+    async def _staged(self) -> bool:
+        """Whether there is something to commit. A repository that was cloned into the tree is none of it: all that
+        would be kept is a pointer to where nobody else can go."""
+        parts = (await self("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev")).split("\0")
+        rows = list(zip(parts[::2], parts[1::2]))
+        inner = [path for facts, path in rows if facts.startswith(":000000 160000 ")]
+        if inner:
+            known = (await self.asks("config", "--blob", ":.gitmodules", "--get-regexp", r"\.path$")).splitlines()
+            inner = [path for path in inner if path not in {line.partition(" ")[2] for line in known}]
+        if inner:
+            await self("update-index", "--force-remove", "-z", "--stdin", stdin="\0".join(inner).encode())
+        return len(rows) > len(inner)
 
     async def _unlocked(self, *args: str, stdin: str = "", author: Person | None = None) -> None:
         """Run git; once more when the index is free. A lock that stays there was left behind by a killed git."""

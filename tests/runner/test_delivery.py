@@ -77,6 +77,25 @@ async def test_commits_that_were_made_oddly_do_not_hold_up_the_rest(box: Running
     assert git(bare, "tag", "--list") == ""
 
 
+async def test_a_repository_that_was_cloned_into_the_tree_is_no_part_of_the_work(
+    box: RunningBox, gateway: StandIn, bare: Path
+):
+    await box.start()
+    await turn(gateway, 1)
+    for name in ("stray one", "meant"):
+        (box.repo / name).mkdir()
+        git(box.repo / name, "init", "-q")
+        git(box.repo / name, "commit", "-q", "--allow-empty", "-m", "x", **WHO)
+    ended = await turn(gateway, 2)
+    assert (ended["pushed"], ended["commits"], ended["error"]) == (False, [], None)
+    (box.repo / ".gitmodules").write_text('[submodule "meant"]\n\tpath = meant\n\turl = https://example.com/x\n')
+    ended = await turn(gateway, 3, "fix the failing test")
+    assert (ended["pushed"], ended["error"]) == (True, None)
+    listed = git(bare, "ls-tree", BRANCH)
+    assert "160000" in listed and "\tmeant" in listed and "stray" not in listed
+    assert (box.repo / "stray one/.git").is_dir()
+
+
 async def push_from_elsewhere(bare: Path, name: str, text: str) -> None:
     """Somebody else commits to the session's branch."""
     blob = bare / "blob"
