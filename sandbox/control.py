@@ -17,6 +17,10 @@ ASK_SECONDS = 1.0
 PATIENCE = 15.0  # beyond the command's own time: the runner may be starting, and a busy host is slow
 
 
+# What comes of reading an answer that is none: a box may say anything.
+GARBLED = (EOFError, ValueError, KeyError, TypeError, RecursionError)
+
+
 class NoAnswer(Exception):
     """The runner did not answer in time, hung up, or is not there."""
 
@@ -30,7 +34,7 @@ async def run(
     """Run a command through the control socket; `heard` gets its output while it comes. Raises NoAnswer."""
     try:
         return await asyncio.wait_for(_run(address, argv, stdin, timeout, limit, heard), timeout + PATIENCE)
-    except (TimeoutError, OSError, EOFError, ValueError, KeyError) as failed:
+    except (TimeoutError, OSError, *GARBLED) as failed:
         raise NoAnswer(repr(failed)) from failed
 
 
@@ -63,7 +67,7 @@ def request(argv: tuple[str, ...], stdin: bytes, timeout: float, limit: int, hea
 
 
 async def answered(reader: asyncio.StreamReader, limit: int, heard: Heard | None) -> ExecResult:
-    """What the runner answers. Raises EOFError or ValueError if that is cut short, Permanent if it refuses."""
+    """What the runner answers. Raises one of GARBLED if that is cut short or none, Permanent if it refuses."""
     answer = await _answer(reader, limit, heard)
     if "error" in answer:
         raise Permanent(f"the runner refused a command: {answer['error']}")

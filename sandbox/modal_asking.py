@@ -48,7 +48,7 @@ async def run(
             await _say(process, control.request(argv, stdin, timeout, limit, heard))
             try:
                 return await control.answered(reader, limit, heard)
-            except (EOFError, ValueError, KeyError) as cut:
+            except control.GARBLED as cut:
                 raise Cut(f"the box hung up in the middle of a command ({type(cut).__name__})") from cut
 
 
@@ -92,7 +92,7 @@ async def held(sandbox: modal.Sandbox, seconds: float, patience: float) -> Async
 
 
 def _says_held(answer: bytes) -> bool:
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         said = json.loads(answer)
         return isinstance(said, dict) and bool(said.get("held"))
     return False
