@@ -65,6 +65,9 @@ async def test_a_thread_lives_through_all_that_may_become_of_its_box(far_office:
     assert session.box == f"modal-{thread.sid}-1" and session.isolated and session.pull_request is not None
     first = session.pull_request.number
     await nothing_is_told_of_the_token(office, cloud, session)
+    asked = ("python3", "-c", "import urllib.request as u; u.urlopen('https://evil.example.test')")
+    refused = await office.shop.provider.exec(session.box, asked)
+    assert b"evil.example.test is not in this repository's list" in refused.stderr, "the gateway judges its way out"
 
     asleep = await thread.until(lambda s: s.status is Status.ASLEEP, LATER)
     assert place_of(asleep.snapshot or "") == "modal"
