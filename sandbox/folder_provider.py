@@ -82,9 +82,11 @@ class FolderProvider(ABC):
             raise disk_trouble.judged(f"box {spec.name} could not be made", failed) from failed
         try:
             self._start(folder, lock, spec, chain)
-        except BaseException:
+        except BaseException as failed:
             self._kill(folder)
             folder.remove()
+            if isinstance(failed, trees.UNBEARABLE):
+                raise disk_trouble.judged(f"box {spec.name} could not be made", failed) from failed
             raise
         finally:
             os.close(lock)

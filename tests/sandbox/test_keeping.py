@@ -18,6 +18,7 @@ from sandbox.layers import Layers
 from sandbox.local import LocalProvider
 from sandbox.ownership import Owner
 from sandbox.provider import BoxSpec, Gone, Missing, Permanent, Snapshot, SnapshotKind, Temporary
+from sandbox.unisolated import UnisolatedProvider
 from tests.sandbox.places import Place
 from tests.waiting import until
 
@@ -190,6 +191,15 @@ async def test_a_full_disk_is_told_as_such_and_leaves_no_half_snapshot(spot: Pat
         assert (tree(place, await take(place, "one")) / "repo/f").stat().st_size == 1000
     finally:
         await place.provider.discard("b1")
+
+
+async def test_no_room_to_lay_a_snapshot_out_is_told_as_such(spot: Path, small_disk: Path) -> None:
+    place = Place("unisolated", small_disk)
+    place.provider = UnisolatedProvider(small_disk / "boxes", gateway=spot / "gateway", agents=spot / "agents")
+    base = await image(place, f"head -c {12 << 20} /dev/urandom >f")
+    with pytest.raises(Temporary, match="box b1 could not be made: the disk of the boxes is full"):
+        await place.provider.create(BoxSpec("b1", place.greeting(), base=base))
+    assert await place.provider.list() == []
 
 
 @pytest.mark.parametrize(
