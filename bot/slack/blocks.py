@@ -6,6 +6,7 @@ and View's. Slack's limits (section 3,000, text 4,000, 50 blocks, about 13,000 c
 named here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.cards import BudgetQuestion, Card, Ending, Notice, Question
@@ -31,7 +32,8 @@ NOT_ISOLATED = ":warning: *Not isolated*: this agent runs with the rights of the
 HELP = (
     "Mention me with a task, such as `fix the failing test in owner/name`, and I will work on it in a box of its own "
     "and open a pull request. Anybody here steers me by replying in the thread; no mention is needed there. "
-    "Begin a reply with `(aside)` and I will leave it alone; reply `stop` and I will stop."
+    "Begin a reply with `(aside)` and I will leave it alone; reply `stop` and I will stop. "
+    "`/shipmate` opens a form instead."
 )
 
 
@@ -263,9 +265,12 @@ def budget_message(question: BudgetQuestion) -> Message:
     return Message(said, (_section(said), {"type": "actions", "elements": buttons}))
 
 
-def help_message() -> Message:
-    """What an empty mention is answered with."""
-    return Message(HELP, (_section(HELP),))
+def help_message(repositories: Sequence[str]) -> Message:
+    """What an empty mention is answered with. `repositories`: those that are enabled."""
+    named = [f"`{t.one_line(name, 120)}`" for name in repositories[:BUTTONS]]
+    more = f" and {len(repositories) - BUTTONS} more" if len(repositories) > BUTTONS else ""
+    said = HELP + (f" I may work on {', '.join(named)}{more}." if named else "")
+    return Message(said, (_section(said),))
 
 
 def plain_message(words: str, url: str = "", label: str = "") -> Message:

@@ -132,7 +132,7 @@ class Desk:
     async def _help(self, post: Post) -> Owed:
         if not await self._record.remember(f"slack:help:{post.prompt_id}", "1", ONCE_SECONDS):
             return ()
-        return (Courtesy(post.channel, post.thread, blocks.help_message()),)
+        return (Courtesy(post.channel, post.thread, blocks.help_message(self._repositories.enabled)),)
 
     async def _take_early(self, opening: Post, me: Me) -> None:
         """Take the replies that were here before the mention, if it has opened a session."""

@@ -202,7 +202,7 @@ async def test_an_empty_mention_or_the_word_is_helped_once(office: Scene, asked:
     await office.served.faults(duplicate=2)
     ts = await office.says(asked)
     (said,) = await until(lambda: office.ours(ts), bool)
-    assert said.text == HELP.replace("&", "&amp;")
+    assert said.text == HELP.replace("&", "&amp;") + " I may work on `acme/rocket`, `acme/site`."
     assert await office.session(ts) is None
 
 
