@@ -141,7 +141,10 @@ class Git:
     async def _staged(self) -> bool:
         """Whether there is something to commit. A repository that was cloned into the tree is none of it: all that
         would be kept is a pointer to where nobody else can go."""
-        parts = (await self("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev")).split("\0")
+        try:
+            parts = (await self("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev")).split("\0")
+        except GitFailed:
+            return True  # whoever commits is told what is wrong
         rows = list(zip(parts[::2], parts[1::2]))
         inner = [path for facts, path in rows if facts.startswith(":000000 160000 ")]
         if inner:

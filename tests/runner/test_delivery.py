@@ -52,7 +52,7 @@ async def test_a_refused_push_tells_the_reason_and_not_where_the_gateway_is_in_t
     hook.chmod(0o755)
     await box.start()
     error = (await turn(gateway, 1, "fix the failing test"))["error"]
-    assert "No pushes on Fridays." in error and "pre-receive hook declined" in error
+    assert "No pushes on Fridays" in error and "pre-receive hook declined" in error
     assert "127.0.0.1" not in error and "failed to push some refs" not in error
 
 
