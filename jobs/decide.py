@@ -73,7 +73,7 @@ def _submit(s: Session, c: commands.Submit, now: float, rules: Rules) -> tuple[E
     if s.worked >= rules.session_seconds:
         hours = f"{rules.session_seconds / 3600:.3g} h"
         raise Refused(f"This thread has worked for {hours}, the most that it may. Mention me in a new one to go on.")
-    told = c.prompt.model_copy(update={"before": (*c.prompt.before, *s.reviews)}) if s.reviews else c.prompt
+    told = c.prompt.model_copy(update={"before": (*c.prompt.before, *s.untold)}) if s.untold else c.prompt
     received = e.PromptReceived(at=now, prompt=told)
     if s.status is S.CLOSED and s.repository is None:
         return (_where(c.choice, now), received)

@@ -72,7 +72,7 @@ class Prompt(Frozen):
 
     `report_of`: not a person's words but what the child of this number has come to; `author` is whom it works for.
     `before`: what people had said to each other in its thread when it opened the session, `name: words`, or in reviews
-    of the pull request since the prompt before.
+    of the pull request since the prompt before, and what was asked before and given up.
     """
 
     id: str

@@ -15,6 +15,7 @@ from jobs.fold_pulls import FOLD_PULLS
 from jobs.fold_tools import FOLD_TOOLS, late_answer_came, nobody_asks
 from jobs.saved import Saved, after_failure, after_snapshot, after_turn, at_rest
 from jobs.session import ANY_TIME, TRANSITIONS, Session, Status, Turn
+from jobs.untold import after_withdrawal
 
 S = Status
 COMMITS_KEPT = 500
@@ -100,7 +101,7 @@ def _prompt_received(s: Session, event: e.PromptReceived) -> Change:
         "failures": 0 if s.status in (S.ASLEEP, S.FAILED, S.CLOSED) else s.failures,
         "publish_retry_at": s.publish_retry_at or 0.0,  # a person has looked: it may be mended now
         "halted": s.halted and event.prompt.report_of > 0,
-        "reviews": tuple(said for said in s.reviews if said not in event.prompt.before),
+        "untold": tuple(said for said in s.untold if said not in event.prompt.before),
     } | late_answer_came(s, event.prompt.id)
 
 
@@ -111,11 +112,12 @@ def _prompt_edited(s: Session, event: e.PromptEdited) -> Change:
 
 def _prompt_withdrawn(s: Session, event: e.PromptWithdrawn) -> Change:
     left = tuple(p for p in s.queue if p.id != event.prompt_id)
+    change: Change = {"queue": left, "untold": after_withdrawal(s, s.waiting(event.prompt_id))}
     if s.lineage is None or s.turn is not None or left or not s.queue:
-        return {"queue": left}
+        return change
     outcome: Outcome = "failed" if s.status is S.FAILED else "stopped"
     owed = Owed(upto=event.seq or s.seq + 1, at=event.at, outcome=outcome, error=event.reason)
-    return {"queue": left, "owed": owed}
+    return change | {"owed": owed}
 
 
 def _start_began(s: Session, event: e.StartBegan) -> Change:

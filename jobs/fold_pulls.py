@@ -6,9 +6,9 @@ from typing import Any
 from jobs import events as e
 from jobs.events import Fact
 from jobs.session import PullRequest, Session
+from jobs.untold import with_more
 
 Change = dict[str, Any]
-REVIEWS_KEPT = 5
 
 
 def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
@@ -37,7 +37,7 @@ def _reviewed(s: Session, event: e.PullRequestReviewed) -> Change:
     if not event.words:
         return {}
     said = f"{event.by} reviewed pull request #{event.number} ({event.verdict.replace('_', ' ')}): {event.words}"
-    return {"reviews": (*s.reviews, said)[-REVIEWS_KEPT:]}
+    return {"untold": with_more(s, said)}
 
 
 FOLD_PULLS: Mapping[type[Fact], Callable[[Session, Any], Change]] = {

@@ -182,7 +182,7 @@ class Session(Frozen):
     publish_began: float | None = None
     publish_failures: int = 0
     publish_retry_at: float | None = 0.0
-    reviews: tuple[str, ...] = ()  # that no prompt has taken to the agent yet
+    untold: tuple[str, ...] = ()  # what goes to the agent with the next prompt (`jobs/untold.py`)
     # what the agent asked of people; `asked` and `files_asked` count
     inquiries: tuple[Inquiry, ...] = ()
     asked: int = 0

@@ -1,0 +1,30 @@
+"""What goes to the agent with the next prompt, because none has taken it there yet. Pure; the folds call it.
+
+What reviewers said, and what a prompt had with it that was withdrawn: what people had said before they turned to us
+stands above the next prompt as well. One that was given up, though nobody took it back, is told itself: who replies
+"again" means that.
+"""
+
+from jobs.event_parts import Prompt
+from jobs.session import Session, Status
+
+EACH, ALL = 2_200, 20_000  # characters: the session has them with it until somebody asks for something
+
+
+def with_more(s: Session, *lines: str) -> tuple[str, ...]:
+    """What is untold, these lines among it: as many of the newest as there is room for."""
+    room, kept = ALL, list[str]()
+    for line in reversed((*s.untold, *(line[:EACH] for line in lines))):
+        room -= len(line)
+        if room < 0:
+            break
+        kept.append(line)
+    return tuple(reversed(kept))
+
+
+def after_withdrawal(s: Session, prompt: Prompt | None) -> tuple[str, ...]:
+    """What is untold once this prompt is withdrawn."""
+    if prompt is None:
+        return s.untold
+    given_up = s.status is Status.FAILED and not prompt.report_of
+    return with_more(s, *prompt.before, *([f"{prompt.author.name}: {prompt.text}"] if given_up else []))

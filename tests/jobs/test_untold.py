@@ -1,0 +1,32 @@
+"""What no prompt has taken to the agent yet goes with the next one, whatever became of the prompt before."""
+
+from jobs import commands as c
+from jobs.events import Prompt, PromptReceived
+from tests.jobs.stories import ONE, abandoned
+from tests.logs import ADA, GRACE, PLACE, SID, Log, done
+
+SAID = "Grace: main is red"
+
+
+def before(log: Log) -> tuple[str, ...]:
+    return [event for event in log.events if isinstance(event, PromptReceived)][-1].prompt.before
+
+
+def test_who_replies_again_after_a_start_was_given_up_means_what_was_asked_before() -> None:
+    assert before(abandoned().ask(2, GRACE, "again")) == ("Ada: Fix the fuel test",)
+
+
+def test_what_was_said_in_the_thread_stays_though_the_message_below_it_is_deleted() -> None:
+    first = Prompt(id=ONE, author=ADA, text="Fix it", before=(SAID,))
+    log = Log().do(c.Submit(SID, PLACE, first, c.Choice("acme/rocket", "main"), "rehearsal"))
+    log.do(c.WithdrawPrompt(ONE, "its message was deleted"))
+    assert before(log.ask(2, text="Mend the fuel test")) == (SAID,)
+    assert before(log.ask(3, text="and the docs")) == ()
+
+
+def test_the_newest_reviews_wait_for_the_next_prompt_as_far_as_there_is_room() -> None:
+    log = done()
+    for n in range(20):
+        log.do(c.ReviewPullRequest(7, "commented", "hedy", f"{n} " + "x" * 1_990))
+    told = before(log.ask(2, GRACE, "do what she says"))
+    assert [line.split(": ")[1].split()[0] for line in told] == [str(n) for n in range(11, 20)]
