@@ -125,7 +125,7 @@ def story(payload: str) -> Log:
     turn(log, payload, 1)
     log.do(c.BeginPublish()).do(c.FailPublish(f"{1:040x}", payload, 5.0))
     log.do(c.BeginPublish(), after=200.0).do(c.FinishPublish(7, OURS[0], f"{1:040x}", True))
-    log.do(c.ReviewPullRequest(7, payload, payload)).do(c.ClosePullRequest(7, False, payload))
+    log.do(c.ReviewPullRequest(7, payload, payload, payload)).do(c.ClosePullRequest(7, False, payload))
     ask(log, payload, 2)
     turn(log, payload, 2)
     ask(log, payload, 3)
