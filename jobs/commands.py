@@ -5,6 +5,7 @@ with a sentence for whoever gave it. The other `commands_….py` are parts of it
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from jobs import frames as f
 from jobs.commands_family import FamilyCommand
@@ -152,13 +153,14 @@ class BeginPublish:
 
 @dataclass(frozen=True)
 class FinishPublish:
-    """The pull request shows `head`."""
+    """The pull request shows `head`; `state`: as the forge had it."""
 
     number: int
     url: str
     head: str
     opened: bool
     described: int = 0
+    state: Literal["open", "merged", "closed"] = "open"
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,18 @@ def _finish(s: Session, c: commands.FinishPublish, now: float, _: Rules) -> tupl
         return ()
     opened = c.opened or shown is None or shown.number != c.number
     published = e.PullRequestPublished(
-        at=now, number=c.number, url=c.url, head=c.head, opened=opened, described=c.described
+        at=now, number=c.number, url=c.url, head=c.head, opened=opened, described=c.described, state=c.state
     )
-    return (published,)
+    told = shown is not None and (shown.number, shown.state) == (c.number, c.state)
+    if c.state == "open" or told or _is_heard(s, c.number, merged=c.state == "merged"):
+        return (published,)
+    return (published, e.PullRequestClosed(at=now, number=c.number, merged=c.state == "merged"))
+
+
+def _is_heard(s: Session, number: int, *, merged: bool) -> bool:
+    """Whether the forge told this while a worker was at the pull request."""
+    heard = s.closed_meanwhile
+    return heard is not None and heard.number == number and (heard.merged or not merged)
 
 
 def _fail(s: Session, c: commands.FailPublish, now: float, _: Rules) -> tuple[Event, ...]:
@@ -42,12 +51,14 @@ def _fail(s: Session, c: commands.FailPublish, now: float, _: Rules) -> tuple[Ev
 
 
 def _close(s: Session, c: commands.ClosePullRequest, now: float, _: Rules) -> tuple[Event, ...]:
-    pull = s.pull_request
-    if pull is None or pull.number != c.number or pull.state == "merged":
+    pull, news = s.pull_request, (e.PullRequestClosed(at=now, number=c.number, merged=c.merged, by=c.by),)
+    if pull is None or pull.number != c.number:  # it may be the one that a worker has just opened
+        return news if s.publish_began is not None and not _is_heard(s, c.number, merged=c.merged) else ()
+    if pull.state == "merged":
         return ()
     if pull.state == "closed" and not c.merged:  # it may have been opened again, of which nobody tells us, and merged
         return ()
-    return (e.PullRequestClosed(at=now, number=c.number, merged=c.merged, by=c.by),)
+    return news
 
 
 def _review(s: Session, c: commands.ReviewPullRequest, now: float, _: Rules) -> tuple[Event, ...]:

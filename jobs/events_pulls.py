@@ -22,7 +22,7 @@ class PublishFailed(Fact):
 
 
 class PullRequestPublished(Fact):
-    """The pull request of this session shows `head`. `opened`: it was not there before."""
+    """The pull request of this session shows `head`, and was in this `state`. `opened`: it was not there before."""
 
     kind: Literal["pull_request_published"] = "pull_request_published"
     number: int
@@ -30,10 +30,11 @@ class PullRequestPublished(Fact):
     head: str
     opened: bool
     described: int = 0  # how often the agent had described it by then
+    state: Literal["open", "merged", "closed"] = "open"
 
 
 class PullRequestClosed(Fact):
-    """Somebody closed or merged the pull request on the forge."""
+    """Somebody closed or merged the pull request on the forge. It may be heard of before its number is on record."""
 
     kind: Literal["pull_request_closed"] = "pull_request_closed"
     number: int

@@ -21,15 +21,23 @@ def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
 
 
 def _published(s: Session, event: e.PullRequestPublished) -> Change:
-    shown = PullRequest(number=event.number, url=event.url, head=event.head, described=event.described)
-    return {"pull_request": shown, "publish_began": None, "publish_failures": 0}
+    shown = PullRequest(
+        number=event.number, url=event.url, head=event.head, state=event.state, described=event.described
+    )
+    if (heard := s.closed_meanwhile) is not None and heard.number == event.number:
+        shown = _ended(shown, heard)
+    return {"pull_request": shown, "publish_began": None, "publish_failures": 0, "closed_meanwhile": None}
 
 
 def _closed(s: Session, event: e.PullRequestClosed) -> Change:
+    change: Change = {"closed_meanwhile": event} if s.publish_began is not None else {}
     if s.pull_request is None or s.pull_request.number != event.number:
-        return {}
-    state = "merged" if event.merged else "closed"
-    return {"pull_request": s.pull_request.model_copy(update={"state": state})}
+        return change
+    return change | {"pull_request": _ended(s.pull_request, event)}
+
+
+def _ended(pull: PullRequest, event: e.PullRequestClosed) -> PullRequest:
+    return pull.model_copy(update={"state": "merged" if event.merged else "closed"})
 
 
 def _reviewed(s: Session, event: e.PullRequestReviewed) -> Change:
@@ -41,7 +49,7 @@ def _reviewed(s: Session, event: e.PullRequestReviewed) -> Change:
 
 
 FOLD_PULLS: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
-    e.PublishBegan: lambda s, v: {"publish_began": v.at},
+    e.PublishBegan: lambda s, v: {"publish_began": v.at, "closed_meanwhile": None},
     e.PublishFailed: _publish_failed,
     e.PullRequestPublished: _published,
     e.PullRequestClosed: _closed,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import github
 import jwt
@@ -51,11 +51,12 @@ class AppKey:
 
 @dataclass(frozen=True)
 class Published:
-    """The pull request that shows the work; `opened`: it was not there before."""
+    """The pull request that shows the work, and its state; `opened`: it was not there before."""
 
     number: int
     url: str
     opened: bool
+    state: Literal["open", "merged", "closed"] = "open"
 
 
 class Words(NamedTuple):
@@ -145,7 +146,9 @@ def _publish(repo: Repository, branch: str, head: str, base: str, words: Words) 
                 raise
     if there.state == "open":
         _reword(there, words)
-    return Published(there.number, there.html_url, opened=False)
+        return Published(there.number, there.html_url, opened=False)
+    state: Literal["merged", "closed"] = "merged" if there.merged_at is not None else "closed"
+    return Published(there.number, there.html_url, opened=False, state=state)
 
 
 def _create(repo: Repository, branch: str, base: str, words: Words) -> PullRequest:

@@ -64,8 +64,8 @@ async def publish_session(shop: Workshop, sid: str) -> None:
         await shop.inbox.handle(sid, FailPublish(head, reason, RETRY_SECONDS * delay))
         raise
     else:
-        described = session.described
-        await shop.inbox.handle(sid, FinishPublish(done.number, done.url, head, done.opened, described))
+        finish = FinishPublish(done.number, done.url, head, done.opened, session.described, done.state)
+        await shop.inbox.handle(sid, finish)
         await shop.store.stamp(sid, "pull_request", shop.clock())
 
 

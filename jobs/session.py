@@ -180,6 +180,7 @@ class Session(Frozen):
     head: str = ""
     pull_request: PullRequest | None = None
     publish_began: float | None = None
+    closed_meanwhile: e.PullRequestClosed | None = None  # since then: what the worker had read may be older
     publish_failures: int = 0
     publish_retry_at: float | None = 0.0
     untold: tuple[str, ...] = ()  # what goes to the agent with the next prompt (`jobs/untold.py`)

@@ -158,6 +158,13 @@ CHOICE = c.ChooseRepository("acme/rocket", "main", GRACE)
 NOT_CLEAR = c.Choice(options=("acme/rocket",), reason="acme/moon is not enabled")
 
 
+MERGED = c.FinishPublish(7, "u", PUSHED, False, state="merged")
+
+
+def merged_early() -> Log:
+    return publishing().do(c.ClosePullRequest(7, True, "grace"))
+
+
 def gone(merged: bool) -> Log:
     return done().do(c.ClosePullRequest(7, merged, "grace"))
 
@@ -278,6 +285,9 @@ CAUSES = [
     # -- the forge --
     ("a worker publishes", idle, c.BeginPublish(), "publish_began"),
     ("it is published", publishing, c.FinishPublish(7, "u", PUSHED, True), "pull_request_published"),
+    ("it was merged by then", publishing, MERGED, "pull_request_published pull_request_closed"),
+    ("it was merged by then, as was heard", merged_early, MERGED, "pull_request_published"),
+    ("it is heard of early, and twice", merged_early, c.ClosePullRequest(7, True, "grace"), ""),
     ("it was published", done, c.FinishPublish(7, "u", PUSHED, True), ""),
     ("a late worker fails where another has not", done, c.FailPublish(PUSHED, "down", None), ""),
     ("the forge is down", publishing, c.FailPublish(PUSHED, "down", 5.0), "publish_failed"),
@@ -399,6 +409,18 @@ def test_new_work_after_a_merge_is_published_anew() -> None:
     assert session.pull_request is not None
     assert (session.pull_request.number, session.pull_request.state) == (8, "open")
     assert log.events[-1].opened  # type: ignore[union-attr]
+
+
+def test_what_was_merged_before_its_number_is_on_record_is_merged() -> None:
+    for log in (merged_early().do(c.FinishPublish(7, "u", PUSHED, True)), publishing().do(MERGED)):
+        pull = _of(log).pull_request
+        assert pull is not None and pull.state == "merged"
+
+
+def test_what_is_merged_while_a_worker_brings_it_up_to_date_stays_so() -> None:
+    log = done().ask(2).end(turn=2).do(c.BeginPublish()).do(c.ClosePullRequest(7, True, "grace"))
+    pull = _of(log.do(c.FinishPublish(7, "u", f"{2:040x}", False))).pull_request
+    assert pull is not None and (pull.state, pull.head) == ("merged", f"{2:040x}")
 
 
 def test_a_failure_of_older_work_does_not_hold_up_the_newer() -> None:

@@ -126,7 +126,9 @@ async def test_work_that_was_merged_or_closed_meanwhile_is_left_there(world: Wor
         await forge_pulls.merge(world.play, ROCKET, first.number, "grace")
     else:
         await forge_pulls.edit_pull(world.play, ROCKET, first.number, "grace", {"state": "closed"})
-    assert await world.publish(head, body="New words") == Published(first.number, first.url, opened=False)
+    assert await world.publish(head, body="New words") == Published(
+        first.number, first.url, opened=False, state="merged" if merged else "closed"
+    )
     assert world.pull(first.number).body == sealed("Count it", "Words")
 
 
