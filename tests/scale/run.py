@@ -4,6 +4,7 @@ Times are seconds, sizes bytes. A share of processor is of one core.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -16,7 +17,7 @@ from tests.bench.measure import percentile
 from tests.scale.town import CREATES, Town, until
 
 IDLE_SECONDS, WAVE, FILL_LOOK_SECONDS = 20.0, 150, 0.3
-PATIENCE, RECOVERY_SECONDS = 600.0, 300.0
+PATIENCE, QUIET_SECONDS, RECOVERY_SECONDS = 600.0, 120.0, 300.0
 SLACKS_PATIENCE = 420.0  # beyond the last mention: what was not taken is delivered again after 0, 60 and 300 s
 PROMPTS, TALKERS, WORDS, TALK_SECONDS = 100, 100, 5.0, 10.0
 
@@ -113,7 +114,7 @@ async def filled(run: Run, alive: int, end: float) -> None:
     over. Whoever does not get ready is said to be missing."""
     began, before, quiet_since = time.monotonic(), len(run.sids), time.monotonic()
     done = before
-    while done < alive and time.monotonic() < end and time.monotonic() - quiet_since < PATIENCE:
+    while done < alive and time.monotonic() < end and time.monotonic() - quiet_since < QUIET_SECONDS:
         counted = int((await run.town.held.do("count"))["turns"])
         if counted > done:
             done, quiet_since = counted, time.monotonic()
@@ -216,11 +217,10 @@ async def web_killed(run: Run) -> None:
     async def all_back() -> bool:
         return int((await town.held.do("back"))["back"]) >= links
 
-    try:
+    with contextlib.suppress(TimeoutError):
         await until(all_back, RECOVERY_SECONDS)
-    finally:
-        seconds = (await town.held.do("back"))["seconds"] or [RECOVERY_SECONDS]
-        run.add("web killed: links back", len(seconds), "", f"of {links}")
-        run.add("web killed: first link back", min(seconds), "s", "until then it started")
-        for share in (0.5, 0.95, 1.0):
-            run.add(f"web killed: links back, p{share * 100:.0f}", percentile(seconds, share), "s")
+    seconds = (await town.held.do("back"))["seconds"] or [RECOVERY_SECONDS]
+    run.add("web killed: links back", len(seconds), "", f"of {links}")
+    run.add("web killed: first link back", min(seconds), "s", "until then it started")
+    for share in (0.5, 0.95, 1.0):
+        run.add(f"web killed: links back, p{share * 100:.0f}", percentile(seconds, share), "s")
