@@ -74,7 +74,10 @@ class Held:
         return self._process.pid
 
     async def do(self, what: str, **more: Any) -> dict[str, Any]:
-        """One order (`runners.py`), and what came of it."""
+        """One order (`runners.py`), and what came of it. Its answer is heard even if whoever asked has given up."""
+        return await asyncio.shield(asyncio.ensure_future(self._told(what, more)))
+
+    async def _told(self, what: str, more: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None and self._process.stdout is not None
         async with self._turn:
             self._process.stdin.write(json.dumps({"do": what, **more}).encode() + b"\n")
