@@ -16,7 +16,8 @@ from jobs.events import Event
 from tests.bench.measure import percentile
 from tests.scale.town import CREATES, Town, until
 
-IDLE_SECONDS, WAVE, FILL_LOOK_SECONDS = 20.0, 150, 0.3
+IDLE_SECONDS = 30.0  # whatever is done now and then is done in it: nothing comes less often but once a minute
+SETTLE_SECONDS, WAVE, FILL_LOOK_SECONDS = 10.0, 150, 0.3
 PATIENCE, QUIET_SECONDS, RECOVERY_SECONDS = 600.0, 120.0, 300.0
 SLACKS_PATIENCE = 420.0  # beyond the last mention: what was not taken is delivered again after 0, 60 and 300 s
 PROMPTS, TALKERS, WORDS, TALK_SECONDS = 100, 100, 5.0, 10.0
@@ -148,7 +149,7 @@ def overtaken(made: Sequence[dict[str, float]]) -> int:
 async def at_rest(run: Run) -> None:
     """All are alive and nobody says anything: what does it cost to be there?"""
     town = run.town
-    await asyncio.sleep(IDLE_SECONDS / 2)  # what the last burst left to do is done
+    await asyncio.sleep(SETTLE_SECONDS)  # what the last burst left to do is done
     calls, before, began = await town.calls(), town.programs(), time.monotonic()
     sweeps = await town.sweeps(IDLE_SECONDS)
     after, passed, later = town.programs(), time.monotonic() - began, await town.calls()
@@ -168,7 +169,7 @@ async def prompts(run: Run) -> None:
     """Follow-ups in sessions that are there: what each costs, beyond what being there costs."""
     town = run.town
     idle, quiet, began = await town.calls(), town.programs(), time.monotonic()
-    await asyncio.sleep(IDLE_SECONDS / 2)
+    await asyncio.sleep(IDLE_SECONDS)
     still, later, rate_seconds = await town.calls(), town.programs(), time.monotonic() - began
     rate = (sum(still.values()) - sum(idle.values())) / rate_seconds
     turns = (await town.held.do("count"))["turns"]
