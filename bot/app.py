@@ -39,6 +39,7 @@ from jobs.wiring import Workshop, workshop
 
 log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 2.0
+BACKLOG = 4096  # after a restart thousands of boxes dial in the same second; who finds no room dials again later
 
 
 async def run_web(settings: BotSettings) -> None:
@@ -122,7 +123,7 @@ async def listen(
     )
     await runner.setup()
     opened.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, settings.host, settings.port).start()
+    await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
 
 
 async def health(shop: Workshop, slack: SlackClient | None, _request: web.Request) -> web.Response:

@@ -24,8 +24,10 @@ class Turnstile:
             self._under_way += 1
             return 0.0
         moment = max(now + LEAST_SECONDS, self._next)
+        if moment > now + MOST_SECONDS:  # between those of the first round: all who were told the same would be a crowd
+            moment = now + LEAST_SECONDS
         self._next = moment + self._apart
-        return min(moment - now, MOST_SECONDS)
+        return moment - now
 
     def done(self, seconds: float) -> None:
         """A turn is over, and took so long."""

@@ -1,6 +1,7 @@
 """When thousands call at once: whose turn it is, and when the others are to come."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -32,6 +33,19 @@ def test_the_others_get_moments_as_far_apart_as_a_turn_takes() -> None:
     waits = [turns.begin(0.0) for _ in range(100)]
     assert waits[0] == LEAST_SECONDS
     assert waits[99] - waits[0] == pytest.approx(99 * 0.32 / AT_ONCE, rel=0.01)
+
+
+def test_of_more_than_fit_into_the_longest_wait_no_crowd_is_told_the_same() -> None:
+    turns = Turnstile()
+    for _ in range(1000):
+        turns.begin(0.0)
+        turns.done(3.2)
+    for _ in range(AT_ONCE):
+        turns.begin(0.0)
+    waits = [turns.begin(0.0) for _ in range(1000)]
+    assert max(waits) <= MOST_SECONDS
+    seconds = Counter(int(wait) for wait in waits)
+    assert len(seconds) >= MOST_SECONDS - 1 and max(seconds.values()) <= 2 * 1000 / MOST_SECONDS
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.floats(0, 30)), max_size=200))
