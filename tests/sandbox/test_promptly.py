@@ -1,6 +1,8 @@
 """Slices, as the kernel has them afterwards."""
 
+import asyncio
 import ctypes
+import json
 import os
 import platform
 import subprocess
@@ -9,6 +11,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from sandbox import host_processes
+from sandbox.box_folder import BoxFolder
+from sandbox.local import WAITED_FOR_SECONDS
 from sandbox.promptly import (
     ATTRIBUTES,
     LIBC,
@@ -17,6 +22,9 @@ from sandbox.promptly import (
     run_patiently,
     run_promptly,
 )
+from sandbox.provider import BoxSpec
+from tests.sandbox.places import Place
+from tests.waiting import until
 
 SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
 KNOWN_SINCE = (6, 12)
@@ -65,3 +73,17 @@ def test_nobody_is_changed_who_is_gone_or_of_another_policy(shell: "subprocess.P
     os.sched_setscheduler(shell.pid, os.SCHED_BATCH, os.sched_param(0))
     assert not run_promptly(shell.pid) and os.sched_getscheduler(shell.pid) == os.SCHED_BATCH
     assert not run_promptly(1 << 22)
+
+
+async def test_a_boxs_runner_goes_before_what_runs_in_the_box_once_nobody_waits_for_it(local: Place) -> None:
+    await local.provider.create(BoxSpec("one", local.greeting()))
+    box = BoxFolder(local.boxes / "box/one")
+    runner, namespace = box.said()["child-pid"], box.said()["pid-namespace"]
+    running = asyncio.create_task(local.provider.exec("one", ("sleep", "60")))
+    others = await until(lambda: set(host_processes.by_namespace().get(namespace, ())) - {runner})
+    assert slice_of(runner) == PROMPT_NANOSECONDS and PATIENT_NANOSECONDS not in map(slice_of, others)
+    record = json.loads((box.path / "record.json").read_text())
+    (box.path / "record.json").write_text(json.dumps(record | {"born": record["born"] - WAITED_FOR_SECONDS}))
+    await local.provider.overgrown()
+    assert slice_of(runner) == PROMPT_NANOSECONDS and set(map(slice_of, others)) == {PATIENT_NANOSECONDS}
+    running.cancel()
