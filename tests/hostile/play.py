@@ -19,6 +19,7 @@ from tests.hostile.trick import Trick
 
 TURN_SECONDS = 150.0
 NEIGHBOUR_SECONDS = 20.0
+TASKS_MOST = 160  # of a box that may have 128, beside its runner and what runs commands in it
 MEMORY_BYTES = 1 << 30  # how much our processes and the box may have more while a trick is played
 
 
@@ -61,7 +62,7 @@ async def _one(ground: Ground, thread: Thread, trick: Trick) -> Row:
     assert session is not None
     heard = len(session.seen)
     given = json.dumps(await ground.filled(trick.given, thread)).encode().hex()
-    watching = asyncio.create_task(_most_memory(ground, box))
+    watching = asyncio.create_task(_most(ground, box))
     await ground.office.ada.replies(thread, f"play {trick.name} {given}")
     faults: list[str] = []
     try:
@@ -72,8 +73,11 @@ async def _one(ground: Ground, thread: Thread, trick: Trick) -> Row:
         faults.append("the turn did not end")
     took = loop.time() - began
     watching.cancel()
-    if (most := (await asyncio.gather(watching))[0]) > MEMORY_BYTES:
+    most, tasks = await watching
+    if most > MEMORY_BYTES:
         faults.append(f"{most >> 20} MB of the host's memory went")
+    if tasks > TASKS_MOST:
+        faults.append(f"it had {tasks} processes and threads")
     if not trick.alone and await ground.box(thread) != box:
         faults.append("its own box was lost")
     found = (await ground.outcomes(thread)).get(trick.name.partition(".")[2] and trick.name, {})
@@ -144,15 +148,25 @@ async def _away(ground: Ground, thread: Thread) -> None:
         await ground.office.shop.provider.terminate(session.box, grace=0)
 
 
-async def _most_memory(ground: Ground, box: str) -> int:
-    """How much our processes and this box grew at most, watched until cancelled."""
+async def _most(ground: Ground, box: str) -> tuple[int, int]:
+    """How much our processes and this box grew at most, and how many tasks it had, watched until cancelled."""
     first = most = _memory(ground, box)
+    tasks = 0
     try:
         while True:
             await asyncio.sleep(0.2)
-            most = max(most, _memory(ground, box))
+            most, tasks = max(most, _memory(ground, box)), max(tasks, _tasks(box))
     except asyncio.CancelledError:
-        return most - first
+        return most - first, tasks
+
+
+def _tasks(box: str) -> int:
+    """The processes and threads of a box, as the host counts them; 0 where it has no cgroups for that."""
+    for at in ("cpu/shipmate-*-{}/tasks", "shipmate-*-{}/cgroup.threads"):
+        for path in Path("/sys/fs/cgroup").glob(at.format(box)):
+            with contextlib.suppress(OSError):
+                return len(path.read_text().split())
+    return 0
 
 
 def _memory(ground: Ground, box: str) -> int:

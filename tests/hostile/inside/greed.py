@@ -27,21 +27,21 @@ def forks(given):
 
 
 def threads(given):
-    """As many threads as there may be, all of them busy."""
+    """As many threads as there may be; each of them waits, or none but the first would get to start another."""
     end, made = time.monotonic() + given["seconds"], []
 
-    def busy():
-        while time.monotonic() < end:
-            sum(range(1000))
+    def held():
+        time.sleep(max(0.0, end - time.monotonic()))
 
     try:
-        while len(made) < 100000:
-            each = threading.Thread(target=busy, daemon=True)
+        while time.monotonic() < end:
+            each = threading.Thread(target=held, daemon=True)
             each.start()
             made.append(each)
     except (RuntimeError, MemoryError) as refused:
         time.sleep(max(0.0, end - time.monotonic()))
         raise Nothing(f"{len(made)} threads, then: {refused}") from None
+    return f"{len(made)} threads, and no end of them"
 
 
 def memory(_given):
@@ -95,18 +95,6 @@ def disk(given, unlinked=False):
                     return f"{took >> 20} MB on the disk, kept"
     except OSError as refused:
         raise Nothing(f"{took >> 20} MB, then: {refused}") from None
-
-
-def small_files(given):
-    """Files without end that hold nothing: a file system has only so many."""
-    made, end = 0, time.monotonic() + given["seconds"]
-    for n in range(given["most"]):
-        if n % 5000 == 0:
-            os.makedirs(f"/work/home/small/{n}", exist_ok=True)
-        os.close(os.open(f"/work/home/small/{n - n % 5000}/{n}", os.O_CREAT | os.O_WRONLY))
-        made = n
-    time.sleep(max(0.0, end - time.monotonic()))
-    return f"{made} files, kept"
 
 
 def descriptors(_given):
