@@ -285,6 +285,8 @@ async def test_style_and_script_are_files_of_our_own(served: Served, name: str) 
         ("[x](ftp://y)", "<a>x</a>"),
         ("![x](https://y/z.png)", '!<a href="https://y/z.png"'),
         ("[x](https://y)", 'target="_blank"'),
+        ("|a|b|\n|-|-|\n|1|2|", "<td>2</td>"),
+        ("|a" * 500 + "\n" + "|-" * 500 + "\n|" * 500, "<p>|a|a"),  # a quarter of a million cells
     ],
 )
 def test_an_agents_markdown_is_harmless(words: str, html: str) -> None:
