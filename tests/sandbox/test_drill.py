@@ -6,10 +6,12 @@ from threading import Event
 import pytest
 
 from sandbox import drill
+from sandbox.box_folder import BoxFolder
 from sandbox.drill import LABEL, Step
 from sandbox.local import LocalProvider
 from sandbox.provider import BoxSpec, ExecResult, Snapshot, SnapshotKind, Temporary
 from tests.sandbox.places import Place
+from tests.waiting import until
 
 NAMES = ["create", "exec", "snapshot", "restore", "terminate"]
 
@@ -68,6 +70,9 @@ async def test_what_goes_wrong_ends_the_drill_with_a_sentence_and_leaves_nothing
 async def test_a_step_that_takes_too_long_is_given_up(local: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(drill.SECONDS, "create", 0.0)
     assert [step.trouble for step in await drill.drill(local.provider, "drill-3")] == ["it was not done in 0 s"]
+    made = BoxFolder(local.boxes / "box/drill-3")
+    await until(made.said)  # its thread goes on, and the box is ended when it has come to something
+    await local.provider.discard("drill-3")
     assert await left(local) == []
 
 
