@@ -12,6 +12,7 @@ from jobs import events as e
 from jobs.events import Author
 
 Change = dict[str, Any]
+RARELY_SECONDS = 1_800.0
 
 
 def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:
@@ -30,8 +31,10 @@ def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:
 def _publish_failed(view: ThreadView, event: e.PublishFailed) -> Change:
     """Said once, in the ending of the turn; later failures of the same work change its words only."""
     reply = how_to_reply(view.session)
-    mend = f"Put that right, then {reply[0].lower()}{reply[1:]} and I will try again."
-    what_next = "I will keep trying." if event.retry_at is not None else mend
+    what_next = f"Put that right, then {reply[0].lower()}{reply[1:]} and I will try again."
+    if event.retry_at is not None:
+        rarely = event.retry_at - event.at >= RARELY_SECONDS
+        what_next = f"I will keep trying, but rarely. {reply} and I try at once." if rarely else "I will keep trying."
     trouble = f"{sentence(event.reason)} {what_next}"
     hit = ("pending", "failed")
     endings = tuple(

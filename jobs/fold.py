@@ -11,7 +11,7 @@ from jobs import events as e
 from jobs.asked import Pause
 from jobs.events import Event, Fact, Outcome
 from jobs.family import Owed, folded
-from jobs.fold_pulls import FOLD_PULLS
+from jobs.fold_pulls import FOLD_PULLS, tried_anew
 from jobs.fold_tools import FOLD_TOOLS, late_answer_came, nobody_asks
 from jobs.saved import Saved, after_failure, after_snapshot, after_turn, at_rest
 from jobs.session import ANY_TIME, TRANSITIONS, Session, Status, Turn
@@ -94,15 +94,16 @@ def _prompt_received(s: Session, event: e.PromptReceived) -> Change:
     author = event.prompt.author
     others = tuple(p for p in s.participants if p.id != author.id)
     known = len(others) != len(s.participants)
-    return {
+    looked = tried_anew() if event.prompt.report_of == 0 else {}
+    received = {
         "queue": (*s.queue, event.prompt),
         "seen": (*s.seen, event.prompt.id),
         "participants": s.participants if known else (*s.participants, author),
         "failures": 0 if s.status in (S.ASLEEP, S.FAILED, S.CLOSED) else s.failures,
-        "publish_retry_at": s.publish_retry_at or 0.0,  # a person has looked: it may be mended now
         "halted": s.halted and event.prompt.report_of > 0,
         "untold": tuple(said for said in s.untold if said not in event.prompt.before),
-    } | late_answer_came(s, event.prompt.id)
+    }
+    return received | looked | late_answer_came(s, event.prompt.id)
 
 
 def _prompt_edited(s: Session, event: e.PromptEdited) -> Change:
@@ -161,7 +162,7 @@ def _agent_ready(s: Session, event: e.AgentReady) -> Change:
 
 def _turn_ended(s: Session, event: e.TurnEnded) -> Change:
     pushed = {"head": event.head} if event.pushed and event.head else {}
-    fresh = {"publish_failures": 0, "publish_retry_at": 0.0} if pushed and event.head != s.head else {}
+    fresh = tried_anew() if pushed and event.head != s.head else {}
     stopped = nobody_asks(s, s.turn.prompt.id) if s.turn is not None and event.outcome == "stopped" else {}
     told = {"anew": None} if s.anew is not None and event.turn > s.anew else {}  # with the turn's prompt
     over: Change = told | {"turn": None, "wanted_files": (), "commits": (s.commits + event.commits)[-COMMITS_KEPT:]}
@@ -200,7 +201,7 @@ def _budget_reached(s: Session, event: e.BudgetReached) -> Change:
 
 def _budget_raised(s: Session, event: e.BudgetRaised) -> Change:
     failures = 0 if s.status is S.ASLEEP else s.failures
-    return _budget_declined(s, event) | {"raised": s.raised + event.more, "failures": failures}
+    return _budget_declined(s, event) | tried_anew() | {"raised": s.raised + event.more, "failures": failures}
 
 
 def _budget_declined(s: Session, event: e.BudgetRaised | e.BudgetDeclined) -> Change:

@@ -11,6 +11,11 @@ from jobs.untold import with_more
 Change = dict[str, Any]
 
 
+def tried_anew() -> Change:
+    """The pull request is tried at once, whatever failed before: somebody has looked, and it may be mended now."""
+    return {"publish_failures": 0, "publish_retry_at": 0.0}
+
+
 def _publish_failed(s: Session, event: e.PublishFailed) -> Change:
     """A failure of older work says nothing about the newer one, which is tried next."""
     if event.head != s.head:

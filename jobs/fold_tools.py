@@ -9,6 +9,7 @@ from typing import Any
 from jobs import events as e
 from jobs.asked import Description, Inquiry, Kept, Wanted, digest_of, inquiry_of, remembered
 from jobs.events import Fact
+from jobs.fold_pulls import tried_anew
 from jobs.session import Session
 
 Change = dict[str, Any]
@@ -29,7 +30,7 @@ def _asked(s: Session, event: e.QuestionAsked) -> Change:
 
 
 def _answered(s: Session, event: e.QuestionAnswered) -> Change:
-    return _inquiry(s, event.id, answer=event.answer, by=event.by, said=event.said)
+    return _inquiry(s, event.id, answer=event.answer, by=event.by, said=event.said) | tried_anew()
 
 
 def _taken(s: Session, event: e.AnswerTaken) -> Change:
@@ -72,7 +73,7 @@ def _attached(s: Session, event: e.FileAttached) -> Change:
 def _described(s: Session, event: e.PullRequestDescribed) -> Change:
     number = s.description.number + 1 if s.description is not None else 1
     described = Description(number=number, digest=digest_of(event.title, event.body, event.draft))
-    return {"description": described, "publish_failures": 0, "publish_retry_at": 0.0}
+    return {"description": described} | tried_anew()
 
 
 FOLD_TOOLS: Mapping[type[Fact], Callable[[Session, Any], Change]] = {

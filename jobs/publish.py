@@ -31,7 +31,7 @@ ASKED_CHARS = 1_500
 BODY_CHARS = 60_000  # GitHub refuses more than 65,536
 COMMITS_SHOWN = 100
 RETRY_SECONDS = 2.0  # most troubles of a forge pass in a moment
-DOUBLINGS = 8  # of the delay: in the end it is tried every eight minutes
+DOUBLINGS = 12  # of the delay: in the end it is tried every 2.3 hours, or when a person says something
 _ZERO_WIDTH = "\u200b"
 _BEGINS_SOMETHING = re.compile(r"(?<=[@#<&])(?=[\w/!?#])|(?<=\bGH-)(?=\d)|(?<=\])(?=[(:])", re.IGNORECASE)
 _CLOSES = re.compile(r"\b(close|fix|resolve)(?=(?:[sd]|es|ed)?:?\s+(?:https?:|GH-|[\w./-]*#))", re.IGNORECASE)

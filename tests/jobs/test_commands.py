@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jobs import commands as c
 from jobs import decide_family
 from jobs import frames as f
+from jobs.commands_family import TakeReport
 from jobs.decide import _DECIDE, _deliveries, decide
 from jobs.decide_snapshots import DECIDE_SNAPSHOTS
 from jobs.decide_tools import DECIDE_TOOLS
@@ -421,6 +422,22 @@ def test_what_is_merged_while_a_worker_brings_it_up_to_date_stays_so() -> None:
     log = done().ask(2).end(turn=2).do(c.BeginPublish()).do(c.ClosePullRequest(7, True, "grace"))
     pull = _of(log.do(c.FinishPublish(7, "u", f"{2:040x}", False))).pull_request
     assert pull is not None and (pull.state, pull.head) == ("merged", f"{2:040x}")
+
+
+@pytest.mark.parametrize("delay", [8_000.0, None])
+def test_a_person_who_says_something_has_the_pull_request_tried_at_once_and_a_report_does_not(
+    delay: float | None,
+) -> None:
+    log = idle()
+    for _ in range(3):
+        log.do(c.BeginPublish()).do(c.FailPublish(PUSHED, "down", delay), after=1.0)
+        if delay is None:
+            break
+    before, report = _of(log), Prompt(id="c1:9", author=ADA, text="Report of #1: done.", report_of=1)
+    told = _of(log.do(TakeReport(report)))
+    assert (told.publish_failures, told.publish_retry_at) == (before.publish_failures, before.publish_retry_at)
+    session = _of(log.ask(2))
+    assert (session.publish_failures, session.publish_retry_at, session.publishable) == (0, 0.0, True)
 
 
 def test_a_failure_of_older_work_does_not_hold_up_the_newer() -> None:

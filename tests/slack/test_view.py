@@ -173,6 +173,9 @@ def test_a_pull_request_that_could_not_be_opened_is_told_and_its_later_success_t
     (ending,) = view_of(log).endings
     assert ending.publishing == "failed"
     assert ending.trouble == "the forge is down. I will keep trying."
+    for delay in (1_800.0, 8_000.0):
+        (ending,) = view_of(log.do(c.BeginPublish()).do(c.FailPublish(f"{1:040x}", "the forge is down", delay))).endings
+        assert ending.trouble == "the forge is down. I will keep trying, but rarely. Reply here and I try at once."
     view = view_of(log.publish())
     assert view.endings[0].publishing == "shown"
     assert [(n.label, n.text, n.to) for n in view.notices] == [("Pull request #7", "is there now.", ADA)]
