@@ -192,6 +192,7 @@ class Layers:
         if len(manifest.chain) > self.most or (written > self.much and len(manifest.chain) > SEVERAL_LAYERS):
             manifest = replace(manifest, chain=self._flattened(manifest.chain, written))
         _write(self._root / id / MANIFEST, _told(manifest))
+        trees.settle_one(self._root / id)
         return manifest
 
     def _flattened(self, chain: tuple[str, ...], written: int) -> tuple[str, ...]:
@@ -263,12 +264,11 @@ def _told(manifest: Manifest) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write it so that after a power cut there is all of it, or none."""
+    """Write it so that after a power cut there is all of it, or none; which, says its folder once that is durable."""
     fresh = file.with_name(f".{secrets.token_hex(4)}")
     fresh.write_text(text)
     trees.settle_one(fresh)
     fresh.replace(file)
-    trees.settle_one(file.parent)
 
 
 def _is_id(text: str) -> bool:
