@@ -7,7 +7,6 @@ from collections.abc import MutableMapping
 from bot.app import run_web
 from bot.program import keep_to_ourselves, open_many_files
 from bot.settings import BotSettings
-from sandbox.promptly import run_promptly
 
 
 def run(_args: argparse.Namespace, env: MutableMapping[str, str]) -> int:
@@ -15,6 +14,5 @@ def run(_args: argparse.Namespace, env: MutableMapping[str, str]) -> int:
     settings = BotSettings.from_env(env)
     keep_to_ourselves(env, settings.secrets(), settings.jobs)
     open_many_files()
-    run_promptly()
     asyncio.run(run_web(settings))
     return 0

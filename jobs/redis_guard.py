@@ -10,11 +10,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # it is run by its path, and isolated from all others
-
-from sandbox.promptly import run_promptly
 
 PATIENCE_SECONDS = 10.0  # an older server may still be writing its last
 LOOK_SECONDS = 0.05
@@ -31,7 +26,6 @@ def main(lock: str, program: str, *args: str) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:
             sys.exit("the parent is gone already")
-    run_promptly()
     os.execv(program, [program, *args])
 
 

@@ -23,7 +23,7 @@ from sandbox.folder_provider import FolderProvider
 from sandbox.host_processes import Process
 from sandbox.overgrown import Scales
 from sandbox.ownership import Owner, open_folder
-from sandbox.promptly import run_patiently, run_promptly
+from sandbox.patiently import run_patiently
 from sandbox.provider import BoxError, BoxSpec, Limits, Permanent, Temporary
 
 START_SECONDS = 20.0
@@ -138,7 +138,6 @@ class LocalProvider(FolderProvider):
             raise _why_not(folder)
         pid = int(info["child-pid"])
         self._cgroups.add(folder.name, pid, limits.memory_bytes)
-        run_promptly(pid)
         with host_processes.Pid1.found(pid, int(info["pid-namespace"])) as process:
             while host_processes.command_name(pid) == "bwrap":
                 if time.monotonic() > end:

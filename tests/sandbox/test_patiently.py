@@ -7,20 +7,18 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from sandbox import host_processes
 from sandbox.box_folder import BoxFolder
 from sandbox.local import WAITED_FOR_SECONDS
-from sandbox.promptly import (
+from sandbox.patiently import (
     ATTRIBUTES,
     LIBC,
     PATIENT_NANOSECONDS,
-    PROMPT_NANOSECONDS,
     run_patiently,
-    run_promptly,
 )
 from sandbox.provider import BoxSpec
 from tests.sandbox.places import Place
@@ -51,28 +49,20 @@ def shell() -> Iterator["subprocess.Popen[bytes]"]:
         process.stdin.close()
 
 
-@pytest.mark.parametrize(
-    ("how", "own", "inherited"),
-    [(run_promptly, PROMPT_NANOSECONDS, None), (run_patiently, PATIENT_NANOSECONDS, PATIENT_NANOSECONDS)],
-)
-def test_a_process_gets_its_slice_and_what_it_starts_only_a_long_one(
-    shell: "subprocess.Popen[bytes]", how: Callable[[int], bool], own: int, inherited: int | None
-) -> None:
-    ordinary = slice_of(shell.pid)
-    assert PROMPT_NANOSECONDS < ordinary < PATIENT_NANOSECONDS
-    assert how(shell.pid) and slice_of(shell.pid) == own
+def test_a_process_and_what_it_starts_get_long_slices(shell: "subprocess.Popen[bytes]") -> None:
+    assert slice_of(shell.pid) < PATIENT_NANOSECONDS
+    assert run_patiently(shell.pid) and slice_of(shell.pid) == PATIENT_NANOSECONDS
     assert shell.stdin is not None and shell.stdout is not None
     shell.stdin.write(b"\n")
     shell.stdin.flush()
-    started = int(shell.stdout.readline())
-    assert slice_of(started) == (ordinary if inherited is None else inherited)
+    assert slice_of(int(shell.stdout.readline())) == PATIENT_NANOSECONDS
     assert os.getpriority(os.PRIO_PROCESS, shell.pid) == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_nobody_is_changed_who_is_gone_or_of_another_policy(shell: "subprocess.Popen[bytes]") -> None:
     os.sched_setscheduler(shell.pid, os.SCHED_BATCH, os.sched_param(0))
-    assert not run_promptly(shell.pid) and os.sched_getscheduler(shell.pid) == os.SCHED_BATCH
-    assert not run_promptly(1 << 22)
+    assert not run_patiently(shell.pid) and os.sched_getscheduler(shell.pid) == os.SCHED_BATCH
+    assert not run_patiently(1 << 22)
 
 
 async def test_a_boxs_runner_goes_before_what_runs_in_the_box_once_nobody_waits_for_it(local: Place) -> None:
@@ -81,9 +71,9 @@ async def test_a_boxs_runner_goes_before_what_runs_in_the_box_once_nobody_waits_
     runner, namespace = box.said()["child-pid"], box.said()["pid-namespace"]
     running = asyncio.create_task(local.provider.exec("one", ("sleep", "60")))
     others = await until(lambda: set(host_processes.by_namespace().get(namespace, ())) - {runner})
-    assert slice_of(runner) == PROMPT_NANOSECONDS and PATIENT_NANOSECONDS not in map(slice_of, others)
+    assert slice_of(runner) < PATIENT_NANOSECONDS and PATIENT_NANOSECONDS not in map(slice_of, others)
     record = json.loads((box.path / "record.json").read_text())
     (box.path / "record.json").write_text(json.dumps(record | {"born": record["born"] - WAITED_FOR_SECONDS}))
     await local.provider.overgrown()
-    assert slice_of(runner) == PROMPT_NANOSECONDS and set(map(slice_of, others)) == {PATIENT_NANOSECONDS}
+    assert slice_of(runner) < PATIENT_NANOSECONDS and set(map(slice_of, others)) == {PATIENT_NANOSECONDS}
     running.cancel()
