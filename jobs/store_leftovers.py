@@ -9,7 +9,7 @@ from typing import Any
 import redis.asyncio as redis
 
 from jobs.records import Unnamed
-from jobs.store_scripts import KEPT, UNNAMED
+from jobs.store_scripts import KEPT, UNNAMED, key
 
 MOST = 100  # in one look; the next look has the rest
 
@@ -35,6 +35,14 @@ class Leftovers:
     async def kept(self, before: float) -> list[str]:
         """Sessions in the archive, closed before that time, whose boxes' files are still kept."""
         return await self._due(KEPT, before)
+
+    async def rests(self, sid: str) -> bool:
+        """Whether this session is in the archive and what its box left is still kept."""
+        async with self._redis.pipeline(transaction=True) as both:
+            both.zscore(KEPT, sid)
+            both.exists(key(sid, "session"))
+            since, here = await both.execute()
+        return since is not None and not here
 
     async def keep_no_more(self, sid: str) -> None:
         """This session has been seen to."""

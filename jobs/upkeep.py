@@ -220,6 +220,8 @@ class Upkeep:
         owner = await self._owner(box)
         if not owner or (age < ORPHAN_SECONDS and warm.LABEL not in box.labels):  # a warm one was there when taken
             return False
+        if box.state is not BoxState.RUNNING and await self._shop.store.leftovers.rests(owner):
+            return False  # to ask it would bring it back from the archive
         session = await self._shop.store.load(owner)
         if session is None:
             self._wonder_at(box)

@@ -125,6 +125,29 @@ async def test_what_a_session_left_that_was_closed_long_ago_is_let_go_and_a_prom
     assert (await at.session()).start == "cold"
 
 
+async def test_the_box_that_a_closed_session_lost_stays_with_it_in_the_archive_and_goes_when_it_is_let_go(
+    at: Bench,
+) -> None:
+    rules, box = at.shop.settings.rules, f"{at.sid}-1"
+    await at.ask()
+    await start_box(at.shop, at.sid)
+    await at.do(c.Stop(GRACE))
+    await at.shop.provider.terminate(box)
+    await sweep(at)
+    assert (await at.session()).lost_box == box
+    for seconds in (rules.close_seconds, ARCHIVE_SECONDS):
+        await sweep(at, seconds + 60)
+    histories = at.shop.store.histories
+    archived = await histories.archived_since(0.0)
+    await sweep(at, ARCHIVE_SECONDS + 60)
+    assert (await histories.archived_since(0.0), await at.shop.store.all_sessions()) == (archived, [])
+    assert list(archived) == [at.sid], "nobody has brought it back meanwhile, not even for a moment"
+    assert await at.state(box) is BoxState.DEAD
+    await sweep(at, rules.keep_seconds)
+    await sweep(at, CLEAN_SECONDS + 60)
+    assert await at.state(box) is BoxState.GONE
+
+
 async def test_a_session_that_was_opened_again_keeps_what_it_left(at: Bench) -> None:
     rules = at.shop.settings.rules
     snapshot = await slept(at, 1)
