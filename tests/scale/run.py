@@ -173,7 +173,7 @@ async def prompts(run: Run) -> None:
     still, later, rate_seconds = await town.calls(), town.programs(), time.monotonic() - began
     rate = (sum(still.values()) - sum(idle.values())) / rate_seconds
     turns = (await town.held.do("count"))["turns"]
-    asked = run.sids[:PROMPTS]
+    asked = [sid for sid in run.sids if sid in town.threads][:PROMPTS]
     before, cpu, began = await town.calls(), town.programs(), time.monotonic()
     for number, sid in enumerate(asked):
         await town.reply(sid, number)
