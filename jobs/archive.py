@@ -7,10 +7,15 @@ next archiving replaces it.
 import gzip
 import os
 import re
+import zlib
 from pathlib import Path
 
+from jobs.commands import Unreadable
 from jobs.events import Frozen
+from jobs.session import Session
 
+BROKEN = (gzip.BadGzipFile, EOFError, zlib.error, ValueError)
+MEND = "its file cannot be read. Put it back from a backup, or move it away: then its thread begins anew"
 _ENDING = ".json.gz"
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -58,8 +63,15 @@ def write(folder: Path, sid: str, archived: Archived) -> None:
 
 
 def read(folder: Path, sid: str) -> Archived:
-    """Read it back; raises if it is not there or broken."""
-    return Archived.model_validate_json(gzip.decompress(_file(folder, sid).read_bytes()))
+    """Read it back. Raises `OSError` if it is not there, and `Unreadable` if it is broken."""
+    file = _file(folder, sid)
+    packed = file.read_bytes()
+    try:
+        kept = Archived.model_validate_json(gzip.decompress(packed))
+        Session.model_validate_json(kept.session)
+    except BROKEN as trouble:
+        raise Unreadable(file.name) from trouble
+    return kept
 
 
 def _is_whole(name: str) -> bool:

@@ -30,6 +30,16 @@ class NotYet(Refused):
     """The command comes a moment too early: the same one is right a little later."""
 
 
+class Unreadable(Refused):
+    """What is on record of this session cannot be read, so nothing can be done with it until an operator has acted."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(
+            f"I cannot read what I know of this thread: its file in the archive (`{file}`) is broken. Mention me in a"
+            " new thread to go on now, and ask whoever runs Shipmate to put the file back from a backup."
+        )
+
+
 @dataclass(frozen=True)
 class Choice:
     """Which repository a prompt means: `repository` on `base_branch`, or the `options` to ask for, with the reason."""

@@ -7,9 +7,9 @@ the logs, of which only those are read again that have grown. The archive is rea
 
 import asyncio
 import logging
-import zlib
 from collections.abc import Iterator, Sequence
 
+from jobs.commands import Unreadable
 from jobs.log import about
 from jobs.outcomes import Outcome, Summary, outcome_of, summary
 from jobs.store import Store
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 10  # logs in one question: nobody waits long for the record meanwhile
 SUMMARY_DAYS = 30
 RENEW_SECONDS = 300.0
-BROKEN = (OSError, EOFError, zlib.error, ValueError)  # a file that is not whole, or facts of a newer release
+BROKEN = (OSError, Unreadable, ValueError)  # a file that is not whole, or facts of a newer release
 DAY = 86_400.0
 
 _Size = tuple[str, float]  # where a log is, and how long it is there, or when its file was written

@@ -8,6 +8,7 @@ Closed sessions go to files (`jobs/archive.py`) and come back when somebody asks
 
 import asyncio
 import json
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
@@ -21,6 +22,7 @@ from jobs import archive_scripts as archiving
 from jobs import store_connection as connection
 from jobs import store_scripts as scripts
 from jobs.archive import Archived
+from jobs.commands import Unreadable
 from jobs.events import Event, event_from_json
 from jobs.records import Conflict, Entry, Fence, Grant, Heard, Link, Looked, StaleLink, Unnamed
 from jobs.session import Session, Status
@@ -40,6 +42,7 @@ from jobs.store_warm import WarmBoxes
 __all__ = [
     "Conflict", "Entry", "Fence", "Grant", "Heard", "Link", "Looked", "StaleLink", "Store", "Unnamed",
 ]  # fmt: skip
+log = logging.getLogger(__name__)
 
 
 class Store:
@@ -190,8 +193,7 @@ class Store:
 
     async def lease(self, name: str, owner: str, seconds: float) -> bool:
         """Take or renew a lease; False: somebody else has it."""
-        taken = await self._lease(keys=[f"{PREFIX}lease:{name}"], args=[owner, _milliseconds(seconds)])
-        return bool(taken)
+        return bool(await self._lease(keys=[f"{PREFIX}lease:{name}"], args=[owner, _milliseconds(seconds)]))
 
     async def release(self, name: str, owner: str) -> None:
         """Give a lease back; nothing happens if it is not ours any more."""
@@ -281,7 +283,11 @@ class Store:
             return False
         if await self._do("EXISTS", key(sid, "log")):
             return True
-        kept = await asyncio.to_thread(files.read, self._folder, sid)
+        try:
+            kept = await asyncio.to_thread(files.read, self._folder, sid)
+        except Unreadable as broken:
+            log.error("session %s in %s: %s (%r)", sid, self._folder, files.MEND, broken.__cause__)
+            raise
         await self._bring(keys=[*keys(sid), CLOSED], args=archiving.bring_back_args(sid, time.time(), kept))
         return True
 

@@ -44,6 +44,10 @@ class Leftovers:
             since, here = await both.execute()
         return since is not None and not here
 
+    async def keep_longer(self, sid: str, at: float) -> None:
+        """It cannot be seen to just now, perhaps: as if it had been closed at this time."""
+        await self._do("ZADD", KEPT, "XX", at, sid)
+
     async def keep_no_more(self, sid: str) -> None:
         """This session has been seen to."""
         await self._do("ZREM", KEPT, sid)

@@ -253,8 +253,10 @@ class Upkeep:
     async def _let_go(self) -> None:
         """Let go of snapshots that were named once and are not any more, and of what long closed sessions left."""
         leftovers, now = self._shop.store.leftovers, self._shop.clock()
-        for sid in await leftovers.kept(now - self._shop.settings.rules.keep_seconds):
-            with about(session=sid), forgiven(log, "what its box left could not be let go"):
+        due = now - self._shop.settings.rules.keep_seconds
+        for sid in await leftovers.kept(due):
+            with about(session=sid), forgiven(log, "what its box left could not be let go; it is tried again later"):
+                await leftovers.keep_longer(sid, due + AGAIN_SECONDS)
                 await self._shop.inbox.handle(sid, Tick())
                 await leftovers.keep_no_more(sid)
         unnamed = await leftovers.unnamed(now - UNNAMED_SECONDS)

@@ -11,7 +11,7 @@ from typing import Any
 from bot.slack import blocks
 from bot.slack.block_kit import Message
 from bot.slack.calls import Calls, SlackError
-from bot.slack.meanings import StopAsked
+from bot.slack.meanings import Deleted, Edited, Ignored, Meaning, Mention, Overheard, Refused, Reply, StopAsked
 from bot.slack.people import Directory
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,17 @@ def acknowledgement(owed: Iterable[Owing]) -> dict[str, Any]:
 def whisper(words: str, channel: str, thread: str, user: str) -> Courtesy:
     """A sentence for one person."""
     return Courtesy(channel, thread, blocks.plain_message(words), user)
+
+
+def to_who_asked(meaning: Meaning, words: str) -> tuple[Courtesy, ...]:
+    """A sentence for whoever wants something of us; none for who only talks, edits or deletes."""
+    match meaning:
+        case Mention(post) | Reply(post):
+            return (whisper(words, post.channel, post.thread, post.user),)
+        case Edited() | Deleted() | Overheard() | Refused() | Ignored():
+            return ()
+        case _:
+            return (whisper(words, meaning.channel, meaning.thread, meaning.user),)
 
 
 def nothing_here(asked: StopAsked) -> tuple[Courtesy, ...]:

@@ -85,6 +85,12 @@ class Desk:
                 return await self._act_on(meaning, me)
 
     async def _act_on(self, meaning: Meaning, me: Me) -> Owed:
+        try:
+            return await self._followed(meaning, me)
+        except commands.Unreadable as broken:
+            return courtesies.to_who_asked(meaning, str(broken))
+
+    async def _followed(self, meaning: Meaning, me: Me) -> Owed:
         match meaning:
             case meanings.Ignored():
                 log.debug("left alone: %s", meaning.reason)

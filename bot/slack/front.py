@@ -25,7 +25,7 @@ from bot.slack.meanings import CLIENT, Me, prompt_id
 from bot.slack.people import Directory
 from bot.slack.signals import Signals
 from bot.view import fold_view
-from jobs.commands import Choice, Submit
+from jobs.commands import Choice, Submit, Unreadable
 from jobs.events import Author, Place, Prompt
 from jobs.inbox import session_id
 
@@ -154,7 +154,10 @@ class Front:
         return (Home(opened.user, front_blocks.home(recent, headline(summary) if summary is not None else "")),)
 
     async def _recent(self, sid: str) -> Recent | None:
-        view = fold_view(await self._record.events(sid), None)
+        try:
+            view = fold_view(await self._record.events(sid), None)
+        except Unreadable:
+            return None
         if view is None:
             return None
         first = view.cards[0].text if view.cards else ""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from bot.web.links import BadLink, ViewLinks
+from jobs.commands import Unreadable
 from jobs.events import Place
 from jobs.session import Session
 
@@ -35,7 +36,7 @@ class Admission:
             viewer = self.links.viewer(sid, query)
         except BadLink as bad:
             raise NotShown(403, "This link does not work", str(bad)) from None
-        session = await self._record.load(sid)
+        session = await self._load(sid)
         if session is None:
             raise NotShown(404, "There is no such session", "Press View in its thread for a new link.")
         if session.place.private and not (viewer and await self._may_view(session.place, viewer)):
@@ -48,7 +49,13 @@ class Admission:
         if "file" not in query:
             session, _ = await self.to_session(sid, query)
             return session
-        found = await self._record.load(sid)
+        found = await self._load(sid)
         if found is None or found.place.private or not self.links.opens_file(sid, file_id, query["file"]):
             raise NotShown(403, "This link does not work", "It is incomplete or was changed. Ask for it in the thread.")
         return found
+
+    async def _load(self, sid: str) -> Session | None:
+        try:
+            return await self._record.load(sid)
+        except Unreadable as broken:
+            raise NotShown(503, "This session cannot be read", str(broken)) from None

@@ -19,6 +19,9 @@ from tests.jobs.logged import put, words
 from tests.logs import ADA, SID, Log
 
 RULES = Rules()
+HOLLOW = gzip.compress(
+    files.Archived(session="{}", events=(), transcript=(), link={}, stamps={}, posts={}).model_dump_json().encode()
+)
 
 
 def closed() -> Log:
@@ -129,12 +132,19 @@ async def test_a_session_that_was_brought_back_can_be_archived_again(store: Stor
     assert await store.events(SID) == log.events
 
 
-async def test_a_broken_file_is_told_and_not_taken_for_nothing(store: Store, archive: Path) -> None:
+@pytest.mark.parametrize(
+    "content", [gzip.compress(b'{"session": 7}'), b"", b"no gzip", gzip.compress(b"{}")[:12], HOLLOW]
+)
+async def test_a_broken_file_is_told_and_not_taken_for_nothing(
+    store: Store, inbox: Inbox, archive: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     await keep(store, closed())
     await store.archive(SID)
-    (archive / f"{SID}.json.gz").write_bytes(gzip.compress(b'{"session": 7}'))
-    with pytest.raises(ValueError, match="session"):
-        await store.load(SID)
+    (archive / f"{SID}.json.gz").write_bytes(content)
+    with pytest.raises(c.Unreadable, match=rf"{SID}\.json\.gz.*new thread"):
+        await inbox.handle(SID, c.Tick())
+    assert f"session {SID} in {archive}: its file cannot be read" in caplog.text
+    assert await store.all_sessions() == [], "nothing of it is brought back"
 
 
 @pytest.mark.parametrize("name", ["../secret", "a/b", "", ".", "..", "x" * 65, "s\0", "s\n"])

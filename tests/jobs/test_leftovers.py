@@ -1,6 +1,7 @@
 """Snapshots are let go when nobody names them any more, and never before. Real boxes, real layers."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import redis.asyncio as redis
@@ -126,7 +127,7 @@ async def test_what_a_session_left_that_was_closed_long_ago_is_let_go_and_a_prom
 
 
 async def test_the_box_that_a_closed_session_lost_stays_with_it_in_the_archive_and_goes_when_it_is_let_go(
-    at: Bench,
+    at: Bench, archive: Path
 ) -> None:
     rules, box = at.shop.settings.rules, f"{at.sid}-1"
     await at.ask()
@@ -143,9 +144,17 @@ async def test_the_box_that_a_closed_session_lost_stays_with_it_in_the_archive_a
     assert (await histories.archived_since(0.0), await at.shop.store.all_sessions()) == (archived, [])
     assert list(archived) == [at.sid], "nobody has brought it back meanwhile, not even for a moment"
     assert await at.state(box) is BoxState.DEAD
+    (file,) = archive.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(b"broken")
     await sweep(at, rules.keep_seconds)
+    leftovers = at.shop.store.leftovers
+    assert await leftovers.kept(at.clock() - rules.keep_seconds) == [], "it is put off"
+    file.write_bytes(whole)
+    await sweep(at, AGAIN_SECONDS + 60)
     await sweep(at, CLEAN_SECONDS + 60)
     assert await at.state(box) is BoxState.GONE
+    assert await leftovers.kept(1e12) == []
 
 
 async def test_a_session_that_was_opened_again_keeps_what_it_left(at: Bench) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,18 @@ async def test_the_session_remembers_where_it_was_asked_for(office: Scene) -> No
     assert session.place.link == (await office.served.ada.chat_getPermalink(channel=DEV, message_ts=ts))["permalink"]
     stamps = await office.store.stamps(session.id)
     assert stamps["received"] <= stamps["durable"]
+
+
+async def test_whoever_asks_in_a_thread_whose_file_in_the_archive_is_broken_is_told_and_goes_on_elsewhere(
+    office: Scene, archive: Path
+) -> None:
+    ts = (await office.served.ada.chat_postMessage(channel=DEV, text="the fuel test fails"))["ts"]
+    archive.mkdir(exist_ok=True)
+    (archive / f"{office.sid(ts)}.json.gz").write_bytes(b"broken")
+    await office.says(TASK, ts)
+    told = await office.whispered(ADA, "I cannot read what I know of this thread")
+    assert f"`{office.sid(ts)}.json.gz`" in told and "Mention me in a new thread" in told
+    assert await office.texts(await office.says()) == [WORDS]
 
 
 async def test_two_connections_that_get_one_message_at_once_make_one_prompt(scene: Scene) -> None:
