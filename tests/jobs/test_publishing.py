@@ -10,7 +10,7 @@ from bot.playground import forge_pulls
 from bot.playground.forge import Forge as PlaygroundForge
 from jobs import commands as c
 from jobs import frames as f
-from jobs.events import PublishFailed, PullRequestPublished
+from jobs.events import PublishFailed, PullRequestClosed, PullRequestPublished
 from jobs.github import Forge
 from jobs.publish import publish_session
 from jobs.session import PullRequest
@@ -104,6 +104,19 @@ async def test_what_the_forge_refuses_waits_for_a_person(at: Bench, forge: Playg
     await at.ask()
     await publish_session(at.shop, at.sid)
     assert (await at.session()).pull_request is not None
+
+
+async def test_what_was_merged_before_its_worker_could_say_so_is_merged(at: Bench, forge: PlaygroundForge) -> None:
+    head = await pushed(at, forge)
+    session = await at.do(c.BeginPublish())
+    words = {"base": "main", "title": "Count it", "body": "Words"}
+    opened = await at.shop.forge.publish(ROCKET, branch=session.branch, head=head, **words)  # and its worker dies
+    await forge_pulls.merge(forge, ROCKET, opened.number, "grace")
+    at.clock.ahead = at.shop.settings.rules.publish_seconds + 1
+    await publish_session(at.shop, at.sid)
+    assert await shown(at) == PullRequest(number=opened.number, url=opened.url, head=head, state="merged")
+    closed = [event.merged for event in await at.events() if isinstance(event, PullRequestClosed)]
+    assert closed == [True], "people are told"
 
 
 async def test_work_after_a_merge_that_nobody_told_us_of_gets_a_pull_request_of_its_own(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -241,10 +242,17 @@ def test_every_moment_has_words() -> None:
     assert MOMENT_WORDS.keys() == {RECEIVED, *MOMENTS}
 
 
-async def test_a_session_that_is_not_there_is_said_to_be_missing(served: Served) -> None:
+async def test_a_session_that_is_not_there_is_said_to_be_missing_and_one_that_is_broken_to_be_so(
+    served: Served, archive: Path
+) -> None:
     status, page = await get(served.links.public("snothing", served.now))
     assert status == 404
     assert "There is no such session" in page
+    archive.mkdir()
+    (archive / "snothing.json.gz").write_bytes(b"broken")
+    status, page = await get(served.links.public("snothing", served.now))
+    assert status == 503
+    assert "This session cannot be read" in page and "snothing.json.gz" in page
 
 
 async def test_a_question_for_a_repository_is_shown_with_its_answer(served: Served) -> None:
