@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.runner.gate import only_reads
 from sandbox.runner.holding import held_still
-from tests.runner.boxes import RunningBox, descendants, git
+from tests.runner.boxes import RunningBox, command_of, descendants, git
 from tests.runner.gateway import GRACE, HANG, Frame, StandIn
 from tests.waiting import until
 
@@ -309,10 +309,11 @@ async def test_a_session_without_commits_of_its_own_goes_on_from_the_newest_stat
 
 
 async def test_everything_below_stands_still_while_it_is_held():
-    loop = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'while True: pass'])\nwhile True: pass"
+    loop = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'while True: pass'])\nwhile True: 'here'"
     with subprocess.Popen([sys.executable, "-c", loop]) as child:
         try:
-            await until(lambda: bool(descendants(child.pid)))
+            await until(lambda: descendants(child.pid) != [] and command_of(descendants(child.pid)[0]).endswith("pass"))
+            await until(lambda: state(child.pid) == "R")  # a parent waits until its child's program has begun
             below = [child.pid, *descendants(child.pid)]
             async with held_still():
                 await until(
