@@ -138,6 +138,7 @@ def run(
     try:
         return asyncio.run(live(box))
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
         children.kill_all()
 
 

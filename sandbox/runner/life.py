@@ -61,8 +61,10 @@ async def live(box: Box) -> int:
     """Live until it is time to end; the exit code."""
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()
-    if os.getpid() != 1:  # the first process of a box has no handler, so that nobody in the box can end it
-        loop.add_signal_handler(signal.SIGTERM, ending.set)
+    # The first process of a box has no handler, so that nobody in the box can end it. A handler of the loop's would go
+    # with the loop, and whoever asks a second time would then kill a runner that is about to end well.
+    if os.getpid() != 1:
+        signal.signal(signal.SIGTERM, lambda *_: None if loop.is_closed() else loop.call_soon_threadsafe(ending.set))
     loop.add_signal_handler(signal.SIGCHLD, box.children.reap)
     box.children.reap()
     still = Stillness(box.children)

@@ -84,6 +84,13 @@ async def test_an_idle_runner_ends_when_it_is_told(idle: RunningBox):
     assert await idle.terminate() == 0
 
 
+async def test_a_runner_that_is_told_again_and_again_ends_well_all_the_same(idle: RunningBox):
+    await idle.control({"op": "ping"})
+    assert idle.process is not None
+    await until(lambda: idle.process.returncode is not None or idle.process.terminate())
+    assert idle.process.returncode == 0
+
+
 async def test_output_is_followed_while_the_command_runs(idle: RunningBox):
     command = "echo one; while ! [ -e go ]; do sleep 0.02; done; echo two >&2"
     request = {"op": "exec", "argv": ["sh", "-c", command], "follow": True, "limit": 6}
