@@ -16,6 +16,7 @@ ROUNDS, SECONDS = 5, 8.0
 LONGER = 2.0  # a noise begins before the words that are measured, and ends after them
 STAMP = re.compile(r"<(\d+\.\d+)>")
 NOISES = {
+    "says more than anybody reads": ("mouth.flood", {}),
     "computes in 60 processes and says more than anybody reads": ("mouth.noise", {"processes": 60}),
     "asks the gateway on 90 connections without end": ("gateway.storm", {"connections": 90}),
 }
