@@ -18,7 +18,7 @@ from bot.gateway.bells import Bells
 from bot.gateway.link_down import REPLACED
 from bot.gateway.link_stream import Stream
 from bot.gateway.link_up import ATTACH_BYTES, UP_BYTES, body_of, frames_of, number
-from bot.gateway.pace import CallPace, Pace
+from bot.gateway.pace import Allowance, Pace
 from bot.gateway.turnstile import Turnstile
 from jobs.commands import NotYet, Refused
 from jobs.frames import AnyFrame
@@ -49,7 +49,7 @@ class Link:
         self._record, self._inbox, self._bells, self._rules = record, inbox, bells, rules
         self._streams: dict[str, Stream] = {}
         self._pace, self._turnstile = Pace(), Turnstile()
-        self._dials = CallPace(DIALS_AT_ONCE, DIALS_PER_SECOND)
+        self._dials = Allowance(DIALS_AT_ONCE, DIALS_PER_SECOND)
         self._closed = False
 
     @property

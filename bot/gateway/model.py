@@ -37,7 +37,7 @@ from bot.gateway.model_trouble import Troubles, status_within
 from bot.gateway.model_upstreams import Upstream
 from bot.gateway.model_usage import Meter
 from bot.gateway.model_wire import Protocol, downward
-from bot.gateway.pace import CallPace
+from bot.gateway.pace import Allowance
 from bot.metrics import Metrics
 from jobs.records import Grant
 from jobs.session import Session
@@ -97,7 +97,7 @@ class ModelProxy:
     ) -> None:
         self._upstreams, self._accounts, self._reports, self._troubles = upstreams, accounts, reports, troubles
         self._metrics, self._room, self._patience = metrics, room, patience
-        self._aside, self._calls = Aside(), CallPace(patience.at_once, ASKED_PER_SECOND)
+        self._aside, self._calls = Aside(), Allowance(patience.at_once, ASKED_PER_SECOND)
         self._http: aiohttp.ClientSession | None = None
 
     @property

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.gateway.pace import CallPace
+from bot.gateway.pace import Allowance
 
 BODY_BYTES = 64 << 20  # of one request, and of all that one box asks at a time
 ALL_BYTES = 512 << 20  # of all boxes together, in one process
@@ -66,7 +66,7 @@ class Room:
     def __init__(self, of_box: int = BODY_BYTES, of_all: int = ALL_BYTES) -> None:
         self._of_box, self._of_all = of_box, of_all
         self._held: Counter[str] = Counter()
-        self._pace = CallPace(BOX_AT_ONCE, BOX_PER_SECOND)
+        self._pace = Allowance(BOX_AT_ONCE, BOX_PER_SECOND)
 
     @property
     def held(self) -> int:

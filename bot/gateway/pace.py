@@ -2,15 +2,14 @@
 
 A runner sends one batch at a time and puts together what comes meanwhile, so a slow answer costs a box that says little
 nothing, and one that says far too much loses words (its outbox is bounded) instead of slowing others down.
-`link.py` asks; it and `tools.py` bound calls with a `CallPace`.
+`link.py` asks. An `Allowance` bounds whatever else there may be too much of: calls, requests, what models are sent.
 """
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 FRAMES_PER_SECOND, FRAMES_AT_ONCE = 200.0, 2000.0
 BYTES_PER_SECOND, BYTES_AT_ONCE = 2e6, 16e6
@@ -19,20 +18,39 @@ KEPT_MOST = 10_000
 BATCHES_AT_ONCE = 8  # a runner sends one; others may be left of connections that broke
 
 
-@dataclass
-class _Account:
-    """What a box has left, at a time."""
+class Allowance:
+    """What each one has left: so much at once, and some more as time goes by. `who`: whatever tells them apart."""
 
-    frames: float
-    bytes: float
-    at: float
+    def __init__(self, at_once: float, per_second: float) -> None:
+        self._most, self._per_second = at_once, per_second
+        self._left: dict[Hashable, tuple[float, float]] = {}  # less than nothing is owed; at which time
+
+    def allows(self, who: Hashable, now: float, amount: float = 1.0) -> bool:
+        """Whether so much more may be taken now; it is taken if so."""
+        left = self._left_of(who, now)
+        allowed = left >= amount
+        self._left[who] = (left - amount if allowed else left, now)
+        return allowed
+
+    def owed(self, who: Hashable, now: float, amount: float = 1.0) -> float:
+        """Take so much more, whatever is left; the seconds until nothing is owed, 0 for whoever keeps to its pace."""
+        left = self._left_of(who, now) - amount
+        self._left[who] = (left, now)
+        return max(-left / self._per_second, 0.0)
+
+    def _left_of(self, who: Hashable, now: float) -> float:
+        if len(self._left) > KEPT_MOST:
+            self._left.clear()
+        left, at = self._left.get(who, (self._most, now))
+        return min(self._most, left + (now - at) * self._per_second)
 
 
 class Pace:
-    """Keeps an account for each box that spoke in this process."""
+    """How much each box that spoke in this process may still say."""
 
     def __init__(self) -> None:
-        self._accounts: dict[str, _Account] = {}
+        self._frames = Allowance(FRAMES_AT_ONCE, FRAMES_PER_SECOND)
+        self._bytes = Allowance(BYTES_AT_ONCE, BYTES_PER_SECOND)
         self._under_way: Counter[str] = Counter()
 
     @contextmanager
@@ -52,28 +70,5 @@ class Pace:
 
     def delay(self, box: str, frames: int, size: int, now: float) -> float:
         """Seconds to wait; 0 for a box at an ordinary pace."""
-        if len(self._accounts) > KEPT_MOST:
-            self._accounts.clear()
-        account = self._accounts.setdefault(box, _Account(FRAMES_AT_ONCE, BYTES_AT_ONCE, now))
-        passed, account.at = now - account.at, now
-        account.frames = min(FRAMES_AT_ONCE, account.frames + passed * FRAMES_PER_SECOND) - frames
-        account.bytes = min(BYTES_AT_ONCE, account.bytes + passed * BYTES_PER_SECOND) - size
-        owed = max(-account.frames / FRAMES_PER_SECOND, -account.bytes / BYTES_PER_SECOND, 0.0)
+        owed = max(self._frames.owed(box, now, frames), self._bytes.owed(box, now, size))
         return min(owed, LONGEST_SECONDS)
-
-
-class CallPace:
-    """How many calls, or bytes, each one may still make: so many at once, and some more as time goes by."""
-
-    def __init__(self, at_once: float, per_second: float) -> None:
-        self._most, self._per_second = at_once, per_second
-        self._left: dict[str, tuple[float, float]] = {}
-
-    def allows(self, who: str, now: float, amount: float = 1.0) -> bool:
-        """Whether so many more may be made now; they are counted if so."""
-        if len(self._left) > KEPT_MOST:
-            self._left.clear()
-        left, at = self._left.get(who, (self._most, now))
-        left = min(self._most, left + (now - at) * self._per_second)
-        self._left[who] = (left - amount if left >= amount else left, now)
-        return left >= amount

@@ -8,17 +8,17 @@ import asyncio
 import time
 from collections.abc import Hashable
 
+from bot.gateway.pace import LONGEST_SECONDS, Allowance
+
 PER_SECOND, AT_ONCE = 100.0, 500.0
 REFUSED_COUNTS = 5.0  # requests: what is refused is logged as well, and nobody who works is refused all the time
-LONGEST_SECONDS = 2.0  # a runner dials again after five without an answer
-KEPT_MOST = 10_000
 
 
 class Requests:
     """Keeps count of what each box asks for. `box`: whatever tells one from the other."""
 
     def __init__(self) -> None:
-        self._left: dict[Hashable, tuple[float, float]] = {}  # less than nothing is owed; at which time
+        self._allowance = Allowance(AT_ONCE, PER_SECOND)
 
     async def keep(self, box: Hashable) -> None:
         """Wait as long as this box must before it is answered."""
@@ -30,9 +30,4 @@ class Requests:
 
     def delay(self, box: Hashable, requests: float, now: float) -> float:
         """Seconds to wait; 0 for a box that asks now and then."""
-        if len(self._left) > KEPT_MOST:
-            self._left.clear()
-        left, at = self._left.get(box, (AT_ONCE, now))
-        left = min(AT_ONCE, left + (now - at) * PER_SECOND) - requests
-        self._left[box] = (left, now)
-        return min(max(-left / PER_SECOND, 0.0), LONGEST_SECONDS)
+        return min(self._allowance.owed(box, now, requests), LONGEST_SECONDS)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from bot.gateway.access import GRANT
 from bot.gateway.bells import Bells
-from bot.gateway.pace import CallPace
+from bot.gateway.pace import Allowance
 from bot.gateway.tool import Answer, Call, Diff, Tool, ToolRefused
 from bot.gateway.tools_children import CHILDREN_TOOLS
 from bot.gateway.tools_people import PEOPLE_TOOLS
@@ -60,9 +60,9 @@ class ToolServer:
         self._settings, self._store, self._inbox, self._clock = settings, store, inbox, clock
         self._tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
         self._bells, self._diff, self._leaving = bells, diff, asyncio.Event()
-        self._calls = CallPace(CALLS_AT_ONCE, CALLS_PER_SECOND)
-        self._loops_told = CallPace(1, LOOPS_TOLD_PER_SECOND)
-        self._requests = CallPace(REQUESTS_AT_ONCE, REQUESTS_PER_SECOND)
+        self._calls = Allowance(CALLS_AT_ONCE, CALLS_PER_SECOND)
+        self._loops_told = Allowance(1, LOOPS_TOLD_PER_SECOND)
+        self._requests = Allowance(REQUESTS_AT_ONCE, REQUESTS_PER_SECOND)
         self._manager: asyncio.Future[StreamableHTTPSessionManager] = asyncio.get_running_loop().create_future()
         self._ending = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None

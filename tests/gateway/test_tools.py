@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.gateway.pace import CallPace
+from bot.gateway.pace import Allowance
 from bot.gateway.tools import CALLS_AT_ONCE, CALLS_PER_SECOND
 from tests.gateway.conftest import Site, one_box
 from tests.gateway.tools_client import posted, text_of, tools_of
@@ -79,7 +79,7 @@ async def test_many_boxes_are_served_at_once(site: Site) -> None:
 
 
 def test_a_session_that_calls_in_a_loop_is_slowed_down_and_others_are_not() -> None:
-    pace = CallPace(CALLS_AT_ONCE, CALLS_PER_SECOND)
+    pace = Allowance(CALLS_AT_ONCE, CALLS_PER_SECOND)
     assert all(pace.allows("s1", 0.0) for _ in range(int(CALLS_AT_ONCE)))
     assert not pace.allows("s1", 0.0)
     assert pace.allows("s2", 0.0)
