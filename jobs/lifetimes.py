@@ -1,18 +1,12 @@
 """How old a box may become: when it begins no more turns, and when the one that runs must go on in another. Pure.
 
 A place may end a box by itself after so long, and what is in it then is lost; so it is put to sleep before. Called by
-`jobs/session.py` (what is due) and `jobs/decide.py`.
+`jobs/wants.py` (what is due), `jobs/decide.py` and `jobs/operations.py`.
 """
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from jobs import events as e
 from jobs.events import Event
-
-if TYPE_CHECKING:
-    from jobs.session import Rules, Session
+from jobs.session import Rules, Session
 
 
 def ends_at(s: Session, rules: Rules) -> float:

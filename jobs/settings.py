@@ -100,37 +100,20 @@ class JobSettings(BaseModel):
     def from_env(cls, env: Mapping[str, str], uid: int | None = None) -> "JobSettings":
         """Read the settings; raise with a line for each that cannot be used. `uid`: whose process it is to be."""
         read = Reader(env)
-        none: tuple[Repository, ...] = ()
-        no_more: tuple[MoreUpstream, ...] = ()
-        enabled = read("SHIPMATE_REPOSITORIES", repositories, none)
-        not_warm: tuple[tuple[str, int], ...] = ()
-        warm = read("SHIPMATE_WARM", partial(warm_numbers, enabled), not_warm)
         data_dir = read("SHIPMATE_DATA_DIR", _folder, Path(".shipmate").resolve())
-        folders = _folders(data_dir, env, os.geteuid() if uid is None else uid, read)
-        app_id = read("GITHUB_APP_ID", whole, None)
-        key = read("GITHUB_APP_PRIVATE_KEY", _private_key, None)
-        if (app_id is None) != (key is None) and not read.wrong:
-            read.wrong.append("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY are used together; one of them is missing")
-        values = folders | {
+        values = {
             "data_dir": data_dir,
+            **_folders(data_dir, env, os.geteuid() if uid is None else uid, read),
             "search_path": env.get("PATH", os.defpath),
             "redis_url": read("REDIS_URL", _redis_url, "redis://127.0.0.1:6379/0"),
             "unisolated": read("SHIPMATE_UNISOLATED", yes_or_no, False),
-            "repositories": enabled,
+            **_repositories(read),
             "usual_place": read("SHIPMATE_PLACE", place, HERE),
             "public_url": read("SHIPMATE_PUBLIC_URL", web_url, ""),
             "modal": modal_settings(read),
-            "github_url": read("GITHUB_URL", web_url, "https://github.com"),
-            "github_api_url": read("GITHUB_API_URL", web_url, "https://api.github.com"),
-            "github_token": read("GITHUB_TOKEN", secret, None),
-            "github_app_id": app_id,
-            "github_app_private_key": key,
-            "agent": read("SHIPMATE_AGENT", word, "rehearsal"),
+            **_forge(read),
+            **_agent(read),
             "agent_named": bool(env.get("SHIPMATE_AGENT", "").strip()),
-            "agent_command": read("SHIPMATE_AGENT_COMMAND", lambda text: shlex.join(shlex.split(text)), ""),
-            "model": read("SHIPMATE_MODEL", word, ""),
-            "upstreams": read("SHIPMATE_UPSTREAMS", lambda text: upstreams(text, web_url), no_more),
-            "warm": warm,
             "warm_predicted": read("SHIPMATE_WARM_PREDICTED", whole, 2),
             "ca_file": read("SHIPMATE_CA_FILE", _certificates, None),
             "boxes": read("SHIPMATE_BOXES", whole, 0),
@@ -146,6 +129,36 @@ class JobSettings(BaseModel):
                 f" it; it is {settings.public_url!r}"
             )
         return settings
+
+
+def _repositories(read: Reader) -> dict[str, object]:
+    none: tuple[Repository, ...] = ()
+    not_warm: tuple[tuple[str, int], ...] = ()
+    enabled = read("SHIPMATE_REPOSITORIES", repositories, none)
+    return {"repositories": enabled, "warm": read("SHIPMATE_WARM", partial(warm_numbers, enabled), not_warm)}
+
+
+def _forge(read: Reader) -> dict[str, object]:
+    given: dict[str, object] = {
+        "github_url": read("GITHUB_URL", web_url, "https://github.com"),
+        "github_api_url": read("GITHUB_API_URL", web_url, "https://api.github.com"),
+        "github_token": read("GITHUB_TOKEN", secret, None),
+        "github_app_id": read("GITHUB_APP_ID", whole, None),
+        "github_app_private_key": read("GITHUB_APP_PRIVATE_KEY", _private_key, None),
+    }
+    if (given["github_app_id"] is None) != (given["github_app_private_key"] is None) and not read.wrong:
+        read.wrong.append("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY are used together; one of them is missing")
+    return given
+
+
+def _agent(read: Reader) -> dict[str, object]:
+    no_more: tuple[MoreUpstream, ...] = ()
+    return {
+        "agent": read("SHIPMATE_AGENT", word, "rehearsal"),
+        "agent_command": read("SHIPMATE_AGENT_COMMAND", lambda text: shlex.join(shlex.split(text)), ""),
+        "model": read("SHIPMATE_MODEL", word, ""),
+        "upstreams": read("SHIPMATE_UPSTREAMS", lambda text: upstreams(text, web_url), no_more),
+    }
 
 
 def _rules(read: Reader) -> Rules:

@@ -1,4 +1,4 @@
-"""From the text of a devcontainer.json to a `Recipe`. Pure; called by `jobs/image_build.py` with what a box has.
+"""From the text of a devcontainer.json to a `Recipe`. Pure; called by `jobs/image_recipe.py` with what a box has.
 
 https://containers.dev/implementors/json_reference says what the properties mean. `_RULES` are those that are followed,
 `_SENTENCES` say why others are not; both kinds and the unknown ones end up in the build's log.

@@ -152,20 +152,9 @@ async def merge(
         known = forge.repository(repository)
         pull = known.pull(number)
         _refuse_merge(pull, method, sha)
-        bare = forge.bare(repository)
-        branches = await bare.branches()
-        base = branches[pull.base]
         message = message or f"Merge pull request #{number} from {known.owner}/{pull.head}\n\n{pull.title}"
-        parents = [base, pull.head_sha] if method == "merge" else [base]
-        person = forge.person(by)
-        try:
-            tree = await bare.merged_tree(base, pull.head_sha)
-            email = person.email or f"{by}@users.noreply.acme.example"
-            made = await bare.commit_tree(tree, parents, message, person.name, email)
-            await bare.point(f"refs/heads/{pull.base}", made, base)
-        except GitFailed as conflict:
-            raise Refusal(405, "Pull Request is not mergeable") from conflict
-        left = await bare.merge_base(base, pull.head_sha) or pull.base_sha
+        base, made = await _put_together(forge, repository, pull, by, method, message)
+        left = await forge.bare(repository).merge_base(base, pull.head_sha) or pull.base_sha
         now = time.time()
         end = {
             "state": "closed",
@@ -191,6 +180,23 @@ def _refuse_merge(pull: PullRequest, method: str, sha: str | None) -> None:
         raise Refusal(405, f"{method.capitalize()} merges are not allowed on this repository.")
     if sha and sha != pull.head_sha:
         raise Refusal(409, "Head branch was modified. Review and try the merge again.")
+
+
+async def _put_together(
+    forge: Forge, repository: str, pull: PullRequest, by: str, method: str, message: str
+) -> tuple[str, str]:
+    """(tip of the base before, tip of it now: a new commit of `by`). Raises Refusal 405 if the two are in conflict."""
+    bare, person = forge.bare(repository), forge.person(by)
+    base = (await bare.branches())[pull.base]
+    parents = [base, pull.head_sha] if method == "merge" else [base]
+    email = person.email or f"{by}@users.noreply.acme.example"
+    try:
+        tree = await bare.merged_tree(base, pull.head_sha)
+        made = await bare.commit_tree(tree, parents, message, person.name, email)
+        await bare.point(f"refs/heads/{pull.base}", made, base)
+    except GitFailed as conflict:
+        raise Refusal(405, "Pull Request is not mergeable") from conflict
+    return base, made
 
 
 async def pushed(forge: Forge, repository: str, before: Mapping[str, str], by: str) -> None:

@@ -7,10 +7,11 @@ script says in its first words that no model is behind it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from sandbox.rehearsal.acts import (
     NO_MODEL,
+    Act,
     Asked,
     Crash,
     Deafen,
@@ -18,6 +19,7 @@ from sandbox.rehearsal.acts import (
     Environment,
     Plan,
     Read,
+    Result,
     Run,
     Say,
     Script,
@@ -29,6 +31,7 @@ from sandbox.rehearsal.tool_scripts import ask_people, spread_the_work, take_a_r
 SOURCE, TESTS, README = "rocket/fuel.py", "tests/test_fuel.py", "README.md"
 BUG, FIX = "    return int(fuel // tank)", "    return math.ceil(fuel / tank)"
 RUN_TESTS = "python3 -m unittest"
+STEPS_TO_FIX = ("See which test fails", "Find the cause", "Mend the code", "Run all tests again")
 COMMIT = "Count the last, partly filled tank"
 LONGEST_SECONDS, LONGEST_KILOBYTES = 3600.0, 20_000.0
 SLOW_PACE = 0.25
@@ -36,23 +39,46 @@ SLOW_PACE = 0.25
 
 def fix_the_failing_test(asked: Asked) -> Script:
     """Mends the bug of the sample repository and commits; with "leave" in the prompt, leaves that to others."""
-    steps = ("See which test fails", "Find the cause", "Mend the code", "Run all tests again")
     yield Say(f"I will find the failing test and mend the code that it tests; the test stays as it is. {NO_MODEL}")
+    failing = yield from _find_the_failing_test()
+    if not failing or not (yield from _mend_the_code()):
+        return
+    yield Plan(STEPS_TO_FIX, 3)
+    again = yield Run(RUN_TESTS, "Run all tests again")
+    if again.ok and not _wants(asked, "leave"):
+        yield Run(f"git commit -qam '{COMMIT}'", "Commit the change")
+    yield Plan(STEPS_TO_FIX, 4)
+    if again.ok:
+        yield Say(
+            f"Fixed: `tanks_needed` in `{SOURCE}` rounded down and so forgot the last, partly filled tank. "
+            f"It now rounds up; `{failing}` and all other tests pass."
+        )
+    else:
+        yield Say(f"I changed `tanks_needed` in `{SOURCE}`, but not all tests pass yet:\n\n{_quoted(again.text)}")
+
+
+def _find_the_failing_test() -> Generator[Act, Result, str]:
+    """Its name; "" if there is none, or none that this script can do anything about."""
     yield Think("First let the tests speak.")
-    yield Plan(steps, 0)
+    yield Plan(STEPS_TO_FIX, 0)
     first = yield Run(RUN_TESTS, "Run the tests")
     if first.ok:
         yield Say("All tests pass already, so I changed nothing.")
-        return
+        return ""
     failing = _failing(first.text)
-    yield Plan(steps, 1)
+    yield Plan(STEPS_TO_FIX, 1)
     yield Say(f"`{failing}` fails. I look at what it expects, and at the code that it tests.")
     yield Read(TESTS)
     source = yield Read(SOURCE)
     if BUG not in source.text:
         yield Say(f"My script only knows one bug of acme/rocket, and `{SOURCE}` does not have it. I changed nothing.")
-        return
-    yield Plan(steps, 2)
+        return ""
+    return failing
+
+
+def _mend_the_code() -> Generator[Act, Result, bool]:
+    """Whether it is mended."""
+    yield Plan(STEPS_TO_FIX, 2)
     yield Think("math is imported already, so one line is enough.")
     yield Say(
         "The tanks are counted with a division that rounds down, so a tank that is only partly filled is forgotten. "
@@ -61,19 +87,7 @@ def fix_the_failing_test(asked: Asked) -> Script:
     mended = yield Edit(SOURCE, BUG, FIX)
     if not mended.ok:
         yield Say(f"I could not change the file: {mended.text}")
-        return
-    yield Plan(steps, 3)
-    again = yield Run(RUN_TESTS, "Run all tests again")
-    if again.ok and not _wants(asked, "leave"):
-        yield Run(f"git commit -qam '{COMMIT}'", "Commit the change")
-    yield Plan(steps, 4)
-    if again.ok:
-        yield Say(
-            f"Fixed: `tanks_needed` in `{SOURCE}` rounded down and so forgot the last, partly filled tank. "
-            f"It now rounds up; `{failing}` and all other tests pass."
-        )
-    else:
-        yield Say(f"I changed `tanks_needed` in `{SOURCE}`, but not all tests pass yet:\n\n{_quoted(again.text)}")
+    return mended.ok
 
 
 def add_a_line(asked: Asked) -> Script:

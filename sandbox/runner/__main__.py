@@ -13,10 +13,15 @@ import os
 import signal
 import socket
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.runner.box import AGENTS, EGRESS_PORT, PATH, PORT, BadGreeting, Greeting, Places
 from sandbox.runner.late import SELDOM_USED, put_off
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.runner.processes import Child
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 USAGE = (
@@ -88,7 +93,7 @@ def main(argv: list[str]) -> int:
         return 2
     if not arguments.control:
         return run(arguments, greeting, control, outbox)
-    from sandbox.runner import apart
+    from sandbox.runner import apart  # no other box needs it
 
     try:
         control = apart.listen(arguments.control)
@@ -106,7 +111,7 @@ def run(
     """Start the agent, then load and run the rest. The imports in here are late so that the agent starts early."""
     for name in SELDOM_USED:
         put_off(name)
-    from sandbox.runner.processes import Child, Children, take
+    from sandbox.runner.processes import Children, take
 
     listening, leaving = (_listen(port if arguments.root == "/" else 0, arguments) for port in (PORT, EGRESS_PORT))
     ports = listening.getsockname()[1], leaving.getsockname()[1]
@@ -122,12 +127,7 @@ def run(
         more = {name: places.fill(value) for name, value in greeting.agent.env.items()}
         return children.spawn(argv, cwd=places.repo, env={**places.at_work(env, greeting.env), **more})
 
-    agent = None
-    if greeting.mode in ("serve", "warm"):
-        try:
-            agent = start_agent()
-        except OSError as missing:
-            print(f"runner: {missing}", file=sys.stderr)  # tried again, and told, by the conversation
+    agent = _early(start_agent) if greeting.mode in ("serve", "warm") else None
     if not (greeting.gateway or "").startswith("https:"):
         sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio does without it, and begins 6 ms earlier
     import asyncio
@@ -140,6 +140,15 @@ def run(
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
         children.kill_all()
+
+
+def _early(start_agent: Callable[[], Child]) -> Child | None:
+    """The agent, before anything else is loaded; None if it cannot be started, which is tried again and told later."""
+    try:
+        return start_agent()
+    except OSError as missing:
+        print(f"runner: {missing}", file=sys.stderr)
+        return None
 
 
 def _listen(port: int, arguments: Arguments) -> socket.socket:

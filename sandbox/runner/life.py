@@ -59,14 +59,7 @@ class Box(NamedTuple):
 
 async def live(box: Box) -> int:
     """Live until it is time to end; the exit code."""
-    loop = asyncio.get_running_loop()
-    ending = asyncio.Event()
-    # The first process of a box has no handler, so that nobody in the box can end it. A handler of the loop's would go
-    # with the loop, and whoever asks a second time would then kill a runner that is about to end well.
-    if os.getpid() != 1:
-        signal.signal(signal.SIGTERM, lambda *_: None if loop.is_closed() else loop.call_soon_threadsafe(ending.set))
-    loop.add_signal_handler(signal.SIGCHLD, box.children.reap)
-    box.children.reap()
+    ending = _heed_signals(box.children)
     still = Stillness(box.children)
     if box.control is not None:
         work = box.places.at_work(box.env, box.greeting.env)
@@ -75,14 +68,7 @@ async def live(box: Box) -> int:
     forwarder = Forwarder(dialer)
     await forwarder.serve(box.listening)
     await Egress(dialer).serve(box.leaving)
-    git = Git(
-        box.children,
-        box.places.repo,
-        box.places.home,
-        box.env,
-        f"{box.places.gateway}/git/{box.greeting.repository}.git",
-    )
-    git.know(NOBODY)
+    git = _git(box)
     if box.greeting.mode == "idle" or dialer is None:
         await ending.wait()
         return 0
@@ -102,23 +88,44 @@ async def live(box: Box) -> int:
     return await Service(taken.box if taken else box, git, dialer, forwarder, still, taken).run(ending)
 
 
-def _program(box: Box, forwarder: Forwarder) -> Program:
+def _heed_signals(children: Children) -> asyncio.Event:
+    """Reap from now on; the event is set when somebody asks the runner to end."""
+    loop = asyncio.get_running_loop()
+    ending = asyncio.Event()
+    # The first process of a box has no handler, so that nobody in the box can end it. A handler of the loop's would go
+    # with the loop, and whoever asks a second time would then kill a runner that is about to end well.
+    if os.getpid() != 1:
+        signal.signal(signal.SIGTERM, lambda *_: None if loop.is_closed() else loop.call_soon_threadsafe(ending.set))
+    loop.add_signal_handler(signal.SIGCHLD, children.reap)
+    children.reap()
+    return ending
+
+
+def _git(box: Box) -> Git:
+    remote = f"{box.places.gateway}/git/{box.greeting.repository}.git"
+    git = Git(box.children, box.places.repo, box.places.home, box.env, remote)
+    git.know(NOBODY)
+    return git
+
+
+def _conversation(box: Box, forwarder: Forwarder, known: str | None) -> Conversation:
+    """With the box's agent; `known`: the agent's id of the one to go on with."""
     journal, servers = Journal(box.places.home), Servers(box.places.repo, box.env)
 
     def set_aside() -> bool:
         return box.places.set_aside(box.greeting.agent)
 
-    return Program(box.start_agent, set_aside, forwarder.at_model, journal, servers, box.places.agents)
+    program = Program(box.start_agent, set_aside, forwarder.at_model, journal, servers, box.places.agents)
+    return Conversation(box.children, program, box.places.repo, box.places.tools, Gate(), known)
 
 
 def _warm(box: Box, git: Git, dialer: Dialer, forwarder: Forwarder) -> Waiting:
     said = box.greeting
-    talk = Conversation(box.children, _program(box, forwarder), box.places.repo, box.places.tools, Gate(), None)
 
     def in_step() -> Awaitable[Step]:
         return patiently(lambda: sync(git, said.base_branch, ""), said.sync_seconds, lambda: None)
 
-    return Waiting(box, dialer, forwarder, talk, in_step)
+    return Waiting(box, dialer, forwarder, _conversation(box, forwarder, None), in_step)
 
 
 class Service:
@@ -130,12 +137,8 @@ class Service:
         self._box, self._git, self._still = box, git, still
         self._outbox = Outbox(box.outbox)
         self._link = Link(dialer, box.greeting.generation, self._outbox, self._heard, box.greeting.silence_seconds)
-        said, program = box.greeting, _program(box, forwarder)
-        self._conversation = (
-            taken.conversation
-            if taken
-            else Conversation(box.children, program, box.places.repo, box.places.tools, Gate(), said.conversation)
-        )
+        said = box.greeting
+        self._conversation = taken.conversation if taken else _conversation(box, forwarder, said.conversation)
         self._sending = Sending(dialer, box.children, box.places, box.env)
         brought = Attachments(dialer, box.places.home)
         self._tree = Tree(git, said, self._outbox.say)
