@@ -196,10 +196,8 @@ def _phase_reached(view: ThreadView, event: e.PhaseReached) -> Change:
 
 
 def _ready(view: ThreadView, event: e.AgentReady) -> Change:
-    known, change = (
-        view.session.conversation,
-        {"runner_phase": "" if event.synced else view.runner_phase, "trouble": ""},
-    )
+    known = view.session.conversation
+    change: Change = {"runner_phase": "" if event.synced else view.runner_phase, "trouble": ""}
     if not view.session.turns or event.resumed or known in (None, event.conversation):
         return change
     return change | notice(view, event.at, ANEW)

@@ -24,9 +24,7 @@ from jobs.records import Grant
 
 log = logging.getLogger(__name__)
 People = Callable[[str], Awaitable[Sequence[Author]]]
-MIRROR_SECONDS = (
-    60.0  # how old the mirror may be: the client asked what there is a moment ago, and the forge judges last
-)
+MIRROR_SECONDS = 60.0  # how old it may be: the client asked a moment ago what there is, and the forge judges last
 PUSHES_MOST = 4  # at once, in one process
 WORDS_MOST = 20
 LOGGED_MOST = 10  # refs of one push

@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 
 PRIME = "Answer with the single word: ready."
 PRIME_SECONDS = 30.0
-SYNC_SECONDS = (
-    120.0  # a box that waits longer is brought in step again, so that there is less to fetch when it is taken
-)
+SYNC_SECONDS = 120.0  # a box that waits longer is brought in step again: less to fetch when it is taken
 
 
 class NotWarm(Exception):

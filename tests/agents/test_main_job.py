@@ -58,7 +58,7 @@ async def put_to_sleep(office: Office, thread: Thread) -> None:
     await until(tried, lambda status: status is Status.ASLEEP, SECONDS)
 
 
-async def test_the_whole_life_of_a_session(agent: str, office: Office) -> None:
+async def test_a_session_lives_its_whole_life(agent: str, office: Office) -> None:
     thread = await office.ada.says("@shipmate fix the failing test")
     await thread.until(lambda s: s.status is Status.WORKING, SECONDS)
     await office.grace.replies(thread, "add a line to the README saying hello")

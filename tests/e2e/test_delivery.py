@@ -130,7 +130,7 @@ async def test_without_agent_sessions_the_plain_status_line_is_used() -> None:
         await until(statuses, lambda seen: not any(seen))
 
 
-async def test_the_main_job_over_signed_http_instead_of_a_socket() -> None:
+async def test_the_main_job_works_over_signed_http_instead_of_a_socket() -> None:
     async with open_office(SLACK_APP_TOKEN="") as office:
         web = office.stack.web_url
         await office.post(

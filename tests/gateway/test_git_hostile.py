@@ -192,7 +192,7 @@ async def test_a_history_without_any_of_the_forges(world: World, box: Box) -> No
 
 
 @pytest.mark.parametrize("what", ["noise", "cut", "checksum", "count", "nothing", "bomb of a header"])
-async def test_bytes_that_are_no_pack(world: World, box: Box, what: str) -> None:
+async def test_bytes_that_are_no_pack_are_refused(world: World, box: Box, what: str) -> None:
     whole = tree(("100644", "here", FILE.sha))
     tip = commit(whole.sha, await _main(world))
     good = pack([tip, whole, FILE])
@@ -246,7 +246,7 @@ def _claims_to_be_huge() -> bytes:
         "endless name",
     ],
 )
-async def test_bytes_that_are_no_push(world: World, box: Box, body: bytes) -> None:
+async def test_bytes_that_are_no_push_are_refused_in_words(world: World, box: Box, body: bytes) -> None:
     status, said = await send(box, body)
     assert (status, said.startswith("This is not a push: ")) == (400, True), said
 

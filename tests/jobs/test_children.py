@@ -117,7 +117,7 @@ CAUSES: list[tuple[str, Callable[[], Log], c.Command, list[str]]] = [
 
 
 @pytest.mark.parametrize(("log", "command", "kinds"), [row[1:] for row in CAUSES], ids=[row[0] for row in CAUSES])
-def test_a_command_causes(log: Callable[[], Log], command: c.Command, kinds: list[str]) -> None:
+def test_a_command_causes_these_events(log: Callable[[], Log], command: c.Command, kinds: list[str]) -> None:
     before = log()
     assert [event.kind for event in decide(before.session, command, before.now + 1, RULES)] == kinds
 

@@ -308,7 +308,7 @@ CAUSES = [
 
 
 @pytest.mark.parametrize(("log", "command", "kinds"), [row[1:] for row in CAUSES], ids=[row[0] for row in CAUSES])
-def test_a_command_causes(log: "type[Log]", command: c.Command, kinds: str) -> None:
+def test_a_command_causes_these_events(log: "type[Log]", command: c.Command, kinds: str) -> None:
     before = log()
     after = before.session
     events = decide(after, command, before.now + 1, RULES)

@@ -69,7 +69,7 @@ def failed(times: int) -> Log:
 
 
 @pytest.mark.parametrize(("log", "command", "kinds"), [row[1:] for row in CAUSES], ids=[row[0] for row in CAUSES])
-def test_what_comes_of_a_snapshot(log: Callable[[], Log], command: c.Command, kinds: str) -> None:
+def test_a_command_about_snapshots_causes_these_events(log: Callable[[], Log], command: c.Command, kinds: str) -> None:
     events = decide(of(log()), command, 5_000.0, RULES)
     assert " ".join(event.kind for event in events) == kinds
 

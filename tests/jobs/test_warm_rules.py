@@ -40,7 +40,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_is_done(case: str) -> None:
+def test_what_outlived_its_use_ends_and_what_is_missing_is_made(case: str) -> None:
     boxes, want, end, fill = CASES[case]
     due = plan(boxes, [want], NOW, MOST)
     assert ([one.name for one, _ in due.end], list(due.fill)) == (end, fill)

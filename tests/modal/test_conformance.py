@@ -9,5 +9,5 @@ NAMES = [check.__name__ for check in conformance.CHECKS]
 
 
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=NAMES)
-async def test_boxes_on_modal(spot: Spot, check: conformance.Check) -> None:
+async def test_boxes_on_modal_keep_the_promise(spot: Spot, check: conformance.Check) -> None:
     await check(spot)

@@ -215,7 +215,7 @@ async def test_what_is_no_request_is_refused(served: Served, speaker: Speaker, b
         assert (await answer.json())["error"]["message"]
 
 
-async def test_the_small_addresses(served: Served) -> None:
+async def test_models_are_listed_tokens_counted_and_requests_remembered_without_their_key(served: Served) -> None:
     await served.ask(Chat(), Chat().body("fix the failing test", TOOLS, []))
     async with ClientSession(headers={"x-api-key": KEY}) as http:
         async with http.get(served.url + "/model/v1/models") as answer:

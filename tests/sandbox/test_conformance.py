@@ -22,12 +22,12 @@ needs_isolation = pytest.mark.skipif(not FOUND.allowed, reason=FOUND.reason)
 
 
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=NAMES)
-async def test_isolated_boxes(local: Place, check: conformance.Check) -> None:
+async def test_isolated_boxes_keep_the_promise(local: Place, check: conformance.Check) -> None:
     await check(local)
 
 
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=NAMES)
-async def test_boxes_without_isolation(plain: Place, check: conformance.Check) -> None:
+async def test_boxes_without_isolation_keep_the_promise(plain: Place, check: conformance.Check) -> None:
     await check(plain)
 
 

@@ -50,7 +50,7 @@ def shell(line: str, name: str = "") -> Command:
     return Command(name, (*SHELL, line))
 
 
-def test_a_whole_file() -> None:
+def test_every_property_that_is_followed_is_read() -> None:
     recipe = parse(WHOLE, ".devcontainer.json")
     assert recipe.image == "mcr.microsoft.com/devcontainers/python:3.12"
     assert recipe.on_create == (shell("pip install -e . // not a comment"),)

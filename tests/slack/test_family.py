@@ -257,7 +257,7 @@ MEANT: list[tuple[str, dict[str, Any], Meaning | type[Meaning]]] = [
 
 
 @pytest.mark.parametrize(("body", "meaning"), [row[1:] for row in MEANT], ids=[row[0] for row in MEANT])
-def test_what_a_payload_means(body: dict[str, Any], meaning: Meaning | type[Meaning]) -> None:
+def test_a_payload_means_this(body: dict[str, Any], meaning: Meaning | type[Meaning]) -> None:
     found = understand(body, ME)
     assert isinstance(found, meaning) if isinstance(meaning, type) else found == meaning
 

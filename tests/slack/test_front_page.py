@@ -9,7 +9,7 @@ from tests.slack.scene import office as office
 from tests.slack.scene import scene as scene
 
 
-async def test_the_command_its_form_and_the_home_tab_in_a_browser(office: Scene) -> None:
+async def test_the_command_its_form_and_the_home_tab_work_in_a_browser(office: Scene) -> None:
     async with browsing() as browser, window(browser, office.served, at="#/dev") as page:
         await composer(page).fill("/shipmate fix the fuel test")
         await composer(page).press("Enter")

@@ -117,7 +117,7 @@ KINDS: list[tuple[str, dict[str, Any], type[Meaning]]] = [
 
 
 @pytest.mark.parametrize(("body", "kind"), [pytest.param(body, kind, id=name) for name, body, kind in KINDS])
-def test_a_payload_means(body: dict[str, Any], kind: type[Meaning]) -> None:
+def test_a_payload_means_this(body: dict[str, Any], kind: type[Meaning]) -> None:
     assert type(understand(body, ME)) is kind
 
 

@@ -66,7 +66,7 @@ async def test_whatever_slack_sends_over_http_is_acknowledged(scene: Scene) -> N
     assert await scene.store.all_sessions() == []
 
 
-async def test_the_main_line_over_signed_http(scene: Scene) -> None:
+async def test_a_mention_and_a_stop_work_over_signed_http(scene: Scene) -> None:
     async with scene.at_addresses():
         ts = await scene.says()
         assert len(await scene.prompts(ts)) == 1

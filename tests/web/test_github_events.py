@@ -57,7 +57,7 @@ CASES: list[tuple[str, dict[str, Any], Command | None]] = [
 
 
 @pytest.mark.parametrize(("event", "body", "command"), CASES, ids=[f"{e}.{b['action']}" for e, b, _ in CASES])
-def test_what_a_webhook_says(event: str, body: dict[str, Any], command: Command | None) -> None:
+def test_a_webhook_means_this_command_or_nothing(event: str, body: dict[str, Any], command: Command | None) -> None:
     found = understand(event, body)
     assert (found and found[2]) == command
     assert found is None or found[:2] == (SID, "acme/rocket")
