@@ -15,11 +15,11 @@ import jinja2
 from aiohttp import web
 from markupsafe import Markup
 
-from bot.cards import Asked, BudgetQuestion, Card, Question, SharedFile, ThreadView
+from bot.cards import BudgetQuestion, Card, Question, ThreadView
 from bot.phases import MOMENTS, OUTCOMES, STARTS, dollars, session_phase
 from bot.view import fold_view
 from bot.web.admission import Admission, NotShown
-from bot.web.files import PICTURES
+from bot.web.below import below
 from bot.web.markdown import to_html, to_words, web_address
 from bot.web.steps import Details
 from jobs.events import Event
@@ -130,15 +130,9 @@ def describe(
         "participants": [person.name for person in session.participants],
         "isolated": session.isolated,
         "question": _question(view.question),
-        "asked": [_asked(one) for one in view.asked],
-        "files": [_file(file, session.id, link) for file in view.files],
         "moments": _moments(stamps),
         "start": STARTS[session.start] if session.start else "",
-        "turns": _turns(view, transcript),
-        "notices": [
-            {"at": n.at, "text": n.text, "label": n.label, "url": web_address(n.url), "quote": to_html(n.quote)}
-            for n in view.notices
-        ],
+        "turns": _turns(view, transcript, link),
     }
 
 
@@ -168,16 +162,6 @@ def _question(asked: Question | None) -> dict[str, Any] | None:
     return {"reason": asked.reason, "options": asked.options, "answer": asked.answer, "by": asked.by}
 
 
-def _asked(one: Asked) -> dict[str, Any]:
-    state = "answered" if one.answer is not None else "withdrawn" if one.withdrawn else "open"
-    return {"question": one.question, "options": one.options, "answer": one.answer, "by": one.by, "state": state}
-
-
-def _file(file: SharedFile, sid: str, link: str) -> dict[str, Any]:
-    address = f"/view/{sid}/file/{file.id}?{link}"
-    return {"name": file.name, "title": file.title, "address": address, "picture": file.mimetype in PICTURES}
-
-
 def _moments(stamps: Mapping[str, float]) -> list[dict[str, Any]]:
     """What there is to tell of the session's beginning, in the order in which it happened."""
     received = stamps.get("received")
@@ -202,13 +186,14 @@ def _pull_request(view: ThreadView) -> dict[str, Any] | None:
     return None if shown is None else {"number": shown.number, "url": web_address(shown.url), "state": shown.state}
 
 
-def _turns(view: ThreadView, entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """In the order of the log. The newest has its details first, for a page has an end."""
+def _turns(view: ThreadView, entries: Iterable[Entry], link: str) -> list[dict[str, Any]]:
+    """In the order of the log, each with what came below it. The newest has its details first, for a page has an end."""
     by_turn: dict[int | None, list[Entry]] = {}
     for entry in entries:
         by_turn.setdefault(entry.turn, []).append(entry)
     details, numbered = Details(), list(enumerate(view.cards, 1))
-    return [_turn(n, card, view, by_turn.get(card.turn, []), details) for n, card in reversed(numbered)][::-1]
+    turns = [_turn(n, card, view, by_turn.get(card.turn, []), details) for n, card in reversed(numbered)][::-1]
+    return [turn | {"below": parts} for turn, parts in zip(turns, below(view, link), strict=True)]
 
 
 def _turn(number: int, card: Card, view: ThreadView, mine: list[Entry], details: Details) -> dict[str, Any]:

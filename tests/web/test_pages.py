@@ -15,6 +15,7 @@ from bot.web.admission import Admission
 from bot.web.links import ViewLinks
 from bot.web.pages import ViewPages, family, to_html, to_words
 from jobs import commands as c
+from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.events import Place
 from jobs.moments import MOMENTS, RECEIVED
@@ -253,6 +254,17 @@ async def test_a_session_that_is_not_there_is_said_to_be_missing_and_one_that_is
     status, page = await get(served.links.public("snothing", served.now))
     assert status == 503
     assert "This session cannot be read" in page and "snothing.json.gz" in page
+
+
+async def test_the_page_is_read_from_its_top_to_its_end_as_the_thread_is(served: Served) -> None:
+    log = working().do(t.AskPeople(1, "Which port?", ("4", "5"))).do(t.AnswerQuestion("q1", "four", GRACE))
+    log.end().publish().do(c.ClosePullRequest(7, True, "grace")).ask(2, GRACE, "and the README")
+    log.work(2).do(t.AskPeople(1, "Which colour?"))
+    await served.keep(log)
+    _, page = await get(served.address)
+    told = page[page.index("<article") :]
+    in_order = ("Fix the", "Which port?", "four", "was merged", "and the README", "Which colour?")
+    assert [told.index(words) for words in in_order] == sorted(told.index(words) for words in in_order)
 
 
 async def test_a_question_for_a_repository_is_shown_with_its_answer(served: Served) -> None:
