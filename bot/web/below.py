@@ -37,9 +37,8 @@ def _asked(one: Asked) -> Part:
 
 
 def _file(file: SharedFile, sid: str, link: str) -> Part:
-    address = f"/view/{sid}/file/{file.id}?{link}"
-    picture = file.mimetype in PICTURES
-    return {"kind": "file", "id": file.id, "name": file.name, "title": file.title, "address": address, "picture": picture}
+    shown = {"address": f"/view/{sid}/file/{file.id}?{link}", "picture": file.mimetype in PICTURES}
+    return {"kind": "file", "id": file.id, "name": file.name, "title": file.title, **shown}
 
 
 def _notice(notice: Notice) -> Part:

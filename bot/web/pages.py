@@ -187,7 +187,7 @@ def _pull_request(view: ThreadView) -> dict[str, Any] | None:
 
 
 def _turns(view: ThreadView, entries: Iterable[Entry], link: str) -> list[dict[str, Any]]:
-    """In the order of the log, each with what came below it. The newest has its details first, for a page has an end."""
+    """In the order of the log, each with what came below it. The newest has its details first: a page has an end."""
     by_turn: dict[int | None, list[Entry]] = {}
     for entry in entries:
         by_turn.setdefault(entry.turn, []).append(entry)

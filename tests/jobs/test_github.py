@@ -184,7 +184,9 @@ async def test_a_rate_limit_is_waited_for_as_long_as_the_forge_says(world: World
     ],
 )
 @pytest.mark.parametrize("kind", [RateLimitExceededException, GithubException])
-def test_a_throttled_call_waits_as_long_as_the_forge_says_within_bounds(kind: type[GithubException], headers: dict[str, str], delay: float) -> None:
+def test_a_throttled_call_waits_as_long_as_the_forge_says_within_bounds(
+    kind: type[GithubException], headers: dict[str, str], delay: float
+) -> None:
     status = 403 if kind is RateLimitExceededException else 429
     judged = _judged(kind(status, {"message": "slow down"}, headers), now=1_000.0)
     assert isinstance(judged, ForgeDown)

@@ -174,7 +174,9 @@ MISCHIEF = {
 
 
 @pytest.mark.parametrize("what", MISCHIEF)
-async def test_work_arrives_whatever_was_done_to_its_repository(box: RunningBox, gateway: StandIn, bare: Path, what: str):
+async def test_work_arrives_whatever_was_done_to_its_repository(
+    box: RunningBox, gateway: StandIn, bare: Path, what: str
+):
     await box.start()
     await gateway.frame("ready")
     await box.exec("sh", "-c", MISCHIEF[what])

@@ -257,7 +257,7 @@ async def test_a_session_that_is_not_there_is_said_to_be_missing_and_one_that_is
 
 
 async def test_the_page_is_read_from_its_top_to_its_end_as_the_thread_is(served: Served) -> None:
-    log = working().do(t.AskPeople(1, "Which port?", ("4", "5"))).do(t.AnswerQuestion("q1", "four", GRACE))
+    log = working().do(t.AskPeople(1, "Which port?")).do(t.AnswerQuestion("q1", "four", GRACE)).do(t.TakeAnswer("q1"))
     log.end().publish().do(c.ClosePullRequest(7, True, "grace")).ask(2, GRACE, "and the README")
     log.work(2).do(t.AskPeople(1, "Which colour?"))
     await served.keep(log)
