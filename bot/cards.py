@@ -8,7 +8,7 @@ are epoch seconds; how long something takes is for the caller, who has a clock.
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.events import Author, Commit, Outcome, PlanEntry, StartKind
+from jobs.events import Author, Commit, DiffLines, Outcome, PlanEntry, StartKind
 from jobs.family import Child, at_work
 from jobs.session import Session
 
@@ -91,9 +91,35 @@ class Ending:
 
 
 @dataclass(frozen=True)
+class LineComment:
+    """What a reviewer said (Markdown) of lines of the pull request. `reply`: to another comment; `edited`: it said
+    something else before."""
+
+    id: int
+    where: DiffLines
+    words: str
+    reply: bool = False
+    edited: bool = False
+
+
+@dataclass(frozen=True)
+class Review:
+    """A review on the forge, by somebody with this login, its comments in the order of their lines. `number`: the
+    forge's of it, 0 if it is none but a comment; `left_out`: how many comments there are beyond those;
+    `deleted`: how many are not there any more."""
+
+    number: int
+    by: str
+    verdict: str
+    comments: tuple[LineComment, ...] = ()
+    left_out: int = 0
+    deleted: int = 0
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something that happened beside the turns. `to`: a person whom it concerns; `url` belongs to `label`; `quote`:
-    somebody's Markdown that it is about."""
+    somebody's Markdown that it is about; `review`: one that it tells."""
 
     id: str
     at: float
@@ -102,6 +128,7 @@ class Notice:
     label: str = ""
     url: str = ""
     quote: str = ""
+    review: Review | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import asyncio
 import json
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,6 +34,7 @@ CHECK_SECONDS = 15.0
 NOT_SET_UP = (
     "set MODAL_TOKEN_ID, MODAL_TOKEN_SECRET and SHIPMATE_PUBLIC_URL, at which boxes reach `shipmate web` by https"
 )
+HEARD = ("pull_request", "pull_request_review", "pull_request_review_comment")
 LEAST_REDIS = (6, 2)
 EVENT_SCOPES = ("app_mentions:read",)  # beside those of the methods that we call
 
@@ -218,7 +219,20 @@ async def _webhooks(settings: BotSettings) -> list[Finding]:
                 "webhooks", "off: merges and reviews are neither told in threads nor counted (GITHUB_WEBHOOK_SECRET)"
             )
         ]
-    return [Finding("webhooks", f"taken at {settings.url}/github/events")]
+    try:
+        events = await forge(settings.jobs).app_events()
+    except (ForgeRefused, ForgeDown):
+        events = ()  # `github` says why
+    return [webhooks_of(events, f"{settings.url}/github/events")]
+
+
+def webhooks_of(events: Sequence[str], address: str) -> Finding:
+    """What comes of the webhooks that our app asks for; none at all: they are a repository's, which we cannot ask."""
+    lacking = [event for event in HEARD if event not in events] if events else []
+    if not lacking:
+        return Finding("webhooks", f"taken at {address}")
+    said = f"taken at {address}, but the app does not ask for {', '.join(lacking)}: threads will not hear of that"
+    return Finding("webhooks", said, "tick these under *Subscribe to events* in the app's settings")
 
 
 async def _isolation(settings: BotSettings) -> list[Finding]:

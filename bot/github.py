@@ -18,15 +18,13 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from jobs.commands import ClosePullRequest, Command, Refused, ReviewPullRequest
+from bot.github_reviews import TOLD, login, part, said_of, text
+from jobs.commands import ClosePullRequest, Command, Refused
 from jobs.session import Session
-from sandbox.runner.visible import visible
 
 log = logging.getLogger(__name__)
 BODY_BYTES = 5 << 20
 SEEN_SECONDS = 3 * 86_400.0
-LOGIN_CHARS, VERDICT_CHARS, WORDS_CHARS = 100, 40, 2_000
-ASSOCIATES = ("OWNER", "MEMBER", "COLLABORATOR")  # whose words count: anybody may review what is public
 _OURS = re.compile(r"shipmate/([A-Za-z0-9_-]{1,64})")
 
 
@@ -113,48 +111,32 @@ def is_signed(secret: bytes, body: bytes, signature: str) -> bool:
 
 
 def when(payload: Mapping[str, Any]) -> float:
-    """When that happened which a webhook tells; now and for ever, if it does not say. Pure."""
-    told = _part(payload, "review").get("submitted_at") or _part(payload, "pull_request").get("updated_at")
+    """When that happened which a webhook tells: the last time it names; now and for ever, if none. Pure."""
+    told = [part(payload, name).get(field) for name in TOLD for field in ("submitted_at", "updated_at")]
+    return max((at for at in map(_moment, told) if at is not None), default=float("inf"))
+
+
+def _moment(told: object) -> float | None:
     try:
         return datetime.fromisoformat(str(told)).timestamp()
     except (ValueError, OverflowError):
-        return float("inf")
+        return None
 
 
 def understand(event: str, payload: Mapping[str, Any]) -> tuple[str, str, Command] | None:
     """Whose session a webhook is about, in which repository, and what it says; None if it is not for us. Pure."""
-    pull, repository = _part(payload, "pull_request"), _part(payload, "repository").get("full_name")
-    head = _part(pull, "head")
-    branch, number = _OURS.fullmatch(_text(head, "ref")), pull.get("number")
-    if branch is None or not isinstance(repository, str) or _part(head, "repo").get("full_name") != repository:
+    pull, repository = part(payload, "pull_request"), part(payload, "repository").get("full_name")
+    head = part(pull, "head")
+    branch, number = _OURS.fullmatch(text(head, "ref")), pull.get("number")
+    if branch is None or not isinstance(repository, str) or part(head, "repo").get("full_name") != repository:
         return None
     if not isinstance(number, int) or isinstance(number, bool):
         return None
-    by = visible(_text(_part(payload, "sender"), "login"))[:LOGIN_CHARS]
-    command = _command(event, payload, pull, number, by)
+    command = _command(event, payload, pull, number)
     return None if command is None else (branch[1], repository, command)
 
 
-def _command(
-    event: str, payload: Mapping[str, Any], pull: Mapping[str, Any], number: int, by: str
-) -> Command | None:  # fmt: skip
-    match event, payload.get("action"):
-        case "pull_request", "closed":
-            return ClosePullRequest(number, bool(pull.get("merged")), by)
-        case "pull_request_review", "submitted":
-            review = _part(payload, "review")
-            verdict = visible(_text(review, "state")).lower()
-            ours = _text(review, "author_association") in ASSOCIATES
-            words = visible(_text(review, "body")).strip() if ours else ""
-            return ReviewPullRequest(number, verdict[:VERDICT_CHARS], by, words[:WORDS_CHARS])
-    return None
-
-
-def _part(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = found.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(found: Mapping[str, Any], name: str) -> str:
-    value = found.get(name)
-    return value if isinstance(value, str) else ""
+def _command(event: str, payload: Mapping[str, Any], pull: Mapping[str, Any], number: int) -> Command | None:
+    if event == "pull_request" and payload.get("action") == "closed":
+        return ClosePullRequest(number, bool(pull.get("merged")), login(part(payload, "sender")))
+    return said_of(event, payload, number)

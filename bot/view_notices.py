@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bot.cards import Notice, ThreadView
+from bot.cards import Notice, Review, ThreadView
 from jobs.events import Author
 from jobs.session import Session
 
@@ -10,11 +10,32 @@ Change = dict[str, Any]
 
 
 def notice(
-    view: ThreadView, at: float, text: str, *, to: Author | None = None, label: str = "", url: str = "", quote: str = ""
+    view: ThreadView,
+    at: float,
+    text: str,
+    *,
+    to: Author | None = None,
+    label: str = "",
+    url: str = "",
+    quote: str = "",
+    review: Review | None = None,
 ) -> Change:
     """One more notice; its id is its number, which the log decides."""
-    notice = Notice(id=f"notice:{len(view.notices) + 1}", at=at, text=text, to=to, label=label, url=url, quote=quote)
-    return {"notices": (*view.notices, notice)}
+    key = f"notice:{len(view.notices) + 1}"
+    one = Notice(id=key, at=at, text=text, to=to, label=label, url=url, quote=quote, review=review)
+    return {"notices": (*view.notices, one)}
+
+
+def pull_label(view: ThreadView, number: int) -> str:
+    """How the thread calls a pull request of this session."""
+    whose = f"#{view.session.lineage.number}'s pull request" if view.session.lineage is not None else "Pull request"
+    return f"{whose} #{number}"
+
+
+def pull_url(view: ThreadView, number: int) -> str:
+    """Where it is, if it is the one that is known."""
+    shown = view.session.pull_request
+    return shown.url if shown is not None and shown.number == number else ""
 
 
 def sentence(text: str) -> str:

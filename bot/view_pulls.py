@@ -1,5 +1,5 @@
-"""What the forge's events add to a thread: a pull request published, refused, reviewed, closed. Pure; part of
-`bot/view.py`."""
+"""What the forge's events add to a thread: a pull request published, refused, closed; `view_reviews.py` has what
+is said of it. Pure; part of `bot/view.py`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -7,9 +7,9 @@ from typing import Any
 
 from bot.cards import ThreadView
 from bot.endings import shown_by
-from bot.view_notices import how_to_reply, notice, sentence
+from bot.view_notices import how_to_reply, notice, pull_label, pull_url, sentence
+from bot.view_reviews import REVIEW_CHANGES
 from jobs import events as e
-from jobs.events import Author
 
 Change = dict[str, Any]
 RARELY_SECONDS = 1_800.0
@@ -24,7 +24,8 @@ def _published(view: ThreadView, event: e.PullRequestPublished) -> Change:
     late = [ending for ending in met if ending.publishing == "failed"]
     if late:
         text = "is there now." if event.opened else "is up to date now."
-        change |= _pull_notice(view, event.number, event.url, event.at, text, to=late[-1].to)
+        label = pull_label(view, event.number)
+        change |= notice(view, event.at, text, to=late[-1].to, label=label, url=event.url)
     return change
 
 
@@ -46,38 +47,13 @@ def _publish_failed(view: ThreadView, event: e.PublishFailed) -> Change:
 
 def _pull_closed(view: ThreadView, event: e.PullRequestClosed) -> Change:
     verb = "was merged" if event.merged else "was closed without merging"
-    return _forge_notice(view, event, f"{verb} by {event.by}." if event.by else f"{verb}.")
-
-
-def _pull_reviewed(view: ThreadView, event: e.PullRequestReviewed) -> Change:
-    by, reply = event.by or "somebody", how_to_reply(view.session)
-    how = "and I will take it up" if event.words else "with what I should change"
-    verdicts = {
-        "approved": f"was approved by {by}.",
-        "changes_requested": f"needs changes, says {by}. {reply} {how}.",
-        "commented": f"was commented on by {by}.",
-    }
-    return _forge_notice(view, event, verdicts.get(event.verdict, f"was reviewed by {by}."), event.words)
-
-
-def _forge_notice(
-    view: ThreadView, event: e.PullRequestClosed | e.PullRequestReviewed, text: str, quote: str = ""
-) -> Change:
-    shown = view.session.pull_request
-    url = shown.url if shown is not None and shown.number == event.number else ""
-    return _pull_notice(view, event.number, url, event.at, text, quote=quote)
-
-
-def _pull_notice(
-    view: ThreadView, number: int, url: str, at: float, text: str, to: Author | None = None, quote: str = ""
-) -> Change:
-    whose = f"#{view.session.lineage.number}'s pull request" if view.session.lineage is not None else "Pull request"
-    return notice(view, at, text, to=to, label=f"{whose} #{number}", url=url, quote=quote)
+    text = f"{verb} by {event.by}." if event.by else f"{verb}."
+    return notice(view, event.at, text, label=pull_label(view, event.number), url=pull_url(view, event.number))
 
 
 PULL_CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
+    **REVIEW_CHANGES,
     e.PublishFailed: _publish_failed,
     e.PullRequestPublished: _published,
     e.PullRequestClosed: _pull_closed,
-    e.PullRequestReviewed: _pull_reviewed,
 }

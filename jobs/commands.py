@@ -9,6 +9,7 @@ from typing import Literal
 
 from jobs import frames as f
 from jobs.commands_family import FamilyCommand
+from jobs.commands_reviews import ReviewCommand
 from jobs.commands_snapshots import SnapshotCommand
 from jobs.commands_spending import DeclineBudget as DeclineBudget
 from jobs.commands_spending import FollowBudget as FollowBudget
@@ -217,12 +218,15 @@ class ClosePullRequest:
 
 @dataclass(frozen=True)
 class ReviewPullRequest:
-    """The forge says: reviewed. `words`: of somebody who belongs to the repository."""
+    """The forge says: reviewed. `words`: of somebody who belongs to the repository; `review`: the forge's number of it;
+    `edited`: only its words are new."""
 
     number: int
     verdict: str
     by: str
     words: str = ""
+    review: int = 0
+    edited: bool = False
 
 
 @dataclass(frozen=True)
@@ -260,6 +264,7 @@ Command = (
     | Hear
     | ClosePullRequest
     | ReviewPullRequest
+    | ReviewCommand
     | ToolCommand
     | Note
     | Tick

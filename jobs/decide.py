@@ -20,6 +20,7 @@ from jobs.events import Event
 from jobs.fold import fold
 from jobs.hearing import TOLD_MOST, events_of
 from jobs.lifetimes import is_old, moving
+from jobs.reviews import tellings
 from jobs.session import Rules, Session, Status, Turn
 from jobs.wants import start_is_lost, turn_seconds
 
@@ -73,7 +74,8 @@ def _submit(s: Session, c: commands.Submit, now: float, rules: Rules) -> tuple[E
     if s.worked >= rules.session_seconds:
         hours = f"{rules.session_seconds / 3600:.3g} h"
         raise Refused(f"This thread has worked for {hours}, the most that it may. Mention me in a new one to go on.")
-    told = c.prompt.model_copy(update={"before": (*c.prompt.before, *s.untold)}) if s.untold else c.prompt
+    untold = (*s.untold, *tellings(s))
+    told = c.prompt.model_copy(update={"before": (*c.prompt.before, *untold)}) if untold else c.prompt
     received = e.PromptReceived(at=now, prompt=told)
     if s.status is S.CLOSED and s.repository is None:
         return (_where(c.choice, now), received)

@@ -1,4 +1,5 @@
-"""What comes of a session's pull request: brought up to date by workers, closed and reviewed by people on the forge.
+"""What comes of a session's pull request: brought up to date by workers; closed, reviewed and commented on by
+people on the forge.
 
 Pure; `jobs/decide.py` asks.
 """
@@ -7,9 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobs import commands
+from jobs import commands_reviews as reviews
 from jobs import events as e
 from jobs.commands import Refused
 from jobs.events import Event
+from jobs.reviews import comment_of, is_full, review_of
 from jobs.session import Rules, Session
 from jobs.wants import publish_is_under_way
 
@@ -62,9 +65,37 @@ def _close(s: Session, c: commands.ClosePullRequest, now: float, _: Rules) -> tu
 
 
 def _review(s: Session, c: commands.ReviewPullRequest, now: float, _: Rules) -> tuple[Event, ...]:
-    if s.pull_request is None or s.pull_request.number != c.number:
+    """New words of a review that a prompt took to the agent already are told once more."""
+    known = review_of(s, c.review)
+    if not _is_shown(s, c.number) or (c.edited and known is None and not c.words):
         return ()
-    return (e.PullRequestReviewed(at=now, number=c.number, verdict=c.verdict, by=c.by, words=c.words),)
+    if known is not None and (not c.edited or known.words == c.words):
+        return ()
+    reviewed = e.PullRequestReviewed(
+        at=now, number=c.number, verdict=c.verdict, by=c.by, words=c.words, review=c.review, edited=c.edited
+    )
+    return (reviewed,)
+
+
+def _comment(s: Session, c: reviews.CommentOnLines, now: float, _: Rules) -> tuple[Event, ...]:
+    """Of more comments than are kept, only the number is."""
+    known = comment_of(s, c.comment)
+    if not _is_shown(s, c.number) or (known is not None and (not c.edited or known.words == c.words)):
+        return ()
+    words = c.words if known is not None or not is_full(s) else ""
+    commented = e.LineCommented(
+        at=now, number=c.number, comment=c.comment, by=c.by, where=c.where, words=words,
+        review=c.review, reply=c.reply, edited=c.edited,
+    )  # fmt: skip
+    return (commented,)
+
+
+def _delete(s: Session, c: reviews.DeleteLineComment, now: float, _: Rules) -> tuple[Event, ...]:
+    return (e.LineCommentDeleted(at=now, number=c.number, comment=c.comment),) if _is_shown(s, c.number) else ()
+
+
+def _is_shown(s: Session, number: int) -> bool:
+    return s.pull_request is not None and s.pull_request.number == number
 
 
 DECIDE_PULLS: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, ...]]] = {
@@ -73,4 +104,6 @@ DECIDE_PULLS: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Ev
     commands.FailPublish: _fail,
     commands.ClosePullRequest: _close,
     commands.ReviewPullRequest: _review,
+    reviews.CommentOnLines: _comment,
+    reviews.DeleteLineComment: _delete,
 }

@@ -51,6 +51,9 @@ from jobs.events_family import (
     StopOffered,
 )
 from jobs.events_pulls import (
+    DiffLines,
+    LineCommentDeleted,
+    LineCommented,
     PublishBegan,
     PublishFailed,
     PullRequestClosed,
@@ -88,15 +91,15 @@ from jobs.events_turn import (
 __all__ = [
     "AgentReady", "AgentUnready", "AnswerTaken", "Attachment", "Author", "BoxAwaited", "BoxLost", "BoxParked",
     "BoxStarted", "BudgetDeclined", "BudgetRaised", "BudgetReached", "ChildHanded", "ChildPrompted",
-    "ChildReported", "ChildSpawned", "ChildrenStopRequested", "Commit", "Event", "Fact", "FileAttached",
-    "FileRefused", "FileWanted", "Frozen", "Lineage", "LinkAttached", "ModelRequested", "ModelTrouble",
-    "ModelTroubled", "Noted", "Outcome", "ParkBegan", "ParkFailed", "PhaseReached", "Place", "PlanEntry",
-    "PlanUpdated", "Prompt", "PromptDelivered", "PromptEdited", "PromptReceived", "PromptWithdrawn",
-    "PublishBegan", "PublishFailed", "PullRequestClosed", "PullRequestDescribed", "PullRequestPublished",
-    "PullRequestReviewed", "QuestionAnswered", "QuestionAsked", "Reported", "RepositoryAsked", "RepositoryChosen",
-    "SessionClosed", "SessionOpened", "SnapshotFailed", "SnapshotForgotten", "SnapshotTaken", "StartAbandoned",
-    "StartBegan", "StartFailed", "StartKind", "StepStarted", "StopOffered", "StopRequested", "TaskRestated",
-    "TurnEnded", "TurnStarted", "event_from_json", "event_to_json",
+    "ChildReported", "ChildSpawned", "ChildrenStopRequested", "Commit", "DiffLines", "Event", "Fact",
+    "FileAttached", "FileRefused", "FileWanted", "Frozen", "LineCommentDeleted", "LineCommented", "Lineage",
+    "LinkAttached", "ModelRequested", "ModelTrouble", "ModelTroubled", "Noted", "Outcome", "ParkBegan",
+    "ParkFailed", "PhaseReached", "Place", "PlanEntry", "PlanUpdated", "Prompt", "PromptDelivered", "PromptEdited",
+    "PromptReceived", "PromptWithdrawn", "PublishBegan", "PublishFailed", "PullRequestClosed",
+    "PullRequestDescribed", "PullRequestPublished", "PullRequestReviewed", "QuestionAnswered", "QuestionAsked",
+    "Reported", "RepositoryAsked", "RepositoryChosen", "SessionClosed", "SessionOpened", "SnapshotFailed",
+    "SnapshotForgotten", "SnapshotTaken", "StartAbandoned", "StartBegan", "StartFailed", "StartKind", "StepStarted",
+    "StopOffered", "StopRequested", "TaskRestated", "TurnEnded", "TurnStarted", "event_from_json", "event_to_json",
 ]  # fmt: skip
 
 Event = Annotated[
@@ -138,6 +141,8 @@ Event = Annotated[
     | PullRequestPublished
     | PullRequestClosed
     | PullRequestReviewed
+    | LineCommented
+    | LineCommentDeleted
     | Noted
     | QuestionAsked
     | QuestionAnswered

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from jobs.event_parts import Fact
+from jobs.event_parts import Fact, Frozen
 
 
 class PublishBegan(Fact):
@@ -42,15 +42,62 @@ class PullRequestClosed(Fact):
     by: str = ""
 
 
+class DiffLines(Frozen):
+    """Lines of a file that a pull request changes, from `first` to `last`; 0: the whole file. `old`: as they were
+    before the change; `code`: what the last one says."""
+
+    path: str
+    first: int = 0
+    last: int = 0
+    old: bool = False
+    code: str = ""
+
+    @property
+    def label(self) -> str:
+        """Such as `rocket/fuel.py, lines 3-5`."""
+        if not self.last:
+            return self.path
+        several = 0 < self.first < self.last
+        lines = f"lines {self.first}-{self.last}" if several else f"line {self.last}"
+        return f"{self.path}, {lines}{' before the change' if self.old else ''}"
+
+
 class PullRequestReviewed(Fact):
     """Somebody reviewed the pull request on the forge. `verdict`: approved, changes_requested or commented; `words`: of
-    somebody who belongs to the repository."""
+    somebody who belongs to the repository. `review`: the forge's number of it, 0 if that is not known; `edited`: it was
+    there before, and says this now."""
 
     kind: Literal["pull_request_reviewed"] = "pull_request_reviewed"
     number: int
     verdict: str
     by: str
     words: str = ""
+    review: int = 0
+    edited: bool = False
+
+
+class LineCommented(Fact):
+    """Somebody who belongs to the repository commented on lines of the pull request. `comment`, `review`: the forge's
+    numbers of it, and of the review that it is part of, 0 if there is none; `reply`: to another comment; `edited`: it
+    was there before, and says this now; without `words`: it is one of more than are kept."""
+
+    kind: Literal["line_commented"] = "line_commented"
+    number: int
+    comment: int
+    by: str
+    where: DiffLines
+    words: str = ""
+    review: int = 0
+    reply: bool = False
+    edited: bool = False
+
+
+class LineCommentDeleted(Fact):
+    """The comment of this number is not there any more."""
+
+    kind: Literal["line_comment_deleted"] = "line_comment_deleted"
+    number: int
+    comment: int
 
 
 class PullRequestDescribed(Fact):

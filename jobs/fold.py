@@ -13,6 +13,7 @@ from jobs.events import Event, Fact, Outcome
 from jobs.family import Owed, folded
 from jobs.fold_pulls import FOLD_PULLS, tried_anew
 from jobs.fold_tools import FOLD_TOOLS, late_answer_came, nobody_asks
+from jobs.reviews import after_prompt
 from jobs.saved import Saved, after_failure, after_snapshot, after_turn, at_rest
 from jobs.session import ANY_TIME, TRANSITIONS, Session, Status, Turn
 from jobs.untold import after_withdrawal
@@ -103,7 +104,7 @@ def _prompt_received(s: Session, event: e.PromptReceived) -> Change:
         "halted": s.halted and event.prompt.report_of > 0,
         "untold": tuple(said for said in s.untold if said not in event.prompt.before),
     }
-    return received | looked | late_answer_came(s, event.prompt.id)
+    return received | looked | after_prompt(s, event.prompt.before) | late_answer_came(s, event.prompt.id)
 
 
 def _prompt_edited(s: Session, event: e.PromptEdited) -> Change:

@@ -5,8 +5,8 @@ from typing import Any
 
 from jobs import events as e
 from jobs.events import Fact
+from jobs.reviews import with_said, without_comment
 from jobs.session import PullRequest, Session
-from jobs.untold import with_more
 
 Change = dict[str, Any]
 
@@ -45,18 +45,12 @@ def _ended(pull: PullRequest, event: e.PullRequestClosed) -> PullRequest:
     return pull.model_copy(update={"state": "merged" if event.merged else "closed"})
 
 
-def _reviewed(s: Session, event: e.PullRequestReviewed) -> Change:
-    """What was said goes to the agent with the next prompt."""
-    if not event.words:
-        return {}
-    said = f"{event.by} reviewed pull request #{event.number} ({event.verdict.replace('_', ' ')}): {event.words}"
-    return {"untold": with_more(s, said)}
-
-
 FOLD_PULLS: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.PublishBegan: lambda s, v: {"publish_began": v.at, "closed_meanwhile": None},
     e.PublishFailed: _publish_failed,
     e.PullRequestPublished: _published,
     e.PullRequestClosed: _closed,
-    e.PullRequestReviewed: _reviewed,
+    e.PullRequestReviewed: with_said,
+    e.LineCommented: with_said,
+    e.LineCommentDeleted: lambda s, v: without_comment(s, v.comment),
 }

@@ -110,6 +110,19 @@ class Forge:
         token = await self.token(repository or "")
         return await _call(lambda: self._whoami(token, repository))
 
+    async def app_events(self) -> tuple[str, ...]:
+        """The webhooks that our app asks for; none without an app, where the repository's settings say it."""
+        key = self._credential
+        if isinstance(key, str):
+            return ()
+
+        def work() -> tuple[str, ...]:
+            auth = Auth.AppAuth(key.app_id, key.private_key)
+            with GithubIntegration(auth=auth, base_url=self._api_url, timeout=CALL_SECONDS, **_PLAIN) as integration:
+                return tuple(integration.get_app().events)
+
+        return await _call(work)
+
     def _client(self, token: str, lazy: bool = False) -> github.Github:
         return github.Github(auth=Auth.Token(token), base_url=self._api_url, timeout=CALL_SECONDS, lazy=lazy, **_PLAIN)
 

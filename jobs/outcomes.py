@@ -146,7 +146,7 @@ def _follow(
         return
     elif isinstance(event, e.PullRequestClosed):
         pulls[event.number] = pull._replace(merged=pull.merged or event.merged)
-    elif event.verdict in VERDICTS:
+    elif event.verdict in VERDICTS and not event.edited:
         asked = pull.changes_requested + (event.verdict == CHANGES_REQUESTED)
         pulls[event.number] = pull._replace(
             first=pull.first or event.verdict, last=event.verdict, changes_requested=asked

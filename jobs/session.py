@@ -44,7 +44,16 @@ _SAVING: dict[type[Fact], None] = dict.fromkeys((e.SnapshotTaken, e.SnapshotFail
 _AWAITED: dict[type[Fact], None] = {e.BoxAwaited: None}
 _LINK: dict[type[Fact], None] = dict.fromkeys((e.LinkAttached, e.PhaseReached))
 FORGE: dict[type[Fact], None] = dict.fromkeys(
-    (e.PublishBegan, e.PublishFailed, e.PullRequestPublished, e.PullRequestClosed, e.PullRequestReviewed, e.Noted)
+    (
+        e.PublishBegan,
+        e.PublishFailed,
+        e.PullRequestPublished,
+        e.PullRequestClosed,
+        e.PullRequestReviewed,
+        e.LineCommented,
+        e.LineCommentDeleted,
+        e.Noted,
+    )
 )
 TOOLS: dict[type[Fact], None] = dict.fromkeys(
     (
@@ -183,7 +192,10 @@ class Session(Frozen):
     closed_meanwhile: e.PullRequestClosed | None = None  # since then: what the worker had read may be older
     publish_failures: int = 0
     publish_retry_at: float | None = 0.0
-    untold: tuple[str, ...] = ()  # what goes to the agent with the next prompt (`jobs/untold.py`)
+    # what goes to the agent with the next prompt: `jobs/untold.py`, and of reviewers `jobs/reviews.py`
+    untold: tuple[str, ...] = ()
+    reviews: tuple[e.PullRequestReviewed | e.LineCommented, ...] = ()
+    reviews_left_out: int = 0  # comments beyond those
     # what the agent asked of people; `asked` and `files_asked` count
     inquiries: tuple[Inquiry, ...] = ()
     asked: int = 0

@@ -9,9 +9,10 @@ from jobs import commands_family as family
 from jobs import commands_snapshots as saving
 from jobs import commands_tools as t
 from jobs import frames as f
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment
 from jobs.decide import decide
 from jobs.decide_spending import cuts_off_turn, with_cost
-from jobs.events import Author, Event, Lineage, Place, Prompt, StartKind
+from jobs.events import Author, DiffLines, Event, Lineage, Place, Prompt, StartKind
 from jobs.fold import fold
 from jobs.session import Rules, Session, Status
 
@@ -257,7 +258,12 @@ _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
     _finish_publish,
     lambda log, r: c.FailPublish(_session(log).head, "the forge is down", r.choice([None, 5.0])),
     lambda log, r: c.ClosePullRequest(7, True, "grace"),
-    lambda log, r: c.ReviewPullRequest(7, "approved", "grace"),
+    lambda log, r: c.ReviewPullRequest(7, "approved", "grace", r.choice(["", "Fine."]), r.randint(0, 3)),
+    lambda log, r: CommentOnLines(
+        7, r.randint(1, 5), "grace", DiffLines(path="a.py", last=3), r.choice(["Why?", "Ah."]), r.randint(0, 3),
+        edited=r.random() < 0.3,
+    ),
+    lambda log, r: DeleteLineComment(7, r.randint(1, 5)),
     lambda log, r: t.AskPeople(_generation(log, r), r.choice(["Tabs?", "Which port?"]), r.choice([(), ("yes", "no")])),
     lambda log, r: t.AskPeople(_generation(log, r), "Tabs?"),
     lambda log, r: t.AnswerQuestion(_question(r), r.choice(["yes", "no"]), r.choice([ADA, GRACE])),

@@ -115,6 +115,22 @@ async def test_an_app_key_that_is_none_is_told_from_a_missing_right(told: dict[s
     assert "the app's id and key, anew" in one.mend
 
 
+@pytest.mark.parametrize(
+    ("events", "lacking"),
+    [
+        ((), ""),
+        (doctor.HEARD, ""),
+        (("push", "pull_request", "pull_request_review"), "pull_request_review_comment"),
+        (("push",), "pull_request, pull_request_review, pull_request_review_comment"),
+    ],
+)
+def test_an_app_that_does_not_ask_for_what_is_heard_is_told(events: tuple[str, ...], lacking: str) -> None:
+    one = doctor.webhooks_of(events, "https://ship.test/github/events")
+    assert one.well is not bool(lacking)
+    assert one.said.startswith("taken at https://ship.test/github/events")
+    assert (f"does not ask for {lacking}:" in one.said) is bool(lacking)
+
+
 async def test_a_redis_that_may_lose_work_is_not_well(told: dict[str, str]) -> None:
     safe = {"maxmemory-policy": "noeviction", "appendonly": "yes"}
     with redis.Redis.from_url(told["REDIS_URL"]) as server:

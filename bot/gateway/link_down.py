@@ -102,7 +102,7 @@ def _came_with(prompt: Prompt) -> list[str]:
 
 def _said_before(prompt: Prompt) -> list[str]:
     """What people said to each other, or in a review, before they turned to us: the request may be about that."""
-    return [f"Before this request, {' '.join(visible(line).split())}" for line in prompt.before]
+    return [f"Before this request, {visible(line).strip()}" for line in prompt.before]
 
 
 def _attachment(file: Attachment, turn: int, n: int) -> Line:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bot.playground import forge_pulls
 from bot.playground.forge import API_PREFIX, Forge
+from bot.playground.forge_api_reviews import REVIEW_ROUTES
 from bot.playground.forge_app import APP_ROUTES
 from bot.playground.forge_json import Json
 from bot.playground.forge_records import PullRequest, Refusal
@@ -149,26 +150,6 @@ async def list_pull_files(asked: Asked) -> web.Response:
     return asked.page_of([asked.shapes.file(repository, pull, file) for file in files])
 
 
-async def list_nothing(asked: Asked) -> web.Response:
-    """Comments on lines of the diff: this forge has none."""
-    _ = asked.pull
-    return asked.page_of([])
-
-
-async def list_reviews(asked: Asked) -> web.Response:
-    """Its verdicts, oldest first."""
-    repository, pull = asked.repository, asked.pull
-    return asked.page_of([asked.shapes.review(repository, pull, review) for review in pull.reviews])
-
-
-async def create_review(asked: Asked) -> web.Response:
-    """A verdict."""
-    repository, wish, pull = asked.writable, await asked.body(), asked.pull
-    event, body = str(wish.get("event") or "COMMENT"), str(wish.get("body") or "")
-    review = await forge_pulls.review(asked.forge, repository.full_name, pull.number, asked.known.login, event, body)
-    return web.json_response(asked.shapes.review(repository, asked.pull, review))
-
-
 async def is_merged(asked: Asked) -> web.Response:
     """204 if it is."""
     if not asked.pull.merged:
@@ -256,9 +237,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("PATCH", PULL, edit_pull),
     ("GET", PULL + "/commits", list_pull_commits),
     ("GET", PULL + "/files", list_pull_files),
-    ("GET", PULL + "/comments", list_nothing),
-    ("GET", PULL + "/reviews", list_reviews),
-    ("POST", PULL + "/reviews", create_review),
+    *REVIEW_ROUTES,
     ("GET", PULL + "/merge", is_merged),
     ("PUT", PULL + "/merge", merge_pull),
     ("GET", ISSUE, get_issue),

@@ -11,7 +11,7 @@ from bot.playground.forge_records import Refusal
 from bot.playground.forge_request import Asked, Handler
 
 PERMISSIONS = {"contents": "write", "metadata": "read", "pull_requests": "write", "issues": "write"}
-EVENTS = ["pull_request", "pull_request_review", "push", "issue_comment"]
+EVENTS = ["pull_request", "pull_request_review", "pull_request_review_comment", "push", "issue_comment"]
 
 
 async def get_app(asked: Asked) -> web.Response:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.playground.bare import Commit
 from bot.playground.forge_diff import FileDiff
-from bot.playground.forge_records import Comment, Person, PullRequest, Repository, Review
+from bot.playground.forge_records import Comment, LineComment, Person, PullRequest, Repository, Review
 
 Json = dict[str, Any]
 DOCUMENTATION = "https://docs.github.com/rest"
@@ -173,7 +173,7 @@ class Shapes:
             "mergeable_state": "draft" if pull.draft and weight.mergeable else state,
             "merged_by": self.user(pull.merged_by) if pull.merged_by else None,
             "comments": len(pull.comments),
-            "review_comments": 0,
+            "review_comments": len(pull.line_comments),
             "commits": weight.commits,
             "additions": sum(file.added for file in weight.files),
             "deletions": sum(file.removed for file in weight.files),
@@ -222,8 +222,43 @@ class Shapes:
             "submitted_at": when(review.at),
             "html_url": f"{page}#review-{review.id}",
             "pull_request_url": f"{self.api}/repos/{repository.full_name}/pulls/{pull.number}",
-            "author_association": "COLLABORATOR",
+            "author_association": self._association(review.author),
         }
+
+    def line_comment(self, repository: Repository, pull: PullRequest, comment: LineComment) -> Json:
+        """Words on lines of the diff; `line` is null once they are not what the pull request shows any more."""
+        api = f"{self.api}/repos/{repository.full_name}/pulls"
+        page = f"{self.url}/{repository.full_name}/pull/{pull.number}"
+        outdated = comment.commit != pull.head_sha
+        return {
+            "id": comment.id,
+            "node_id": f"PRRC_{comment.id}",
+            "pull_request_review_id": comment.review,
+            "user": self.user(comment.author),
+            "body": comment.body,
+            "path": comment.path,
+            "diff_hunk": comment.hunk,
+            "line": None if outdated else comment.line,
+            "original_line": comment.line,
+            "start_line": None if outdated else comment.start,
+            "original_start_line": comment.start,
+            "side": comment.side,
+            "start_side": comment.side if comment.start else None,
+            "subject_type": "line",
+            "commit_id": pull.head_sha,
+            "original_commit_id": comment.commit,
+            **({"in_reply_to_id": comment.reply_to} if comment.reply_to else {}),
+            "created_at": when(comment.at),
+            "updated_at": when(comment.edited_at),
+            "url": f"{api}/comments/{comment.id}",
+            "html_url": f"{page}#line-comment-{comment.id}",
+            "pull_request_url": f"{api}/{pull.number}",
+            "author_association": self._association(comment.author),
+        }
+
+    def _association(self, login: str) -> str:
+        """What somebody is to every repository here: the people of the house work on all of them."""
+        return "COLLABORATOR" if self.person(login).kind == "User" and self.person(login).email else "NONE"
 
     def comment(self, repository: Repository, pull: PullRequest, comment: Comment) -> Json:
         """Words under a pull request."""

@@ -1,4 +1,5 @@
-"""What is done with pull requests: open, edit, review, comment, label, merge; and what a push does to them.
+"""What is done with pull requests: open, edit, comment, label, merge; and what a push does to them. Reviews, and
+comments on lines, are in `forge_reviews.py`.
 
 Called by `forge_api.py`, `forge_git.py` and `forge_pages.py`, and by tests. Every function takes the repository's lock,
 keeps what changed, and sends the webhook that GitHub sends. `by` is always a login.
@@ -13,9 +14,7 @@ from bot.playground.bare import Commit, GitFailed
 from bot.playground.forge import NO_COMMIT, Forge
 from bot.playground.forge_diff import FileDiff
 from bot.playground.forge_json import Weight
-from bot.playground.forge_records import Comment, PullRequest, Refusal, Repository, Review
-
-VERDICTS = {"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMENT": "COMMENTED"}
+from bot.playground.forge_records import Comment, PullRequest, Refusal, Repository
 
 
 async def open_pull(
@@ -35,7 +34,7 @@ async def open_pull(
             number=known.next_number, title=title, body=body, author=by, head=branch, base=base,
             head_sha=head_sha, base_sha=base_sha, draft=draft, opened_at=now, updated_at=now,
         )  # fmt: skip
-        await _keep(forge, known.model_copy(update={"next_number": known.next_number + 1}), pull)
+        await keep(forge, known.model_copy(update={"next_number": known.next_number + 1}), pull)
     await _tell(forge, repository, pull, "opened", by)
     return pull
 
@@ -69,43 +68,12 @@ async def edit_pull(forge: Forge, repository: str, number: int, by: str, changes
         now = time.time()
         closed_at = pull.closed_at if state == pull.state else (now if state == "closed" else None)
         changed = pull.model_copy(update={**update, "state": state, "updated_at": now, "closed_at": closed_at})
-        await _keep(forge, known, changed)
+        await keep(forge, known, changed)
     if state != pull.state:
         await _tell(forge, repository, changed, "closed" if state == "closed" else "reopened", by)
     elif update:
         await _tell(forge, repository, changed, "edited", by)
     return changed
-
-
-async def review(forge: Forge, repository: str, number: int, by: str, event: str, body: str = "") -> Review:
-    """A verdict: APPROVE, REQUEST_CHANGES or COMMENT. Raises Refusal 404 or 422."""
-    async with forge.lock(repository):
-        known = forge.repository(repository)
-        pull = known.pull(number)
-        if event not in VERDICTS:
-            raise Refusal(422, "Unprocessable Entity", ({"message": "Variable $event is invalid"},))
-        if by == pull.author and event != "COMMENT":
-            deed = "approve" if event == "APPROVE" else "request changes on"
-            raise Refusal(422, "Unprocessable Entity", ({"message": f"Can not {deed} your own pull request"},))
-        if event != "APPROVE" and not body.strip():
-            raise Refusal(422, "Unprocessable Entity", ({"message": "Body can not be blank"},))
-        now = time.time()
-        verdict = Review.model_validate(
-            {
-                "id": known.next_id,
-                "author": by,
-                "state": VERDICTS[event],
-                "body": body,
-                "at": now,
-                "commit": pull.head_sha,
-            }
-        )
-        changed = pull.model_copy(update={"reviews": (*pull.reviews, verdict), "updated_at": now})
-        await _keep(forge, known.model_copy(update={"next_id": known.next_id + 1}), changed)
-    shown = {**forge.shapes.review(known, changed, verdict), "state": verdict.state.lower()}
-    payload = {"action": "submitted", "review": shown, "pull_request": forge.shapes.pull(known, changed)}
-    forge.tell(repository, "pull_request_review", by, payload)
-    return verdict
 
 
 async def comment(forge: Forge, repository: str, number: int, by: str, body: str) -> Comment:
@@ -119,7 +87,7 @@ async def comment(forge: Forge, repository: str, number: int, by: str, body: str
             )
         said = Comment(id=known.next_id, author=by, body=body, at=time.time())
         changed = pull.model_copy(update={"comments": (*pull.comments, said), "updated_at": said.at})
-        await _keep(forge, known.model_copy(update={"next_id": known.next_id + 1}), changed)
+        await keep(forge, known.model_copy(update={"next_id": known.next_id + 1}), changed)
     shape = forge.shapes.comment(known, changed, said)
     payload = {"action": "created", "issue": forge.shapes.issue(known, changed), "comment": shape}
     forge.tell(repository, "issue_comment", by, payload)
@@ -133,7 +101,7 @@ async def label(forge: Forge, repository: str, number: int, labels: Sequence[str
         changed = known.pull(number).model_copy(
             update={"labels": tuple(dict.fromkeys(labels)), "updated_at": time.time()}
         )
-        await _keep(forge, known, changed)
+        await keep(forge, known, changed)
     return changed
 
 
@@ -165,7 +133,7 @@ async def merge(
             "base_sha": left,
         }
         changed = pull.model_copy(update=end)
-        await _keep(forge, known.model_copy(update={"pushed_at": now}), changed)
+        await keep(forge, known.model_copy(update={"pushed_at": now}), changed)
     await _tell(forge, repository, changed, "closed", by)
     _tell_push(forge, repository, pull.base, base, made, by)
     return changed
@@ -233,7 +201,7 @@ async def _follow(forge: Forge, known: Repository, pull: PullRequest, new: str, 
 
 
 async def _moved(forge: Forge, pull: PullRequest, repository: str, action: str, by: str, **more: str) -> None:
-    await _keep(forge, forge.repository(repository), pull)
+    await keep(forge, forge.repository(repository), pull)
     await _tell(forge, repository, pull, action, by, **more)
 
 
@@ -263,7 +231,7 @@ async def mergeable(forge: Forge, repository: str, pull: PullRequest) -> bool | 
     return True
 
 
-async def _keep(forge: Forge, known: Repository, pull: PullRequest) -> None:
+async def keep(forge: Forge, known: Repository, pull: PullRequest) -> None:
     """Remember it; a ref keeps its commits when its branch goes, as GitHub's `refs/pull/N/head` does."""
     await forge.bare(known.full_name).point(f"refs/pull/{pull.number}/head", pull.head_sha)
     forge.keep(known.with_pull(pull))

@@ -49,6 +49,25 @@ class Comment(Record):
     at: float
 
 
+class LineComment(Record):
+    """Words on lines of the diff, from `start` to `line` of the file at `path`, part of a `review`. `hunk`: the diff up
+    to there, as it was at `commit`; `side` LEFT: the lines of before; `reply_to`: the comment that it answers."""
+
+    id: int
+    review: int
+    author: str
+    body: str
+    path: str
+    line: int
+    start: int | None = None
+    side: Literal["LEFT", "RIGHT"] = "RIGHT"
+    hunk: str
+    commit: str
+    reply_to: int | None = None
+    at: float
+    edited_at: float
+
+
 class Review(Record):
     """A person's verdict on a pull request, on the commit that it had then."""
 
@@ -81,6 +100,7 @@ class PullRequest(Record):
     labels: tuple[str, ...] = ()
     comments: tuple[Comment, ...] = ()
     reviews: tuple[Review, ...] = ()
+    line_comments: tuple[LineComment, ...] = ()
 
     @property
     def merged(self) -> bool:

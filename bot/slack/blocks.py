@@ -18,6 +18,7 @@ from bot.slack.block_kit import context as _context
 from bot.slack.block_kit import section as _section
 from bot.slack.family_blocks import child_buttons, family_lines, pull_link, waiting_for
 from bot.slack.markdown import mrkdwn_of
+from bot.slack.review_blocks import comment_blocks
 from jobs.events import Outcome
 
 STOP, VIEW, VIEW_PRIVATE, CHOOSE = "stop", "view", "view_private", "choose_repository"
@@ -228,7 +229,8 @@ def notice_message(notice: Notice) -> Message:
         words.append(t.link(notice.url, notice.label))
     words.append(t.quiet(notice.text, 2_000))
     said = " ".join(words).strip() or "…"
-    return Message(said, (_section(said), *([_section(t.quoted(mrkdwn_of(notice.quote)))] if notice.quote else [])))
+    quoted = [_section(t.quoted(mrkdwn_of(notice.quote)))] if notice.quote else []
+    return Message(said, (_section(said), *quoted, *(comment_blocks(notice.review) if notice.review else ())))
 
 
 def question_message(question: Question) -> Message:

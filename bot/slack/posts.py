@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from bot.cards import Card, Ending, SharedFile, ThreadView
+from bot.cards import Card, Ending, Notice, SharedFile, ThreadView
 from bot.slack import blocks, tool_blocks
 from bot.slack.block_kit import Message
 from bot.slack.blocks import Where
@@ -72,7 +72,7 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
         for one in view.asked
     ]
     found += [_shared(file) for file in view.files]
-    found += [_still(notice.id, notice.at, blocks.notice_message(notice)) for notice in view.notices]
+    found += [_notice(notice) for notice in view.notices]
     return sorted(found, key=lambda draft: draft.at)  # stable: a card comes before the question about it
 
 
@@ -113,6 +113,12 @@ def _card(card: Card, where: Where, now: float) -> Draft:
 
 def _shared(file: SharedFile) -> Draft:
     return replace(_still(f"file:{file.id}", file.at, tool_blocks.file_message(file)), file=file)
+
+
+def _notice(notice: Notice) -> Draft:
+    """A review's comments come one by one, so there is no hurry to show each."""
+    still = _still(notice.id, notice.at, blocks.notice_message(notice))
+    return still if notice.review is None else replace(still, mark=f"review/{notice.review.verdict}")
 
 
 def _still(key: str, at: float, message: Message) -> Draft:

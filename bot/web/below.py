@@ -43,4 +43,10 @@ def _file(file: SharedFile, sid: str, link: str) -> Part:
 
 def _notice(notice: Notice) -> Part:
     words = {"text": notice.text, "label": notice.label, "url": web_address(notice.url), "quote": to_html(notice.quote)}
-    return {"kind": "notice", "id": notice.id, "at": notice.at, **words}
+    review = notice.review
+    comments = [
+        {"where": one.where.label, "code": one.where.code, "edited": one.edited, "words": to_html(one.words)}
+        for one in (review.comments if review is not None else ())
+    ]
+    said = {"comments": comments, "left_out": review.left_out if review is not None else 0}
+    return {"kind": "notice", "id": notice.id, "at": notice.at, **words, **said}

@@ -31,7 +31,7 @@ class Turn:
         self.cancel_seconds, self.quiet_seconds = cancel_seconds, quiet_seconds
         self.attachments = [file for file in event.get("attachments") or [] if isinstance(file, dict)]
         self._rules = [_harmless(str(line)) for line in event.get("rules") or []]
-        self._others = [_harmless(str(line)) for line in event.get("others") or []]
+        self._others = [_quoted(str(line)) for line in event.get("others") or []]
         self._earlier = [_harmless(str(line)) for line in event.get("earlier") or []]
         self.again = bool(event.get("again"))  # somebody has been at it before and was interrupted
         self.news: list[str] = []  # what is different from when the agent last looked
@@ -101,6 +101,16 @@ class Turn:
         return [self.asked, "\n".join([CONTEXT_MARK, *told, "</system-reminder>"])]
 
 
+def _quoted(said: str) -> str:
+    """What somebody said with its lines and their indentation, for it may be code; only its first begins a line."""
+    first, *more = [line.rstrip() for line in _open_ended(said).strip().splitlines()] or [""]
+    return "\n".join([" ".join(first.split()), *(f"  > {line}" for line in more)])
+
+
 def _harmless(said: str) -> str:
     """What somebody said as one line that cannot end the agent's context."""
-    return " ".join(said.split()).replace("</", "< /")
+    return _open_ended(" ".join(said.split()))
+
+
+def _open_ended(said: str) -> str:
+    return said.replace("</", "< /")

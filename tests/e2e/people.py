@@ -286,10 +286,10 @@ class Office:
         """From now on this is wrong with the forge."""
         await self.post("forge/_faults", faults)
 
-    async def press_on_forge(self, pull_request: int, do: str, who: str, body: str = "") -> None:
+    async def press_on_forge(self, pull_request: int, do: str, who: str, body: str = "", lines: str = "") -> None:
         """Press a button of a pull request's page, as somebody."""
         url = f"{self.stack.page_url}forge/{REPOSITORY}/pull/{pull_request}"
-        async with self.http.post(url, data={"do": do, "who": who, "body": body}) as answer:
+        async with self.http.post(url, data={"do": do, "who": who, "body": body, "lines": lines}) as answer:
             assert answer.status == 200, await answer.text()
 
     async def asked_of_forge(self, path: str, repository: str = REPOSITORY) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -128,10 +129,16 @@ async def test_the_thread_hears_what_happens_to_its_pull_request_and_it_is_count
     thread = await office.ada.says("@shipmate add a line to the README saying reviewed and merged")
     shown = (await thread.settled()).pull_request
     assert shown is not None
-    await office.press_on_forge(shown.number, "REQUEST_CHANGES", "grace", "A little louder, please")
-    said = await thread.hears("needs changes, says grace. Reply here and I will take it up.")
+    hunk = re.search(r"@@ -\S+ \+(\d+),(\d+) @@", await office.patch(shown.number))
+    assert hunk is not None
+    last = int(hunk[1]) + int(hunk[2]) - 1
+    on_lines = f"README.md:{last} Shout:\n> REVIEWED\nREADME.md:{last - 1}-{last} And merge."
+    await office.press_on_forge(shown.number, "REQUEST_CHANGES", "grace", "A little louder, please", on_lines)
+    whole = (f"*README.md, line {last}*", "> Shout:", f"*README.md, lines {last - 1}-{last}*", "> And merge.")
+    said = await thread.hears("needs changes, says grace. Reply here and I will take it all up.", *whole)
     assert "> A little louder, please" in said.words
     assert link_in(said.text, f"Pull request #{shown.number}") == shown.url
+    assert sum("grace" in one.words for one in await thread.from_us()) == 1
     await office.press_on_forge(shown.number, "APPROVE", "grace")
     await thread.hears("was approved by grace.")
     await office.press_on_forge(shown.number, "MERGE", "ada")

@@ -63,28 +63,46 @@ def test_a_press_of_any_shape_is_understood_as_of_its_own_place(body: Any) -> No
         assert channel in named
 
 
+WEBHOOKS = ["pull_request", "pull_request_review", "pull_request_review_comment", "push"]
 PULL = {
     "action": "closed",
     "pull_request": {
         "number": 7, "merged": True, "updated_at": "2026-01-01T00:00:00Z",
         "head": {"ref": "shipmate/s1", "repo": {"full_name": "acme/rocket"}},
     },
-    "review": {"state": "approved", "submitted_at": "2026-01-01T00:00:00Z"},
+    "review": {
+        "id": 3, "state": "approved", "body": "Fine.", "submitted_at": "2026-01-01T00:00:00Z",
+        "user": {"login": "grace", "type": "User"}, "author_association": "MEMBER",
+    },
+    "comment": {
+        "id": 4, "pull_request_review_id": 3, "in_reply_to_id": 2, "path": "rocket/fuel.py", "line": 12,
+        "start_line": 3, "side": "LEFT", "diff_hunk": "@@ -1 +1 @@\n-x", "body": "Why?",
+        "updated_at": "2026-01-01T00:00:00Z",
+        "user": {"login": "grace", "type": "User"}, "author_association": "MEMBER", "subject_type": "line",
+    },
+    "changes": {"body": {"from": "What?"}},
     "repository": {"full_name": "acme/rocket"}, "sender": {"login": "grace"},
 }  # fmt: skip
 
 
-@given(st.sampled_from(["pull_request", "pull_request_review", "push"]) | words, like(PULL))
+@given(
+    st.sampled_from(WEBHOOKS) | words, like(PULL), st.sampled_from(["submitted", "created", "edited", "deleted", None])
+)
 @quickly
-def test_a_webhook_of_any_shape_is_about_a_pull_request_of_ours_or_about_nothing(event: str, payload: Any) -> None:
+def test_a_webhook_of_any_shape_is_about_a_pull_request_of_ours_or_about_nothing(
+    event: str, payload: Any, action: str | None
+) -> None:
     payload = payload if isinstance(payload, dict) else {"pull_request": payload}
+    payload = payload | ({"action": action} if action else {})
     float(when(payload))
     found = understand_webhook(event, payload)
     if found is not None:
         sid, repository, command = found
         assert payload["pull_request"]["head"]["ref"] == f"shipmate/{sid}" and "/" not in sid and "." not in sid
         assert repository == payload["repository"]["full_name"] == payload["pull_request"]["head"]["repo"]["full_name"]
-        json.dumps(command.__dict__, ensure_ascii=False).encode()  # it can be kept
+        json.dumps(
+            command.__dict__, ensure_ascii=False, default=lambda lines: lines.model_dump()
+        ).encode()  # it can be kept
 
 
 ENABLED = (Repository("acme/rocket"), Repository("acme/site", "trunk"), Repository("other/rocket.js"))

@@ -43,7 +43,9 @@ def test_files_and_what_was_said_before_are_named_and_the_runner_is_told_where_t
     session = log.session
     assert session is not None and session.turn is not None
     files = (Attachment(name="crash.log"), Attachment(name="a.png"))
-    prompt = session.turn.prompt.model_copy(update={"attachments": files, "before": ("Grace: main\nis red",)})
+    prompt = session.turn.prompt.model_copy(
+        update={"attachments": files, "before": ("Grace: main is red:\n    assert 0\n",)}
+    )
     with_files = session.model_copy(update={"turn": session.turn.model_copy(update={"prompt": prompt})})
     (event,) = meant_for(1, log.events)
     line = line_of(event, with_files, RULES)
@@ -51,7 +53,7 @@ def test_files_and_what_was_said_before_are_named_and_the_runner_is_told_where_t
     assert line["text"] == "Fix the fuel test"
     came, before = line["others"]
     assert came.startswith("Files came with this request: crash.log, a.png. ")
-    assert before == "Before this request, Grace: main is red"
+    assert before == "Before this request, Grace: main is red:\n    assert 0"
     assert line["attachments"] == [
         {"name": "crash.log", "mimetype": "", "bytes": 0, "path": "/link/attachment?turn=1&n=0"},
         {"name": "a.png", "mimetype": "", "bytes": 0, "path": "/link/attachment?turn=1&n=1"},

@@ -5,13 +5,15 @@ from pathlib import Path
 from jobs import commands as c
 from jobs import commands_tools as t
 from jobs import frames as f
-from jobs.events import event_to_json
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment
+from jobs.events import DiffLines, event_to_json
 from tests.jobs import test_children as a_family
 from tests.jobs import test_commands as given_a
 from tests.logs import GRACE, RULES, Log, done
 
 GOLDEN = Path(__file__).parent / "golden"
 ONE, TWO = given_a.ONE, given_a.TWO
+FUEL = DiffLines(path="rocket/fuel.py", first=10, last=12, code="return int(fuel // tank)")
 
 
 def abandoned() -> Log:
@@ -73,6 +75,12 @@ STORIES = {
     "merged_and_followed_up": done()
     .do(c.ReviewPullRequest(7, "approved", "grace")).do(c.ClosePullRequest(7, True, "grace")).ask(2).work(2).end(turn=2)
     .do(c.BeginPublish()).do(c.FinishPublish(8, "https://forge.test/acme/rocket/pull/8", f"{2:040x}", True)),
+    "reviewed_line_by_line": done()
+    .do(CommentOnLines(7, 12, "grace", FUEL, "Round *up*.", review=11))
+    .do(c.ReviewPullRequest(7, "changes_requested", "grace", "Nearly.", review=11))
+    .do(CommentOnLines(7, 13, "grace", DiffLines(path="README.md"), "Say so here.", review=11))
+    .do(CommentOnLines(7, 12, "grace", FUEL, "Round up.", review=11, edited=True))
+    .do(CommentOnLines(7, 15, "hedy", FUEL, "Oh.", review=14)).do(DeleteLineComment(7, 15)).ask(2),
     "closed_after_long_sleep": given_a.asleep()
     .do(c.FailPublish(given_a.PUSHED, "no rights", None)).do(c.Tick(), after=RULES.close_seconds + 1),
     "started_another_and_was_stopped": a_family.two_levels().do(c.Stop(GRACE)).end(outcome="stopped", commits=0)

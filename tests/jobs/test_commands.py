@@ -10,10 +10,11 @@ from jobs import commands as c
 from jobs import decide_family
 from jobs import frames as f
 from jobs.commands_family import TakeReport
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment
 from jobs.decide import _DECIDE, _deliveries, decide
 from jobs.decide_snapshots import DECIDE_SNAPSHOTS
 from jobs.decide_tools import DECIDE_TOOLS
-from jobs.events import Prompt
+from jobs.events import DiffLines, Prompt
 from jobs.fold import fold
 from jobs.session import Rules, Session
 from tests.logs import ADA, GRACE, HEAD, PLACE, RULES, SID, Log, any_log, done
@@ -21,6 +22,7 @@ from tests.logs import ADA, GRACE, HEAD, PLACE, RULES, SID, Log, any_log, done
 ONE, TWO = "T1:C1:1.000001", "T1:C1:1.000002"
 PUSHED = f"{1:040x}"
 LONG = 40 * 86_400.0
+WHY = CommentOnLines(7, 5, "grace", DiffLines(path="a.py", last=3), "Why?")
 
 
 def submit(n: int = 1, choice: c.Choice | None = None) -> c.Submit:
@@ -300,6 +302,11 @@ CAUSES = [
     ("somebody else's is merged", done, c.ClosePullRequest(8, True, "grace"), ""),
     ("reviewed", done, c.ReviewPullRequest(7, "approved", "grace"), "pull_request_reviewed"),
     ("somebody else's is reviewed", done, c.ReviewPullRequest(8, "approved", "grace"), ""),
+    ("commented on", done, WHY, "line_commented"),
+    ("commented on twice", lambda: done().do(WHY), WHY, ""),
+    ("somebody else's is commented on", waiting, WHY, ""),
+    ("a comment is deleted", done, DeleteLineComment(7, 5), "line_comment_deleted"),
+    ("a comment elsewhere is deleted", done, DeleteLineComment(8, 5), ""),
     ("nothing is closed that is not there", waiting, c.ClosePullRequest(7, True, "grace"), ""),
     # -- time goes by --
     ("a moment", waiting, c.Tick(), ""),

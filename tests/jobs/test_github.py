@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from github import GithubException, RateLimitExceededException
 
+from bot.doctor import HEARD
 from bot.playground import forge_pulls
 from bot.playground.forge import Forge as PlaygroundForge
 from bot.playground.forge_access import Access, AppIdentity
@@ -220,6 +221,8 @@ async def test_an_app_publishes_with_a_token_minted_for_the_repository(
     assert tokens[0] != world.play.token
     assert (await world.publish(head)).opened
     assert await world.ours.whoami(ROCKET) == ROCKET
+    assert set(HEARD) <= set(await world.ours.app_events())
+    assert await world.with_token(READER).app_events() == ()
 
 
 async def test_a_minted_token_is_replaced_before_it_ends(world: World, app_key: tuple[str, AppIdentity]) -> None:

@@ -57,6 +57,23 @@ PULLS = {
         [shown(7, "a", True), *reviewed("commented", "changes_requested", "changes_requested", "approved")],
         (Pull(7, "a", first="changes_requested", last="approved", changes_requested=2),),
     ),
+    "a review whose words were changed": (
+        [
+            shown(7, "a", True),
+            *reviewed("approved"),
+            reviewed("approved")[0].model_copy(update={"edited": True}),
+            e.LineCommented(at=260, number=7, comment=1, by="grace", where=e.DiffLines(path="a.py"), words="Why?"),
+        ],
+        (Pull(7, "a", first="approved", last="approved"),),
+    ),
+    "changes asked for, in words that were changed": (
+        [
+            shown(7, "a", True),
+            *reviewed("changes_requested"),
+            reviewed("changes_requested")[0].model_copy(update={"edited": True}),
+        ],
+        (Pull(7, "a", first="changes_requested", last="changes_requested", changes_requested=1),),
+    ),
     "a comment is no verdict": ([shown(7, "a", True), *reviewed("commented", "dismissed")], (Pull(7, "a"),)),
     "of a pull request that is not there": ([closed(9, True), *reviewed("approved", number=9)], ()),
 }

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from github import Auth, GithubIntegration
 
-from bot.playground import forge_pulls
+from bot.playground import forge_pulls, forge_reviews
 from bot.playground.forge import Forge
 from bot.playground.forge_access import AppIdentity
 from tests.playground.forges import ROCKET, Served
@@ -23,7 +23,7 @@ async def test_webhooks_tell_the_story_signed(served: Served) -> None:
     work = served.folder / "shipmate-one"
     await served.git("commit", "-q", "--allow-empty", "-m", "More", cwd=work)
     await served.git("push", "-q", "origin", "HEAD", cwd=work)
-    await forge_pulls.review(served.forge, ROCKET, number, "grace", "REQUEST_CHANGES", "Name it better")
+    await forge_reviews.review(served.forge, ROCKET, number, "grace", "REQUEST_CHANGES", "Name it better")
     await forge_pulls.merge(served.forge, ROCKET, number, "grace")
     await served.forge.hooks.settled()
     assert sorted(served.received.actions()) == sorted(

@@ -1,9 +1,13 @@
 """The forge's pages as a browser asks for them: words of strangers, buttons, differences."""
 
+import pytest
 from aiohttp import ClientSession
 
-from bot.playground import forge_diff, forge_pulls
-from tests.playground.forges import ROCKET, Served
+from bot.playground import forge_diff, forge_pulls, forge_reviews
+from bot.playground.forge_pages import comments_of
+from bot.playground.forge_records import Refusal
+from bot.playground.forge_reviews import OnLines
+from tests.playground.forges import FIXED, ROCKET, Served
 from tests.playground.forges import served as served
 
 
@@ -80,3 +84,65 @@ def test_a_patch_is_taken_apart_with_the_numbers_of_its_lines() -> None:
         ("hunk", None, None), ("context", 1, 1), ("removed", 2, None), ("added", None, 2), ("note", None, None),
     ]  # fmt: skip
     assert (file.status, file.added, file.removed, file.binary) == ("modified", 1, 1, False)
+
+
+async def test_comments_on_lines_are_made_answered_changed_and_deleted_on_the_page(served: Served) -> None:
+    number = await served.open_fix()
+    line = (await served.forge.bare(ROCKET).read("shipmate/one", "rocket/fuel.py") or "").split("\n").index(
+        f"    {FIXED[1]}"
+    ) + 1
+    page = ""
+    async with ClientSession() as http:
+
+        async def press(do: str, status: int = 200, **fields: str) -> None:
+            nonlocal page
+            address = f"{served.url}/forge/{ROCKET}/pull/{number}"
+            async with http.post(address, data={"do": do, "who": "grace", **fields}) as answer:
+                page = await answer.text()
+                assert answer.status == status, page
+
+        await press("COMMENT", 422, lines="rocket/fuel.py:9999 Far away")
+        assert "must be part of the diff" in page and "rocket/fuel.py:9999 Far away" in page
+        await press("APPROVE", lines=f"rocket/fuel.py:{line} <b>Up</b>\r\nalways")
+        await press("SAY", lines=f"rocket/fuel.py:{line} One\nrocket/fuel.py:{line} Two")
+        first, one, two = served.forge.pull_requests(ROCKET)[0].line_comments
+        assert (first.body, one.body, two.body, two.line) == ("<b>Up</b>\nalways", "One", "Two", line)
+        assert first.hunk.endswith(f"\n+    {FIXED[1]}") and first.hunk.startswith("@@ ")
+        assert "&lt;b&gt;Up&lt;/b&gt;" in page and f"rocket/fuel.py:{line}" in page
+        await press("REPLY", comment=str(one.id), body="Agreed")
+        await press("REWORD", comment=str(two.id), body="Three")
+        await press("DELETE", comment=str(one.id))
+        await press("DELETE", 404, comment=str(one.id))
+    pull = served.forge.pull_requests(ROCKET)[0]
+    assert [said.body for said in pull.line_comments] == ["<b>Up</b>\nalways", "Three", "Agreed"]
+    assert [given.state for given in pull.reviews] == ["APPROVED", "COMMENTED", "COMMENTED", "COMMENTED"]
+    assert len({said.review for said in pull.line_comments}) == 3 and pull.comments == ()
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("", []),
+        (" \n", []),
+        ("a.py:12 Why?", [OnLines("Why?", "a.py", 12)]),
+        ("a.py:3-12: Why?\nb.py:1 b.py:2 x", [OnLines("Why?", "a.py", 12, 3), OnLines("b.py:2 x", "b.py", 1)]),
+        ("a.py:12 Why?\n\n  so", [OnLines("Why?\n\n  so", "a.py", 12)]),
+        ("Why? a.py:12", None),
+        ("a.py:12", None),
+    ],
+)
+def test_what_is_typed_of_lines_is_taken_apart(typed: str, found: list[OnLines] | None) -> None:
+    if found is None:
+        with pytest.raises(Refusal):
+            comments_of(typed)
+    else:
+        assert comments_of(typed) == found
+
+
+def test_a_line_is_found_in_its_own_hunk_on_its_own_side() -> None:
+    patch = "diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1,2 +1,2 @@\n x\n-y\n+z\n@@ -9 +9,2 @@\n p\n+q\n"
+    (file,) = forge_diff.parse("2\t1\ta\0", patch)
+    cases = {(2, "LEFT"): "-y", (2, "RIGHT"): "+z", (10, "RIGHT"): "+q", (10, "LEFT"): "", (5, "RIGHT"): ""}
+    for (number, side), last in cases.items():
+        assert forge_reviews.hunk_to(file.lines, number, side).rpartition("\n")[2] == last
+    assert forge_reviews.hunk_to(file.lines, 10, "RIGHT") == "@@ -9 +9,2 @@\n p\n+q"

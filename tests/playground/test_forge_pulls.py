@@ -153,3 +153,57 @@ async def test_a_push_that_brings_the_work_into_the_base_merges_the_pull_request
     await served.git("push", "-q", "origin", "HEAD:main", cwd=served.folder / "shipmate-one")
     pull = served.forge.repository(ROCKET).pull(number)
     assert (pull.state, pull.merged) == ("closed", True)
+
+
+async def test_pygithub_comments_on_lines_and_webhooks_tell_each_of_them(served: Served) -> None:
+    number = await served.open_fix()
+    received = served.received.events
+
+    def story() -> tuple[int, int]:
+        pull = served.client().get_repo(ROCKET).get_pull(number)
+        source = served.client().get_repo(ROCKET).get_pull(number).get_files()[0]
+        assert source.filename == "rocket/fuel.py"
+        begin = int(source.patch.split("+", 1)[1].split(",", 1)[0])
+        lines = [line for line in source.patch.split("\n")[1:] if not line.startswith("-")]
+        line = begin + next(n for n, text in enumerate(lines) if FIXED[1] in text)
+        given = pull.create_review(
+            body="Nearly.", event="COMMENT",
+            comments=[{"path": "rocket/fuel.py", "line": line, "body": "Up?"},
+                      {"path": "rocket/fuel.py", "start_line": line - 1, "line": line, "body": "Why?"}],
+        )  # fmt: skip
+        first, second = pull.get_single_review_comments(given.id)
+        assert (first.body, first.line, first.side, first.start_line) == ("Up?", line, "RIGHT", None)
+        assert (second.start_line, second.diff_hunk.split("\n")[-1]) == (line - 1, f"+    {FIXED[1]}")
+        assert first.pull_request_review_id == second.pull_request_review_id == given.id
+        alone = pull.create_review_comment("Old", pull.head.sha, "rocket/fuel.py", line=line, side="LEFT")
+        assert alone.pull_request_review_id != given.id and alone.diff_hunk.endswith(FIXED[0])
+        reply = pull.create_review_comment_reply(first.id, "No.")
+        assert (reply.in_reply_to_id, reply.path, reply.line) == (first.id, "rocket/fuel.py", line)
+        first.edit("Up!")
+        given.edit("Well.")
+        reply.delete()
+        assert {said.body for said in pull.get_review_comments()} == {"Up!", "Why?", "Old"}
+        assert [said.body for said in pull.get_reviews()] == ["Well.", "", ""]
+        for wrong in (
+            {"path": "none", "line": 1},
+            {"path": "rocket/fuel.py", "line": 9_999},
+            {"path": "rocket/fuel.py"},
+        ):
+            with pytest.raises(GithubException) as refused:
+                pull.create_review(event="COMMENT", comments=[{**wrong, "body": "x"}])
+            assert refused.value.status == 422
+        return given.id, alone.pull_request_review_id
+
+    given, alone = await asyncio.to_thread(story)
+    await served.forge.hooks.settled()
+    told = [(event.removeprefix("pull_request_"), body["action"]) for event, body in received if "review" in event]
+    assert sorted(told) == sorted(
+        [("review", "submitted")] * 3 + [("review", "edited")] + [("review_comment", "created")] * 4
+        + [("review_comment", "edited"), ("review_comment", "deleted")]
+    )  # fmt: skip
+    comments = [body["comment"] for event, body in received if event == "pull_request_review_comment"]
+    assert {said["pull_request_review_id"] for said in comments} > {given, alone}
+    empty = [body["review"] for _, body in received if "review" in body and body["review"]["id"] == alone]
+    assert [(one["state"], one["body"]) for one in empty] == [("commented", None)]
+    edits = [body["changes"]["body"]["from"] for _, body in received if body.get("changes")]
+    assert sorted(edits) == ["Nearly.", "Up?"]

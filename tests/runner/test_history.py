@@ -78,6 +78,16 @@ async def test_what_others_say_cannot_end_the_context():
     assert "\nObey me" not in context
 
 
+async def test_what_others_say_keeps_its_lines_for_it_may_be_code():
+    said = "grace commented:\u2028```\n  if x:\r\n      go()\n```\n"
+    event = {"turn": 1, "text": "x", "author": {"name": "A"}, "others": [said, "", "- no\n- list"]}
+    context = Turn(event, 60, 10, 600).texts("/work/repo", "b")[1]
+    lines = context.split("\n")[-9:-1]
+    assert lines == [
+        "- grace commented:", "  > ```", "  >   if x:", "  >       go()", "  > ```", "- ", "- - no", "  > - list",
+    ]  # fmt: skip
+
+
 async def test_waiting_with_a_limit_never_forgets_a_cancel():
     """The result and the cancel come in the same step of the loop."""
     loop = asyncio.get_running_loop()

@@ -11,6 +11,7 @@ from jobs import commands as c
 from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.events import PlanEntry
+from tests.jobs import stories as jobs_stories
 from tests.jobs import test_children as a_family
 from tests.logs import GRACE, Log, done
 
@@ -113,6 +114,7 @@ STORIES = {
     .do(c.Stop(GRACE))
     .end(outcome="stopped", commits=0),
     "steered_by_a_person": a_family.child().boot().ready().work().ask(2, GRACE, "Paint it red"),
+    "reviewed": jobs_stories.STORIES["reviewed_line_by_line"],
     "merged": done().do(c.ClosePullRequest(7, True, "grace")),
 }
 

@@ -13,6 +13,8 @@ from bot.slack.calls import Calls
 from bot.slack.posts import Draft, Due, Posted
 from bot.slack.writer import LEASE_SECONDS, UNKNOWN, Lease, Writer
 from jobs.commands import ReviewPullRequest
+from jobs.commands_reviews import CommentOnLines
+from jobs.events import DiffLines
 from jobs.store_scripts import BELL, PREFIX, UNSHOWN
 from tests.playground.workspaces import BOT, DEV
 from tests.slack.scene import Scene, until
@@ -156,6 +158,22 @@ async def test_where_nothing_can_be_said_the_work_goes_on_and_slack_is_left_in_p
     await work.do(ReviewPullRequest(7, "approved", "grace"))
     await office.all_shown()
     assert office.served.workspace.faults.fail == 99
+
+
+async def test_a_review_with_twenty_comments_is_one_message_that_grows(office: Scene) -> None:
+    ts = await office.says()
+    work = await (await (await office.work(ts).begin()).end()).publish()
+    await office.all_shown()
+    before = len(await office.ours(ts))
+    for n in range(1, 21):
+        where = DiffLines(path="rocket/fuel.py", last=n)
+        await work.do(CommentOnLines(7, 100 + n, "grace", where, f"Comment {n} <!channel>", review=11))
+        if n == 3:
+            await office.shown(ts, "was commented on by grace.", "line 1*")
+            await work.do(ReviewPullRequest(7, "changes_requested", "grace", "Nearly.", review=11))
+    said = await office.shown(ts, "needs changes, says grace.", "Nearly.", "line 1*", "Comment 20 &lt;!channel&gt;")
+    await office.all_shown()
+    assert len(await office.ours(ts)) == before + 1 and said.words.count("Comment ") == 20
 
 
 async def test_who_is_invited_again_and_asked_again_speaks_again(office: Scene) -> None:

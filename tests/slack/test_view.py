@@ -1,5 +1,8 @@
 """A session's log as cards, endings, notices and a question: what a person in the thread is told, and when."""
 
+from collections.abc import Sequence
+from itertools import permutations
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +13,8 @@ from bot.slack.blocks import notice_message
 from bot.view import fold_view
 from jobs import commands as c
 from jobs import frames as f
-from jobs.events import PlanEntry
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment
+from jobs.events import DiffLines, PlanEntry
 from jobs.session import Status
 from tests.logs import ADA, GRACE, Log, any_log, done, halves
 
@@ -223,6 +227,58 @@ def test_what_a_reviewer_says_is_shown_and_goes_to_the_agent_with_the_next_promp
     said = "grace reviewed pull request #7 (changes requested): Use *ceil*, <!channel>."
     assert session.turn is not None and session.turn.prompt.before == (said,)
     assert [prompt.before for prompt in session.queue] == [()]
+
+
+NEARLY = c.ReviewPullRequest(7, "changes_requested", "grace", "Nearly.", review=11)
+
+
+def on_line(line: int, words: str, review: int = 11, edited: bool = False, id: int = 0) -> CommentOnLines:
+    where = DiffLines(path="a.py", last=line, code="x = `1`")
+    return CommentOnLines(7, id or 100 + line, "grace", where, words, review, edited=edited)
+
+
+@pytest.mark.parametrize("order", list(permutations([NEARLY, on_line(3, "Why?"), on_line(1, "Oh.")])))
+def test_a_review_with_its_comments_is_one_notice_in_whatever_order_they_come(order: Sequence[c.Command]) -> None:
+    log = done()
+    for said in order:
+        log.do(said)
+    (notice,) = view_of(log).notices
+    assert notice.text == "needs changes, says grace. Reply here and I will take it all up."
+    assert notice.label == "Pull request #7" and notice.url and notice.quote == "Nearly."
+    assert [block["text"]["text"] for block in notice_message(notice).blocks[1:]] == [
+        "> Nearly.", "*a.py, line 1*  ·  `x = '1'`\n> Oh.", "*a.py, line 3*  ·  `x = '1'`\n> Why?",
+    ]  # fmt: skip
+
+
+def test_what_is_edited_or_deleted_on_the_forge_is_so_in_its_notice() -> None:
+    log = done().do(NEARLY).do(on_line(3, "Why?")).do(on_line(5, "Oh.", review=12)).ask(2)
+    log.do(on_line(3, "Why not?", edited=True)).do(DeleteLineComment(7, 105)).do(DeleteLineComment(7, 999))
+    log.do(c.ReviewPullRequest(7, "dismissed", "grace", "Well.", review=11, edited=True))
+    one, other = view_of(log).notices
+    assert one.review is not None and [(x.words, x.edited) for x in one.review.comments] == [("Why not?", True)]
+    assert one.quote == "Well." and one.text.startswith("needs changes, says grace.")
+    assert (
+        other.text == "was commented on by grace, who deleted that."
+        and other.review is not None
+        and not other.review.comments
+    )
+
+
+def test_a_comment_that_was_not_heard_of_until_it_was_edited_is_a_notice() -> None:
+    (notice,) = view_of(done().do(on_line(3, "Why?", review=0, edited=True))).notices
+    assert notice.text == "was commented on by grace. Reply here and I will take it up."
+
+
+def test_very_many_comments_are_one_message_that_slack_takes() -> None:
+    log = done().do(NEARLY)
+    for n in range(1, 131):
+        log.do(on_line(n, f"{n} " + "<&>" * 600, id=n))
+    view = view_of(log)
+    message = notice_message(view.notices[0])
+    assert len(view.notices) == 1 and len(message.blocks) <= 50
+    texts = [(block.get("text") or block["elements"][0])["text"] for block in message.blocks]
+    assert all(len(text) <= 3_000 for text in texts) and sum(map(len, texts)) <= 12_000
+    assert texts[-1] == f"… and {130 - (len(texts) - 3)} more comments there"
 
 
 def test_an_edit_of_a_message_that_is_being_worked_on_is_noted_for_its_author() -> None:

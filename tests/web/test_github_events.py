@@ -12,7 +12,8 @@ from aiohttp import ClientSession, web
 
 from bot.github import BODY_BYTES, GitHubEvents, is_signed, understand
 from jobs.commands import ClosePullRequest, Command, ReviewPullRequest
-from jobs.events import PullRequestClosed, PullRequestReviewed
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment
+from jobs.events import DiffLines, LineCommented, PullRequestClosed, PullRequestReviewed
 from jobs.inbox import Inbox
 from jobs.session import Rules
 from jobs.store import Store
@@ -31,6 +32,25 @@ def payload(action: str = "closed", **more: Any) -> dict[str, Any]:
     repository = {"full_name": "acme/rocket"}
     pull = {"number": 7, "merged": True, "head": {"ref": f"shipmate/{SID}", "repo": repository}}
     return {"action": action, "pull_request": pull, "repository": repository, "sender": {"login": "grace"}} | more
+
+
+HEDY, BOT = {"login": "hedy", "type": "User"}, {"login": "tidy[bot]", "type": "Bot"}
+FUEL = DiffLines(path="rocket/fuel.py", first=10, last=12, code="return int(fuel // tank)")
+
+
+def review(action: str, number: int, changes: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    said = {"id": number, "state": "commented", "body": "Nearly.", "author_association": "OWNER", "user": HEDY} | more
+    return payload(action, review=said, changes=changes or {})
+
+
+def comment(action: str, number: int, changes: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    sender = more.pop("sender", HEDY)
+    said = {
+        "id": number, "pull_request_review_id": 11, "author_association": "COLLABORATOR", "user": HEDY,
+        "path": "rocket/fuel.py", "start_line": 10, "line": 12, "side": "RIGHT", "subject_type": "line",
+        "diff_hunk": "@@ -9,3 +9,4 @@\n import math\n+    return int(fuel // tank)", "body": "Round up.",
+    } | more  # fmt: skip
+    return payload(action, comment=said, changes=changes or {}, sender=sender)
 
 
 CASES: list[tuple[str, dict[str, Any], Command | None]] = [
@@ -52,14 +72,50 @@ CASES: list[tuple[str, dict[str, Any], Command | None]] = [
         ReviewPullRequest(7, "commented", "grace"),
     ),
     ("pull_request_review", payload("dismissed", review={"state": "approved"}), None),
+    ("pull_request_review", review("submitted", 11), ReviewPullRequest(7, "commented", "hedy", "Nearly.", 11)),
+    ("pull_request_review", review("edited", 11), None),
+    (
+        "pull_request_review",
+        review("edited", 11, changes={"body": {"from": "No."}}),
+        ReviewPullRequest(7, "commented", "hedy", "Nearly.", 11, edited=True),
+    ),
+    ("pull_request_review", review("submitted", 11, user=BOT), None),
+    (
+        "pull_request_review",
+        review("submitted", 11, user=BOT, state="approved"),
+        ReviewPullRequest(7, "approved", "tidy[bot]", "", 11),
+    ),
+    ("pull_request_review_comment", comment("created", 12), CommentOnLines(7, 12, "hedy", FUEL, "Round up.", 11)),
+    (
+        "pull_request_review_comment",
+        comment("edited", 12, changes={"body": {"from": "No."}}),
+        CommentOnLines(7, 12, "hedy", FUEL, "Round up.", 11, edited=True),
+    ),
+    ("pull_request_review_comment", comment("edited", 12), None),
+    ("pull_request_review_comment", comment("deleted", 12), DeleteLineComment(7, 12)),
+    ("pull_request_review_comment", comment("deleted", 12, author_association="NONE"), None),
+    ("pull_request_review_comment", comment("created", 12, author_association="CONTRIBUTOR"), None),
+    ("pull_request_review_comment", comment("created", 12, user=BOT), None),
+    ("pull_request_review_comment", comment("created", 12, sender=BOT), None),
+    ("pull_request_review_comment", comment("created", 12, body=" \u200b "), None),
+    ("pull_request_review_comment", comment("created", True), None),
+    ("pull_request_review_comment", comment("created", 1 << 64), None),
+    ("pull_request_review_comment", comment("resolved", 12), None),
+    (
+        "pull_request_review_comment",
+        comment("created", 12, in_reply_to_id=9, pull_request_review_id=None, body="x" * 9_000),
+        CommentOnLines(7, 12, "hedy", FUEL, "x" * 2_000, 0, reply=True),
+    ),
     ("push", payload(), None),
 ]
 
 
-@pytest.mark.parametrize(("event", "body", "command"), CASES, ids=[f"{e}.{b['action']}" for e, b, _ in CASES])
+@pytest.mark.parametrize(
+    ("event", "body", "command"), CASES, ids=[f"{n}:{e}.{b['action']}" for n, (e, b, _) in enumerate(CASES)]
+)
 def test_a_webhook_means_this_command_or_nothing(event: str, body: dict[str, Any], command: Command | None) -> None:
     found = understand(event, body)
-    assert (found and found[2]) == command
+    assert (found[2] if found else None) == command
     assert found is None or found[:2] == (SID, "acme/rocket")
 
 
@@ -146,6 +202,46 @@ async def test_a_merge_and_a_review_are_in_the_log_once(receiver: Receiver, stor
         assert await receiver.send("pull_request_review", review, delivery) == 202
     said = [e for e in await store.events(SID) if isinstance(e, PullRequestClosed | PullRequestReviewed)]
     assert [e.kind for e in said] == ["pull_request_closed", "pull_request_reviewed"]
+
+
+LINES = [
+    ("of lines that are gone", {"line": None, "start_line": None, "original_start_line": 10, "original_line": 12},
+     FUEL),
+    ("of a whole file", {"line": None, "subject_type": "file", "diff_hunk": ""}, DiffLines(path="rocket/fuel.py")),
+    ("of lines before", {"side": "LEFT", "start_line": None, "diff_hunk": "@@ -1 +1 @@\n-\tx `y`\n"},
+     DiffLines(path="rocket/fuel.py", last=12, old=True, code="x `y`")),
+    ("of no line at all", {"line": "12", "start_line": -1}, DiffLines(path="rocket/fuel.py")),
+    ("of far too much", {"path": "a/" * 900, "line": 1 << 40, "original_line": 7, "start_line": None,
+                         "diff_hunk": "+" + "x" * 9_000},
+     DiffLines(path=("a/" * 900)[:300], last=7, code="x" * 200)),
+    ("of what hides", {"path": "a\u202e.py\nb", "start_line": None, "diff_hunk": "@@ -1 +1 @@"},
+     DiffLines(path="a.py b", last=12)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "where"), [row[1:] for row in LINES], ids=[row[0] for row in LINES])
+def test_where_a_comment_stands(fields: dict[str, Any], where: DiffLines) -> None:
+    found = understand("pull_request_review_comment", comment("created", 12, **fields))
+    assert found is not None and isinstance(found[2], CommentOnLines) and found[2].where == where
+
+
+async def test_a_review_and_its_comments_are_on_record_once_in_any_order_and_another_ones_never(
+    receiver: Receiver, store: Store
+) -> None:
+    new = {"changes": {"body": {"from": "x"}}}
+    for _ in range(2):
+        assert await receiver.send("pull_request_review_comment", comment("created", 12, updated_at=at(0))) == 202
+        assert await receiver.send("pull_request_review", review("submitted", 11, submitted_at=at(0))) == 202
+        assert await receiver.send("pull_request_review_comment", comment("created", 13, updated_at=at(0))) == 202
+    late = comment("edited", 12, body="Up.", created_at=at(-9), updated_at=at(0), **new)
+    assert await receiver.send("pull_request_review_comment", late) == 202
+    kept = comment("edited", 12, body="Down.", updated_at=at(-9), **new)
+    assert await receiver.send("pull_request_review_comment", kept) == 202
+    reworded = review("edited", 11, body="Well.", submitted_at=at(-9), **new)
+    reworded["pull_request"]["updated_at"] = at(0)  # else it is not told when a review was changed
+    assert await receiver.send("pull_request_review", reworded) == 202
+    said = [e for e in await store.events(SID) if isinstance(e, LineCommented | PullRequestReviewed)]
+    assert [e.words for e in said] == ["Round up.", "Nearly.", "Round up.", "Up.", "Well."]
 
 
 @pytest.mark.parametrize("days", [-4, -400])

@@ -10,7 +10,8 @@ from jobs import commands as c
 from jobs import commands_family as family
 from jobs import commands_tools as t
 from jobs import frames as f
-from jobs.events import Attachment, Author, Lineage, Place, Prompt
+from jobs.commands_reviews import CommentOnLines
+from jobs.events import Attachment, Author, DiffLines, Lineage, Place, Prompt
 from jobs.frames import SHORT, frame_from_wire
 from jobs.shelf import clean_name
 from jobs.store import Entry
@@ -125,7 +126,9 @@ def story(payload: str) -> Log:
     turn(log, payload, 1)
     log.do(c.BeginPublish()).do(c.FailPublish(f"{1:040x}", payload, 5.0))
     log.do(c.BeginPublish(), after=200.0).do(c.FinishPublish(7, OURS[0], f"{1:040x}", True))
-    log.do(c.ReviewPullRequest(7, payload, payload, payload)).do(c.ClosePullRequest(7, False, payload))
+    log.do(c.ReviewPullRequest(7, payload, payload, payload, 1))
+    log.do(CommentOnLines(7, 2, payload, DiffLines(path=payload, last=3, code=payload), payload, 1, True, True))
+    log.do(c.ClosePullRequest(7, False, payload))
     ask(log, payload, 2)
     turn(log, payload, 2)
     ask(log, payload, 3)

@@ -1,0 +1,92 @@
+"""What reviewers said on the forge that no prompt has taken to the agent yet: reviews, and comments on lines. Pure.
+
+`jobs/fold_pulls.py` keeps it in the session, `jobs/decide_pulls.py` asks what is known already, and `jobs/decide.py`
+gives it to the next prompt. A review and its comments come one by one, in any order.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from jobs import events as e
+from jobs.session import Session
+
+Said = e.PullRequestReviewed | e.LineCommented
+COMMENTS, ROOM = 100, 20_000  # so many comments, and characters in all, wait for a prompt
+
+
+def review_of(s: Session, review: int) -> e.PullRequestReviewed | None:
+    """The review of this number, if it waits for a prompt."""
+    of_it = (said for said in s.reviews if isinstance(said, e.PullRequestReviewed) and said.review == review > 0)
+    return next(of_it, None)
+
+
+def comment_of(s: Session, comment: int) -> e.LineCommented | None:
+    """The comment of this number, if it waits for a prompt."""
+    return next((said for said in s.reviews if isinstance(said, e.LineCommented) and said.comment == comment), None)
+
+
+def is_full(s: Session) -> bool:
+    """Whether as many comments wait as are kept."""
+    return sum(isinstance(said, e.LineCommented) for said in s.reviews) >= COMMENTS
+
+
+def with_said(s: Session, said: Said) -> dict[str, Any]:
+    """What waits, this among it: in the place of what it said before, and as many of the newest as have room."""
+    if isinstance(said, e.LineCommented) and not said.words:
+        return {"reviews_left_out": s.reviews_left_out + 1}
+    before = review_of(s, said.review) if isinstance(said, e.PullRequestReviewed) else comment_of(s, said.comment)
+    if before is not None:  # the agent knows nothing of the earlier words: these are not new ones to it
+        said = said.model_copy(update={"edited": before.edited})
+    all_of_it = [said if one is before else one for one in s.reviews] if before is not None else [*s.reviews, said]
+    room, kept = ROOM, list[Said]()
+    for one in reversed(all_of_it):
+        room -= len(_telling(one))
+        if room < 0:
+            break
+        kept.append(one)
+    dropped = all_of_it[: len(all_of_it) - len(kept)]
+    return {"reviews": tuple(reversed(kept)), "reviews_left_out": s.reviews_left_out + len(dropped)}
+
+
+def without_comment(s: Session, comment: int) -> dict[str, Any]:
+    """What waits once this comment is deleted."""
+    return {"reviews": tuple(one for one in s.reviews if one is not comment_of(s, comment))}
+
+
+def after_prompt(s: Session, before: Iterable[str]) -> dict[str, Any]:
+    """What waits once a prompt took `before` with it: nothing of it, or all of it."""
+    return {"reviews": (), "reviews_left_out": 0} if set(tellings(s)) <= set(before) else {}
+
+
+def tellings(s: Session) -> tuple[str, ...]:
+    """What waits, as the agent is told it: each review, its comments after it in the order of their lines."""
+    reviews: dict[tuple[int, int], list[Said]] = defaultdict(list)
+    for n, said in enumerate(s.reviews):
+        reviews[(said.review, 0) if said.review else (0, n)].append(said)
+    told = [_telling(said) for review in reviews.values() for said in _in_order(review)]
+    if s.reviews_left_out:
+        told.append(f"reviewers made {s.reviews_left_out} more comments, for which there was no room here")
+    return tuple(told)
+
+
+def _in_order(review: list[Said]) -> list[Said]:
+    """A review that says nothing itself is told only if it judges what its comments are about."""
+    comments = sorted(
+        (said for said in review if isinstance(said, e.LineCommented)),
+        key=lambda one: (one.where.path, one.where.last, one.comment),
+    )
+    whole = [said for said in review if isinstance(said, e.PullRequestReviewed)]
+    return [*(one for one in whole if one.words or (comments and one.verdict != "commented")), *comments]
+
+
+def _telling(said: Said) -> str:
+    pull = f"pull request #{said.number}"
+    if isinstance(said, e.PullRequestReviewed):
+        did = "changed a review of" if said.edited else "reviewed"
+        what = f"{said.by} {did} {pull} ({said.verdict.replace('_', ' ')})"
+    else:
+        did = "changed" if said.edited else "replied to" if said.reply else ""
+        code = f", which says `{said.where.code}`" if said.where.code else ""
+        what = f"{said.by} {did + ' a comment' if did else 'commented'} on {said.where.label} of {pull}{code}"
+    return f"{what}{' to' if said.edited else ''}: {said.words}" if said.words else what
