@@ -45,6 +45,7 @@ WANTS_BYTES = 64 << 20
 REQUEST_SECONDS = 1_200.0
 AT_ONCE = 8  # requests of one box
 DIFFS_AT_ONCE = 2  # of all boxes: each may keep a core busy
+DIFF_BYTES = 1 << 20  # nobody is shown more
 HEAD_PIECE = 4 << 10
 Handler = Callable[[web.Request, Grant], Awaitable[web.StreamResponse]]
 
@@ -102,7 +103,7 @@ class GitGateway:
             return declined.sentence
         except (TimeoutError, TooMuch):
             return "The changes are too large to be shown here."
-        return ran.out.decode("utf-8", "replace") if ran.code == 0 else "The branch is not on the forge."
+        return ran.out[:DIFF_BYTES].decode("utf-8", "replace") if ran.code == 0 else "The branch is not on the forge."
 
     def _answering(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -244,7 +245,7 @@ async def _asked(pieces: AsyncIterator[bytes]) -> pktline.Asked:
         begun += piece
         if len(begun) < due:
             continue
-        due = len(begun) + HEAD_PIECE
+        due = 2 * len(begun) + HEAD_PIECE
         asked = pktline.asked(begun)
         if asked is not None:
             return asked

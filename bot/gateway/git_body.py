@@ -4,6 +4,7 @@
 unpack to gigabytes are counted here, piece by piece.
 """
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator
 
@@ -36,6 +37,7 @@ async def _inflated(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             while left and not inflating.eof:
                 yield inflating.decompress(left, CHUNK)
                 left = inflating.unconsumed_tail
+                await asyncio.sleep(0)  # a few bytes may be very many, and nobody else waits for all of them
         while not inflating.eof:
             more = inflating.decompress(b"", CHUNK)
             if not more:

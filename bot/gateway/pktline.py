@@ -47,34 +47,35 @@ def line(data: bytes | str) -> bytes:
     return b"%04x" % (len(content) + 4) + content
 
 
-def first_line(data: bytes) -> tuple[bytes | None, bytes] | None:
-    """(the first line, what follows it); the line is None for a flush. None: it is not all there yet."""
-    if len(data) < 4:
+def first_line(data: bytes, at: int = 0) -> tuple[bytes | None, int] | None:
+    """(the line that begins at `at`, where the next one does); the line is None for a flush. None: it is not all there
+    yet."""
+    if len(data) < at + 4:
         return None
-    if not re.fullmatch(rb"[0-9a-fA-F]{4}", data[:4]):
+    if not re.fullmatch(rb"[0-9a-fA-F]{4}", data[at : at + 4]):
         raise Malformed("a line does not begin with its length")
-    length = int(data[:4], 16)
+    length = int(data[at : at + 4], 16)
     if length == 0:
-        return None, data[4:]
+        return None, at + 4
     if not 4 < length <= LINE_BYTES:
         raise Malformed(f"a line of length {length} has no place here")
-    return (data[4:length], data[length:]) if len(data) >= length else None
+    return (data[at + 4 : at + length], at + length) if len(data) >= at + length else None
 
 
 def asked(data: bytes) -> Asked | None:
     """What a push asks for, once `data` has all of it; None until then."""
     commands: list[Command] = []
     capabilities: frozenset[str] = frozenset()
-    rest = data
+    at = 0
     while True:
-        found = first_line(rest)
-        if len(data) - len(found[1] if found else b"") > COMMANDS_BYTES:
+        found = first_line(data, at)
+        if (found[1] if found else len(data)) > COMMANDS_BYTES:
             raise Malformed("the push has too many commands")
         if found is None:
             return None
-        content, rest = found
+        content, at = found
         if content is None:
-            return Asked(tuple(commands), capabilities, rest)
+            return Asked(tuple(commands), capabilities, data[at:])
         if content.startswith(b"shallow ") and not commands:
             continue  # whether anything is missing is found out from the pack
         content, nul, said = content.partition(b"\0")

@@ -6,7 +6,6 @@ in the mirror, which stays as it was. Whatever becomes of the push, the folder g
 
 import asyncio
 import contextlib
-import re
 import shutil
 import tempfile
 import time
@@ -22,10 +21,9 @@ INDEX_SECONDS, LOOK_SECONDS, SEND_SECONDS = 600.0, 120.0, 300.0
 ABANDONED_SECONDS = 7_200.0
 SOURCES_MOST = 100
 OBJECTS_MOST, COMMITS_MOST = 200_000, 1_000  # of one push: each costs this machine memory or a process
-# As tolerant as whoever shows it: spaces before the word and the colon, and any sign that ends a line.
-LINE_ENDS = re.compile(r"[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-CO_AUTHOR = re.compile(r"^[^\S\n]*co-authored-by[^\S\n]*:[^\S\n]*(.*?)[^\S\n]*$", re.IGNORECASE | re.MULTILINE)
+MESSAGES_BYTES = 4 << 20  # of all its commits together
 PLAIN_TEXT = ("", "utf-8", "utf8")
+CO_AUTHOR = "co-authored-by"
 
 
 class Rejected(Exception):
@@ -69,17 +67,9 @@ class Quarantine:
             "log", "-z", form, "--encoding=none", "--no-mailmap", "--no-show-signature",
             f"--max-count={COMMITS_MOST + 1}", tip, "--not", "--all",
         )  # fmt: skip
-        fields = said.split("\0")[:-1]
-        rows = [*zip(*(fields[at::5] for at in range(5)), strict=True)]
-        if len(rows) > COMMITS_MOST:
-            raise Rejected(f"the push has more than {COMMITS_MOST} commits: join some of them")
-        for sha, _, _, code, _ in rows:
-            if code.lower() not in PLAIN_TEXT:
-                raise Rejected(f"the commit {sha[:10]} is written in {code[:40]}: write it in UTF-8")
-        return [
-            NewCommit(sha, author, committer, tuple(CO_AUTHOR.findall(LINE_ENDS.sub("\n", text))))
-            for sha, author, committer, _, text in rows
-        ]
+        if len(said) > MESSAGES_BYTES:
+            raise Rejected(f"the messages of its commits have more than {MESSAGES_BYTES >> 20} MB: shorten them")
+        return await asyncio.to_thread(_commits, said)  # others get on meanwhile
 
     async def objects(self, tip: str) -> list[NewObject]:
         """All that `tip` brings and the forge has not. Raises Rejected if anything is missing."""
@@ -144,6 +134,23 @@ class Quarantine:
         if ran.code:
             raise Rejected(f"the push cannot be read: {essence(ran.words)}")
         return ran.out.decode("utf-8", "replace")
+
+
+def _commits(said: str) -> list[NewCommit]:
+    fields = said.split("\0")[:-1]
+    rows = [*zip(*(fields[at::5] for at in range(5)), strict=True)]
+    if len(rows) > COMMITS_MOST:
+        raise Rejected(f"the push has more than {COMMITS_MOST} commits: join some of them")
+    for sha, _, _, code, _ in rows:
+        if code.lower() not in PLAIN_TEXT:
+            raise Rejected(f"the commit {sha[:10]} is written in {code[:40]}: write it in UTF-8")
+    return [NewCommit(sha, author, committer, _co_authors(text)) for sha, author, committer, _, text in rows]
+
+
+def _co_authors(message: str) -> tuple[str, ...]:
+    """As tolerant as whoever shows it: spaces around the word, and any sign that ends a line."""
+    lines = (line.partition(":") for line in message.splitlines())
+    return tuple(named.strip() for word, colon, named in lines if colon and word.strip().lower() == CO_AUTHOR)
 
 
 def _sized(said: bytes) -> list[NewObject]:

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import zlib
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import ClientSession
 
-from bot.gateway import pktline
+from bot.gateway import git_body, pktline
 from bot.playground.sample import Written
 from tests.gateway.git_world import BRANCH, BUILD, ROCKET, SERVE, Box, World, box, working_on, world
-from tests.waiting import until
+from tests.waiting import until, while_others_run
 
 __all__ = ["box", "world"]
 
@@ -129,6 +130,17 @@ async def test_a_bomb_in_a_request_is_stopped_while_it_unpacks(box: Box) -> None
     async with ClientSession() as http:
         answer = await http.post(box.remote() + "/git-upload-pack", data=packed, headers={"Content-Encoding": "gzip"})
         assert answer.status == 413
+
+
+async def test_others_get_on_while_a_bomb_unpacks() -> None:
+    async def sent() -> AsyncIterator[bytes]:
+        yield zlib.compress(bytes(32 << 20), wbits=16 + zlib.MAX_WBITS)
+
+    async def taken() -> int:
+        return sum([len(piece) async for piece in git_body._inflated(sent())])
+
+    size, turns = await while_others_run(taken())
+    assert (size, turns > 400) == (32 << 20, True)
 
 
 async def test_while_the_forge_is_down_nobody_gets_the_stale_base(world: World, box: Box) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 import zlib
 from collections.abc import AsyncIterator
 
@@ -159,12 +160,21 @@ async def test_a_workflow_hidden_below_the_tip_cannot_be_fetched_up_later(world:
         "Work\n\n  co-authored-BY\t: Eve <eve@elsewhere.example>",
         "Work\n\n.\rCo-authored-by: Eve <eve@elsewhere.example>",
         "Work\n\n.\u2028Co-authored-by: Eve <eve@elsewhere.example>",
+        f"Work\n\nCo-authored-by: Eve <eve@elsewhere.example>{' ' * 60_000}.",  # the square of it would be a minute
     ],
 )
 async def test_nobody_is_credited_who_takes_no_part_however_it_is_written(world: World, box: Box, words: str) -> None:
     whole = tree(("100644", "here", FILE.sha))
     tip = commit(whole.sha, await _main(world), words=words)
+    began = time.process_time()
     assert f"the co-author of {tip.sha[:10]}, Eve <eve@e" in await offer(box, tip, whole, FILE)
+    assert time.process_time() - began < 1.0, "nobody else is served meanwhile"
+
+
+async def test_more_words_than_anybody_writes_are_not_read(world: World, box: Box) -> None:
+    whole = tree(("100644", "here", FILE.sha))
+    tip = commit(whole.sha, await _main(world), words="word " * 1_000_000)
+    assert "the messages of its commits have more than 4 MB: shorten them" in await offer(box, tip, whole, FILE)
 
 
 async def test_words_in_a_code_of_their_own_are_not_taken(world: World, box: Box) -> None:

@@ -1,5 +1,7 @@
 """The lines of a push: whatever comes is understood wholly or is malformed, however it is cut."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,14 @@ def test_a_head_that_never_ends_is_malformed_before_it_is_held() -> None:
         pktline.asked(endless)
 
 
+def test_a_head_of_very_many_lines_takes_no_time() -> None:
+    many = pktline.line("shallow ") * 5_000
+    began = time.process_time()
+    for _ in range(20):
+        assert pktline.asked(many) is None
+    assert time.process_time() - began < 1.0
+
+
 @given(st.dictionaries(REFS, st.none() | st.text(max_size=2_000), min_size=1, max_size=80), st.text(), st.booleans())
 def test_a_report_is_lines_whatever_the_reasons_are(
     refused: dict[str, str | None], unpacked: str, banded: bool
@@ -92,7 +102,8 @@ def _lines(data: bytes) -> tuple[list[bytes], bytes]:
     while True:
         found = pktline.first_line(data)
         assert found is not None, "the end is missing"
-        line, data = found
+        line, end = found
+        data = data[end:]
         if line is None:
             return lines, data
         lines.append(line)
