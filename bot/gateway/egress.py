@@ -16,7 +16,7 @@ from bot.gateway import egress_rules as rules
 from bot.gateway.access import GRANT
 from bot.gateway.egress_rules import Denied, Target
 from bot.gateway.outward import Outward, Pair
-from bot.gateway.tls_hello import NoHello, server_name
+from bot.gateway.tls_hello import Greeting, NoHello
 from jobs.records import Grant
 
 log = logging.getLogger(__name__)
@@ -142,16 +142,16 @@ async def _carry(
 
 
 async def _up(request: web.Request, writer: asyncio.StreamWriter, name: str, moved: _Moved) -> None:
-    held = b""
+    greeting, held = Greeting(), bytearray()
     async for piece in request.content.iter_any():
         if name:
             held += piece
-            asked = server_name(held)
+            asked = greeting.server_name(piece)
             if asked is None:
                 continue
             if asked != name:
                 raise NoHello(f"it asks for {asked[:253]!r} there")
-            name, piece = "", held
+            name, piece = "", bytes(held)
         writer.write(piece)
         await writer.drain()
         moved.now()

@@ -62,7 +62,7 @@ class Outward:
             async with asyncio.timeout(PROXY_SECONDS):
                 writer.write(self._request(target))
                 head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode("latin-1")
-        except (OSError, EOFError, ValueError, TimeoutError):  # ValueError: a head without an end
+        except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):  # the last: a head without an end
             head = ""
         if head.split(" ")[1:2] == ["200"]:
             return reader, writer

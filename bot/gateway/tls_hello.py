@@ -13,27 +13,41 @@ class NoHello(ValueError):
     """These bytes do not begin a TLS connection to a named server."""
 
 
-def server_name(said: bytes) -> str | None:
-    """The name, in lower case; None while there is too little to know. Raises NoHello."""
-    message, at = bytearray(), 0
-    while len(said) >= at + 5:
-        length = int.from_bytes(said[at + 3 : at + 5], "big")
-        if said[at] != HANDSHAKE or said[at + 1] != 3 or not 0 < length <= RECORD_MOST:
+class Greeting:
+    """What one connection has said so far. Each byte is read once, in however small pieces and records it comes."""
+
+    def __init__(self) -> None:
+        self._unread, self._message, self._size = bytearray(), bytearray(), 0
+
+    def server_name(self, piece: bytes) -> str | None:
+        """The name, in lower case, once this piece makes it known; None while there is too little. Raises NoHello."""
+        self._unread += piece
+        self._size += len(piece)
+        while len(self._unread) >= 5:
+            length = int.from_bytes(self._unread[3:5], "big")
+            if self._unread[0] != HANDSHAKE or self._unread[1] != 3 or not 0 < length <= RECORD_MOST:
+                raise NoHello("it is no TLS")
+            if (name := self._name_with(self._unread[5 : 5 + length])) is not None:
+                return name
+            if len(self._unread) < 5 + length:
+                break
+            self._message += self._unread[5 : 5 + length]
+            del self._unread[: 5 + length]
+        if (self._unread and self._unread[0] != HANDSHAKE) or self._size > MOST_BYTES:
             raise NoHello("it is no TLS")
-        piece = said[at + 5 : at + 5 + length]
-        message += piece
-        if len(message) >= 4:
-            end = 4 + int.from_bytes(message[1:4], "big")
-            if message[0] != CLIENT_HELLO or end > MOST_BYTES:
-                raise NoHello("it does not begin with a greeting")
-            if len(message) >= end:
-                return _name(_Cursor(bytes(message[4:end])))
-        if len(piece) < length:
-            break
-        at += 5 + length
-    if said and said[0] != HANDSHAKE or len(said) > MOST_BYTES:
-        raise NoHello("it is no TLS")
-    return None
+        return None
+
+    def _name_with(self, more: bytearray) -> str | None:
+        """The name, if what was read and this is the whole message."""
+        begin = self._message[:4] + more[: max(0, 4 - len(self._message))]
+        if len(begin) < 4:
+            return None
+        end = 4 + int.from_bytes(begin[1:], "big")
+        if begin[0] != CLIENT_HELLO or end > MOST_BYTES:
+            raise NoHello("it does not begin with a greeting")
+        if len(self._message) + len(more) < end:
+            return None
+        return _name(_Cursor(bytes((self._message + more)[4:end])))
 
 
 class _Cursor:

@@ -371,13 +371,15 @@ async def test_behind_the_hosts_own_proxy_connections_are_asked_of_it(short_fold
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" if b"pypi" in heard[-1] else b"HTTP/1.1 403 Not with me\r\n\r\n")
+        refusal = bytes(100_000) if b"endless" in heard[-1] else b"HTTP/1.1 403 Not with me\r\n\r\n"
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" if b"pypi" in heard[-1] else refusal)
         await echo(reader, writer)
         writer.close()
 
     server = await asyncio.start_server(upstream, "127.0.0.1", 0)
     address = f"http://me:p%40ss@127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    gateway = EgressGateway(("pypi.org", "crates.io"), (), nothing_more, Outward(address), lambda _: None)
+    hosts = ("pypi.org", "crates.io", "endless.example")
+    gateway = EgressGateway(hosts, (), nothing_more, Outward(address), lambda _: None)
     async with proxied(short_folder, gateway) as port:
         ways = Ways(Far(), 0, port)
         line, (reader, writer) = await ways.tunnel("pypi.org", 80)
@@ -390,6 +392,9 @@ async def test_behind_the_hosts_own_proxy_connections_are_asked_of_it(short_fold
             line
             == "HTTP/1.1 502 The proxy of the Shipmate server does not let boxes reach crates.io:443: 403 Not with me"
         )
+        line, (_, writer) = await ways.tunnel("endless.example", 443)
+        writer.close()
+        assert line.endswith("reach endless.example:443: no answer")
     server.close()
     assert (
         b"CONNECT pypi.org:80 HTTP/1.1\r\nHost: pypi.org:80\r\nProxy-Authorization: Basic bWU6cEBzcw==\r\n" in heard[0]

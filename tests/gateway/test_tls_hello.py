@@ -2,12 +2,13 @@
 
 import ssl
 import struct
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.gateway.tls_hello import NoHello, server_name
+from bot.gateway.tls_hello import MOST_BYTES, Greeting, NoHello
 
 
 def greeting(name: str | None) -> bytes:
@@ -25,6 +26,17 @@ def greeting(name: str | None) -> bytes:
 HELLO = greeting("PyPI.org")
 
 
+def server_name(*pieces: bytes) -> str | None:
+    """What is known once these have come."""
+    said = Greeting()
+    return [said.server_name(piece) for piece in pieces][-1]
+
+
+def in_records(body: bytes, size: int) -> list[bytes]:
+    pieces = (body[at : at + size] for at in range(0, len(body), size))
+    return [struct.pack("!BBBH", 22, 3, 1, len(piece)) + piece for piece in pieces]
+
+
 def test_the_name_is_known_with_the_last_byte_and_not_before() -> None:
     assert server_name(HELLO) == "pypi.org"
     assert server_name(HELLO + b"more") == "pypi.org"
@@ -36,6 +48,23 @@ def test_a_greeting_in_several_records_is_put_together() -> None:
     records = [struct.pack("!BBBH", 22, 3, 1, len(piece)) + piece for piece in (body[:3], body[3:50], body[50:])]
     assert server_name(b"".join(records)) == "pypi.org"
     assert server_name(b"".join(records[:2])) is None
+
+
+@pytest.mark.parametrize("size", [1, 7, 400])
+def test_however_small_its_pieces_and_records_are_it_is_read(size: int) -> None:
+    records = in_records(HELLO[5:], size)
+    assert server_name(*records) == "pypi.org"
+    whole = b"".join(records)
+    assert server_name(*(whole[at : at + 1] for at in range(len(whole)))) == "pypi.org"
+
+
+def test_one_that_never_ends_takes_no_time_and_has_an_end() -> None:
+    endless, said = in_records(b"\x01\x00\xff\x00" + bytes(MOST_BYTES), 1), Greeting()
+    began = time.process_time()
+    with pytest.raises(NoHello):
+        for record in endless:
+            said.server_name(record)
+    assert time.process_time() - began < 1.0
 
 
 @pytest.mark.parametrize(
