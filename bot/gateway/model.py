@@ -34,6 +34,7 @@ from bot.gateway.model_asked import (
 from bot.gateway.model_onward import Refused, headers_of, target
 from bot.gateway.model_reports import ModelReports
 from bot.gateway.model_trouble import Troubles, status_within
+from bot.gateway.model_under_way import Expected
 from bot.gateway.model_upstreams import Upstream
 from bot.gateway.model_usage import Meter
 from bot.gateway.model_wire import Protocol, downward
@@ -80,6 +81,7 @@ class _Asked:
     model: str
     tools: bool
     session: asyncio.Task[Session | None] | None  # None: nothing is to be paid for it
+    expected: Expected
 
 
 class ModelProxy:
@@ -134,7 +136,11 @@ class ModelProxy:
                     raise Refused(429, "This box asks its model far too often. Try again in a moment.")
                 url, headers = target(request, upstream), headers_of(request, upstream)
                 asked = await self._look_at(request, upstream, url, headers, await _body(request, share))
-                return await self._pass_on(request, asked)
+                try:
+                    return await self._pass_on(request, asked)
+                finally:
+                    if not asked.expected.is_being_counted:
+                        asked.expected.over()
         except TooMuch as much:
             refused = Refused(503 if much.passing else 413, str(much))
         except Unclear as unclear:
@@ -155,20 +161,22 @@ class ModelProxy:
         """The request, if it may be passed on. Its session is looked up meanwhile: only a budget waits for that."""
         path, protocol, grant = request.match_info["path"], upstream.protocol, request[GRANT]
         readable = "Content-Encoding" not in request.headers
-        tools = readable and offers_tools(body)
-        if path == "responses" and is_left_running(body):
+        tools = readable and await offers_tools(body)
+        if path == "responses" and not readable:
+            raise Refused(415, "Requests that are packed are not passed on here. Send it without Content-Encoding.")
+        if path == "responses" and await is_left_running(body):
             raise Refused(400, "Requests in the background are not passed on. Leave `background` out.")
         costs = protocol.costs(request.method, path)
         session = asyncio.create_task(self._session(grant, tools)) if costs else None
-        model = await _model_of(protocol, path, body if readable and costs else b"")
+        model, expected = await _model_of(protocol, path, body if readable and costs else b""), Expected()
         if session is not None:
             session.add_done_callback(_looked_at)
             self._accounts.limits.check(upstream.name, model)
             if self._accounts.limits.must_know_model and await names_more_models(body):
                 raise Refused(400, "Name one model and no others to fall back to: this workspace has limits.")
             if self._accounts.limits.budget:
-                await self._accounts.check_budget(grant, await session)
-        return _Asked(grant, upstream, request.method, url, headers, body, model, tools, session)
+                expected = await self._accounts.expect(grant, await session, model, len(body))
+        return _Asked(grant, upstream, request.method, url, headers, body, model, tools, session, expected)
 
     async def _session(self, grant: Grant, tools: bool) -> Session | None:
         """Whose request it is; that the agent is at work is told when it is known to be news."""
@@ -260,11 +268,15 @@ class ModelProxy:
 
     def _spent(self, asked: _Asked, meter: Meter) -> None:
         if asked.session is not None:
+            asked.expected.is_being_counted = True
             self._aside.do("count what a model took", self._count(asked, asked.session, meter))
 
     async def _count(self, asked: _Asked, session: Awaitable[Session | None], meter: Meter) -> None:
-        spent, told = meter.spent()
-        await self._accounts.count(payer(asked.grant, await session), asked.model, spent, told)
+        try:
+            spent, told = meter.spent()
+            await self._accounts.count(payer(asked.grant, await session), asked.model, spent, told)
+        finally:
+            asked.expected.over()
 
 
 async def _body(request: web.Request, share: Share) -> bytes:

@@ -4,12 +4,16 @@
 record (`jobs/store_usage.py`); that a budget is reached is a fact of the session's log, and pauses it.
 """
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Protocol
 
+from bot.gateway.model_under_way import Expected, UnderWay
+from bot.gateway.model_usage import BYTES_OF_TOKEN
 from bot.model_prices import PRICES, Price, cost, plain, price_of
 from jobs.commands import Command, ReachBudget, Refused
 from jobs.records import Grant, Payer, Spent
@@ -19,6 +23,8 @@ from jobs.store_usage import Usage
 log = logging.getLogger(__name__)
 OTHER = "other"
 MICROS = 1_000_000
+WORDS_GUESS = 2_000  # tokens of an answer
+WAIT_SECONDS = 60.0  # for others that are under way: an agent does not wait for ever
 
 
 class Record(Protocol):
@@ -81,25 +87,43 @@ class Accounts:
 
     def __init__(self, record: Record, inbox: Inbox, limits: Limits) -> None:
         self._record, self._inbox, self.limits = record, inbox, limits
+        self._under_way = UnderWay()
 
     async def session(self, grant: Grant) -> Session | None:
         """The session for which this box works."""
         return await self._record.load(grant.session)
 
-    async def check_budget(self, grant: Grant, session: Session | None) -> None:
-        """Raise NotAllowed once the budget is used up; the session has been paused by then, and people are asked."""
-        root = _root(session, grant)
+    async def expect(self, grant: Grant, session: Session | None, model: str, size: int) -> Expected:
+        """A request of so many bytes that may be passed on now. There is a budget: what is under way counts in advance,
+        and where both could cross it this one waits. Raises NotAllowed once it is used up; the session has been paused
+        by then, and people are asked."""
+        root, micros = _root(session, grant), self._guess(model, size)
+        left = await self._left(root, grant, session)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_SECONDS):
+                while self._under_way.of(root) and self._under_way.of(root) + micros > left:
+                    await self._under_way.less()
+                    left = await self._left(root, grant, session)
+        return self._under_way.begin(root, micros)
+
+    def _guess(self, model: str, size: int) -> int:
+        """Millionths of a dollar that such a request may cost: nothing of it in the provider's cache, few words out."""
+        price = self.limits.price(model)
+        return cost(Spent(input=size // BYTES_OF_TOKEN, output=WORDS_GUESS), price) if price is not None else 0
+
+    async def _left(self, root: str, grant: Grant, session: Session | None) -> float:
+        """Millionths of a dollar of the budget. Raises NotAllowed if there is nothing left."""
         used = await self._record.usage.of_budget(root)
         if used < self.limits.budget:
-            return
+            return (self.limits.budget - used) * MICROS
         family = session if root == grant.session else await self._record.load(root)
         limit = self.limits.budget + (family.raised if family is not None else 0.0)
-        if used < limit:
-            return
-        asked = await self._pause(root, grant, used, limit)
-        if asked is not None and used < self.limits.budget + asked.raised:
-            return  # somebody has raised it meanwhile
-        raise NotAllowed(402, "The budget of this session is used up. Its people are asked whether it may go on.")
+        if used >= limit:
+            asked = await self._pause(root, grant, used, limit)
+            limit = self.limits.budget + (asked.raised if asked is not None else 0.0)
+        if used >= limit:  # nobody has raised it meanwhile
+            raise NotAllowed(402, "The budget of this session is used up. Its people are asked whether it may go on.")
+        return (limit - used) * MICROS
 
     async def _pause(self, root: str, grant: Grant, used: float, limit: float) -> Session | None:
         """Pause the session whose budget it is, and then the child that has asked: never a child alone, for people are

@@ -1,7 +1,7 @@
 """What a box asks of a model: the body, held whole and bounded, and what is looked at in it.
 
 `model.py` reads one for each request. A body is looked through with patterns, not parsed, for it may be long and the
-agent waits; only where that leaves a doubt is it parsed.
+agent waits; only where that leaves a doubt is it parsed. Neither takes so long at a time that others would wait.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,30 +22,61 @@ ALL_BYTES = 512 << 20  # of all boxes together, in one process
 SEND_SECONDS = 60.0
 BOX_AT_ONCE, BOX_PER_SECOND = 128 << 20, 8 << 20  # bytes of one box: looking through them holds up all others
 QUICK_BYTES = 256 << 10  # what may be parsed without a thread
-# A quotation mark inside a JSON string is escaped, so what looks like a key is one, wherever it stands. Letters of a
-# key may be written as \u0000; nobody does, but somebody who hides a model's name might.
+VALUES_MOST = 2_000_000  # in a body that is parsed: in memory each is many times as large
+SLICE, OVERLAP = 64 << 10, 4 << 10  # bytes; no key with what it is given is longer than the second
+HELD_SECONDS = 0.002  # that one body is looked through while others wait
 Pairs = list[tuple[str, Any]]
-_OFFER = re.compile(rb'"tools"\s{0,20}:\s{0,20}\[\s{0,20}[{"]')
-_STREAM = re.compile(rb'"stream"\s{0,20}:\s{0,20}true')
 
 
 class _Key:
-    """Finds what a key is given, however its letters are written. The plain way of writing is found faster."""
+    """Finds what a key is given. A quotation mark inside a JSON string is escaped, so what looks like a key is one,
+    wherever it stands."""
 
     def __init__(self, name: str, value: bytes) -> None:
-        letters = (rb"(?:%c|\\u00(?i:%02x))" % (letter, letter) for letter in name.encode())
-        self._plain = re.compile(b'"' + name.encode() + rb'"\s*:\s*' + value)
-        self._any = re.compile(b'"' + b"".join(letters) + rb'"\s*:\s*' + value)
+        space = rb"\s{0,1000}+"
+        self._pattern = re.compile(rb'"%b"%b(?::%b(?:%b|(?=\s))|(?=\s))' % (name.encode(), space, space, value))
 
-    def values(self, body: bytes) -> list[bytes]:
-        """All that are there."""
-        found: list[bytes] = (self._any if b"\\u00" in body else self._plain).findall(body)
-        return found
+    async def values(self, body: bytes, most: int) -> set[bytes]:
+        """Those that are there, so many at most. Raises Unclear if one stands too far from its key to be seen."""
+        seen: set[bytes] = set()
+        async for piece in _slices(body):
+            for found in self._pattern.finditer(_LETTER.sub(_plain, piece)):
+                if found[1] is None:
+                    raise Unclear("The request is full of space. Send it without.")
+                seen.add(found[1])
+                if len(seen) == most:
+                    return seen
+        return seen
 
 
+async def _is_there(pattern: re.Pattern[bytes], body: bytes) -> bool:
+    async for piece in _slices(body):
+        if pattern.search(piece):
+            return True
+    return False
+
+
+async def _slices(body: bytes) -> AsyncIterator[bytes]:
+    """A body piece by piece; others get on in between."""
+    since = time.monotonic()
+    for begin in range(0, len(body), SLICE):
+        if time.monotonic() - since > HELD_SECONDS:
+            await asyncio.sleep(0)
+            since = time.monotonic()
+        yield body[begin : begin + SLICE + OVERLAP]
+
+
+def _plain(letter: re.Match[bytes]) -> bytes:
+    return bytes((int(letter[1], 16),))
+
+
+# Letters may be written as \u0000; nobody does, but somebody who hides a model's name might.
+_LETTER = re.compile(rb"\\u00(6[1-9a-fA-F]|7[0-9aA])")
 _MODEL = _Key("model", rb'"((?:[^"\\]|\\.){0,300})"')
 _BACKGROUND = _Key("background", rb"(true)")
 _MODELS = _Key("models", rb"(\[)")
+_TOOLS = re.compile(rb'"tools"\s{0,20}:\s{0,20}\[\s{0,20}[{"]')
+_STREAM = re.compile(rb'"stream"\s{0,20}:\s{0,20}true')
 
 
 class TooMuch(Exception):
@@ -119,25 +150,25 @@ class Share:
         return bytes(body)
 
 
-def offers_tools(body: bytes) -> bool:
+async def offers_tools(body: bytes) -> bool:
     """Whether tools are on offer: a request for work, not for a title. (A list of that name in a deeper object does as
     well: no more than a time is noted by it.)"""
-    return _OFFER.search(body) is not None
+    return await _is_there(_TOOLS, body)
 
 
-def wants_stream(body: bytes) -> bool:
+async def wants_stream(body: bytes) -> bool:
     """Whether the answer is to stream."""
-    return _STREAM.search(body) is not None
+    return await _is_there(_STREAM, body)
 
 
-def is_left_running(body: bytes) -> bool:
+async def is_left_running(body: bytes) -> bool:
     """Whether the provider is to go on with it after it has answered (Responses): nobody would hear what that took."""
-    return bool(_BACKGROUND.values(body))
+    return bool(await _BACKGROUND.values(body, 1))
 
 
 async def model_of(body: bytes) -> str:
     """The model that a body names; "" if it names none. Raises Unclear where readers of JSON could differ about it."""
-    names = set(_MODEL.values(body))
+    names = await _MODEL.values(body, 2)
     if len(names) == 1:
         return _text(names.pop())
     if not names:
@@ -147,7 +178,7 @@ async def model_of(body: bytes) -> str:
 
 async def names_more_models(body: bytes) -> bool:
     """Whether a body names others to fall back to (OpenRouter): which of them answers nobody would know."""
-    return bool(_MODELS.values(body)) and any(name == "models" for name, _ in await _outermost(body))
+    return bool(await _MODELS.values(body, 1)) and any(name == "models" for name, _ in await _outermost(body))
 
 
 def _text(raw: bytes) -> str:
@@ -160,6 +191,11 @@ def _text(raw: bytes) -> str:
 
 async def _outermost(body: bytes) -> Pairs:
     """The outermost object of a body, name by name. Raises Unclear."""
+    values = 0
+    async for piece in _slices(body):
+        values += sum(map(piece.count, (b",", b"[", b"{")))
+    if values > VALUES_MOST:
+        raise Unclear("The request has too many values to tell its model. Leave `model` out of all that it quotes.")
     return _pairs(body) if len(body) <= QUICK_BYTES else await asyncio.to_thread(_pairs, body)
 
 

@@ -38,15 +38,15 @@ class Priming:
             return web.json_response(protocol.error(404, "An agent that is primed has no use for this."), status=404)
         try:
             with self._room.share(request[GRANT].box) as share:
-                body = await share.read(request)
+                streams = await wants_stream(await share.read(request))
         except TooMuch as much:
             return web.json_response(protocol.error(413, str(much)), status=413)
         except TimeoutError:
             return web.json_response(protocol.error(408, "The request took too long to come."), status=408)
-        return _answer(protocol.name, request, path, body)
+        return _answer(protocol.name, request, path, streams)
 
 
-def _answer(protocol: str, request: web.Request, path: str, body: bytes) -> web.Response:
+def _answer(protocol: str, request: web.Request, path: str, streams: bool) -> web.Response:
     if request.method == "GET":
         return web.json_response({"object": "list", "data": [], "models": []})
     if "count" in path.lower():
@@ -56,10 +56,10 @@ def _answer(protocol: str, request: web.Request, path: str, body: bytes) -> web.
     if protocol == "gemini":
         return _gemini(path, request.query.get("alt") == "sse")
     if protocol == "anthropic":
-        return _events(_MESSAGE_EVENTS) if wants_stream(body) else web.json_response(_MESSAGE)
+        return _events(_MESSAGE_EVENTS) if streams else web.json_response(_MESSAGE)
     if path == "responses":
-        return _events(_RESPONSE_EVENTS) if wants_stream(body) else web.json_response(_RESPONSE)
-    return _events(_CHAT_EVENTS, last=b"data: [DONE]\n\n") if wants_stream(body) else web.json_response(_CHAT)
+        return _events(_RESPONSE_EVENTS) if streams else web.json_response(_RESPONSE)
+    return _events(_CHAT_EVENTS, last=b"data: [DONE]\n\n") if streams else web.json_response(_CHAT)
 
 
 def _gemini(path: str, sse: bool) -> web.Response:

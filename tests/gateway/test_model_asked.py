@@ -4,7 +4,17 @@ import json
 
 import pytest
 
-from bot.gateway.model_asked import QUICK_BYTES, Room, TooMuch, Unclear, is_left_running, model_of, wants_stream
+from bot.gateway.model_asked import (
+    QUICK_BYTES,
+    SLICE,
+    Room,
+    TooMuch,
+    Unclear,
+    is_left_running,
+    model_of,
+    wants_stream,
+)
+from tests.waiting import while_others_run
 
 NAMED = [
     (b'{"model": "claude-x", "messages": []}', "claude-x"),
@@ -15,6 +25,9 @@ NAMED = [
     (b'{"messages": [{"input": {"model": "evil"}}], "model": "good"}', "good"),
     (b'{"model": "good", "messages": [{"input": {"model": "evil"}}]}', "good"),
     (b'{"metadata": {"model": "good"}, "mod\\u0065l": "evil"}', "evil"),
+    (b'{"metadata": {"model": "good"}, "\\u006D\\u006f\\u0064e\\u006C"\n :\t"evil"}', "evil"),
+    (b'{"model" :' + b" " * 900 + b'"far"}', "far"),
+    (b'{"x": "\\\\u006dodel", "model": "good"}', "good"),
     (b'{"messages": []}', ""),
     (b'{"model": 7}', ""),
     (b"", ""),
@@ -25,12 +38,28 @@ UNCLEAR = [
     b'{"model": "good", "\\u006dodel": "evil"}',
     b'[{"model": "good"}, {"model": "evil"}]',
     b'{"model": "good", "x": {"model": "evil"}',
+    b'{"x": {"model": "good"}, "model"' + b" " * 2_000 + b': "evil"}',
+    b'{"x": {"model": "good"}, "model":' + b"\n" * 100_000 + b'"evil"}',
+    b'{"x": {"model": "good"}, "y": [' + b"[]," * 1_000_000 + b'0], "model": "evil"}',
 ]
 
 
 @pytest.mark.parametrize(("body", "model"), NAMED)
 async def test_the_model_is_that_of_the_outermost_object(body: bytes, model: str) -> None:
     assert await model_of(body) == model
+
+
+@pytest.mark.parametrize("before", range(SLICE - 40, SLICE + 8))
+async def test_it_is_found_wherever_it_stands(before: int) -> None:
+    body = b'{"text": "' + b"x" * (before - 12) + b'", "mode\\u006c": "good", "background": true}'
+    assert await model_of(body) == "good"
+    assert await is_left_running(body)
+
+
+@pytest.mark.parametrize("piece", [b'"model":"",', b'"\\u006d"'])
+async def test_others_get_on_while_a_long_body_is_looked_through(piece: bytes) -> None:
+    _, turns = await while_others_run(model_of(piece * ((4 << 20) // len(piece))))
+    assert turns > 10
 
 
 @pytest.mark.parametrize("body", UNCLEAR)
@@ -47,8 +76,8 @@ async def test_a_long_body_with_a_doubt_is_read_whole() -> None:
 @pytest.mark.parametrize(
     ("body", "streams"), [(b'{"stream": true}', True), (b'{"stream":true}', True), (b'{"stream": false}', False)]
 )
-def test_whether_it_is_to_stream_is_seen(body: bytes, streams: bool) -> None:
-    assert wants_stream(body) is streams
+async def test_whether_it_is_to_stream_is_seen(body: bytes, streams: bool) -> None:
+    assert await wants_stream(body) is streams
 
 
 @pytest.mark.parametrize(
@@ -62,8 +91,8 @@ def test_whether_it_is_to_stream_is_seen(body: bytes, streams: bool) -> None:
         (b'{"input": "say \\"background\\": true"}', False),
     ],
 )
-def test_what_would_go_on_behind_our_back_is_seen(body: bytes, runs: bool) -> None:
-    assert is_left_running(body) is runs
+async def test_what_would_go_on_behind_our_back_is_seen(body: bytes, runs: bool) -> None:
+    assert await is_left_running(body) is runs
 
 
 def test_one_box_takes_no_others_room_and_all_together_have_an_end() -> None:

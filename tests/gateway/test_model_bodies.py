@@ -12,7 +12,7 @@ from aiohttp import web
 from bot.gateway.model import Patience
 from jobs.events import ModelRequested
 from tests.gateway.conftest import SOON, Json, Site
-from tests.gateway.proxied import ANTHROPIC, ASK, OPENAI, TOOL, Proxied, scripted, served
+from tests.gateway.proxied import ANTHROPIC, ASK, OPENAI, RESPONSES, TOOL, Proxied, scripted, served
 
 # -- bodies ------------------------------------------------------------------------------------------------------------
 
@@ -28,6 +28,13 @@ async def test_a_compressed_answer_and_a_compressed_request_pass_untouched(site:
     async with served(site, packed) as box, box.post(OPENAI, asked, **{"Content-Encoding": "gzip"}) as answer:
         assert gzip.decompress(await answer.read()) == b'{"ok": true}'
     assert got == [("gzip", json.dumps(ASK).encode())]  # the test's server unpacks what says that it is packed
+
+
+async def test_where_a_request_could_go_on_behind_our_back_it_must_be_readable(site: Site) -> None:
+    hidden = gzip.compress(b'{"model": "m", "background": true}')
+    async with scripted(site) as (box, model), box.post(RESPONSES, hidden, **{"Content-Encoding": "gzip"}) as answer:
+        assert (answer.status, "without Content-Encoding" in await answer.text()) == (415, True)
+    assert not model.seen
 
 
 async def test_a_large_request_streams_through_and_an_endless_one_is_refused(site: Site) -> None:

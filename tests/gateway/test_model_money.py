@@ -20,6 +20,7 @@ from jobs.wants import wants
 from tests.gateway.conftest import SOON, Json, Site
 from tests.gateway.proxied import ANTHROPIC, ASK, GEMINI, IDS, OPENAI, RESPONSES, TOOL, WAYS, Proxied, scripted, served
 from tests.logs import ADA, GRACE, RULES
+from tests.waiting import until
 
 PRICED = '{"m": [1, 1], "free*": [0, 0]}'  # a dollar for a million tokens
 MILLION = 1_000_000
@@ -249,6 +250,31 @@ async def test_at_the_budget_the_turn_pauses_before_the_agent_is_refused(
     assert stop.by is None
     assert len(await site.log("s1", BudgetReached)) == 1, "a second request does not ask again"
     assert len(model.seen) == 1
+
+
+async def test_requests_at_the_same_moment_do_not_cross_the_budget_together(site: Site) -> None:
+    asked, go = [], asyncio.Event()
+
+    async def slow(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        await go.wait()
+        return web.json_response({"usage": {"input_tokens": 1_000, "output_tokens": 3_000}})
+
+    async with served(site, slow, SHIPMATE_BUDGET="0.003", SHIPMATE_MODEL_PRICES=PRICED) as box:
+        asking = [asyncio.ensure_future(answered(box, ANTHROPIC, ASK)) for _ in range(3)]
+        await until(lambda: asked)
+        go.set()
+        assert sorted([status for status, _ in await asyncio.gather(*asking)]) == [200, 402, 402]
+    assert len(asked) == 1
+
+
+async def test_what_came_to_nothing_holds_up_nobody(site: Site) -> None:
+    async def broken(_request: web.Request) -> web.Response:
+        return web.json_response({}, status=500)
+
+    async with served(site, broken, SHIPMATE_BUDGET="0.003", SHIPMATE_MODEL_PRICES=PRICED) as box:
+        for _ in range(3):
+            assert (await answered(box, ANTHROPIC, ASK))[0] == 500
 
 
 async def test_a_stream_in_which_the_budget_is_reached_ends_as_it_would(site: Site) -> None:
