@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 TOOLS: tuple[Tool, ...] = (*CHILDREN_TOOLS, *PEOPLE_TOOLS)
-BODY_BYTES = 1 << 20
+BODY_BYTES, ARGUMENTS_MOST = 512 << 10, 50
 ANSWER_CHARS = 60_000
 CALLS_AT_ONCE, CALLS_PER_SECOND = 60.0, 0.5
 LOOPS_TOLD_PER_SECOND = 1 / 60  # of one session: a loop must not fill the log either
 REQUESTS_AT_ONCE, REQUESTS_PER_SECOND = 300.0, 30.0  # a call is three of them, for an agent that shakes hands anew
+BYTES_OF_ONE = 16 << 10  # so many bytes count as a request: all that comes is parsed where all others wait
 IN_SCOPE = "shipmate.grant"
 INSTRUCTIONS = "Tools of the service that runs this session. People see what you do with them in the thread."
 LOOP = (
@@ -118,6 +119,7 @@ class ToolServer:
         manager = await asyncio.shield(self._manager)
         exchange = Exchange(request)
         await manager.handle_request(exchange.scope, exchange.receive, exchange.send)
+        self._requests.owed(request[GRANT].box, time.monotonic(), exchange.received / BYTES_OF_ONE)
         return exchange.answer()
 
     async def _list(self, _context: Any, _params: Any) -> "mcp_types.ListToolsResult":
@@ -162,6 +164,8 @@ class ToolServer:
         tool = self._tools.get(name)
         if tool is None:
             raise ToolRefused(f"There is no tool {name[:100]!r} here. There are: {', '.join(self._tools) or 'none'}.")
+        if len(given) > ARGUMENTS_MOST:  # each that is wrong would be told
+            raise ToolRefused(f"{name} was called wrongly: with {len(given)} arguments. See its schema.")
         try:
             arguments = tool.arguments.model_validate(given)
         except ValidationError as wrong:
@@ -183,7 +187,7 @@ class Exchange:
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
-        self._status, self._body = 500, bytearray()
+        self.received, self._status, self._body = 0, 500, bytearray()
         self._headers: dict[str, str] = {}
         self.scope: dict[str, Any] = {
             "type": "http",
@@ -204,6 +208,7 @@ class Exchange:
     async def receive(self) -> dict[str, Any]:
         """The body, piece by piece. Whoever hangs up cancels us, so nobody has to be told of that."""
         piece = await self._request.content.readany()
+        self.received += len(piece)
         return {"type": "http.request", "body": piece, "more_body": not self._request.content.at_eof()}
 
     async def send(self, message: Mapping[str, Any]) -> None:

@@ -58,7 +58,10 @@ class Question(Arguments):
         description="One question, complete in itself: people may not have followed your work."
     )
     options: tuple[Annotated[Line, Field(max_length=75)], ...] = Field(
-        default=(), max_length=10, description="Answers to choose from, as buttons. Anybody may answer otherwise."
+        default=(),
+        max_length=10,
+        fail_fast=True,
+        description="Answers to choose from, as buttons. Anybody may answer otherwise.",
     )
 
 

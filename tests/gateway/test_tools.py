@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.gateway.pace import Allowance
-from bot.gateway.tools import CALLS_AT_ONCE, CALLS_PER_SECOND
+from bot.gateway.tools import BODY_BYTES, CALLS_AT_ONCE, CALLS_PER_SECOND
 from tests.gateway.conftest import Site, one_box
 from tests.gateway.tools_client import posted, text_of, tools_of
 
@@ -63,6 +63,26 @@ async def test_a_request_that_is_no_json_or_wants_none_back_is_refused(site: Sit
     async with site.gateway() as socket:
         for headers in ({"Content-Type": "text/plain"}, {"Accept": "text/html"}):
             assert (await posted(socket, CALL % b"{}", **headers)).status_code in (400, 406, 415)
+
+
+async def test_of_very_many_wrong_arguments_not_each_is_told(site: Site) -> None:
+    await site.box()
+    async with site.gateway() as socket, tools_of(socket) as client:
+        said = await client.call_tool("ask_people", {f"a{n}": n for n in range(10_000)})
+    assert said.is_error and "with 10000 arguments" in text_of(said)
+
+
+async def test_long_requests_count_for_more_and_too_long_ones_are_refused(site: Site) -> None:
+    await site.box()
+    await site.box("s2", "t-2")
+    long = CALL % b'{"question": "%b"}' % (b"x" * 400_000)
+    async with site.gateway() as socket:
+        statuses = [200]
+        while statuses[-1] == 200 and len(statuses) < 100:
+            statuses.append((await posted(socket, long)).status_code)
+        assert (statuses[1], statuses[-1]) == (200, 429)
+        assert (await posted(socket, long, "t-2")).status_code == 200
+        assert (await posted(socket, CALL % b'{"question": "%b"}' % (b"x" * BODY_BYTES), "t-2")).status_code == 413
 
 
 async def test_many_boxes_are_served_at_once(site: Site) -> None:
