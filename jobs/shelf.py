@@ -3,6 +3,7 @@
 The gateway puts them here (`bot/gateway/files.py`), faces read them, the upkeep lets go of old ones.
 """
 
+import asyncio
 import hashlib
 import logging
 import os
@@ -60,7 +61,7 @@ class Shelf:
                     digest.update(piece)
                     file.write(piece)
                 file.flush()
-                os.fsync(file.fileno())
+                await asyncio.to_thread(os.fsync, file.fileno())  # it may take long, and others wait
             Path(fresh).replace(path)
         except BaseException:
             Path(fresh).unlink(missing_ok=True)

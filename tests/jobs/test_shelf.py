@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.shelf import NAME_CHARS, Shelf, TooLarge, clean_name
+from tests.waiting import while_others_run
 
 
 async def pieces(*data: bytes) -> AsyncIterator[bytes]:
@@ -26,6 +27,11 @@ async def test_what_is_kept_is_whole_and_takes_the_place_of_what_was_there(tmp_p
     with pytest.raises(TooLarge):
         await shelf.keep("s1", "f1", pieces(b"ne", b"we"), 3)
     assert [path.name for path in (tmp_path / "files/s1").iterdir()] == ["f1"]
+
+
+async def test_others_get_on_while_a_file_is_brought_to_the_disk(tmp_path: Path) -> None:
+    _, turns = await while_others_run(Shelf(tmp_path).keep("s1", "f1", pieces(b"x"), 3))
+    assert turns > 0
 
 
 @pytest.mark.parametrize("odd", ["", ".", "..", "../s1", "a/b", "/etc", "a\0b", "é", "-x", "x" * 200])
