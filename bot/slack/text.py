@@ -12,7 +12,7 @@ from itertools import accumulate
 
 from sandbox.runner.visible import visible
 
-_MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
+_MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 _USER = re.compile(r"[UW][A-Z0-9]{1,20}")
 _TOKEN = re.compile(r"<(?:([@#!])([^<>|\s][^<>|]*)|([a-z][a-z0-9+.-]*:[^<>|\s]+))(?:\|([^<>]*))?>")
 _BROADCAST = re.compile(r"@(?=(?:here|channel|everyone|group)\b)", re.IGNORECASE)
@@ -30,14 +30,12 @@ def mentions(text: str) -> tuple[str, ...]:
 
 def without_mention(text: str, user: str) -> str:
     """The message without the mentions of `user`, its lines and their indentation kept."""
-    bare = re.sub(rf"[ \t]*<@{re.escape(user)}(?:\|[^>]*)?>[ \t]?[:,]?[ \t]?", _one_space, text)
-    return bare.strip()
-
-
-def _one_space(found: re.Match[str]) -> str:
-    before, after = found.string[: found.start()], found.string[found.end() :]
-    inside_a_line = before and not before.endswith("\n") and after and not after.startswith("\n")
-    return " " if inside_a_line else ""
+    bare, at = "", 0
+    for found in re.finditer(rf"<@{re.escape(user)}(?:\|[^<>]*)?>[ \t]?[:,]?[ \t]?", text):
+        bare, at = bare + text[at : found.start()].rstrip(" \t"), found.end()
+        inside_a_line = bare and bare[-1] != "\n" and at < len(text) and text[at] != "\n"
+        bare += " " if inside_a_line else ""
+    return (bare + text[at:]).strip()
 
 
 def plain(text: str) -> str:

@@ -113,7 +113,16 @@ async def test_without_a_secret_nothing_is_heard_over_http(served: Served, store
         assert await store.all_sessions() == []
 
 
-@pytest.mark.parametrize("odd", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"type": 7}', b"[" * 50_000, b"payload=%7B"])
+ODD = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"type": 7}', b"[" * 50_000, b"payload=%7B"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_what_is_not_signed_is_not_even_read(served: Served, store: Store, inbox: Inbox, odd: bytes) -> None:
+    async with listening(served, store, inbox) as url:
+        assert await post(url + "/slack/events", odd, signed(odd, "another")) == 401
+
+
+@pytest.mark.parametrize("odd", ODD)
 async def test_a_signed_body_of_any_kind_is_no_fault_of_ours(
     served: Served, store: Store, inbox: Inbox, odd: bytes
 ) -> None:  # fmt: skip

@@ -1,6 +1,7 @@
 """Words to and from Slack."""
 
 import re
+import time
 
 import pytest
 from hypothesis import example, given
@@ -19,6 +20,7 @@ from bot.slack import text as t
         ("<@U0BOT>", ""),
         ("<@U0BOT>\n```\n  indented\n```", "```\n  indented\n```"),
         ("ask <@U02GRACE> about <@U0BOT>", "ask <@U02GRACE> about"),
+        ("<@U0BOT> <@U0BOT>\n<@U0BOT> fix\t<@U0BOT>  it", "fix it"),
     ],
 )
 def test_our_mention_is_taken_out_and_nothing_else(raw: str, said: str) -> None:
@@ -41,6 +43,14 @@ def test_our_mention_is_taken_out_and_nothing_else(raw: str, said: str) -> None:
 )
 def test_slacks_own_brackets_become_plain_words(raw: str, plain: str) -> None:
     assert t.plain(raw) == plain
+
+
+@pytest.mark.parametrize("said", [" " * 40_000 + ".", "<@U0BOT|" * 5_000, "<@U0BOT>" * 5_000, "<!a|" * 10_000])
+def test_nothing_that_fits_in_a_message_takes_long_to_read(said: str) -> None:
+    began = time.process_time()
+    t.mentions(said)
+    t.plain(t.without_mention(said, "U0BOT"))
+    assert time.process_time() - began < 0.1
 
 
 def test_everybody_who_is_mentioned_is_found_in_order() -> None:
