@@ -60,7 +60,7 @@ class WebApi:
         met = faults.meets(name)
         if met and faults.slow:
             await asyncio.sleep(faults.slow)
-        if faults.down or (met and faults.take("fail")):
+        if faults.down or any(words in given.text("text") for words in faults.poison) or (met and faults.take("fail")):
             return web.Response(status=503, text="The workspace is down.\n")
         if met and faults.take("rate_limit"):
             return _limited(faults.retry_after)

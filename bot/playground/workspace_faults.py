@@ -24,6 +24,7 @@ class Faults:
     retry_after: int = 1  # and told to wait so many seconds
     fail: int = 0  # so many calls of an app are answered with 503, and not done
     fail_after: int = 0  # so many calls of an app are done, and answered with 503
+    poison: list[str] = field(default_factory=list)  # calls with one of these texts are answered with 503, and not done
     slow: float = 0.0  # seconds before every answer to an app
     methods: list[str] = field(default_factory=list)  # these calls only; empty: all
     down: bool = False  # everything that an app asks is answered with 503, sockets are shut
@@ -60,7 +61,7 @@ def _checked(name: str, value: object, example: object) -> object:
     if isinstance(example, list):
         if isinstance(value, list) and all(isinstance(word, str) for word in value):
             return value
-        raise ValueError(f"{name}: a list of methods, please.")
+        raise ValueError(f"{name}: a list of words, please.")
     if isinstance(example, bool):
         if isinstance(value, bool):
             return value

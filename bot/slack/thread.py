@@ -20,6 +20,7 @@ from jobs.events import Event, Place
 
 log = logging.getLogger(__name__)
 REFUSED_SECONDS, REFUSED_MOST_SECONDS = 30.0, 3_600.0  # before what Slack refused is tried again
+UNSURE_MOST = 4  # tries without a clear answer, before one message keeps the others waiting no longer
 LATER_MOST_SECONDS = 5.0  # so long a thread that has to wait for Slack is left alone, however much happens in it
 PLACE_GONE = (
     "channel_not_found", "is_archived", "not_in_channel", "thread_not_found", "invalid_thread_ts",
@@ -80,6 +81,7 @@ class Thread:
         self._view: ThreadView | None = None
         self.elsewhere = False  # it is another client's, or in another workspace
         self._refusals: dict[str, _Refusal] = {}
+        self._unclear: dict[str, int] = {}  # how often in a row there was no clear answer to a message
         self._denied: dict[str, float] = {}  # cards whose progress Slack has no room for, until then
         self._later = 0.0  # until then Slack takes nothing more of us, whatever happens here
         self._rest: tuple[int, float, float] = (0, 0.0, 0.0)  # up to which event all is done, since when, how long
@@ -197,13 +199,16 @@ class Thread:
         known = (self._written or {}).get(one.draft.id)
         try:
             again = await self._writer.write(place, one)
-        except (Later, Unsure):
+        except Later:
             raise
+        except Unsure as unsure:
+            return self._unsure(one.draft, unsure)
         except SlackError as refused:
             if refused.error in PLACE_GONE:
                 raise PlaceGone(str(refused)) from None
             return self._refused(one.draft, refused, before)
         self._refusals.pop(one.draft.id, None)
+        self._unclear.pop(one.draft.id, None)
         if again is not None and (self._written or {}).get(one.draft.id) == known:
             self._denied[one.draft.id] = self._clock() + again
         return again
@@ -214,6 +219,15 @@ class Thread:
         self._refusals[draft.id] = _Refusal(times, self._clock() + seconds)
         log.error("%s: Slack refused %s (%s); trying again in %.0f s", self._sid, draft.id, refused, seconds)
         return seconds
+
+    def _unsure(self, draft: Draft, unsure: Unsure) -> float:
+        """Slack may be in trouble, so the others wait as well; unless it is always with this message."""
+        self._unclear[draft.id] = times = self._unclear.get(draft.id, 0) + 1
+        if times < UNSURE_MOST:
+            raise unsure
+        self._refusals[draft.id] = _Refusal(1, self._clock() + REFUSED_SECONDS)
+        log.error("%s: still no clear answer to %s (%s); the others go on", self._sid, draft.id, unsure)
+        return REFUSED_SECONDS
 
     async def _show_status(self, view: ThreadView, before: str | None, faded: bool) -> float | None:
         if view.session.lineage is not None:

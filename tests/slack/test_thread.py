@@ -223,6 +223,17 @@ async def test_what_slack_refuses_is_tried_again_only_much_later(
     assert await office.store.unshown() == [office.sid(ts)]
 
 
+async def test_one_message_over_which_slack_always_breaks_keeps_no_other_waiting(office: Scene) -> None:
+    await office.served.faults(poison=["fix the fuel test"])
+    ts = await office.says()
+    await (await office.work(ts).begin()).end(commits=0)
+    await office.shown(ts, f"<@{ADA}> Done.")
+    assert len(await office.ours(ts)) == 1
+    await office.served.faults(poison=[])
+    reply = await office.says("and the docs", ts)
+    await office.card(reply, ts)
+
+
 async def _several_sweeps(office: Scene) -> None:
     """Bells for as many looks as there would be tries."""
     for _ in range(10):
