@@ -14,7 +14,7 @@ from bot.outcome_words import headline
 from bot.phases import session_phase
 from bot.slack import courtesies, front_blocks
 from bot.slack.below import DeskRecord, Repositories
-from bot.slack.calls import Calls, SlackError
+from bot.slack.calls import Calls, SlackError, Unsure
 from bot.slack.config import SlackConfig
 from bot.slack.courtesies import Declined, Form, Home, whisper
 from bot.slack.following import ONCE_SECONDS, Following, Owed
@@ -39,6 +39,7 @@ SAY_WHAT = "Say what should be done."
 NOT_ENABLED = "This repository is not enabled here any more. Choose another one."
 NOT_THERE = "I am not in that channel. Type /invite @shipmate there, then press Start again."
 NOT_SAID = "Slack did not take the message just now. Press Start again."
+NOT_SURE = "Slack gave no clear answer. Look into the channel: if your task is not there, press Start again."
 BEING_SAID = "This is on its way already. Look into the channel."
 AWAY = ("not_in_channel", "channel_not_found", "is_archived", "restricted_action")
 
@@ -71,7 +72,7 @@ class Front:
             case TaskSent():
                 return await self._sent(meaning, me)
             case AppOpened():
-                return await self._opened(meaning)
+                return await self._opened(meaning, me)
             case _:
                 assert_never(meaning)
 
@@ -99,7 +100,8 @@ class Front:
             channel, ts = await self._said(asked, person.author)
         except SlackError as trouble:
             log.warning("a form could not become a message: %s", trouble)
-            return (Declined({TASK: NOT_THERE if trouble.error in AWAY else NOT_SAID}),)
+            unsure = NOT_SURE if isinstance(trouble, Unsure) else NOT_SAID
+            return (Declined({TASK: NOT_THERE if trouble.error in AWAY else unsure}),)
         except TimeoutError:
             return (Declined({TASK: BEING_SAID}),)
         return await self._begin(asked, person.author, Choice(asked.repository, base), (channel, ts), me)
@@ -142,7 +144,9 @@ class Front:
         posted = await self._calls.call("chat.postMessage", patience=POST_SECONDS, channel=where, **said)
         return f"{posted['channel']} {posted['ts']}"
 
-    async def _opened(self, opened: AppOpened) -> Owed:
+    async def _opened(self, opened: AppOpened, me: Me) -> Owed:
+        if (await self._people.person(me.team, opened.user)).outside:
+            return (Home(opened.user, front_blocks.home_of_outsider(courtesies.OUTSIDER)),) if opened.home else ()
         sids = await self._record.recent.of(opened.user, RECENT_SHOWN)
         recent = [one for sid in sids if (one := await self._recent(sid)) is not None]
         enabled = self._repositories.enabled

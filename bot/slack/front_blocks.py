@@ -74,6 +74,11 @@ def home(recent: Sequence[Recent], headline: str = "") -> Block:
     return {"type": "home", "blocks": [_header("Your sessions"), begin, *everybody, *rows]}
 
 
+def home_of_outsider(words: str) -> Block:
+    """The Home tab of somebody who is no member of the workspace: nothing of what happens in it."""
+    return {"type": "home", "blocks": [section(t.quiet(words))]}
+
+
 def _row(one: Recent) -> tuple[Block, ...]:
     pull = t.link(one.pull_url, one.pull) if one.pull else ""
     facts = (t.one_line(one.repository, 200), t.one_line(one.phase, 200), pull)

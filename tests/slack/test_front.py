@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.playground import workspace_people as people
 from bot.playground.workspace_records import Delivery
+from bot.slack.courtesies import OUTSIDER
 from bot.slack.front_blocks import REPOSITORY, TASK
 from bot.slack.signals import Signals
 from jobs.hindsight import Hindsight
@@ -110,6 +111,13 @@ async def test_what_is_wrong_with_a_form_is_said_in_it_and_changes_nothing(offic
     assert len(await the_sessions(office)) == 1
 
 
+async def test_where_slack_gives_no_clear_answer_to_a_form_it_is_said_what_to_look_for(office: Scene) -> None:
+    view = await opens_form(office)
+    await office.served.faults(fail_after=1, methods=["chat.postMessage"])
+    answer = await does(office, "submit", view_id=view["id"], values=filled())
+    assert answer["errors"][TASK].startswith("Slack gave no clear answer. Look into the channel")
+
+
 async def test_without_a_repository_there_is_no_form_and_who_asks_hears_why(scene: Scene) -> None:
     scene.enabled = ()
     async with scene.listening():
@@ -158,6 +166,16 @@ async def test_the_home_tab_has_the_persons_own_sessions_and_a_way_to_the_form(o
     found = await until(lambda: the_sessions(office), lambda sids: len(sids) == 2)
     places = [(await office.store.load(sid)).place for sid in found]  # type: ignore[union-attr]
     assert [place.private for place in places if place.channel != DEV] == [True]
+
+
+async def test_an_outsiders_home_tab_has_nothing_of_the_workspaces(office: Scene) -> None:
+    await office.says()
+    await Hindsight(office.store).renew(time.time())
+    await office.served.olga.conversations_open(users=people.BOT.id)
+    await does(office, "open-app", people.OUTSIDER.id, tab="home")
+    home = await shown(office, people.OUTSIDER.id, "home")
+    assert [block["text"]["text"] for block in home["blocks"]] == [OUTSIDER]
+    assert "somebody opened the app" not in [why for _, why in office.warmed]
 
 
 async def test_the_home_tab_says_what_became_of_everybodys_sessions_once_that_is_counted(office: Scene) -> None:
