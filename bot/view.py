@@ -38,12 +38,13 @@ def _next(view: ThreadView | None, event: Event) -> ThreadView:
         return ThreadView(session)
     change = _CHANGES.get(type(event), _unchanged)(view, event)
     after = replace(view, session=session, **change)
-    return replace(
-        after,
-        cards=tuple(
-            replace(card, phase=phase_of(after, card), children=children_for(session, card.id)) for card in after.cards
-        ),
-    )
+    return replace(after, cards=tuple(_up_to_date(after, card) for card in after.cards))
+
+
+def _up_to_date(view: ThreadView, card: Card) -> Card:
+    """Of many cards few change with an event."""
+    phase, children = phase_of(view, card), children_for(view.session, card.id)
+    return card if (phase, children) == (card.phase, card.children) else replace(card, phase=phase, children=children)
 
 
 # -- what one event changes: each takes the view before it, whose session does not know the event yet ------------------

@@ -1,5 +1,6 @@
 """Who may look at a session, by the link that they have. `pages.py` and `files.py` ask before they show anything."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
@@ -7,6 +8,8 @@ from bot.web.links import BadLink, ViewLinks
 from jobs.commands import Unreadable
 from jobs.events import Place
 from jobs.session import Session
+
+ASK_SECONDS = 30.0  # so often it is asked whether somebody may go on looking
 
 
 class Record(Protocol):
@@ -29,6 +32,7 @@ class Admission:
 
     def __init__(self, record: Record, links: ViewLinks, may_view: Callable[[Place, str], Awaitable[bool]]) -> None:
         self.links, self._record, self._may_view = links, record, may_view
+        self._let_in: dict[tuple[str, str], float] = {}
 
     async def to_session(self, sid: str, query: Mapping[str, str]) -> tuple[Session, str]:
         """The session whose View link this is, and whom the link is for ("": everybody). Raises `NotShown`."""
@@ -39,7 +43,7 @@ class Admission:
         session = await self._load(sid)
         if session is None:
             raise NotShown(404, "There is no such session", "Press View in its thread for a new link.")
-        if session.place.private and not (viewer and await self._may_view(session.place, viewer)):
+        if session.place.private and not await self._may_look(session, viewer, query.get("fragment") == "1"):
             words = "This session belongs to a private place. Only its members may look; press View there."
             raise NotShown(403, "This session is private", words)
         return session, viewer
@@ -53,6 +57,20 @@ class Admission:
         if found is None or found.place.private or not self.links.opens_file(sid, file_id, query["file"]):
             raise NotShown(403, "This link does not work", "It is incomplete or was changed. Ask for it in the thread.")
         return found
+
+    async def _may_look(self, session: Session, viewer: str, again: bool) -> bool:
+        """`again`: the page is open, and is fetched every other second. Whether it still may be is not asked as often:
+        that would use up what may be asked, for all who look."""
+        now, who = time.monotonic(), (session.id, viewer)
+        if again and now - self._let_in.get(who, -ASK_SECONDS) < ASK_SECONDS:
+            return True
+        self._let_in = {known: at for known, at in self._let_in.items() if now - at < ASK_SECONDS}
+        may = bool(viewer) and await self._may_view(session.place, viewer)
+        if may:
+            self._let_in[who] = now
+        else:
+            self._let_in.pop(who, None)
+        return may
 
     async def _load(self, sid: str) -> Session | None:
         try:

@@ -4,9 +4,11 @@
 and repositories said is escaped; the agent's words are Markdown without HTML, and its links are only web addresses.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -17,11 +19,12 @@ from markupsafe import Markup
 
 from bot.cards import BudgetQuestion, Card, Question, ThreadView
 from bot.phases import MOMENTS, OUTCOMES, STARTS, dollars, session_phase
-from bot.view import fold_view
 from bot.web.admission import Admission, NotShown
 from bot.web.below import below
 from bot.web.markdown import to_html, to_words, web_address
+from bot.web.sparing import Sparing
 from bot.web.steps import Details
+from bot.web.views import Views
 from jobs.events import Event
 from jobs.session import Session
 from jobs.store import Entry
@@ -30,7 +33,7 @@ from sandbox.runner.visible import visible
 log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
-TRANSCRIPT_PAGE, TRANSCRIPT_MOST = 1_000, 20_000
+TRANSCRIPT_PAGE, TRANSCRIPT_MOST = 100, 20_000  # entries; the record's own bound is lower
 TURN_CHARS = 200_000
 LINK = ("expires", "viewer", "signature")
 HEADERS = {
@@ -66,6 +69,7 @@ class ViewPages:
 
     def __init__(self, record: Record, admission: Admission) -> None:
         self._record, self._admission = record, admission
+        self._views, self._sparing = Views(record), Sparing()
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -87,13 +91,22 @@ class ViewPages:
         try:
             _, viewer = await self._admission.to_session(sid, request.query)
         except NotShown as no:
-            return self._page("error.html", no.status, title=no.title, message=no.words, status=no.status)
-        view = fold_view(await self._record.events(sid))
-        assert view is not None, "a session has a log"
-        link = {name: request.query[name] for name in LINK if name in request.query}
-        shown = describe(view, await self._transcript(sid), await self._record.stamps(sid), urlencode(link))
-        shown |= family(view.session, lambda other: self._admission.links.beside(other, viewer))
-        return self._page("session.html", 200, session=shown, fragment=request.query.get("fragment") == "1")
+            return _answer(no.status, self._rendered("error.html", title=no.title, message=no.words, status=no.status))
+        link = urlencode({name: request.query[name] for name in LINK if name in request.query})
+        fragment = request.query.get("fragment") == "1"
+        make = partial(self._made, sid, link, viewer, fragment)
+        return _answer(200, await self._sparing.page((sid, link, fragment), make))
+
+    async def _made(self, sid: str, link: str, viewer: str, fragment: bool) -> str:
+        """In a thread: agents may say very much, and others get on meanwhile."""
+        view, transcript = await self._views.of(sid), await self._transcript(sid)
+        stamps, beside = await self._record.stamps(sid), self._admission.links.beside
+
+        def rendered() -> str:
+            shown = describe(view, transcript, stamps, link) | family(view.session, lambda one: beside(one, viewer))
+            return self._rendered("session.html", session=shown, fragment=fragment)
+
+        return await asyncio.to_thread(rendered)
 
     async def _transcript(self, sid: str) -> list[Entry]:
         entries: list[Entry] = []
@@ -106,9 +119,12 @@ class ViewPages:
             after = page[-1].id
         return entries
 
-    def _page(self, template: str, code: int, **variables: object) -> web.Response:
-        text = self._templates.get_template(template).render(**variables)
-        return web.Response(text=text, status=code, content_type="text/html", headers=HEADERS)
+    def _rendered(self, template: str, **variables: object) -> str:
+        return self._templates.get_template(template).render(**variables)
+
+
+def _answer(status: int, text: str) -> web.Response:
+    return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 
 
 def describe(

@@ -1,5 +1,6 @@
 """The page of a session, with the real record behind it and a real browser in front."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +12,17 @@ from aiohttp import ClientSession, web
 from playwright.async_api import Browser, expect
 
 from bot.phases import MOMENTS as MOMENT_WORDS
+from bot.view import fold_view
 from bot.web.admission import Admission
 from bot.web.links import ViewLinks
-from bot.web.pages import ViewPages, family, to_html, to_words
+from bot.web.markdown import PART, _parts, to_html, to_words
+from bot.web.pages import ViewPages, family
+from bot.web.sparing import Sparing
+from bot.web.views import Views
 from jobs import commands as c
 from jobs import commands_tools as t
 from jobs import frames as f
-from jobs.events import Place
+from jobs.events import Event, Place
 from jobs.moments import MOMENTS, RECEIVED
 from jobs.store import Entry, Store
 from tests.browser import PATIENCE_MS, browsing, visit
@@ -45,12 +50,14 @@ class Served:
     members: set[str] = field(default_factory=set)
     url: str = ""
     kept: int = 0
+    asked: int = 0  # how often: may somebody look?
 
     @property
     def links(self) -> ViewLinks:
         return ViewLinks("secret", self.url, lambda: self.now)
 
     async def may_view(self, place: Place, viewer: str) -> bool:
+        self.asked += 1
         return viewer in self.members
 
     async def keep(self, log: Log, entries: Sequence[Entry] = ()) -> None:
@@ -217,6 +224,18 @@ async def test_a_private_session_is_shown_to_members_only(served: Served) -> Non
     assert (await get(served.links.personal(SID, "U02GRACE")))[0] == 403
 
 
+async def test_a_private_page_that_stays_open_does_not_ask_each_time_who_may_look(served: Served) -> None:
+    await served.keep(Log(SECRET).ask())
+    served.members.add("U01ADA")
+    address = served.links.personal(SID, "U01ADA")
+    for _ in range(20):
+        assert (await get(address + "&fragment=1"))[0] == 200
+    assert served.asked == 1
+    served.members.clear()
+    assert (await get(address))[0] == 403
+    assert (await get(address + "&fragment=1"))[0] == 403
+
+
 async def test_a_link_that_was_changed_or_is_too_old_is_refused_in_words(served: Served) -> None:
     await served.keep(done())
     status, page = await get(served.address[:-1] + "x")
@@ -313,6 +332,58 @@ def test_an_agents_markdown_is_harmless(words: str, html: str) -> None:
     made = to_html(words)
     assert html in made
     assert "<img" not in made
+
+
+def test_a_long_text_is_read_in_parts_and_more_at_its_end_changes_the_last_one_only() -> None:
+    text = "".join(f"Paragraph *{n}* of many words.\n\n" for n in range(2_000))
+    parts = list(_parts(text))
+    assert all(len(part) <= PART for part in parts)
+    assert "".join(parts) == text
+    assert list(_parts(text + "And more."))[: len(parts) - 1] == parts[:-1]
+    assert to_html(text).count("<p>Paragraph <em>") == 2_000
+
+
+@pytest.mark.parametrize("line", ["x = '*a*'\n", "x = '*a*'\n\n", "x" * 300])
+def test_code_that_is_longer_than_a_part_stays_code(line: str) -> None:
+    made = to_html(f"See:\n\n~~~~python\n{line * 1_000}\n~~~~\n\n*Well.*")
+    assert made.count("<em>") == 1
+    assert made.replace("</code></pre>", "").count('<pre><code class="language-python">') == made.count("</pre>") > 1
+
+
+async def test_a_page_that_takes_long_is_made_once_for_all_who_look_and_not_again_at_once() -> None:
+    made, now = [], [0.0]
+
+    async def slow() -> str:
+        await asyncio.sleep(0)
+        now[0] += 0.5
+        made.append(now[0])
+        return f"page {len(made)}"
+
+    sparing = Sparing(lambda: now[0])
+    assert await asyncio.gather(*(sparing.page("s1", slow) for _ in range(5))) == ["page 1"] * 5
+    now[0] += 2.4
+    assert await sparing.page("s1", slow) == "page 1"
+    assert await sparing.page("s2", slow) == "page 2"
+    assert await sparing.page("s1", slow) == "page 3"
+    assert len(made) == 3
+
+
+async def test_a_page_that_is_open_reads_of_the_log_only_what_is_new(served: Served) -> None:
+    class Counting:
+        asked: list[int] = []
+
+        async def events(self, sid: str, after: int = 0) -> list[Event]:
+            self.asked.append(after)
+            return await served.store.events(sid, after)
+
+    log = working()
+    await served.keep(log)
+    views = Views(Counting())
+    first = await views.of(SID)
+    assert await views.of(SID) == first
+    await served.keep(log.end())
+    assert await views.of(SID) == fold_view(await served.store.events(SID))
+    assert Counting.asked == [0, first.session.seq, first.session.seq]
 
 
 def test_a_heading_has_the_words_of_markdown_without_its_signs() -> None:
