@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from bot.cards import Card, ThreadView
+from bot.folding import folded
 from bot.gateway.tool import Arguments, Call, Tool, ToolRefused
-from bot.view import fold_view
 from jobs import commands_family as c
 from jobs.children import OUTCOMES, hand_over
 from jobs.commands import Command, Refused, Stop
@@ -226,7 +226,7 @@ async def _found(call: Call, named: str) -> Child:
 
 
 async def _view(call: Call, child: Child) -> ThreadView | None:
-    return fold_view(await call.store.events(child.id))
+    return await folded(await call.store.events(child.id))
 
 
 def _line(child: Child) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, assert_never
 
+from bot.folding import folded
 from bot.outcome_words import headline
 from bot.phases import session_phase
 from bot.slack import courtesies, front_blocks
@@ -24,7 +25,6 @@ from bot.slack.markdown import mrkdwn_of
 from bot.slack.meanings import CLIENT, Me, prompt_id
 from bot.slack.people import Directory
 from bot.slack.signals import Signals
-from bot.view import fold_view
 from jobs.commands import Choice, Submit, Unreadable
 from jobs.events import Author, Place, Prompt
 from jobs.inbox import session_id
@@ -159,7 +159,7 @@ class Front:
 
     async def _recent(self, sid: str) -> Recent | None:
         try:
-            view = fold_view(await self._record.events(sid), None)
+            view = await folded(await self._record.events(sid))
         except Unreadable:
             return None
         if view is None:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.cards import ThreadView
+from bot.folding import folded
 from bot.slack.calls import Budgets, Calls, Later, SlackError, Unsure
 from bot.slack.config import SlackConfig
 from bot.slack.posts import Draft, Due, Posted, drafts, due, next_settling
 from bot.slack.status import StatusLine
 from bot.slack.writer import Lease, Lost, Memory, Writer
-from bot.view import fold_view
 from jobs.events import Event, Place
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Thread:
 
     async def _read(self) -> ThreadView | None:
         after = self._view.session.seq if self._view is not None else 0
-        self._view = fold_view(await self._record.events(self._sid, after), self._view)
+        self._view = await folded(await self._record.events(self._sid, after), self._view)
         return self._view
 
     async def _write_all(self) -> float | None:

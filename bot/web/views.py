@@ -3,15 +3,13 @@
 A page is fetched again every other second: only what is new in the log is read and folded.
 """
 
-import asyncio
 from typing import Protocol
 
 from bot.cards import ThreadView
-from bot.view import fold_view
+from bot.folding import folded
 from jobs.events import Event
 
 KEPT = 64
-FEW = 200  # events; more are folded in a thread, for others get on meanwhile
 
 
 class Record(Protocol):
@@ -31,8 +29,7 @@ class Views:
     async def of(self, sid: str) -> ThreadView:
         """The view of a session that there is, up to date."""
         known = self._kept.get(sid)
-        fresh = await self._record.events(sid, known.session.seq if known is not None else 0)
-        view = fold_view(fresh, known) if len(fresh) <= FEW else await asyncio.to_thread(fold_view, fresh, known)
+        view = await folded(await self._record.events(sid, known.session.seq if known is not None else 0), known)
         assert view is not None, "a session has a log"
         self._kept.pop(sid, None)
         self._kept[sid] = view
