@@ -127,7 +127,7 @@ def outcome_of(events: Sequence[Event], stamps: Mapping[str, float]) -> Outcome 
         opened_at=opened.at,
         repository=repository,
         agent=agent,
-        pulls=tuple(pulls.values()),
+        pulls=tuple(pull for pull in pulls.values() if pull.head),
         answered_in=_answered_in(events, stamps, opened.at),
         cost=sum(costs) if costs else None,
     )
@@ -136,14 +136,11 @@ def outcome_of(events: Sequence[Event], stamps: Mapping[str, float]) -> Outcome 
 def _follow(
     pulls: dict[int, Pull], event: e.PullRequestPublished | e.PullRequestClosed | e.PullRequestReviewed
 ) -> None:
-    pull = pulls.get(event.number)
+    """The forge may tell that one was closed before its worker tells that it is there: until then it has no head."""
+    pull = pulls.get(event.number, Pull(event.number, head=""))
     if isinstance(event, e.PullRequestPublished):
-        if pull is None:
-            pulls[event.number] = Pull(event.number, event.head)
-        elif pull.head != event.head:  # else only its words are new
-            pulls[event.number] = pull._replace(head=event.head, revisions=pull.revisions + 1)
-    elif pull is None:
-        return
+        revised = pull.head not in ("", event.head)  # else only its words are new
+        pulls[event.number] = pull._replace(head=event.head, revisions=pull.revisions + revised)
     elif isinstance(event, e.PullRequestClosed):
         pulls[event.number] = pull._replace(merged=pull.merged or event.merged)
     elif event.verdict in VERDICTS and not event.edited:

@@ -40,6 +40,10 @@ PULLS = {
     "its words alone are new": ([shown(7, "a", True), shown(7, "a")], (Pull(7, "a"),)),
     "revised twice": ([shown(7, "a", True), shown(7, "b"), shown(7, "c")], (Pull(7, "c", revisions=2),)),
     "merged": ([shown(7, "a", True), closed(7, True)], (Pull(7, "a", merged=True),)),
+    "merged while its worker was about to tell of it": (
+        [closed(7, True), shown(7, "a", True)],
+        (Pull(7, "a", merged=True),),
+    ),
     "closed": ([shown(7, "a", True), closed(7, False)], (Pull(7, "a"),)),
     "closed, opened again and merged": (
         [shown(7, "a", True), closed(7, False), closed(7, True)],
