@@ -1,9 +1,11 @@
 """What goes to the agent with the next prompt, because none has taken it there yet. Pure; the folds call it.
 
 What reviewers said, and what a prompt had with it that was withdrawn: what people had said before they turned to us
-stands above the next prompt as well. One that was given up, though nobody took it back, is told itself: who replies
-"again" means that.
+stands above the next prompt as well. One that was given up, though nobody took it back, is told itself, with what
+people have answered meanwhile: who replies "again" means that.
 """
+
+from collections.abc import Iterator
 
 from jobs.event_parts import Prompt
 from jobs.session import Session, Status
@@ -26,5 +28,14 @@ def after_withdrawal(s: Session, prompt: Prompt | None) -> tuple[str, ...]:
     """What is untold once this prompt is withdrawn."""
     if prompt is None:
         return s.untold
-    given_up = s.status is Status.FAILED and not prompt.report_of
-    return with_more(s, *prompt.before, *([f"{prompt.author.name}: {prompt.text}"] if given_up else []))
+    if s.status is not Status.FAILED:
+        return with_more(s, *prompt.before)
+    asked = () if prompt.report_of else (f"{prompt.author.name}: {prompt.text}",)
+    return with_more(s, *prompt.before, *asked, *_answers(s, prompt))
+
+
+def _answers(s: Session, prompt: Prompt) -> Iterator[str]:
+    """What people have answered while its agent worked on this prompt, and it was not given yet."""
+    for one in s.inquiries:
+        if one.prompt_id == prompt.id and one.by is not None and not one.taken:
+            yield f"{one.by.name}: {one.answer} (the answer to: {one.question})"

@@ -1,6 +1,7 @@
 """What no prompt has taken to the agent yet goes with the next one, whatever became of the prompt before."""
 
 from jobs import commands as c
+from jobs import commands_tools as t
 from jobs.events import Prompt, PromptReceived
 from tests.jobs.stories import ONE, abandoned
 from tests.logs import ADA, GRACE, PLACE, SID, Log, done
@@ -14,6 +15,13 @@ def before(log: Log) -> tuple[str, ...]:
 
 def test_who_replies_again_after_a_start_was_given_up_means_what_was_asked_before() -> None:
     assert before(abandoned().ask(2, GRACE, "again")) == ("Ada: Fix the fuel test",)
+
+
+def test_an_answer_that_its_agent_was_not_given_before_it_was_given_up_is_not_asked_for_again() -> None:
+    log = done().ask(2).do(t.AskPeople(1, "Which port?")).do(c.LoseBox(1, "it died"))
+    log.do(t.AnswerQuestion("q1", "8080", GRACE)).do(c.BeginStart(1)).do(c.FailStart(2, "no space", None))
+    answer = "Grace: 8080 (the answer to: Which port?)"
+    assert before(log.ask(3, GRACE, "again")) == ("Ada: Fix the fuel test", answer)
 
 
 def test_what_was_said_in_the_thread_stays_though_the_message_below_it_is_deleted() -> None:
