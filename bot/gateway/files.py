@@ -67,7 +67,7 @@ class Files:
             await self._refuse(grant, wanted.id, TOO_LARGE)
             raise Refusal(413, TOO_LARGE) from None
         if not kept.bytes:
-            self._shelf.path(grant.session, wanted.id).unlink()
+            await self._forget(grant, wanted.id)
             await self._refuse(grant, wanted.id, EMPTY)
             raise Refusal(400, EMPTY)
         name = clean_name(wanted.path)
@@ -77,12 +77,18 @@ class Files:
         try:
             after = await self._inbox.handle(grant.session, attached)
         except Refused as late:
-            self._shelf.path(grant.session, wanted.id).unlink(missing_ok=True)
+            await self._forget(grant, wanted.id)
             raise Refusal(404, str(late)) from None
         taken = any(file.id == wanted.id for file in after.files)
         if not taken:  # the very same was attached before
             self._shelf.path(grant.session, wanted.id).unlink(missing_ok=True)
         return web.json_response({"kept": taken})
+
+    async def _forget(self, grant: Grant, file_id: str) -> None:
+        """Let go of what came, unless it is attached: a runner that hears no answer sends the file once more."""
+        session = await self._store.load(grant.session)
+        if session is None or all(file.id != file_id for file in session.files):
+            self._shelf.path(grant.session, file_id).unlink(missing_ok=True)
 
     async def _refuse(self, grant: Grant, file_id: str, reason: str) -> None:
         await self._inbox.handle(grant.session, RefuseFile(file_id, reason or "It could not be read."))

@@ -17,6 +17,7 @@ from jobs.asked import FILE_BYTES_MOST
 from jobs.events import Attachment, FileAttached, FileRefused, Place
 from tests.gateway.conftest import Box, Site, ended, one_box
 from tests.gateway.tools_client import text_of, tools_of
+from tests.waiting import until
 
 PICTURE = b"\x89PNG\r\n\x1a\n"
 FILES = (Attachment(name="a.png", url="in one"), Attachment(name="b", url="gone"), Attachment(name="c", url="endless"))
@@ -130,6 +131,21 @@ async def test_a_sender_that_hangs_up_leaves_nothing_and_may_try_again(site: Sit
         await reader.read()
         assert (await box.post("/link/file?id=f1", PICTURE)).status == 200
     assert [path.name for path in kept(site).parent.iterdir()] == ["f1"]
+
+
+async def test_a_file_that_is_sent_once_more_before_the_first_is_heard_stays(site: Site) -> None:
+    async with at_work(site) as (socket, box):
+        await wanted(site)
+        reader, writer = await asyncio.open_unix_connection(socket)
+        length = f"Content-Length: {len(PICTURE)}"
+        head = ("POST /link/file?id=f1 HTTP/1.1", "Host: gateway", "Authorization: Bearer t-1", length)
+        writer.write("\r\n".join((*head, "", "")).encode() + PICTURE[:1])
+        await until(lambda: any(kept(site).parent.glob(".*")))
+        assert (await box.post("/link/file?id=f1", PICTURE)).status == 200
+        writer.write(PICTURE[1:])
+        assert b" 404 " in await reader.readline()
+        writer.close()
+    assert kept(site).read_bytes() == PICTURE
 
 
 # -- what came with a prompt -----------------------------------------------------------------------------------------
