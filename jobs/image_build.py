@@ -6,6 +6,7 @@ before anybody starts from it. Every step is written to the build's log while it
 
 import asyncio
 import json
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,12 +18,14 @@ from jobs.image_log import BuildLog
 from jobs.image_recipe import GIT, not_brought, recipe_of
 from jobs.image_records import Image, Step
 from jobs.inbox import hash_token
+from jobs.log import forgiven
 from jobs.recipe_choices import not_followed
 from jobs.store import Grant
 from jobs.wiring import Workshop
 from sandbox.provider import BoxSpec, ExecResult, Gone, Snapshot, SnapshotKind
 from sandbox.recipe import Command, Recipe, RecipeError, without_images
 
+log = logging.getLogger(__name__)
 BUILD_SECONDS, CLONE_SECONDS, LOOK_SECONDS = 1800.0, 930.0, 0.05
 NO_BRANCH = "couldn't find remote ref"
 OUTPUT_BYTES = 64 << 20  # of one command; the log keeps less
@@ -82,10 +85,12 @@ class Builder:
             raise BuildFailed(f"its box ended before it was done; it may have run out of memory ({gone})") from gone
 
     async def clear(self) -> None:
-        """Nothing is left of the box, but for its snapshot. Safe to repeat."""
+        """Nothing is left of the box, but for its snapshot; if that cannot be now, the upkeep sees to it. Safe to
+        repeat."""
         if self._box:
-            await self._shop.store.revoke(self._box)
-            await self._shop.provider.discard(self._box)
+            with forgiven(log, f"box {self._box} of a build is not gone yet; the upkeep ends it"):
+                await self._shop.store.revoke(self._box)
+                await self._shop.provider.discard(self._box)
 
     async def _made(self, base: Image | None) -> Built:
         async with self._timed("clone" if base is None else "fetch"):

@@ -6,6 +6,7 @@ but our own program runs in it; then it is thrown away.
 """
 
 import json
+import logging
 import secrets
 from typing import Any
 
@@ -13,10 +14,12 @@ from jobs.image_build import OWN, BuildFailed, Built, environment, timed, with_e
 from jobs.image_log import BuildLog
 from jobs.image_recipe import GIT
 from jobs.image_records import Step
+from jobs.log import forgiven
 from jobs.wiring import Workshop
 from sandbox.provider import BoxSpec, ExecResult
 from sandbox.recipe import Recipe, limits_of
 
+log = logging.getLogger(__name__)
 SEARCH_SECONDS, CHECK_SECONDS, STATUS_SECONDS = 900.0, 300.0, 300.0
 SHORTEST_SECRET = 8  # a shorter one is found everywhere
 _ROOTS = ("/bin/sh", "-c", 'cd .. && printf "%s\\n%s\\n" "$PWD" "$OLDPWD"')
@@ -42,7 +45,8 @@ class Check:
                 await self._is_the_commit(built.head)
                 await self._passes_its_own(built.recipe)
         finally:
-            await self._shop.provider.discard(self._box)
+            with forgiven(log, "the box in which an image was looked at is not gone yet; the upkeep ends it"):
+                await self._shop.provider.discard(self._box)
 
     async def _holds_no_credential(self, token: str, head: str) -> None:
         root, repo = (await self._ask(_ROOTS)).stdout.decode("utf-8", "surrogateescape").split("\n")[:2]

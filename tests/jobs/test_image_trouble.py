@@ -19,7 +19,7 @@ from jobs.images import build_image, due
 from jobs.session import Status
 from jobs.store import Store
 from jobs.upkeep import Upkeep
-from sandbox.provider import Permanent, Temporary
+from sandbox.provider import Permanent, Temporary, Unreachable
 from tests.jobs.forge import change, serving
 from tests.jobs.imaging import (
     BUILD_SECONDS,
@@ -150,6 +150,23 @@ async def test_a_box_that_cannot_be_made_is_no_fault_of_the_worker(at: Bench) ->
     assert (await at.shop.provider.list(), layers(at)) == ([], 0)
     at.fails("last_state", None)
     assert await asked(at) is not None
+
+
+async def test_a_box_that_is_not_gone_yet_takes_nothing_from_its_image_and_hides_no_reason(
+    at: Bench, forge: PlaygroundForge
+) -> None:
+    at.fails("discard", Unreachable("it does not answer"))
+    image = await good(at)
+    standing = await at.shop.store.images.standing(ROCKET)
+    assert standing.latest is not None and standing.latest.state == "good"
+    await recipe(forge, onCreateCommand="exit 3")
+    assert await asked(at) is None
+    standing = await at.shop.store.images.standing(ROCKET)
+    assert standing.latest is not None and "ended with 3" in standing.latest.reason
+    at.fails("discard", None)
+    await Upkeep(at.shop).sweep()
+    assert await at.shop.provider.list() == []
+    assert (await at.shop.store.images.newest(ROCKET), layers(at)) == (image, 1)
 
 
 async def test_a_session_that_began_without_an_image_is_told_once_when_none_can_be_built(
