@@ -247,8 +247,12 @@ class Upkeep:
                 await self._shop.inbox.handle(sid, Tick())
         for sid in await store.closed(now - ARCHIVE_SECONDS):
             with about(session=sid), forgiven(log, "it could not be moved to the archive"):
-                if await store.archive(sid):
-                    log.info("it is in the archive now")
+                try:
+                    if await store.archive(sid):
+                        log.info("it is in the archive now")
+                except OSError as full:  # for all the others as well
+                    log.error("nothing can be written to the archive: %s", full)
+                    return
 
     async def _let_go(self) -> None:
         """Let go of snapshots that were named once and are not any more, and of what long closed sessions left."""
@@ -266,7 +270,7 @@ class Upkeep:
         try:
             if not await self._names(one.owner, one.snapshot, unknown=False):
                 await self._shop.provider.forget_snapshot(one.snapshot)
-        except BoxError as trouble:
+        except (BoxError, Refused) as trouble:
             log.warning("snapshot %s could not be let go; it is tried again later: %s", one.snapshot, trouble)
             later = self._shop.clock() - UNNAMED_SECONDS + AGAIN_SECONDS
             await self._shop.store.leftovers.put_off(one, later)

@@ -88,6 +88,19 @@ async def test_what_cannot_be_let_go_keeps_no_other_from_it(at: Bench, redis_url
     assert await leftovers.unnamed(at.clock()) == []
 
 
+async def test_one_whose_session_cannot_be_read_stays_and_is_looked_at_later(
+    at: Bench, redis_url: str, archive: Path
+) -> None:
+    archive.mkdir()
+    (archive / "s1.json.gz").write_bytes(b"no gzip")
+    async with redis.Redis.from_url(redis_url) as client:
+        await client.zadd(UNNAMED, {"s1 here": at.clock() - 2 * UNNAMED_SECONDS})
+    await sweep(at)
+    leftovers = at.shop.store.leftovers
+    assert await leftovers.unnamed(at.clock() - UNNAMED_SECONDS) == []
+    assert await leftovers.unnamed(at.clock()) == [Unnamed("s1", "here")]
+
+
 async def test_a_snapshot_that_is_named_again_is_not_let_go(at: Bench) -> None:
     one, two = await slept(at, 1), await slept(at, 2)
     for snapshot in (one, two, one):

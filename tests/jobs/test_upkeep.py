@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -21,7 +22,7 @@ from jobs.records import Grant
 from jobs.session import Status
 from jobs.store import Store
 from jobs.store_scripts import ACTIVE, key
-from jobs.upkeep import LEASE_SECONDS, ORPHAN_SECONDS, Upkeep
+from jobs.upkeep import ARCHIVE_SECONDS, LEASE_SECONDS, ORPHAN_SECONDS, Upkeep
 from sandbox.provider import BoxSpec, BoxState, Unreachable
 from tests.jobs.shop import ROCKET, Bench, Interrupted, bench
 from tests.waiting import until
@@ -107,6 +108,23 @@ async def test_what_slept_for_very_long_is_closed(at: Bench) -> None:
     at.clock.ahead = at.shop.settings.rules.close_seconds + 60
     await Upkeep(at.shop).sweep()
     assert (await at.session()).status is S.CLOSED
+
+
+async def test_an_archive_that_takes_nothing_is_told_once_a_round_and_not_for_each_session(
+    at: Bench, archive: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive.write_text("no folder")
+    for at.sid in ("s1", "s2", "s3"):
+        await at.ask()
+        await at.do(c.WithdrawPrompt(f"T1:C1:{at.asked}", "deleted"))
+    for seconds in (at.shop.settings.rules.close_seconds + 60, ARCHIVE_SECONDS + 60):
+        at.clock.ahead += seconds
+        await Upkeep(at.shop).sweep()
+    told = [record.getMessage() for record in caplog.records if record.name == "jobs.upkeep"]
+    assert len(told) == 1 and "nothing can be written to the archive" in told[0]
+    archive.unlink()
+    await Upkeep(at.shop).sweep()
+    assert await at.shop.store.all_sessions() == []
 
 
 async def test_a_box_whose_runner_is_too_old_is_parked_and_the_next_prompt_starts_a_new_one(at: Bench) -> None:
