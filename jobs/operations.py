@@ -4,6 +4,7 @@ RQ workers of the queue `boxes` run `start` and `park` with a session's id and n
 from the log, and every step is safe to repeat: `jobs/decide.py` decides what is done, and refuses a second worker.
 """
 
+import contextlib
 import json
 import logging
 import secrets
@@ -282,7 +283,8 @@ async def park_box(shop: Workshop, sid: str) -> None:
 async def _put_to_sleep(shop: Workshop, box: str) -> str | None:
     """The snapshot of what the box left; None if that is nothing."""
     try:
-        await _end(shop, box)
+        with contextlib.suppress(Gone):  # one that ended by itself just now has left something all the same
+            await _end(shop, box)
         left = await shop.provider.last_state(box)
     except Gone:
         return None

@@ -13,7 +13,7 @@ from jobs.operations import greeting, park_box, park_if_due, start_box
 from jobs.records import Grant, Unnamed
 from jobs.session import Status
 from jobs.store import Store
-from sandbox.provider import Barred, BoxSpec, BoxState, Permanent, Temporary, Unreachable
+from sandbox.provider import Barred, BoxSpec, BoxState, Gone, Permanent, Temporary, Unreachable
 from tests.jobs import test_commands as given_a
 from tests.jobs.shop import ROCKET, Bench, bench
 
@@ -235,6 +235,17 @@ async def test_a_box_that_cannot_be_put_to_sleep_now_is_tried_again(at: Bench, t
     at.fails("terminate", None)
     await park_box(at.shop, at.sid)
     assert (await at.session()).snapshot is not None
+
+
+async def test_a_box_that_ends_just_before_it_is_put_to_sleep_loses_nothing(at: Bench) -> None:
+    box = await started(at)
+    await write(at, box, "one")
+    await at.shop.provider.terminate(box)
+    at.fails("terminate", Gone("that box has ended"))
+    await park_box(at.shop, at.sid)
+    at.fails("terminate", None)
+    await start_box(at.shop, at.sid)
+    assert await read(at, f"{at.sid}-2") == "one\n"
 
 
 async def test_a_place_that_is_away_for_long_is_asked_less_and_less_often_and_people_are_told_once(at: Bench) -> None:
