@@ -15,7 +15,7 @@ from jobs.commands import AwaitBox, Refused
 from jobs.log import forgiven
 from jobs.records import Offer
 from jobs.session import Session, Status
-from jobs.wants import Operation
+from jobs.wants import Operation, start_of
 from jobs.wiring import Workshop
 from sandbox.provider import Temporary
 from sandbox.side_by_side import HERE, place_of
@@ -60,7 +60,8 @@ async def see_to(shop: Workshop, sessions: Sequence[Session]) -> None:
         return
     holders = [session.id for session in sessions if _has_box(shop, session) and not _is_warm(session)]
     counted = [session for session in sessions if is_counted(shop, session.repository)]
-    waiting = {session.id: asked(session) for session in counted if session.status is Status.WAITING}
+    rules = shop.settings.rules  # one whose start is tried again later keeps no other from a berth until then
+    waiting = {session.id: asked(session) for session in counted if start_of(session, now, rules) is not None}
     await shop.store.berths.correct(holders, waiting, now)
     queued = await shop.store.berths.queued()
     room = await _admit(shop, queued)
@@ -178,9 +179,9 @@ async def _admit(shop: Workshop, queued: Sequence[str]) -> int:
     room = max(0, await shop.store.berths.room(shop.settings.boxes))
     for sid in queued[:room]:
         session = await shop.store.load(sid)
-        if session is not None and session.status is Status.WAITING and session.retry_at <= shop.clock():
-            attempt = session.failures + int(shop.clock())
-            await shop.ask_for(session, Operation("start", session.generation, attempt))
+        due = start_of(session, shop.clock(), shop.settings.rules) if session is not None else None
+        if session is not None and due is not None:
+            await shop.ask_for(session, due)
     return room
 
 

@@ -39,17 +39,29 @@ def wants(session: Session, now: float, rules: Rules) -> tuple[Operation, ...]:
     return tuple(operation for operation in due if operation is not None)
 
 
-def _wants_box(s: Session, now: float, rules: Rules) -> Operation | None:
-    put_back = s.since > now + SKEW_SECONDS
+def start_of(s: Session, now: float, rules: Rules) -> Operation | None:
+    """The start that this session waits for, if it is time; whether there is room for its box is not asked here."""
     waited = now - max(s.since, s.retry_at)
-    if s.status is S.WAITING and not s.position and (waited >= 0 or put_back) and s.failures < rules.max_failures:
+    if s.status is S.WAITING and (waited >= 0 or _put_back(s, now)) and s.failures < rules.max_failures:
         return Operation("start", s.generation, s.failures + _lost_hints(waited))
+    return None
+
+
+def _wants_box(s: Session, now: float, rules: Rules) -> Operation | None:
+    if s.status is S.WAITING:
+        return start_of(s, now, rules) if not s.position else None
+    waited = now - max(s.since, s.retry_at)
     if s.status is S.BOOTING and start_is_lost(s, now, rules) and s.failures + 1 < rules.max_failures:
         return Operation("start", s.generation, s.failures + _lost_hints(waited - rules.start_seconds))
     overdue = now - max(min(s.since + _patience(s, rules), _too_old_at(s, rules)), s.retry_at)
-    if s.box is not None and (overdue >= 0 or (put_back and s.status is S.PARKING)):
+    if s.box is not None and (overdue >= 0 or (_put_back(s, now) and s.status is S.PARKING)):
         return Operation("park", s.generation, int(s.retry_at or s.since) + _lost_hints(overdue))
     return None
+
+
+def _put_back(s: Session, now: float) -> bool:
+    """Whether the clock was put back since this status began."""
+    return s.since > now + SKEW_SECONDS
 
 
 def _too_old_at(s: Session, rules: Rules) -> float:

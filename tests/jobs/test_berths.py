@@ -119,6 +119,14 @@ async def test_a_box_that_is_gone_lets_in_who_has_waited_longest(at: Bench) -> N
     assert await how(at, "s3", "s4") == [("connecting", 0), ("waiting", 1)]
 
 
+async def test_a_start_that_no_worker_takes_up_is_not_asked_for_anew_in_every_sweep(at: Bench) -> None:
+    await ask(at, "s1")
+    for seconds in range(10):
+        at.clock.ahead = float(seconds)
+        await Upkeep(at.shop).sweep()
+    assert (await jobs_of(at))["boxes"] == 1
+
+
 async def test_one_who_stops_waiting_leaves_the_queue(at: Bench) -> None:
     await asked(at, "s1", "s2", "s3", "s4")
     await at.shop.inbox.handle("s3", c.Stop(ADA))
@@ -134,6 +142,19 @@ async def test_a_start_that_fails_gives_its_place_back(at: Bench) -> None:
     await asked(at, "s1", "s2", "s3")
     at.fails("create", None)
     assert await at.shop.store.berths.room(2) == 2
+
+
+async def test_a_start_that_is_tried_again_later_keeps_no_other_from_a_box_until_then(at: Bench) -> None:
+    await asked(at, "s1")
+    at.fails("create", Temporary("the place is busy", 60.0))
+    await asked(at, "s2")
+    at.fails("create", None)
+    await Upkeep(at.shop).sweep()
+    await asked(at, "s3")
+    assert await how(at, "s2", "s3") == [("waiting", 0), ("connecting", 0)]
+    at.clock.ahead = 61.0
+    await Upkeep(at.shop).sweep()
+    assert await how(at, "s2") == [("waiting", 1)]
 
 
 async def test_a_box_with_nothing_to_do_is_put_to_sleep_early_when_others_wait(at: Bench) -> None:
