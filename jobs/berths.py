@@ -157,6 +157,14 @@ def idle(sessions: Sequence[Session], now: float) -> list[Session]:
     return sorted(free, key=lambda session: session.since)
 
 
+async def makes_room(shop: Workshop, session: Session) -> bool:
+    """Whether its box has nothing to do while others wait for one."""
+    most = shop.settings.boxes
+    if not most or not _has_box(shop, session) or not idle([session], shop.clock()):
+        return False
+    return len(await shop.store.berths.queued()) > max(0, await shop.store.berths.room(most))
+
+
 def _is_warm(session: Session) -> bool:
     """Whether its box was made warm, and is counted as such."""
     return session.box is not None and session.start == "warm"
@@ -175,7 +183,8 @@ def _has_box(shop: Workshop, session: Session) -> bool:
 
 
 async def _admit(shop: Workshop, queued: Sequence[str]) -> int:
-    """Ask for the boxes that there is room for; how many that were."""
+    """Ask for the boxes that there is room for; how many that were. What is asked for again is the same job: there may
+    be nobody to do it for long."""
     room = max(0, await shop.store.berths.room(shop.settings.boxes))
     for sid in queued[:room]:
         session = await shop.store.load(sid)

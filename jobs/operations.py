@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import berths, lifetimes, wire
+from jobs import berths, park_reasons, wire
 from jobs.at_work import at_work, somebody_is_at
 from jobs.commands import BeginPark, BeginStart, FailPark, FailStart, FinishPark, FinishStart, Refused
 from jobs.events import StartKind
@@ -49,7 +49,7 @@ async def start(sid: str) -> None:
 
 
 async def park(sid: str) -> None:
-    """Put this session's box to sleep, unless it was given work since that was due."""
+    """Put this session's box to sleep, if that is due still."""
     async with workshop() as shop:
         await park_if_due(shop, sid)
 
@@ -235,28 +235,27 @@ def _agent(shop: Workshop, session: Session) -> dict[str, Any]:
 async def park_if_due(shop: Workshop, sid: str) -> None:
     """As `park`, with everything it needs handed in. A job may have waited for its worker for a while."""
     session = await shop.store.load(sid)
-    if session is None or (session.status is Status.WORKING and not await _must_go(shop, session)):
-        log.info("park is not due: a turn has begun")
+    if session is None or not await park_reasons.is_due(shop, session):
+        log.info("park is not due: the reason for it is gone")
         return
-    await park_box(shop, sid)
-
-
-async def _must_go(shop: Workshop, session: Session) -> bool:
-    """Whether this box is put to sleep although it works: it is too old, or its runner is."""
-    if lifetimes.must_go(session, shop.clock(), shop.settings.rules):
-        return True
-    return not wire.spoken_with((await shop.provider.status(session.box or "")).labels)
+    await _park(shop, session)
 
 
 async def park_box(shop: Workshop, sid: str) -> None:
     """Put this session's box to sleep, whatever it does."""
-    before = await shop.store.load(sid)
-    if before is None or before.box is None:
+    session = await shop.store.load(sid)
+    if session is not None:
+        await _park(shop, session)
+
+
+async def _park(shop: Workshop, before: Session) -> None:
+    """The same for a session as it was seen: refused if another turn has begun since."""
+    if before.box is None:
         return
     if before.status is Status.PARKING and await somebody_is_at(shop.store, "park", before):
         log.info("park is not due: a worker is at it")
         return
-    box, generation = before.box, before.generation
+    sid, box, generation = before.id, before.box, before.generation
     try:
         turn = before.turn.number if before.turn is not None else 0
         session = await shop.inbox.handle(sid, BeginPark(generation, turn))

@@ -19,6 +19,7 @@ from jobs.commands import LoseBox, Refused, Tick
 from jobs.hindsight import Hindsight
 from jobs.image_records import lost_tries
 from jobs.log import about, forgiven
+from jobs.park_reasons import is_moved
 from jobs.records import Unnamed
 from jobs.session import Session, Status
 from jobs.shelf import Shelf
@@ -125,7 +126,9 @@ class Upkeep:
         except Refused as refused:
             log.info("session %s: %s", session.id, refused)
         due = await self._left_over(session, wants(session, self._shop.clock(), self._shop.settings.rules))
-        for operation in (*due, *_outdated(session, boxes), *self._moved(session)):
+        if _outdated(session, boxes) or is_moved(self._shop, session):
+            due = (*due, Operation("park", session.generation, int(session.since)))
+        for operation in due:
             await self._shop.ask_for(session, operation)
         return session
 
@@ -142,13 +145,6 @@ class Upkeep:
         """Whether a start that takes long is under way all the same: asked only where it matters."""
         lost = start_is_lost(session, self._shop.clock(), self._shop.settings.rules)
         return lost and await somebody_is_at(self._shop.store, "start", session)
-
-    def _moved(self, session: Session) -> tuple[Operation, ...]:
-        """A box that has nothing to do is parked if new boxes of its repository run at another place by now."""
-        if session.box is None or session.status is not Status.IDLE or session.queue:
-            return ()
-        stays = place_of(session.box) == self._shop.place(session.repository)
-        return () if stays else (Operation("park", session.generation, int(session.since)),)
 
     async def _died(self, box: str, boxes: dict[str, BoxInfo]) -> bool:
         """Whether this box is truly dead. The list may be older than the box, so the box itself has the last word."""
@@ -294,9 +290,8 @@ class Upkeep:
             await self._shop.queue.enqueue_build(repository, slot, place)
 
 
-def _outdated(session: Session, boxes: dict[str, BoxInfo] | None) -> tuple[Operation, ...]:
-    """A box whose runner speaks another wire than ours is parked, whatever it does: no gateway hears of it any more."""
+def _outdated(session: Session, boxes: dict[str, BoxInfo] | None) -> bool:
+    """Whether its runner speaks another wire than ours. Its box is parked, whatever it does: no gateway hears of it any
+    more."""
     box = (boxes or {}).get(session.box or "")
-    if box is None or spoken_with(box.labels) or session.status is Status.PARKING:
-        return ()
-    return (Operation("park", session.generation, int(session.since)),)
+    return box is not None and not spoken_with(box.labels) and session.status is not Status.PARKING

@@ -9,7 +9,7 @@ from jobs import berths
 from jobs import commands as c
 from jobs.decide import decide
 from jobs.events import BoxAwaited, Prompt
-from jobs.operations import park_box, start_box
+from jobs.operations import park_box, park_if_due, start_box
 from jobs.records import Offer
 from jobs.session import Session, Status
 from jobs.store import Store
@@ -170,8 +170,9 @@ async def test_a_box_with_nothing_to_do_is_put_to_sleep_early_when_others_wait(a
     before = (await jobs_of(at))["boxes"]
     await Upkeep(at.shop).sweep()
     assert (await jobs_of(at))["boxes"] > before
-    await park_box(at.shop, "s1")
+    await park_if_due(at.shop, "s1")
     await start_box(at.shop, "s3")
+    await park_if_due(at.shop, "s2")
     assert await how(at, "s1", "s2", "s3") == [("asleep", 0), ("idle", 0), ("connecting", 0)]
 
 

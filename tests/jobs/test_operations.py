@@ -306,6 +306,10 @@ async def test_a_box_that_was_given_work_before_its_worker_came_is_left_at_it(at
     assert (await at.session()).status is S.WORKING
     with pytest.raises(c.Refused, match="turn 1 has begun meanwhile"):
         await at.do(c.BeginPark(1, 0))
+    await at.do(given_a.hear(given_a.ENDED))
+    await park_if_due(at.shop, at.sid)
+    assert (await at.session()).status is S.IDLE, "the whole turn was between its job and its worker"
+    await at.ask()
     at.clock.ahead = at.shop.settings.rules.box_seconds
     await park_if_due(at.shop, at.sid)
     assert (await at.session()).status is S.WAITING, "it was so old that it had to go"

@@ -17,7 +17,7 @@ from jobs.events import Noted
 from jobs.frames import Ended
 from jobs.image_records import Build, Image, Standing
 from jobs.inbox import Inbox
-from jobs.operations import park_box, start_box
+from jobs.operations import park_box, park_if_due, start_box
 from jobs.records import Offer
 from jobs.session import Status
 from jobs.settings import JobSettings
@@ -107,7 +107,7 @@ async def test_a_box_that_has_nothing_to_do_is_put_to_sleep_where_it_is_when_its
     move(at, "modal")
     await Upkeep(at.shop).sweep()
     assert (await jobs(at))["boxes"] == 1 and "boxes-modal" not in await jobs(at)
-    await park_box(at.shop, at.sid)
+    await park_if_due(at.shop, at.sid)
     session = await at.session()
     assert session.status is S.ASLEEP and place_of(session.snapshot or "") == HERE
     assert (await at.shop.provider.status(box)).state is BoxState.GONE

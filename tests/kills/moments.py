@@ -15,10 +15,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.commands import BeginPark, FailPark
 from jobs.events import Event
 from jobs.operations import park_box
 from jobs.session import Session, Status
-from jobs.wants import Operation
 from tests.e2e.people import Thread, until
 from tests.kills.site import WEBS, Site, agent_of, frozen, runner_of
 
@@ -183,8 +183,9 @@ async def _parking(site: Site, word: str) -> AsyncIterator[Thread]:
     runner = runner_of(site.box(session.box))
     assert runner is not None
     with frozen([runner]):
-        await site.office.shop.queue.enqueue(session.id, Operation("park", session.generation, 0))
-        await thread.until(lambda s: s.status is Status.PARKING, SECONDS)
+        for so_far in (BeginPark(session.generation), FailPark(session.generation, "it is tried again", 0.0)):
+            await site.office.shop.inbox.handle(session.id, so_far)
+        await thread.until(lambda s: s.status is Status.PARKING and not s.retry_at, SECONDS)
         yield thread
 
 
