@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from bot.github_reviews import TOLD, login, part, said_of, text
-from jobs.commands import ClosePullRequest, Command, Refused
+from jobs.commands import ClosePullRequest, Command, Refused, Unreadable
 from jobs.session import Session
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,10 @@ class GitHubEvents:
             return web.Response(status=400, text="The payload is not JSON.\n")
         seen = f"github:delivery:{hashlib.sha256(body).hexdigest()}"
         if isinstance(payload, dict) and await self._record.recall(seen) is None:
-            await self._record_it(request.headers.get("X-GitHub-Event", ""), payload)
+            try:
+                await self._record_it(request.headers.get("X-GitHub-Event", ""), payload)
+            except Unreadable:  # the record has logged which file, and what to do
+                return web.Response(status=202, text="Taken, but its session cannot be read: the log says why.\n")
             await self._record.remember(seen, "1", SEEN_SECONDS)
         return web.Response(status=202, text="Taken.\n")
 

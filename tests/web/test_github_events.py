@@ -5,13 +5,14 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
 
 from bot.github import BODY_BYTES, GitHubEvents, is_signed, understand
-from jobs.commands import ClosePullRequest, Command, ReviewPullRequest
+from jobs.commands import ClosePullRequest, Command, LoseBox, ReviewPullRequest, Tick
 from jobs.commands_reviews import CommentOnLines, DeleteLineComment
 from jobs.events import DiffLines, LineCommented, PullRequestClosed, PullRequestReviewed
 from jobs.inbox import Inbox
@@ -272,6 +273,25 @@ async def test_bad_webhooks_are_refused_and_change_nothing(
     before = await store.events(SID)
     assert await receiver.send("pull_request", body, secret=secret) == status
     assert await store.events(SID) == before
+
+
+async def test_one_about_a_session_whose_file_is_broken_is_taken_and_counts_once_the_file_is_back(
+    receiver: Receiver, store: Store, archive: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = done().do(LoseBox(1, "it died")).do(Tick(), after=Rules().close_seconds + 1)
+    assert log.session is not None
+    before = len(done().events)
+    await store.append(SID, log.events[before:], log.session, expected=before)
+    assert await store.archive(SID)
+    file = archive / f"{SID}.json.gz"
+    whole = file.read_bytes()
+    file.write_bytes(b"no gzip")
+    assert await receiver.send("pull_request", payload()) == 202
+    assert [record.levelname for record in caplog.records if record.name.startswith("jobs")] == ["ERROR"]
+    assert "its file cannot be read" in caplog.text and "Traceback" not in caplog.text
+    file.write_bytes(whole)
+    assert await receiver.send("pull_request", payload()) == 202
+    assert isinstance((await store.events(SID))[-1], PullRequestClosed)
 
 
 async def test_a_session_of_another_repository_is_left_alone(receiver: Receiver, store: Store) -> None:
