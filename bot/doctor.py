@@ -22,7 +22,7 @@ from bot.findings import Finding
 from bot.gateway import sockets
 from bot.settings import BotSettings
 from bot.slack.calls import METHODS
-from jobs import census
+from jobs import archive, census
 from jobs.github import ForgeDown, ForgeRefused
 from jobs.store import Store
 from jobs.wiring import forge, modal_place, workshop
@@ -31,6 +31,7 @@ from sandbox.side_by_side import HERE
 
 DONE, FAILED = 0, 1
 CHECK_SECONDS = 15.0
+FILES_LOOKED_AT, LOOK_SECONDS, NAMED_MOST = 1000, 5.0, 5  # of the archive
 NOT_SET_UP = (
     "set MODAL_TOKEN_ID, MODAL_TOKEN_SECRET and SHIPMATE_PUBLIC_URL, at which boxes reach `shipmate web` by https"
 )
@@ -71,7 +72,7 @@ async def examine(settings: BotSettings) -> list[Finding]:
     checks: dict[str, Callable[[BotSettings], Awaitable[list[Finding]]]] = {
         "redis": _redis, "slack": _slack, "github": _github, "webhooks": _webhooks,
         "isolation": _isolation, "agent": doctor_agent.agent, "model": doctor_agent.model, "folders": _folders,
-        "git": _git, "running": _running,
+        "git": _git, "archive": _archive, "running": _running,
     }  # fmt: skip
     found = await asyncio.gather(*(_bounded(name, check(settings)) for name, check in checks.items()))
     return [one for some in found for one in some]
@@ -118,6 +119,18 @@ async def _running(settings: BotSettings) -> list[Finding]:
         except OSError:
             return []
         return doctor_running.findings(await census.take(shop), await asyncio.to_thread(_gateways, settings))
+
+
+async def _archive(settings: BotSettings) -> list[Finding]:
+    """Whether closed sessions can be read back."""
+    folder = settings.jobs.data_dir / "archive"
+    seen = await asyncio.to_thread(archive.look, folder, FILES_LOOKED_AT, LOOK_SECONDS)
+    said = f"{seen.files} closed sessions in {folder}"
+    if not seen.broken:
+        return [Finding("archive", f"{said}; the {seen.looked_at} written last can be read" if seen.files else said)]
+    named = ", ".join(seen.broken[:NAMED_MOST]) + (" …" if len(seen.broken) > NAMED_MOST else "")
+    said += f"; of the {seen.looked_at} written last {len(seen.broken)} cannot be read: {named}"
+    return [Finding("archive", said, "put them back from a backup, or move them away: then their threads begin anew")]
 
 
 async def _drill(settings: BotSettings, here: bool) -> list[Finding]:

@@ -1,14 +1,16 @@
 """Closed sessions as files: one compressed JSON object each, with all that the record had.
 
-Only `jobs/store.py` calls it. A file is written whole or not at all, and stays when its session is brought back: the
-next archiving replaces it.
+`jobs/store.py` calls it, and `shipmate doctor` looks with it whether the files can be read. A file is written whole or
+not at all, and stays when its session is brought back: the next archiving replaces it.
 """
 
 import gzip
 import os
 import re
+import time
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 from jobs.commands import Unreadable
 from jobs.events import Frozen
@@ -29,6 +31,14 @@ class Archived(Frozen):
     link: dict[str, str]
     stamps: dict[str, str]
     posts: dict[str, str]
+
+
+class Looked(NamedTuple):
+    """How many files there are, how many of them were looked at, and the names of those that cannot be read."""
+
+    files: int
+    looked_at: int
+    broken: tuple[str, ...]
 
 
 def has(folder: Path, sid: str) -> bool:
@@ -72,6 +82,21 @@ def read(folder: Path, sid: str) -> Archived:
     except BROKEN as trouble:
         raise Unreadable(file.name) from trouble
     return kept
+
+
+def look(folder: Path, most: int, seconds: float) -> Looked:
+    """Whether the files that were written last can be read: so many, or as many as there is time for."""
+    at = written(folder, 0.0)
+    began, looked_at, broken = time.monotonic(), 0, []
+    for sid in sorted(at, key=lambda sid: -at[sid])[:most]:
+        if time.monotonic() - began > seconds:
+            break
+        looked_at += 1
+        try:
+            read(folder, sid)
+        except (OSError, Unreadable):
+            broken.append(_file(folder, sid).name)
+    return Looked(len(at), looked_at, tuple(broken))
 
 
 def _is_whole(name: str) -> bool:

@@ -45,7 +45,18 @@ async def test_where_all_is_well_nothing_is_to_be_mended(told: dict[str, str], t
     assert found["slack scopes"].said == "all there"
     assert found["slack delivery"].said == "Socket Mode"
     assert found["github"].said == "may push to acme/rocket"
+    assert found["archive"].said == f"0 closed sessions in {tmp_path / 'data' / 'archive'}"
     assert not (tmp_path / "data").exists(), "the doctor changes nothing"
+
+
+async def test_files_of_the_archive_that_cannot_be_read_are_named(told: dict[str, str], tmp_path: Path) -> None:
+    archive = tmp_path / "data" / "archive"
+    archive.mkdir(parents=True)
+    for name in ("s1.json.gz", "s2.json.gz", ".s3.7"):
+        (archive / name).write_bytes(b"no gzip")
+    one = (await findings(told))["archive"]
+    assert one.said.startswith(f"2 closed sessions in {archive}; of the 2 written last 2 cannot be read: s")
+    assert "s1.json.gz" in one.said and "s2.json.gz" in one.said and "from a backup" in one.mend
 
 
 async def test_a_machine_without_boxes_needs_no_isolation_and_no_agent(told: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,18 @@ async def test_a_broken_file_is_told_and_not_taken_for_nothing(
         await inbox.handle(SID, c.Tick())
     assert f"session {SID} in {archive}: its file cannot be read" in caplog.text
     assert await store.all_sessions() == [], "nothing of it is brought back"
+
+
+async def test_a_look_at_the_files_is_bounded_and_begins_with_those_written_last(store: Store, archive: Path) -> None:
+    assert files.look(archive, most=9, seconds=9.0) == (0, 0, ())
+    await keep(store, closed())
+    await store.archive(SID)
+    for at, name in enumerate(("s1", "s2")):
+        (archive / f"{name}.json.gz").write_bytes(b"no gzip")
+        os.utime(archive / f"{name}.json.gz", (at, at))
+    assert files.look(archive, most=9, seconds=9.0) == (3, 3, ("s2.json.gz", "s1.json.gz"))
+    assert files.look(archive, most=2, seconds=9.0) == (3, 2, ("s2.json.gz",))
+    assert files.look(archive, most=9, seconds=-1.0) == (3, 0, ())
 
 
 @pytest.mark.parametrize("name", ["../secret", "a/b", "", ".", "..", "x" * 65, "s\0", "s\n"])
