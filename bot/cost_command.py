@@ -5,16 +5,15 @@ reckons). Exit codes: 0 done, 1 there is nothing to reckon with, 2 used wrongly.
 """
 
 import argparse
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from bot.program import record_answers
+from bot.program import in_workshop
 from jobs.box_costs import HOUR, MODAL, Estimate, Rates, Size, Use, estimate, use_of
 from jobs.settings import JobSettings
-from jobs.wiring import Workshop, workshop
+from jobs.wiring import Workshop
 from sandbox.modal_place import memory
 
 DONE, NOTHING = 0, 1
@@ -29,13 +28,7 @@ def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
 
 def reckon(args: argparse.Namespace, settings: JobSettings) -> int:
     """The same with settings that were read already."""
-
-    async def go() -> int:
-        await record_answers(settings)
-        async with workshop(settings) as shop:
-            return await _tell(shop, args)
-
-    return asyncio.run(go())
+    return in_workshop(settings, lambda shop: _tell(shop, args))
 
 
 async def _tell(shop: Workshop, args: argparse.Namespace) -> int:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from bot.program import record_answers
+from bot.program import in_workshop
 from jobs import image_log
 from jobs.image_records import Build, Image, Standing
 from jobs.queue import queue_at
 from jobs.settings import JobSettings
-from jobs.wiring import Workshop, workshop
+from jobs.wiring import Workshop
 from sandbox.runner.visible import visible
 
 DONE, FAILED = 0, 1
@@ -41,13 +41,7 @@ def carry_out(args: argparse.Namespace, settings: JobSettings) -> int:
     verbs: dict[str, Callable[[Workshop, argparse.Namespace], Awaitable[int]]] = {
         "list": _list, "build": _build, "log": _log, "prune": _prune,
     }  # fmt: skip
-
-    async def go() -> int:
-        await record_answers(settings)
-        async with workshop(settings) as shop:
-            return await verbs[args.verb](shop, args)
-
-    return asyncio.run(go())
+    return in_workshop(settings, lambda shop: verbs[args.verb](shop, args))
 
 
 async def _list(shop: Workshop, args: argparse.Namespace) -> int:

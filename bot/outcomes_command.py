@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 there is nothing to count, 2 used wrongly.
 """
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Mapping
@@ -13,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.outcome_words import of, page
-from bot.program import record_answers
+from bot.program import in_workshop
 from jobs.hindsight import Hindsight
 from jobs.outcomes import Row, row_of, rows
 from jobs.settings import JobSettings
-from jobs.wiring import Workshop, workshop
+from jobs.wiring import Workshop
 
 DONE, NOTHING = 0, 1
 NAMED_MOST = 10
@@ -31,13 +30,7 @@ def run(args: argparse.Namespace, env: Mapping[str, str]) -> int:
 
 def count(args: argparse.Namespace, settings: JobSettings) -> int:
     """The same with settings that were read already."""
-
-    async def go() -> int:
-        await record_answers(settings)
-        async with workshop(settings) as shop:
-            return await _tell(shop, args)
-
-    return asyncio.run(go())
+    return in_workshop(settings, lambda shop: _tell(shop, args))
 
 
 async def _tell(shop: Workshop, args: argparse.Namespace) -> int:

@@ -1,19 +1,21 @@
-"""What all programs that run until they are told to end have in common. The `…_command.py` of each calls this.
+"""What programs have in common. The `…_command.py` of each calls this.
 
-A program keeps its secrets out of its log and from its children, begins when the record answers, and ends in order.
+One that runs until it is told to end keeps its secrets out of its log and from its children, begins when the record
+answers, and ends in order. One that only asks something begins so, too, and ends by itself (`in_workshop`).
 """
 
 import asyncio
 import contextlib
 import resource
 import signal
-from collections.abc import AsyncIterator, Coroutine, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from bot.settings import VARIABLES
 from jobs import log, redis_server
 from jobs.settings import JobSettings
+from jobs.wiring import Workshop, workshop
 
 HEED_SECONDS = 1.0
 FILES_MOST = 65_536  # as docs/running.md has it for systemd
@@ -34,6 +36,17 @@ async def record_answers(settings: JobSettings) -> None:
         await redis_server.answering(settings.redis_url, RECORD_SECONDS)
     except TimeoutError as silent:
         raise CannotStart(f"{silent} Start one, or set REDIS_URL to where it is.") from silent
+
+
+def in_workshop(settings: JobSettings, work: Callable[[Workshop], Awaitable[int]]) -> int:
+    """Do this with all that is set up, once the record answers; the exit code."""
+
+    async def go() -> int:
+        await record_answers(settings)
+        async with workshop(settings) as shop:
+            return await work(shop)
+
+    return asyncio.run(go())
 
 
 def keep_to_ourselves(env: MutableMapping[str, str], secrets: Sequence[str], settings: JobSettings) -> None:
