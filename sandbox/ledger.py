@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Ledger(Protocol):
-    """Records by key, and turns that processes take. Every call is bounded in time; a ledger that cannot be reached
+    """Records by key, and slots that processes take. Every call is bounded in time; a ledger that cannot be reached
     raises `sandbox.provider.Temporary`."""
 
     async def get(self, key: str) -> dict[str, str] | None:
@@ -49,6 +49,6 @@ class Ledger(Protocol):
         """Be one of at most `of` holders of this name, over all processes, for as long as the block runs.
 
         Whoever comes first is let in first. A holder that dies frees its place after `hold` seconds, and one that is
-        still at it then may be joined by another. Cancelling the one who waits gives up its turn.
+        still at it then may be joined by another. Cancelling the one who waits takes it out of the line.
         """
         ...

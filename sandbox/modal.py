@@ -21,10 +21,10 @@ from sandbox.ledger import Ledger
 from sandbox.modal_account import Account, bounded
 from sandbox.modal_errors import Doing, told
 from sandbox.modal_keeping import Keeper
+from sandbox.modal_leases import alone, under_way
 from sandbox.modal_making import BUILD_SECONDS, CREATE_SECONDS, GREET_SECONDS, Base, Maker, checked
 from sandbox.modal_place import ModalPlace
 from sandbox.modal_records import BOX, BoxRecord
-from sandbox.modal_turns import alone, under_way
 from sandbox.modal_watch import Watch
 from sandbox.provider import (
     BoxInfo,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 DEATH_SECONDS, DYING_SECONDS = 30.0, 2.0
 END_SECONDS = 3.0  # for the words with the runner, beyond its grace
-TURN_SECONDS = 30.0
+LEASE_SECONDS = 30.0
 
 
 class ModalProvider:
@@ -157,11 +157,11 @@ class ModalProvider:
     async def terminate(self, name: str, grace: float = 3.0) -> None:
         """End every process of the box: kindly, then at once. That it was us is noted before."""
         if await under_way(self._ledger, checked_name(name)):  # a box that is just being made cannot be ended yet
-            async with alone(self._ledger, name, TURN_SECONDS):
+            async with alone(self._ledger, name, LEASE_SECONDS):
                 pass
         if (await self.status(name)).state is not BoxState.RUNNING:
             return
-        async with alone(self._ledger, f"{name}:end", TURN_SECONDS):
+        async with alone(self._ledger, f"{name}:end", LEASE_SECONDS):
             record = await self._watch.live_or_none(name)
             if record is None:
                 return

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from sandbox.provider import BoxInfo, BoxState, Snapshot, SnapshotKind
 
-BOX, SNAPSHOT, TURN = "box:", "snapshot:", "turn:"
+BOX, SNAPSHOT, LEASE = "box:", "snapshot:", "lease:"
 JSON = "json"
 NEW_SECONDS = 15.0  # for so long a box may be missing in Modal's list
 OURS, NAME = "shipmate", "box"  # tags that each box has: our mark, and its name

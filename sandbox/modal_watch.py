@@ -17,8 +17,8 @@ from sandbox.box_folder import checked_name
 from sandbox.ledger import Ledger
 from sandbox.modal_account import UNKNOWN, Account, bounded, many
 from sandbox.modal_errors import Doing
+from sandbox.modal_leases import under_way
 from sandbox.modal_records import BOX, NAME, OURS, BoxRecord
-from sandbox.modal_turns import under_way
 from sandbox.provider import BoxError, BoxInfo, BoxState, Gone, Temporary
 
 if TYPE_CHECKING:

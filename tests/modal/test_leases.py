@@ -1,33 +1,33 @@
-"""One at a time: who has lost its turn is cut off, and leaves that of whoever has it now alone."""
+"""One at a time: who has lost its lease is cut off, and leaves that of whoever has it now alone."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from sandbox import modal_turns
-from sandbox.modal_turns import alone, under_way
+from sandbox import modal_leases
+from sandbox.modal_leases import alone, under_way
 from sandbox.provider import Temporary
 from tests.modal.folder_ledger import FolderLedger
 
 
-async def test_who_has_lost_its_turn_is_cut_off_and_the_next_one_keeps_it(
+async def test_who_has_lost_its_lease_is_cut_off_and_the_next_one_keeps_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(modal_turns, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(modal_leases, "RENEW_SECONDS", 0.02)
     ledger = FolderLedger(tmp_path)
     with pytest.raises(Temporary, match="somebody else may be at it"):
         async with asyncio.timeout(20), alone(ledger, "box", 0.0):
-            await ledger.put("turn:box", {"who": "the next one"})
+            await ledger.put("lease:box", {"who": "the next one"})
             await asyncio.Event().wait()
-    assert await ledger.get("turn:box") == {"who": "the next one"}
+    assert await ledger.get("lease:box") == {"who": "the next one"}
 
 
-async def test_a_turn_lasts_as_long_as_it_is_held_and_no_longer(
+async def test_a_lease_lasts_as_long_as_it_is_held_and_no_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(modal_turns, "RENEW_SECONDS", 0.02)
-    monkeypatch.setattr(modal_turns, "HOLD_SECONDS", 1.0)
+    monkeypatch.setattr(modal_leases, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(modal_leases, "HOLD_SECONDS", 1.0)
     ledger = FolderLedger(tmp_path)
     async with alone(ledger, "box", 0.0):
         await asyncio.sleep(1.2)
@@ -38,7 +38,7 @@ async def test_a_turn_lasts_as_long_as_it_is_held_and_no_longer(
     assert not await under_way(ledger, "box")
 
 
-async def test_being_cancelled_is_not_taken_for_a_lost_turn(tmp_path: Path) -> None:
+async def test_being_cancelled_is_not_taken_for_a_lost_lease(tmp_path: Path) -> None:
     ledger, has = FolderLedger(tmp_path), asyncio.Event()
 
     async def work() -> None:

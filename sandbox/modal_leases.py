@@ -1,6 +1,6 @@
-"""One at a time over all processes: who makes, copies or ends a box on Modal holds its turn. A shell on the ledger.
+"""One at a time over all processes: who makes, copies or ends a box on Modal has a lease. A shell on the ledger.
 
-A turn is renewed while it is held; whoever holds one and dies is waited for a few seconds only. Who was silent for so
+A lease is renewed while it is held; whoever holds one and dies is waited for a few seconds only. Who was silent for so
 long that somebody else may have it by now is cut off in the middle of what it does.
 """
 
@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator
 
 from sandbox.ledger import Ledger
-from sandbox.modal_records import TURN
+from sandbox.modal_records import LEASE
 from sandbox.provider import Temporary
 
 HOLD_SECONDS, RENEW_SECONDS, LOOK_SECONDS = 12.0, 3.0, 0.05
@@ -19,7 +19,7 @@ HOLD_SECONDS, RENEW_SECONDS, LOOK_SECONDS = 12.0, 3.0, 0.05
 @contextlib.asynccontextmanager
 async def alone(ledger: Ledger, what: str, patience: float) -> AsyncIterator[None]:
     """Be the only one at this. Raises Temporary after `patience` seconds of waiting."""
-    key, us = f"{TURN}{what}", {"who": secrets.token_hex(8)}
+    key, us = f"{LEASE}{what}", {"who": secrets.token_hex(8)}
     loop = asyncio.get_running_loop()
     end = loop.time() + patience
     while not await ledger.put_new(key, us, ttl=HOLD_SECONDS):
@@ -50,7 +50,7 @@ async def alone(ledger: Ledger, what: str, patience: float) -> AsyncIterator[Non
 
 async def under_way(ledger: Ledger, what: str) -> bool:
     """Whether somebody is at this."""
-    return await ledger.get(f"{TURN}{what}") is not None
+    return await ledger.get(f"{LEASE}{what}") is not None
 
 
 async def _renewed(ledger: Ledger, key: str, us: dict[str, str], over: asyncio.Event) -> bool:
