@@ -42,7 +42,7 @@ class Account:
         import modal
         from modal_proto import api_pb2
 
-        async with bounded(self.seconds, Doing.READ), self._opening:  # nobody waits in line for longer than that
+        async with bounded(self.seconds, Doing.OPEN), self._opening:  # nobody waits in line for longer than that
             if self._client is None:
                 credentials = self._place.token_id, self._place.token_secret
                 address = self._place.server_url or MODAL

@@ -2,7 +2,8 @@
 
 Every call that `sandbox/modal*.py` makes runs inside `told(...)`. What an error means depends on what was being done:
 a thing that is not found is a snapshot when its image was asked for by itself, our app when a box is made (somebody may
-have stopped it: it is looked up again), and the box itself when something is done with one.
+have stopped it: it is looked up again), the environment when our app is, and the box itself when something is done with
+one.
 Errors are told by the names of their classes and of what those are kinds of, for loading Modal's library takes half a
 second, which nobody should pay who has no box there.
 """
@@ -26,6 +27,7 @@ class Doing(Enum):
     USE = "the box cannot be used"
     KEEP = "the box could not be copied"
     READ = "Modal could not be asked"
+    OPEN = "our app on Modal could not be opened"
 
 
 class Row(NamedTuple):
@@ -42,7 +44,8 @@ class Row(NamedTuple):
 TOKEN = (
     "Modal does not accept the token: make one with `modal token new`, and set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET"
 )
-MAKING, USING = (Doing.GROW, Doing.MAKE, Doing.READ), (Doing.USE, Doing.KEEP)
+ENVIRONMENT = "this workspace of Modal has no such environment: set MODAL_ENVIRONMENT to one that it has"
+MAKING, USING = (Doing.GROW, Doing.MAKE, Doing.READ, Doing.OPEN), (Doing.USE, Doing.KEEP)
 # The first row that fits counts: what is special comes before what it is a kind of.
 ROWS = (
     Row("modal.AuthError", Barred, TOKEN),
@@ -65,6 +68,7 @@ ROWS = (
     Row("modal.NotFoundError", Missing, "Modal has that snapshot no more", (Doing.GROW,)),
     Row("modal.NotFoundError", Temporary, "Modal does not know its app, or what it grows from", (Doing.MAKE,)),
     Row("modal.NotFoundError", Permanent, "Modal does not know that", (Doing.READ,)),
+    Row("modal.NotFoundError", Barred, ENVIRONMENT, (Doing.OPEN,)),
     Row("modal.NotFoundError", Gone, "Modal has ended that box", USING),
     Row("modal.ConflictError", Gone, "that box has ended", USING),
     Row("modal.ConflictError", Temporary, "Modal is at it already", MAKING),
@@ -75,7 +79,8 @@ ROWS = (
     Row("modal.ResourceExhaustedError", Temporary, "Modal asks for fewer calls", USING, THROTTLED),
     Row("modal.RequestSizeError", Permanent, "that is more than Modal takes"),
     Row("modal.AlreadyExistsError", Temporary, "a box of that name is just ending"),
-    Row("modal.InvalidError", Permanent, "Modal refuses this request"),
+    Row("modal.InvalidError", Permanent, "Modal refuses this request", (*USING, Doing.GROW, Doing.MAKE, Doing.READ)),
+    Row("modal.InvalidError", Barred, ENVIRONMENT, (Doing.OPEN,)),
     Row("modal.DataLossError", Permanent, "Modal has lost data"),
     Row("modal.TimeoutError", Temporary, "Modal takes too long", (*MAKING, Doing.KEEP)),
     Row("modal.TimeoutError", Unreachable, "the box does not answer", (Doing.USE,)),

@@ -20,10 +20,10 @@ from sandbox import modal_asking
 from sandbox.ledger import Ledger
 from sandbox.modal_account import Account, bounded, many
 from sandbox.modal_errors import NOT_FOUND, Doing, is_a, judged
+from sandbox.modal_leases import alone
 from sandbox.modal_making import CREATE_SECONDS
 from sandbox.modal_place import KEPT_SECONDS, ModalPlace
 from sandbox.modal_records import SNAPSHOT, BoxRecord, SnapshotRecord, last_id, snapshot_id
-from sandbox.modal_turns import alone
 from sandbox.provider import BoxError, Hurried, Missing, Snapshot, SnapshotKind, Temporary
 
 if TYPE_CHECKING:
@@ -123,12 +123,14 @@ class Keeper:
         return image.object_id
 
     async def forget(self, id: str) -> None:
-        """Let go of a snapshot, and of Modal's image with it."""
-        fields = await self._ledger.get(SNAPSHOT + id)
-        if fields is None:
-            return
-        await self._delete(SnapshotRecord.read(fields).image)
-        await self._ledger.drop(SNAPSHOT + id)
+        """Let go of a snapshot, and of Modal's image with it. Raises Temporary while it is taken anew, which would else
+        put it on record again."""
+        async with alone(self._ledger, f"{id}:refresh", 0.0):
+            fields = await self._ledger.get(SNAPSHOT + id)
+            if fields is None:
+                return
+            await self._delete(SnapshotRecord.read(fields).image)
+            await self._ledger.drop(SNAPSHOT + id)
 
     async def _delete(self, image: str) -> None:
         from modal.experimental import image_delete

@@ -271,6 +271,20 @@ async def the_token_was_revoked(cloud: ModalCloud, spot: Spot) -> str:
     return str(failed)
 
 
+@day()
+async def the_environment_is_not_there(cloud: ModalCloud, spot: Spot) -> str:
+    """Modal does not know the environment that is set: that is said, and what a dead box left is not taken for lost."""
+    await spot.provider.create(spec(spot, "dead"))
+    await spot.provider.terminate("dead", 0.0)
+    await cloud.fault("error", rpc="AppGetOrCreate", times=None, status="NOT_FOUND")
+    async with Spot(spot.url, spot.folder) as fresh:
+        failed = await fails(fresh.provider.last_state("dead"), Barred)
+        assert "MODAL_ENVIRONMENT" in str(failed)
+    await cloud.clear()
+    assert await spot.provider.last_state("dead") is not None
+    return str(failed)
+
+
 @day(creates=20)
 async def a_hundred_creates_at_once(cloud: ModalCloud, spot: Spot) -> str:
     """A hundred people ask in one second: all get a box, and never more than allowed are being made at a time."""

@@ -105,6 +105,25 @@ async def an_image_is_about_to_be_collected(cloud: ModalCloud, spot: Spot) -> st
 
 
 @day()
+async def nobody_names_what_is_just_taken_anew(cloud: ModalCloud, spot: Spot) -> str:
+    """A snapshot is let go while it is taken anew: that waits, so that it is not on record again for ever."""
+    await spot.provider.create(spec(spot, "asleep"))
+    taken = await spot.provider.snapshot("asleep", SnapshotKind.BASE)
+    await spot.provider.discard("asleep")
+    copied = len(await cloud.calls("TaskSnapshotFilesystem"))
+    await cloud.fault("slow", rpc="TaskSnapshotFilesystem", by=50.0)
+    renewing = asyncio.create_task(spot.provider.renew(time.time() + 31 * 86_400))
+    while len(await cloud.calls("TaskSnapshotFilesystem")) == copied:
+        await asyncio.sleep(0.01)
+    await fails(spot.provider.forget_snapshot(taken.id), Temporary)
+    await cloud.step(51)
+    assert await renewing == 1
+    await spot.provider.forget_snapshot(taken.id)
+    assert await spot.ledger.keys("snapshot:") == []
+    return "Temporary, then gone"
+
+
+@day()
 async def a_box_goes_on_while_it_is_copied(cloud: ModalCloud, spot: Spot) -> str:
     """What holds the box dies while Modal copies: files may have changed meanwhile, so that copy is not kept."""
     await spot.provider.create(spec(spot, "loose"))
