@@ -5,6 +5,7 @@ A process is never known by its number alone, which may be another's by the time
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -16,6 +17,10 @@ from typing import Protocol
 from sandbox.freezer import Freezer
 
 LOOK_SECONDS = 0.002
+# A process that dies can wake others: its parent, or who is left behind without one.
+WAKING = re.compile(rf"^signal: ({signal.SIGCONT:d}|{signal.SIGKILL:d})/", re.MULTILINE)
+STEPS = re.compile(r"^(?:State|(?:non)?voluntary_ctxt_switches):\s*(\S+)", re.MULTILINE)
+STILL = "TtZXx"
 QUIET_SECONDS, LONGEST_SECONDS = 5.0, 60.0  # without one more that stops, and in all
 
 
@@ -86,7 +91,14 @@ class Pid1:
 
     def freeze(self, look: Callable[[], None]) -> None:
         """Hold the box still: by the kernel's own means, if there are any."""
-        stop(self.members, look) if self._freezer is None else self._freezer.freeze(look, self.gone)
+        if self._freezer is not None:
+            self._freezer.freeze(look, self.gone)
+            return
+        stop(self.members, look)
+        before = _steps(self.members())
+        timed = any(_has_waking_timer(pid) for pid in self.members())
+        if timed or before != _steps(self.members()) or not all(said[0] in STILL for said in before.values()):
+            raise TimeoutError("one of the box's processes could wake itself")
 
     def thaw(self) -> None:
         """Let the box go on."""
@@ -145,11 +157,14 @@ def stop(members: Callable[[], Iterable[int]], look: Callable[[], None] = lambda
     """
     end = time.monotonic() + LONGEST_SECONDS
     told, before, quiet = set[int](), set[str](), time.monotonic() + QUIET_SECONDS
+    calm = False
     while True:
         look()
         moving = {pid: found for pid in members() if (found := _moving(pid)) or pid not in told}
-        if not moving:
+        if not moving and calm:
             return
+        if calm := not moving:
+            continue  # one that still moved when we looked who there is may have started another since
         threads = {thread for found in moving.values() for thread in found}
         if threads != before:
             before, quiet = threads, time.monotonic() + QUIET_SECONDS
@@ -200,6 +215,24 @@ def _environment(pid: int) -> list[bytes]:
         return []
 
 
+def _steps(pids: Iterable[int]) -> dict[str, str]:
+    """How each thread of these processes is, and how often it has been at work: so whoever was in between is seen."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                found[thread.name] = " ".join(STEPS.findall((thread / "status").read_text()))
+    return found
+
+
+def _has_waking_timer(pid: int) -> bool:
+    """Whether a timer is to send a process what even stopped ones heed. Where that is not told, it may be so."""
+    try:
+        return WAKING.search(Path(f"/proc/{pid}/timers").read_text()) is not None
+    except (FileNotFoundError, ProcessLookupError):  # it is gone, if such files are there at all
+        return not Path("/proc/self/timers").exists()
+
+
 def _moving(pid: int) -> list[str]:
     """The threads of a process that are neither stopped nor gone. Its first one may be gone while others go on."""
     try:
@@ -218,6 +251,6 @@ def _moving_elsewhere(pid: int) -> list[str]:
 def _still(stat: str) -> bool:
     try:
         with open(stat) as file:  # noqa: PTH123 - as above
-            return file.read().rpartition(")")[2].split()[0] in "TtZXx"
+            return file.read().rpartition(")")[2].split()[0] in STILL
     except OSError:
         return True

@@ -3,6 +3,9 @@
 Namespaces do not reach everything: AF_VSOCK speaks to the hypervisor from any of them, and io_uring, bpf and keyrings
 are large doors into the kernel that an agent has no use for. What is refused gets an error, never a signal, so that
 programs which only try can go on. Debuggers work: ptrace is let through, and the runner made itself undumpable.
+
+A box without a freezer is held still by SIGSTOP while the host copies its tree, with rights that the box has not. So no
+process may have the kernel send it SIGCONT when a file is touched. Timers are seen (`host_processes.py`).
 """
 
 import errno
@@ -13,9 +16,11 @@ from typing import NamedTuple
 ALLOWED_FAMILIES = (1, 2, 10, 16)  # unix, inet, inet6, netlink
 X32_BIT = 0x40000000
 
+F_SETSIG = 10  # which signal a process gets for a file; without it that is SIGIO, which wakes nobody who was stopped
+
 LOAD, JUMP_EQUAL, JUMP_GREATER_EQUAL, RETURN = 0x20, 0x15, 0x35, 0x06
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
-AT_NUMBER, AT_ARCH, AT_FIRST_ARGUMENT = 0, 4, 16
+AT_NUMBER, AT_ARCH, AT_FIRST_ARGUMENT, AT_SECOND_ARGUMENT = 0, 4, 16, 24
 
 # name: (x86-64, aarch64). The same number on both since 5.0.
 REFUSED: dict[str, tuple[int, int]] = {
@@ -66,16 +71,17 @@ REFUSED_X86 = {"ioperm": 173, "iopl": 172, "modify_ldt": 154}
 
 
 class Machine(NamedTuple):
-    """What the kernel calls a processor, its number of `socket`, and the numbers that are refused there."""
+    """What the kernel calls a processor, its numbers of `socket` and `fcntl`, and those that are refused there."""
 
     audit_arch: int
     socket: int
+    fcntl: int
     refused: tuple[int, ...]
 
 
 MACHINES = {
-    "x86_64": Machine(0xC000003E, 41, tuple(sorted([x for x, _ in REFUSED.values()] + list(REFUSED_X86.values())))),
-    "aarch64": Machine(0xC00000B7, 198, tuple(sorted(arm for _, arm in REFUSED.values()))),
+    "x86_64": Machine(0xC000003E, 41, 72, tuple(sorted([x for x, _ in REFUSED.values()] + list(REFUSED_X86.values())))),
+    "aarch64": Machine(0xC00000B7, 198, 25, tuple(sorted(arm for _, arm in REFUSED.values()))),
 }
 
 
@@ -102,6 +108,13 @@ def _instructions(machine: Machine, x32: bool) -> list[bytes]:
         code += [_step(JUMP_GREATER_EQUAL, X32_BIT, no=1), _refuse(errno.ENOSYS)]
     for number in machine.refused:
         code += [_step(JUMP_EQUAL, number, no=1), _refuse(errno.EPERM)]
+    code += [
+        _step(JUMP_EQUAL, machine.fcntl, no=4),
+        _step(LOAD, AT_SECOND_ARGUMENT),
+        _step(JUMP_EQUAL, F_SETSIG, no=1),
+        _refuse(errno.EPERM),
+        _step(RETURN, ALLOW),
+    ]
     families = [_step(JUMP_EQUAL, family, yes=len(ALLOWED_FAMILIES) - i) for i, family in enumerate(ALLOWED_FAMILIES)]
     return [
         *code,

@@ -1,6 +1,9 @@
 """A box that is copied holds still, all of it, and goes on at once when somebody needs it."""
 
+import contextlib
 import fcntl
+import signal
+import subprocess
 import time
 from pathlib import Path
 from threading import Event
@@ -96,6 +99,43 @@ async def test_every_thread_is_held_also_when_the_first_one_is_gone(local: Place
         assert work() == before
         process.thaw()
     await until(lambda: all(now > then for now, then in zip(work(), before, strict=True)))
+
+
+def test_who_is_born_while_one_looks_is_held_too() -> None:
+    with subprocess.Popen(("sleep", "60")) as first, subprocess.Popen(("sleep", "60")) as born:
+        seen = iter([[first.pid]] * 2)
+        host_processes.stop(lambda: next(seen, [first.pid, born.pid]))
+        states = [Path(f"/proc/{pid}/stat").read_text().split()[2] for pid in (first.pid, born.pid)]
+        first.kill()
+        born.kill()
+    assert states == ["T", "T"]
+
+
+TIMED = """\
+import ctypes, sys, time
+class Event(ctypes.Structure):
+    _fields_ = [("value", ctypes.c_void_p), ("signal", ctypes.c_int), ("rest", ctypes.c_char * 52)]
+libc, timer = ctypes.CDLL(None), ctypes.c_void_p()
+assert libc.timer_create(time.CLOCK_MONOTONIC, ctypes.byref(Event(None, int(sys.argv[1]))), ctypes.byref(timer)) == 0
+libc.timer_settime(timer, 0, (ctypes.c_long * 4)(0, 0, 600, 0), None)
+open("set", "w").close()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "held"), [(signal.SIGCONT, False), (signal.SIGKILL, False), (signal.SIGVTALRM, True)]
+)
+async def test_what_stands_still_by_signals_is_not_copied_if_a_timer_could_wake_it(
+    local: Place, number: signal.Signals, held: bool
+) -> None:
+    begun = f"setsid python3 t.py {number:d} >/dev/null 2>&1 </dev/null & until [ -e set ]; do sleep 0.01; done"
+    said = (await box(local, f"cat >t.py <<'E'\n{TIMED}E\n{begun}")).said()
+    with host_processes.Pid1.found(said["child-pid"], said["pid-namespace"], None) as process:
+        assert process is not None
+        with contextlib.nullcontext() if held else pytest.raises(TimeoutError, match="could wake"):
+            process.freeze(lambda: None)
+        process.thaw()
 
 
 async def test_a_box_that_is_held_can_be_ended(local: Place) -> None:

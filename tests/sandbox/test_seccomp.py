@@ -1,6 +1,7 @@
 """What the filter says, read the way the kernel reads it."""
 
 import errno
+import fcntl
 import struct
 
 import pytest
@@ -15,9 +16,9 @@ def refused(number: int) -> int:
     return seccomp.ERRNO | number
 
 
-def judge(program: bytes, arch: int, number: int, first: int = 0) -> int:
+def judge(program: bytes, arch: int, number: int, first: int = 0, second: int = 0) -> int:
     """Run a classic BPF program over one system call; what it returns."""
-    data = struct.pack("=iIQ6Q", number, arch, 0, first, 0, 0, 0, 0, 0)
+    data = struct.pack("=iIQ6Q", number, arch, 0, first, second, 0, 0, 0, 0)
     steps = list(struct.iter_unpack("=HBBI", program))
     at = accumulator = 0
     while True:
@@ -39,6 +40,13 @@ def test_a_refused_call_is_refused_on_both_machines(name: str) -> None:
     x86, arm = seccomp.REFUSED[name]
     assert judge(seccomp.program("x86_64"), X86.audit_arch, x86) == refused(errno.EPERM)
     assert judge(seccomp.program("aarch64"), ARM.audit_arch, arm) == refused(errno.EPERM)
+
+
+@pytest.mark.parametrize("machine", sorted(seccomp.MACHINES))
+def test_nobody_has_himself_sent_another_signal_when_a_file_is_touched(machine: str) -> None:
+    program, known = seccomp.program(machine), seccomp.MACHINES[machine]
+    assert judge(program, known.audit_arch, known.fcntl, 3, fcntl.F_SETSIG) == refused(errno.EPERM)
+    assert judge(program, known.audit_arch, known.fcntl, 3, fcntl.F_SETFL) == ALLOW
 
 
 @pytest.mark.parametrize(
