@@ -252,9 +252,11 @@ class Layers:
             for path in present:  # one that cannot be read ends it: who knows what it needs
                 if (manifest := self._manifest(path.name)) is not None:
                     needed.update((path.name, *manifest.chain))
-            gone = [
-                path.rename(path.with_name(f".{secrets.token_hex(8)}")) for path in present if path.name not in needed
-            ]
+            gone = []
+            for path in present:
+                if path.name not in needed:
+                    with contextlib.suppress(FileNotFoundError):  # another one is just removing it
+                        gone.append(path.rename(path.with_name(f".{secrets.token_hex(8)}")))
         for path in gone:
             trees.remove(path)
 

@@ -172,22 +172,23 @@ class LocalProvider(FolderProvider):
                 if record is None or process is None or process.gone():
                     continue
                 alive.append(folder.name)
-                pids = processes.get(folder.said()["pid-namespace"], [])
+                pids = processes.get(folder.said().get("pid-namespace", -1), [])
                 if time.time() - record.born > WAITED_FOR_SECONDS:
                     self._let_others_first(folder, pids)
                 limits = Limits(disk_bytes=record.disk_bytes, memory_bytes=record.memory_bytes)
                 counted = self._cgroups.counts(folder.name)
-                why = self._scales.too_much(folder.name, folder.upper, limits, pids, counted)
-                if why:
-                    found[folder.name] = why
+                with contextlib.suppress(FileNotFoundError):  # it ends just now, and its tree is taken away
+                    if why := self._scales.too_much(folder.name, folder.upper, limits, pids, counted):
+                        found[folder.name] = why
         self._scales.forget_all_but(alive)
         return found
 
     def _let_others_first(self, folder: BoxFolder, pids: list[int]) -> None:
         """When the processor is short: all that runs in a box before its runner, which others wait for."""
         self._cgroups.weigh_less(folder.name)
+        runner = folder.said().get("child-pid")
         for pid in pids:
-            if pid != folder.said()["child-pid"]:
+            if pid != runner:
                 run_patiently(pid)
 
     def _kill(self, folder: BoxFolder) -> None:

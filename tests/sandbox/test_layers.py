@@ -6,6 +6,7 @@ import secrets
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,18 @@ def test_layers_stay_as_long_as_a_snapshot_or_a_box_needs_them(layers: Layers) -
     assert layers.tree(high[-1]).is_dir(), "a box still stands on it"
     layers.collect(used=tuple)
     assert not layers.tree(high[-1]).exists() and not layers.tree(low[0]).exists()
+
+
+def test_two_who_collect_do_not_stand_in_each_others_way(layers: Layers, spot: Path) -> None:
+    for _ in range(20):
+        kept(layers, ())
+    removing = "import os, shutil\nwhile True:\n  os.mkdir('.going')\n  shutil.rmtree('.going', ignore_errors=True)"
+    with subprocess.Popen((sys.executable, "-c", removing), cwd=spot / "layers") as other:
+        try:
+            for _ in range(400):
+                layers.collect(lambda: ())
+        finally:
+            other.kill()
 
 
 def test_what_was_left_is_taken_once_and_the_same_after_any_crash(layers: Layers, spot: Path) -> None:

@@ -107,6 +107,19 @@ async def test_a_box_that_fills_its_disk_is_told_of(local: Place) -> None:
     assert set((await local.provider.overgrown()).values()) == {"it has written more than 8 MB to its disk"}
 
 
+async def test_a_box_whose_tree_is_taken_away_just_then_hides_no_other(local: Place) -> None:
+    await local.provider.create(BoxSpec("gone", local.greeting()))
+    await local.provider.create(BoxSpec("one", local.greeting(), limits=Limits(disk_bytes=8 * MB)))
+    tree = local.boxes / "box/gone/tree/upper"
+    tree.rename(tree.with_name("taken"))
+    await run(local, "head -c 9000000 /dev/urandom >/work/home/big")
+
+    async def seen() -> bool:
+        return (await local.provider.overgrown()).keys() == {"one"}
+
+    await until(seen)
+
+
 async def test_memory_in_files_without_names_counts(local: Place) -> None:
     assert isinstance(local.provider, LocalProvider)
     local.provider._cgroups = Cgroups(local.boxes, root=local.folder / "a host without")
