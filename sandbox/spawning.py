@@ -3,6 +3,7 @@
 `local.py` and `unisolated.py` call `spawn`.
 """
 
+import errno
 import os
 import subprocess
 from collections.abc import Sequence
@@ -15,11 +16,19 @@ _started: list[subprocess.Popen[bytes]] = []  # to be buried when they end, if w
 
 
 def spawn(argv: Sequence[str], greeting: bytes, log: Path, descriptors: Sequence[int], owner: Owner) -> None:
-    """Start `argv` in a session of its own. The greeting waits in its stdin, also if we die at once."""
+    """Start `argv` in a session of its own. The greeting waits in its stdin, also if we die at once.
+
+    Raises OSError. The kernel gives small pipes to a user who has very many, as boxes of his may: nobody reads yet, so
+    one that is too small must not be waited for.
+    """
     reading, writing = os.pipe()
     try:
-        os.write(writing, greeting)
-        os.close(writing)
+        try:
+            os.set_blocking(writing, False)
+            if os.write(writing, greeting) < len(greeting):
+                raise BlockingIOError(errno.EAGAIN, "there is no room for its greeting")
+        finally:
+            os.close(writing)
         printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             process = subprocess.Popen(

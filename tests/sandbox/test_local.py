@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import host_processes, interpreter
+from sandbox import host_processes, interpreter, spawning
 from sandbox.box_folder import BoxFolder, Record
 from sandbox.cgroup import Cgroups
 from sandbox.local import CA_BUNDLES, WAITED_FOR_SECONDS, LocalProvider
@@ -340,6 +340,11 @@ async def test_what_still_builds_a_box_whose_maker_was_killed_is_ended_with_it(l
     assert (await local.provider.status("one")).state is BoxState.DEAD
     assert (await local.provider.status("first")).state is BoxState.RUNNING
     await local.provider.discard("one")
+
+
+def test_a_greeting_that_finds_no_room_is_not_waited_for(spot: Path) -> None:
+    with pytest.raises(BlockingIOError):
+        spawning.spawn(("/bin/cat",), b"x" * (1 << 20), spot / "log", (), Owner.same())
 
 
 async def test_a_number_that_is_another_process_now_is_no_box(local: Place) -> None:
