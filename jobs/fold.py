@@ -167,7 +167,8 @@ def _turn_ended(s: Session, event: e.TurnEnded) -> Change:
     stopped = nobody_asks(s, s.turn.prompt.id) if s.turn is not None and event.outcome == "stopped" else {}
     told = {"anew": None} if s.anew is not None and event.turn > s.anew else {}  # with the turn's prompt
     over: Change = told | {"turn": None, "wanted_files": (), "commits": (s.commits + event.commits)[-COMMITS_KEPT:]}
-    over |= {"saved": after_turn(s.saved, event), "worked": _worked(s, event)}
+    idle = s.snapshot is not None and s.turn is not None and not s.turn.started and not event.head
+    over |= {"saved": after_turn(s.saved, event, idle), "worked": _worked(s, event)}
     return over | pushed | fresh | stopped | (_to_go_on(s) if event.outcome == "paused" else _owes(s, event))
 
 
@@ -263,6 +264,7 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.PhaseReached: lambda s, v: {"synced": True} if v.phase == SYNCED else {},
     e.AgentReady: _agent_ready,
     e.PromptDelivered: _prompt_delivered,
+    e.TurnStarted: lambda s, v: _turn_set(s, started=True),
     e.ModelRequested: lambda s, v: _turn_set(s, model_asked=True),
     e.TaskRestated: lambda s, v: {"title": s.title or v.text},
     e.ModelTroubled: lambda s, v: _turn_set(s, model_trouble=v.trouble),

@@ -30,8 +30,11 @@ class Saved(Frozen):
         return f"after turn {self.turn}, {at.day} {at:%B %H:%M} UTC" if self.turn else f"of {at.day} {at:%B %H:%M} UTC"
 
 
-def after_turn(saved: Saved, event: e.TurnEnded) -> Saved:
-    """A turn has ended: what it did is in no snapshot yet."""
+def after_turn(saved: Saved, event: e.TurnEnded, idle: bool) -> Saved:
+    """A turn has ended: what it did is in no snapshot yet. `idle`: it did nothing, so that one of all that was done
+    before has everything of it, too."""
+    if idle and not saved.due and saved.turn == event.turn - 1:
+        return saved.model_copy(update={"turn": event.turn})
     return saved.model_copy(update={"due": event.turn, "due_since": event.at, "retry_at": 0.0})
 
 

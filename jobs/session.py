@@ -118,7 +118,8 @@ agent's tools and of the family, change no status."""
 
 class Turn(Frozen):
     """The agent working on one prompt. `again`: for the second time, because the first box was lost. `noted`: what was
-    said about its message already. `paused`: it ends because the budget is reached, and is to go on later."""
+    said about its message already. `paused`: it ends because the budget is reached, and is to go on later.
+    `started`: the agent has its prompt."""
 
     number: int
     prompt: Prompt
@@ -129,6 +130,7 @@ class Turn(Frozen):
     model_trouble: ModelTrouble = ""
     noted: tuple[str, ...] = ()
     paused: bool = False
+    started: bool = False
 
 
 class PullRequest(Frozen):

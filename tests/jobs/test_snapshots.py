@@ -103,6 +103,17 @@ def test_one_is_due_after_each_turn_until_it_is_taken_and_whether_or_not_the_nex
     assert due(again().do(FinishSnapshot(1, 2, "two"))) == []
 
 
+def test_none_is_due_after_a_turn_that_was_stopped_before_the_agent_had_its_prompt() -> None:
+    def stopped(log: Log, turn: int) -> Log:
+        return log.ask(turn).end(turn=turn, outcome="stopped", commits=0, head="")
+
+    log = stopped(kept(), 2)
+    assert (of(log).snapshot, of(log).saved.turn, due(log)) == ("one", 2, [])
+    assert due(log.ask(3).work(3).end(turn=3)) != []
+    assert due(stopped(done(), 2)) != [] and due(stopped(again(), 3)) != [], "what was done before is due"
+    assert due(kept().ask(2).end(turn=2, outcome="stopped", commits=0)) != [], "somebody looked at the tree"
+
+
 def test_one_that_comes_after_the_next_turn_has_ended_leaves_another_one_due() -> None:
     log = done().ask(2).work(2).end(turn=2).do(FinishSnapshot(1, 1, "one"))
     assert (of(log).snapshot, of(log).saved.turn, of(log).saved.due) == ("one", 1, 2)
