@@ -84,6 +84,9 @@ class Outbox:
             n, _, _ = self._waiting.popleft()
             self._kept.pop(n, None)
             self._given_up.discard(n)
+        self._begin_anew_if_empty()
+
+    def _begin_anew_if_empty(self) -> None:
         if not self._waiting:
             os.ftruncate(self._fd, 0)
             self._end = 0
@@ -98,6 +101,7 @@ class Outbox:
         """
         if n in self._given_up:
             self._waiting = deque(row for row in self._waiting if row[0] != n)
+            self._begin_anew_if_empty()
         else:
             self._given_up.add(n)
             self._kept[n] = _dropped(n, f"a frame was refused: {why}"[:300])

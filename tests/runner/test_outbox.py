@@ -76,6 +76,19 @@ async def test_a_full_disk_costs_words_and_no_facts():
     assert [(frame["n"], frame["kind"]) for frame in waiting(outbox)] == [(1, "turn_started"), (2, "turn_ended")]
 
 
+async def test_when_the_only_frame_is_given_up_nothing_is_left_to_send():
+    outbox = Outbox()
+    outbox.say("text", turn=1, text="never taken")
+    for _ in range(2):
+        outbox.refused(1, "no")
+    news = asyncio.ensure_future(outbox.news())
+    await asyncio.wait_for(outbox.emptied(), 1)
+    assert outbox.batch() == [] and not news.done()
+    outbox.say("turn_ended", turn=1)
+    await asyncio.wait_for(news, 1)
+    assert [frame["n"] for frame in waiting(outbox)] == [2]
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("say"), st.text(max_size=20)),
