@@ -74,7 +74,7 @@ class Journal:
             self._file = None
             os.replace(path, os.path.join(self._folder, "acp.1.jsonl"))
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        file = _open_plain(path, os.O_APPEND)
+        file = open_plain(path, os.O_WRONLY | os.O_APPEND)
         self._file, self._size = file, os.fstat(file).st_size
 
     def keep(self, name: str, text: str) -> str:
@@ -83,7 +83,7 @@ class Journal:
         folder = os.path.join(self._folder, "outputs")
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
-            file = _open_plain(os.path.join(folder, name), os.O_TRUNC)
+            file = open_plain(os.path.join(folder, name), os.O_WRONLY | os.O_TRUNC)
             with open(file, "wb") as open_file:
                 open_file.write(text.encode("utf-8", "replace")[:OUTPUT_BYTES])
         except OSError:
@@ -95,9 +95,9 @@ class Journal:
         return f"~/{FOLDER}/outputs/{name}"
 
 
-def _open_plain(path: str, how: int) -> int:
-    """Open for writing what is a plain file or is not there yet. Raises OSError for a link, a pipe, a folder."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | how, 0o600)
+def open_plain(path: str, how: int) -> int:
+    """Open what is a plain file or is not there yet. Raises OSError for a link, a pipe, a folder; never waits."""
+    file = os.open(path, os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | how, 0o600)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
         raise OSError(f"{path} is no plain file")

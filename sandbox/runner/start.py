@@ -1,17 +1,20 @@
 """What the repository's recipe starts in every box, once the tree is in step: services, watchers. Called by `life.py`.
 
 The commands run side by side, and what they leave running stays. Their words go to a file below HOME, where the agent
-can read them; one that fails is told to people. Nobody waits for them long: a server in the foreground never ends.
+can read them, and may put something else; one that fails is told to people. Nobody waits for them long: a server in the
+foreground never ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 
 from sandbox.runner.box import Greeting, Places
 from sandbox.runner.commands import ended
+from sandbox.runner.journal import open_plain
 from sandbox.runner.processes import NULL, Children
 
 PATIENCE, WATCHED_SECONDS = 2.0, 600.0
@@ -39,7 +42,7 @@ class Starting:
 
     async def _one(self, argv: tuple[str, ...]) -> None:
         try:
-            with open(self._log, "ab") as log:
+            with open(open_plain(self._log, os.O_WRONLY | os.O_APPEND), "ab") as log:
                 child = self._children.spawn(argv, cwd=self._repo, env=self._env, stdin=NULL, stdout=log, stderr=log)
         except OSError as wrong:
             self._say(f"postStartCommand could not be started: {wrong}")
@@ -48,6 +51,8 @@ class Starting:
             self._say(f"postStartCommand {' '.join(argv)[:200]!r} ended with {child.code}: {self._tail()}")
 
     def _tail(self) -> str:
-        with open(self._log, "rb") as log:
-            log.seek(max(0, os.path.getsize(self._log) - TAIL_BYTES))
-            return log.read().decode("utf-8", "replace").strip() or "it said nothing"
+        said = ""
+        with contextlib.suppress(OSError), open(open_plain(self._log, os.O_RDONLY), "rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - TAIL_BYTES))
+            said = log.read().decode("utf-8", "replace").strip()
+        return said or "it said nothing"
