@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sandbox.runner.git import Git, GitFailed, replace_with_nothing, write_anew
+from sandbox.runner.git import ADD_ALL, NOT_ALL, Git, GitFailed, replace_with_nothing, write_anew
 
 EARLY = "refs/shipmate/early"  # the tree as it was before it moved, if something of it could not be carried over
 PLAIN = ("100644", "100755")
@@ -98,7 +98,7 @@ async def carry_over(git: Git, branch: str, to: str, mark: str) -> Carried:
     index.begin()
     at = await git.head()
     theirs = await differences(git, at, to)
-    await index("add", "--all", ".")
+    await index.add_all()
     hidden = [path for path, change in theirs.items() if change.before == GONE and _is_there(git, path)]
     await index("update-index", "--add", "--stdin", stdin=_lines(hidden))  # ignored here, but not by the new commit
     tree = (await index("write-tree")).strip()
@@ -114,6 +114,21 @@ async def carry_again(git: Git, branch: str, to: str, early: str, mark: str) -> 
     index.discard()
     await index("read-tree", "--reset", "-u", early)
     return await _finish(git, index, branch, to, early, mark)
+
+
+async def keep_aside(git: Git, to: str) -> tuple[str, ...]:
+    """Keep a tree that has lost its repository in EARLY: the paths that it has otherwise than the commit `to`."""
+    index = _Index(git)
+    index.discard()
+    await index.add_all()
+    tree = (await index("write-tree")).strip()
+    index.discard()
+    early = (await git("commit-tree", tree, "-p", to, "-m", "Before the repository was made anew")).strip()
+    changed = (await differences(git, to, early)).items()
+    differs = tuple(plain(path) for path, change in changed if GONE not in (change.before, change.after))
+    if differs:
+        await git("update-ref", EARLY, early)
+    return differs
 
 
 async def put_in_place(git: Git, branch: str, at: str, to: str) -> None:
@@ -213,6 +228,14 @@ class _Index:
         self.discard()
         with contextlib.suppress(FileNotFoundError):
             shutil.copy2(self._own, self._path, follow_symlinks=False)
+
+    async def add_all(self) -> None:
+        """Take in the tree as it is, but for what cannot be read."""
+        try:
+            await self(*ADD_ALL)
+        except GitFailed as failed:
+            if failed.code != NOT_ALL:
+                raise
 
     def keep(self) -> None:
         os.replace(self._path, self._own)

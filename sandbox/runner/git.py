@@ -22,6 +22,8 @@ from sandbox.runner.visible import visible
 NAME_CHARS, EMAIL_CHARS = 100, 254
 QUICK_SECONDS, NETWORK_SECONDS = 120.0, 900.0
 LOCK_SECONDS, LOCK_LOOK_SECONDS = 1.0, 0.02
+ADD_ALL, NOT_ALL = ("add", "--all", "--ignore-errors", "."), 1  # and how it ends if it had to leave out something
+ADD_TRIES = 3
 OURS = (
     "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false", "-c", "gc.auto=0",
     "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false", "-c", "protocol.version=2",
@@ -49,11 +51,11 @@ AWAY = (
 
 class GitFailed(Exception):
     """git said no. The message is a sentence with its words; `final`: trying again will not help; `away`: the gateway
-    was not there, so nobody has judged anything."""
+    was not there, so nobody has judged anything; `code`: how git ended, negative for a signal."""
 
-    def __init__(self, said: str, final: bool = False, away: bool = False) -> None:
+    def __init__(self, said: str, final: bool = False, away: bool = False, code: int = 0) -> None:
         super().__init__(said)
-        self.final, self.away = final, away
+        self.final, self.away, self.code = final, away, code
 
 
 class Person(NamedTuple):
@@ -97,7 +99,7 @@ class Git:
             said = run.stderr.decode("utf-8", "replace")
             how = f"git {args[0]} took longer than {timeout:.0f} seconds" if run.timed_out else essence(said)
             final, away = (any(words in said for words in known) for known in (FINAL, AWAY))
-            raise GitFailed(how or f"git {args[0]} ended with {run.code}", final, away)
+            raise GitFailed(how or f"git {args[0]} ended with {run.code}", final, away, run.code)
         return run.stdout.decode("utf-8", "replace")
 
     async def asks(self, *args: str) -> str:
@@ -133,10 +135,23 @@ class Git:
             write_anew(os.path.join(folder, "ignore"), IGNORED)
 
     async def commit_leftovers(self, author: Person, message: str) -> None:
-        """Commit what the agent changed and did not commit itself."""
-        await self._unlocked("add", "--all", "--ignore-errors", ".")
+        """Commit what the agent changed and did not commit itself, but for what cannot be read."""
+        await self._add_all()
         if await self._staged():
             await self._unlocked("commit", "--quiet", "--no-verify", "--file=-", stdin=message, author=author)
+
+    async def _add_all(self) -> None:
+        """Git adds nothing at all if a file goes away under its eyes, as those of a program that still runs do: then it
+        looks again."""
+        for left in reversed(range(ADD_TRIES)):
+            try:
+                await self._unlocked(*ADD_ALL)
+            except GitFailed as failed:
+                if failed.code != NOT_ALL:
+                    if failed.code < 0 or not left:
+                        raise
+                    continue
+            return
 
     async def _staged(self) -> bool:
         """Whether there is something to commit. A repository that was cloned into the tree is none of it: all that
@@ -161,8 +176,6 @@ class Git:
             await self(*args, stdin=stdin.encode(), env=env)
         except GitFailed as failed:
             if "index.lock" not in str(failed):
-                if args[0] == "add":
-                    return  # files that cannot be read; what can be was added
                 raise
             await self._free_index()
             await self(*args, stdin=stdin.encode(), env=env)

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from sandbox.runner.carry import Carried, carry_again, carry_over, differences, plain, put_in_place
+from sandbox.runner.carry import Carried, carry_again, carry_over, differences, keep_aside, plain, put_in_place
 from sandbox.runner.git import NETWORK_SECONDS, Git, GitFailed, replace_with_nothing
 from sandbox.runner.holding import held_still, nobody_held
 
@@ -160,23 +160,32 @@ async def _goal(git: Git, base: str, branch: str, begun: str) -> Goal:
     if ours is None:
         to = at if begun and at != begun else newest
     else:
-        behind = ours != newest and await git.agrees("merge-base", "--is-ancestor", ours, newest)
+        behind = ours != newest and (
+            await git.agrees("merge-base", "--is-ancestor", ours, newest)
+            or (theirs is None and await _is_left_behind(git, base, ours))
+        )
         to = newest if behind else ours  # apart: the next push sorts it out
     return Goal(at, current, branch or base, to)
 
 
+async def _is_left_behind(git: Git, base: str, ours: str) -> bool:
+    """Whether the base branch was where ours is, and was made anew since: nothing of that is this session's to push."""
+    return ours == await git.asks("merge-base", "--fork-point", f"refs/remotes/origin/{base}", ours)
+
+
 async def _move(git: Git, goal: Goal, mark: str) -> Step:
     """Bring the tree from one commit to another, with what nobody has committed in it."""
-    changed = await differences(git, goal.at, goal.to) if goal.at else {}
-    if not goal.at or not await git("ls-files", "--deleted"):  # git would bring back what was deleted, saying nothing
-        how = "--no-overwrite-ignore" if goal.at else "--force"
-        try:
+    if not goal.at:
+        left = await keep_aside(git, goal.to) if os.listdir(git.repo) != [".git"] else ()
+        with _marked(mark):
+            await git("checkout", "--quiet", "--force", "--no-track", "-B", goal.branch, goal.to)
+        return Step(goal.to, carried=Carried(conflicts=left))
+    changed = await differences(git, goal.at, goal.to)
+    if not await git("ls-files", "--deleted"):  # git would bring back what was deleted, saying nothing
+        with contextlib.suppress(GitFailed):  # it refused to overwrite what is not in any commit
             with _marked(mark):
-                await git("checkout", "--quiet", how, "--no-track", "-B", goal.branch, goal.to)
+                await git("checkout", "--quiet", "--no-overwrite-ignore", "--no-track", "-B", goal.branch, goal.to)
             return Step(goal.to, tuple(map(plain, changed)))
-        except GitFailed:
-            if not goal.at:
-                raise  # else it refused to overwrite what is not in any commit
     carried = await carry_over(git, goal.branch, goal.to, mark)
     return Step(goal.to, tuple(map(plain, changed)), carried)
 

@@ -214,6 +214,7 @@ WRITES = [
     ["write", "way.txt", "mine\n"], ["write", "way.o", "mine\n"], ["write", "folder", "mine\n"],
     ["write", "equal.txt", "equal\n"], ["write", "ünusual\tname", "mine\n"],
     ["write", "kept.txt", "changed\n"], ["write", "own.txt", "mine\n"],
+    ["run", "git init -q inner; touch inner/without-a-commit"],
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The tree is brought in step, or the box says why it cannot be."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -87,6 +88,23 @@ async def test_a_box_on_an_image_fetches_only_the_difference(box: RunningBox, ga
     assert (box.repo / "README.md").read_text() == "changed by the image's set-up\n"
 
 
+async def test_a_branch_without_work_follows_a_base_branch_that_was_made_anew(
+    box: RunningBox, gateway: StandIn, bare: Path
+):
+    await box.start()
+    await gateway.frame("phase", phase="synced")
+    assert await box.terminate() == 0
+    who = {f"GIT_{role}_{what}": "x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    other = git(bare, "commit-tree", "main~1^{tree}", "-p", "main~1", "-m", "Instead", **who)
+    git(bare, "update-ref", "refs/heads/main", other)
+    (box.repo / "mine.txt").write_text("nobody has committed this\n")
+    gateway.frames.clear()
+    await box.start()
+    await gateway.frame("phase", phase="synced")
+    assert git(box.repo, "rev-parse", "HEAD") == other
+    assert git(box.repo, "status", "--porcelain") == "?? mine.txt"
+
+
 async def test_an_image_that_cannot_be_built_says_why(box: RunningBox, gateway: StandIn):
     await box.start(mode="build", agent=None, repository="acme/nothing")
     assert "acme/nothing" in (await cloned(box))["error"]
@@ -108,6 +126,22 @@ async def test_a_tree_that_was_left_in_the_middle_of_a_checkout_is_put_right(
     await box.start()
     assert (await gateway.frame("ready"))["head"] == git(bare, "rev-parse", "main")
     assert git(box.repo, "status", "--porcelain") == "?? mine.txt"
+
+
+async def test_what_was_changed_in_a_tree_that_lost_its_repository_is_kept_and_told(
+    box: RunningBox, gateway: StandIn, bare: Path
+):
+    await box.start()
+    await gateway.frame("phase", phase="synced")
+    await box.kill()
+    (box.repo / "README.md").write_text("nobody has committed this\n")
+    shutil.rmtree(box.repo / ".git")
+    gateway.frames.clear()
+    await box.start()
+    await gateway.prompt("what is this?")
+    assert "README.md had been changed here" in (await gateway.frame("turn_ended"))["error"]
+    assert git(box.repo, "rev-parse", "HEAD") == git(bare, "rev-parse", "main")
+    assert git(box.repo, "show", "refs/shipmate/early:README.md") == "nobody has committed this"
 
 
 @pytest.mark.parametrize(
