@@ -71,11 +71,21 @@ async def deliver(git: Git, work: Work, within: Within) -> Delivered:
 
 async def _settle(git: Git, work: Work) -> list[dict[str, Any]]:
     """Everything is in commits, and the commits are by the right people. If this fails, the next turn does it."""
+    await _come_back(git, work.branch)
     await git.commit_leftovers(work.author, _message(work))
     await history.settle(git, work.branch, work.author, work.others)
     commits = await history.made(git, work.branch)
     await history.finish(git)
     return commits
+
+
+async def _come_back(git: Git, branch: str) -> None:
+    """What was committed to our branch counts, also if the agent looked at another one since and stayed there."""
+    left = await git.asks(
+        "rev-list", "--max-count=1", f"refs/heads/{branch}", "--not", "HEAD", "--remotes=origin", "--"
+    )
+    if left and not await _has_own(git):
+        await git.agrees("checkout", "--quiet", branch)
 
 
 async def _push(git: Git, work: Work) -> bool:

@@ -186,6 +186,20 @@ async def test_work_arrives_whatever_was_done_to_its_repository(
     assert git(bare, "log", "-1", "--format=%an %cn", BRANCH) == "Ada Lovelace Ada Lovelace"
 
 
+async def test_work_on_the_sessions_branch_arrives_although_the_agent_left_it(
+    box: RunningBox, gateway: StandIn, bare: Path
+):
+    await box.start()
+    await gateway.frame("phase", phase="synced")
+    await box.exec(
+        "sh", "-c", "echo Arrived >work.txt; git add work.txt; git commit -qm Work; git checkout -q origin/main"
+    )
+    await box.exec("sh", "-c", "echo scratch >scratch.txt")
+    ended = await turn(gateway, 1)
+    assert (ended["pushed"], ended["error"]) == (True, None)
+    assert git(bare, "show", f"{BRANCH}:work.txt") == "Arrived" and git(bare, "show", f"{BRANCH}:scratch.txt")
+
+
 async def test_a_git_of_the_agents_that_is_just_at_work_keeps_its_lock(box: RunningBox, gateway: StandIn, bare: Path):
     await box.start()
     await gateway.frame("ready")
