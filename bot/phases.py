@@ -165,5 +165,5 @@ _PHASE_OF: Mapping[Status, Callable[[ThreadView], str]] = {
 
 
 def dollars(amount: float) -> str:
-    """Such as `$0.42` or `$5`; what is less than a cent is `<$0.01`."""
-    return "<$0.01" if 0 < amount < 0.005 else f"${amount:,.2f}".removesuffix(".00")
+    """Such as `$0.42` or `$5`; what is less than a cent is `under $0.01`."""
+    return "under $0.01" if 0 < amount < 0.005 else f"${amount:,.2f}".removesuffix(".00")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 from bot.folding import folded
+from bot.heading import to_words
 from bot.outcome_words import headline
 from bot.phases import session_phase
 from bot.slack import courtesies, front_blocks
@@ -21,7 +22,6 @@ from bot.slack.courtesies import Declined, Form, Home, whisper
 from bot.slack.following import ONCE_SECONDS, Following, Owed
 from bot.slack.front_blocks import REPOSITORY, TASK, Recent
 from bot.slack.front_intake import AppOpened, FormAsked, FrontMeaning, TaskSent, Typed
-from bot.slack.markdown import mrkdwn_of
 from bot.slack.meanings import CLIENT, Me, prompt_id
 from bot.slack.people import Directory
 from bot.slack.signals import Signals
@@ -168,5 +168,5 @@ class Front:
         session = view.session
         shown = session.pull_request
         pull, url = (f"Pull request #{shown.number} {shown.state}", shown.url) if shown is not None else ("", "")
-        task = mrkdwn_of(session.title) or first
+        task = to_words(session.title) or first
         return Recent(task, session.repository or "", session_phase(view), session.place.link, pull, url)

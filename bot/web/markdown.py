@@ -82,12 +82,6 @@ def _cells(text: str) -> int:
     return sum(len(lines) * max(line.count("|") for line in lines) for lines in blocks)
 
 
-def to_words(text: str) -> str:
-    """The words of one line of Markdown without its signs, for a heading."""
-    children = [child for token in _MARKDOWN.parseInline(text) for child in token.children or ()]
-    return "".join(" " if child.type.endswith("break") else child.content for child in children)
-
-
 def _mend_link(token: Token) -> None:
     if token.type != "link_open":
         return

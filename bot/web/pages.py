@@ -18,10 +18,11 @@ from aiohttp import web
 from markupsafe import Markup
 
 from bot.cards import BudgetQuestion, Card, Question, ThreadView
+from bot.heading import to_words
 from bot.phases import MOMENTS, OUTCOMES, STARTS, dollars, session_phase
 from bot.web.admission import Admission, NotShown
 from bot.web.below import below
-from bot.web.markdown import to_html, to_words, web_address
+from bot.web.markdown import to_html, web_address
 from bot.web.sparing import Sparing
 from bot.web.steps import Details
 from bot.web.views import Views

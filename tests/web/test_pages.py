@@ -11,11 +11,12 @@ import pytest
 from aiohttp import ClientSession, web
 from playwright.async_api import Browser, expect
 
+from bot.heading import to_words
 from bot.phases import MOMENTS as MOMENT_WORDS
 from bot.view import fold_view
 from bot.web.admission import Admission
 from bot.web.links import ViewLinks
-from bot.web.markdown import PART, _parts, to_html, to_words
+from bot.web.markdown import PART, _parts, to_html
 from bot.web.pages import ViewPages, family
 from bot.web.sparing import Sparing
 from bot.web.views import Views

@@ -78,6 +78,7 @@ export class App {
     const channels = [...this.model.channels.values()];
     const meant = channels.find((channel) => channel.id === name || channel.name === name);
     const found = meant ?? channels.find((channel) => !channel.is_im);
+    this.root.classList.remove("with-sidebar");
     if (found) this.show(found.id, meant && /^\d+\.\d+$/.test(thread) ? thread : null);
   }
 
@@ -207,7 +208,13 @@ export class App {
       return;
     }
     await this.model.say(channel, encode(words, this.model.mentionable()), files, thread);
+    this.tellIfUnheard(channel, words);
     (thread ? this.thread.list : this.list).toEnd();
+  }
+
+  tellIfUnheard(channel, words) {
+    const bot = this.model.nameOf(this.model.bot.user_id) ?? this.model.bot.name;
+    if (words.includes(`@${bot}`) && !this.model.hasBot(channel)) this.tell(`${bot} is not in ${this.placeName(channel)}, so it does not hear this.`);
   }
 
   key(event) {

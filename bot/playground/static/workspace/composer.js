@@ -6,6 +6,9 @@ import { Waiting } from "./files.js";
 import { Mentions } from "./mentions.js";
 import { draft, keepDraft } from "./reading.js";
 
+const MOST = 40_000;
+const CUT = "A message has at most 40,000 characters, so the end is left out. Attach a file instead.";
+
 export class Composer {
   // `send(words, files, place)` may fail; then the words come back.
   constructor(model, label, send) {
@@ -13,7 +16,7 @@ export class Composer {
     this.send = send;
     this.place = "";
     this.sending = Promise.resolve();
-    this.field = el("textarea", { rows: 1, "aria-label": label, spellcheck: "true", maxlength: 40_000 });
+    this.field = el("textarea", { rows: 1, "aria-label": label, spellcheck: "true", maxlength: MOST });
     this.trouble = el("p", { class: "trouble", role: "alert", hidden: true });
     this.waiting = new Waiting(() => this.changed());
     this.mentions = new Mentions(this.field, model);
@@ -88,6 +91,7 @@ export class Composer {
     keepDraft(this.model.me, this.place, this.field.value);
     this.field.style.height = "auto";
     this.field.style.height = `${Math.min(this.field.scrollHeight, 260)}px`;
+    if (this.field.value.length >= MOST) this.say(CUT);
     this.button.disabled = !this.field.value.trim() && this.waiting.files.length === 0;
   }
 

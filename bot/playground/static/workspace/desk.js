@@ -14,6 +14,7 @@ export class Desk {
     this.picking = null;
     this.editing = null;
     this.leaving = null;
+    this.unfolded = new Set();
     this.world = {
       me: model.me,
       nameOf: (id) => model.nameOf(id),
@@ -24,12 +25,12 @@ export class Desk {
 
   mark(message) {
     const { ts } = message;
-    const parts = [this.picking === ts && "picking", this.editing?.ts === ts && "editing", this.leaving === ts && "leaving"];
+    const parts = [this.picking === ts && "picking", this.editing?.ts === ts && "editing", this.leaving === ts && "leaving", this.unfolded.has(ts) && "unfolded"];
     return [...parts.filter(Boolean), this.busy(ts) ? "busy" : ""].join(" ");
   }
 
   view(message) {
-    return { picking: this.picking === message.ts, leaving: this.leaving === message.ts, editor: this.editorOf(message) };
+    return { picking: this.picking === message.ts, leaving: this.leaving === message.ts, unfolded: this.unfolded.has(message.ts), editor: this.editorOf(message) };
   }
 
   busy(ts) {
@@ -53,6 +54,11 @@ export class Desk {
 
   pick(message) {
     this.picking = this.picking === message.ts ? null : message.ts;
+    this.model.changed();
+  }
+
+  fold({ ts }) {
+    if (!this.unfolded.delete(ts)) this.unfolded.add(ts);
     this.model.changed();
   }
 

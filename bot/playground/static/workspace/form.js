@@ -1,7 +1,7 @@
 // What the app shows to this person beside messages: a form (a modal of Slack's) to fill in, and its Home tab.
 
 import { blocks } from "./blocks.js";
-import { el } from "./dom.js";
+import { el, iconButton } from "./dom.js";
 
 export function openView(app, view) {
   if (view.type === "modal") openForm(app, view);
@@ -10,7 +10,6 @@ export function openView(app, view) {
 
 function openForm(app, view) {
   const fields = view.blocks.filter((block) => block.type === "input").map((block) => new Field(block, () => typed(block)));
-  const told = view.blocks.filter((block) => block.type !== "input");
   const dialog = el("dialog", { "aria-label": view.title?.text ?? "Form", on: { close: () => dialog.remove() } });
   const values = () => Object.fromEntries(fields.map((field) => [field.block.block_id, { [field.action]: field.input.value }]));
   const typed = (block) => {
@@ -30,7 +29,9 @@ function openForm(app, view) {
   };
   const cancel = el("button", { type: "button", class: "button", on: { click: () => dialog.close() } }, view.close?.text ?? "Cancel");
   const submit = el("button", { type: "submit", class: "button primary" }, view.submit?.text ?? "Send");
-  const parts = [blocks(told, app.desk, () => {}), fields.map((field) => field.element), el("div", { class: "block actions" }, cancel, submit)];
+  const inputs = new Map(fields.map((field) => [field.block, field.element]));
+  const told = view.blocks.map((block) => inputs.get(block) ?? blocks([block], app.desk.world, () => {}));
+  const parts = [told, el("div", { class: "block actions" }, cancel, submit)];
   dialog.append(el("h2", {}, view.title?.text ?? ""), el("form", { on: { submit: send } }, parts));
   app.root.append(dialog);
   dialog.showModal();
@@ -74,8 +75,8 @@ function openHome(app, view) {
     dialog.close();
     return app.model.api.pressHome({ view_id: view.id, action_id }).catch((trouble) => app.tell(trouble.message));
   };
-  const close = el("button", { type: "button", class: "button", on: { click: () => dialog.close() } }, "Close");
-  dialog.append(...blocks(view.blocks, app.desk, press), el("div", { class: "block actions" }, close));
+  const close = iconButton("close", "Close", () => dialog.close(), { class: "icon-button close" });
+  dialog.append(close, ...blocks(view.blocks, app.desk.world, press));
   app.root.append(dialog);
   dialog.showModal();
 }

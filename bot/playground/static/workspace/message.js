@@ -8,6 +8,7 @@ import { mrkdwn } from "./mrkdwn.js";
 import { clock, lately, whole } from "./times.js";
 
 const FACES = 6;
+const LONG = { characters: 2500, lines: 30 };
 
 export function face(model, id, size = "") {
   const person = model.people.get(id);
@@ -27,7 +28,7 @@ function initials(name) {
 }
 
 // `desk` is what pressing does: openThread, edit, remove, react, press, download; `view` says how it is to look:
-// {compact, inThread, picking, leaving, editor}.
+// {compact, inThread, picking, leaving, unfolded, editor}.
 export function row(message, model, desk, view) {
   const gone = message.subtype === "tombstone";
   const kind = ["message", view.compact ? "compact" : "", message.bot_id ? "app-made" : "", message.whispered ? "whispered" : "", gone ? "gone" : ""];
@@ -38,7 +39,7 @@ export function row(message, model, desk, view) {
     view.compact
       ? el("span", { class: "gutter time", title: whole(message.ts) }, clock(message.ts))
       : el("div", { class: "gutter" }, face(model, message.user)),
-    el("div", { class: "told" }, view.compact ? null : heading(message, model), view.editor ?? body(message, desk), below(message, model, desk, view)),
+    el("div", { class: "told" }, view.compact ? null : heading(message, model), view.editor ?? body(message, desk, view), below(message, model, desk, view)),
     gone || message.whispered || view.editor ? null : tools(message, model, desk, view),
   );
 }
@@ -58,16 +59,26 @@ function heading(message, model) {
 }
 
 // Only people's words say that they were edited: an app's card changes all the time.
-function body(message, desk) {
+function body(message, desk, view) {
   const world = desk.world;
   const edited = message.edited && !message.bot_id ? el("span", { class: "edited", title: whole(message.edited.ts) }, " (edited)") : null;
   const files = (message.files ?? []).map((file) => fileCard(file, desk));
   if (isPlain(message)) {
-    const words = message.text ? el("div", { class: "words" }, mrkdwn(message.text, world), edited) : null;
-    return [words, files];
+    const folded = isLong(message) && !view.unfolded;
+    const words = message.text ? el("div", { class: folded ? "words folded" : "words" }, mrkdwn(message.text, world), edited) : null;
+    return [words, isLong(message) ? fold(message, desk, folded) : null, files];
   }
   const press = (action, block) => desk.press(message, action, block);
   return [blocks(message.blocks, world, press), edited, files];
+}
+
+function isLong({ text }) {
+  return Boolean(text) && (text.length > LONG.characters || text.split("\n").length > LONG.lines);
+}
+
+function fold(message, desk, folded) {
+  const click = () => desk.fold(message);
+  return el("button", { type: "button", class: "fold", "aria-expanded": String(!folded), data: { key: "fold" }, on: { click } }, folded ? "Show all" : "Show less");
 }
 
 // A person's words come with a rich_text block that only says them again.
