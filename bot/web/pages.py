@@ -136,7 +136,7 @@ def describe(
     return {
         "id": session.id,
         "title": to_words(session.title) or (view.cards[0].text if view.cards else session.id),
-        "status": str(session.status),
+        "status": "paused" if session.paused is not None and session.turn is None else str(session.status),
         "status_text": session_phase(view),
         "live": view.busy,
         "repository": session.repository or "",

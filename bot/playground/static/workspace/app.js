@@ -96,6 +96,7 @@ export class App {
   show(channel, thread) {
     if (channel !== this.channel) {
       this.channel = channel;
+      this.told.hidden = true;
       this.desk = new Desk(this.model, this, channel);
       this.list.forget();
       this.drawHead();
