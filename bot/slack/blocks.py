@@ -16,7 +16,7 @@ from bot.slack.block_kit import Block, Message
 from bot.slack.block_kit import button as _button
 from bot.slack.block_kit import context as _context
 from bot.slack.block_kit import section as _section
-from bot.slack.family_blocks import child_buttons, family_lines, pull_link, waiting_for
+from bot.slack.family_blocks import child_buttons, family_lines, pull_links, waiting_for
 from bot.slack.markdown import mrkdwn_of
 from bot.slack.review_blocks import comment_blocks
 from jobs.events import Outcome
@@ -99,10 +99,10 @@ def _elapsed(card: Card, now: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Such as `42 s`, `3 min 5 s` or `2 h 10 min`."""
-    whole = max(0, int(seconds))
+    """Such as `42 s`, `3 min 5 s` or `2 h 10 min`; what took no second is `under 1 s`."""
+    whole = int(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole} s" if whole > 0 else "under 1 s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
@@ -202,7 +202,7 @@ def _result(ending: Ending) -> str:
             kept = "The commits could not be pushed; they are kept and the next turn pushes them."
             return f"{kept} {reply} and I will try again."
     if ending.made and ending.outcome == "done":
-        return f"{_listed([pull_link(child) for child in ending.made])} {'show' if ending.made[1:] else 'shows'} it."
+        return f"{_listed(pull_links(ending.made))} {'show' if ending.made[1:] else 'shows'} it."
     if ending.outcome in ("done", "stopped"):
         again = f" {t.link(ending.url, label)} is as it was." if ending.url else ""
         nothing = ("No commits, so nothing new to show." if again else "No commits, so no pull request.") + again

@@ -47,6 +47,12 @@ def pull_link(child: Child) -> str:
     return t.link(child.url, f"Pull request #{child.pull_request}")
 
 
+def pull_links(children: Sequence[Child]) -> list[str]:
+    """The pull requests of several, with their repositories if these differ."""
+    differ = len({child.repository for child in children}) > 1
+    return [pull_link(child) + (f" of {t.one_line(child.repository)}" if differ else "") for child in children]
+
+
 def waiting_for(numbers: Sequence[int]) -> str:
     """What a turn says at its end that goes on when others report."""
     named = ", ".join(f"*#{number}*" for number in numbers)

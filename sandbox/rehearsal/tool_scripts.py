@@ -72,8 +72,8 @@ def spread_the_work(asked: Asked) -> Script:
 
 def take_a_report(asked: Asked) -> Script:
     """Says what one of them reports, and changes nothing."""
-    line = " ".join(asked.words.split())
-    yield Say(f"I take note of a report. {NO_MODEL}\n\n{line[:300]}")
+    first = asked.words.strip().partition("\n")[0]
+    yield Say(f"I take note of a report. {NO_MODEL}\n\n{first[:300]}")
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from bot.slack.blocks import Where
 from bot.view import fold_view
 from jobs.events import Author, Commit, PlanEntry
 from jobs.family import Child
+from tests.jobs import test_children as a_family
 from tests.logs import ADA, done
 from tests.slack.stories import WHERE, golden, working
 
@@ -77,7 +78,10 @@ def test_a_running_card_that_is_seldom_edited_says_no_few_seconds() -> None:
     assert [" s  ·" in words or " s'" in words for words in shown] == [False, True]
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(-3, "0 s"), (42.9, "42 s"), (185, "3 min 5 s"), (7_800, "2 h 10 min")])
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-3, "under 1 s"), (0.4, "under 1 s"), (42.9, "42 s"), (185, "3 min 5 s"), (7_800, "2 h 10 min")],
+)
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert blocks.duration(seconds) == said
 
@@ -245,3 +249,11 @@ def test_the_ending_names_only_the_person_who_asked() -> None:
     view = fold_view(done().events)
     assert view is not None
     assert blocks.ending_message(view.endings[0]).text.startswith(f"<@{ADA.id}> Done. <https://forge.test/")
+
+
+def test_pull_requests_of_several_repositories_are_told_apart() -> None:
+    (pad,) = a_family.of(a_family.reported()).children
+    docs = pad.model_copy(update={"repository": "acme/docs"})
+    shown = "<https://forge.test/acme/pad/pull/7|Pull request #7>"
+    assert family_blocks.pull_links((pad, pad)) == [shown, shown]
+    assert family_blocks.pull_links((pad, docs)) == [f"{shown} of acme/pad", f"{shown} of acme/docs"]

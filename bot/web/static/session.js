@@ -93,7 +93,8 @@ function decorate(node) {
 }
 
 function duration(seconds) {
-  const whole = Math.max(0, Math.floor(seconds));
+  const whole = Math.floor(seconds);
+  if (whole < 1) return "under 1 s";
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;

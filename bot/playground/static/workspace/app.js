@@ -219,7 +219,7 @@ export class App {
   }
 
   key(event) {
-    if (event.key !== "Escape") return;
+    if (event.key !== "Escape" || this.root.querySelector("dialog[open]")) return;
     if (this.root.classList.contains("with-sidebar")) this.root.classList.remove("with-sidebar");
     else if (this.root.classList.contains("with-thread")) this.openThread(null);
   }
