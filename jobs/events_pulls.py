@@ -53,12 +53,16 @@ class DiffLines(Frozen):
     code: str = ""
 
     @property
+    def several(self) -> bool:
+        """Whether they are more than one."""
+        return 0 < self.first < self.last
+
+    @property
     def label(self) -> str:
         """Such as `rocket/fuel.py, lines 3-5`."""
         if not self.last:
             return self.path
-        several = 0 < self.first < self.last
-        lines = f"lines {self.first}-{self.last}" if several else f"line {self.last}"
+        lines = f"lines {self.first}-{self.last}" if self.several else f"line {self.last}"
         return f"{self.path}, {lines}{' before the change' if self.old else ''}"
 
 

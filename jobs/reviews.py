@@ -87,6 +87,7 @@ def _telling(said: Said) -> str:
         what = f"{said.by} {did} {pull} ({said.verdict.replace('_', ' ')})"
     else:
         did = "changed" if said.edited else "replied to" if said.reply else ""
-        code = f", which says `{said.where.code}`" if said.where.code else ""
+        says = "which end with" if said.where.several else "which says"
+        code = f", {says} `{said.where.code}`" if said.where.code else ""
         what = f"{said.by} {did + ' a comment' if did else 'commented'} on {said.where.label} of {pull}{code}"
     return f"{what}{' to' if said.edited else ''}: {said.words}" if said.words else what

@@ -9,7 +9,7 @@ from bot.slack import text as t
 from bot.slack.block_kit import Block, context, section
 from bot.slack.markdown import mrkdwn_of
 
-SHOWN, ROOM, EACH, PLACE = 20, 7_000, 600, 200
+SHOWN, ROOM, EACH, PLACE = 40, 7_000, 600, 200
 
 
 def comment_blocks(review: Review) -> list[Block]:
@@ -22,7 +22,7 @@ def comment_blocks(review: Review) -> list[Block]:
             break
         said.append(words)
     left = len(review.comments) - len(said) + review.left_out
-    more = [context(f"… and {left} more comment{'s' if left > 1 else ''} there")] if left else []
+    more = [context(f"… and {left} more comment{'s' if left > 1 else ''} on the pull request")] if left else []
     return [*map(section, said), *more]
 
 

@@ -45,7 +45,12 @@ def _notice(notice: Notice) -> Part:
     words = {"text": notice.text, "label": notice.label, "url": web_address(notice.url), "quote": to_html(notice.quote)}
     review = notice.review
     comments = [
-        {"where": one.where.label, "code": one.where.code, "edited": one.edited, "words": to_html(one.words)}
+        {
+            "where": one.where.label,
+            "code": one.where.code,
+            "marks": [mark for mark, is_so in (("a reply", one.reply), ("edited", one.edited)) if is_so],
+            "words": to_html(one.words),
+        }
         for one in (review.comments if review is not None else ())
     ]
     said = {"comments": comments, "left_out": review.left_out if review is not None else 0}

@@ -287,7 +287,7 @@ def test_very_many_comments_are_one_message_that_slack_takes() -> None:
     assert len(view.notices) == 1 and len(message.blocks) <= 50
     texts = [(block.get("text") or block["elements"][0])["text"] for block in message.blocks]
     assert all(len(text) <= 3_000 for text in texts) and sum(map(len, texts)) <= 12_000
-    assert texts[-1] == f"… and {130 - (len(texts) - 3)} more comments there"
+    assert texts[-1] == f"… and {130 - (len(texts) - 3)} more comments on the pull request"
 
 
 def test_an_edit_of_a_message_that_is_being_worked_on_is_noted_for_its_author() -> None:
