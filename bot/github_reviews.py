@@ -107,7 +107,8 @@ def _lines(comment: Mapping[str, Any]) -> DiffLines:
 
 
 def _words(said: Mapping[str, Any]) -> str:
-    return visible(text(said, "body")).strip()[:WORDS_CHARS]
+    words = visible(text(said, "body")).strip()
+    return words if len(words) <= WORDS_CHARS else words[: WORDS_CHARS - 1] + "…"
 
 
 def _one_line(words: str) -> str:

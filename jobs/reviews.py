@@ -5,7 +5,7 @@ gives it to the next prompt. A review and its comments come one by one, in any o
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from jobs import events as e
@@ -13,6 +13,7 @@ from jobs.session import Session
 
 Said = e.PullRequestReviewed | e.LineCommented
 COMMENTS, ROOM = 100, 20_000  # so many comments, and characters in all, wait for a prompt
+SILENT = 20  # so many reviews that say nothing themselves: anybody may make them, and they take no room
 
 
 def review_of(s: Session, review: int) -> e.PullRequestReviewed | None:
@@ -39,14 +40,21 @@ def with_said(s: Session, said: Said) -> dict[str, Any]:
     if before is not None:  # the agent knows nothing of the earlier words: these are not new ones to it
         said = said.model_copy(update={"edited": before.edited})
     all_of_it = [said if one is before else one for one in s.reviews] if before is not None else [*s.reviews, said]
-    room, kept = ROOM, list[Said]()
+    kept = _newest(all_of_it)
+    dropped = sum(bool(one.words) for one in all_of_it) - sum(bool(one.words) for one in kept)
+    return {"reviews": kept, "reviews_left_out": s.reviews_left_out + dropped}
+
+
+def _newest(all_of_it: list[Said]) -> tuple[Said, ...]:
+    room, silent, kept = ROOM, SILENT, list[Said]()
     for one in reversed(all_of_it):
-        room -= len(_telling(one))
+        room -= len(_telling(one)) if one.words else 0
+        silent -= not one.words
         if room < 0:
             break
-        kept.append(one)
-    dropped = all_of_it[: len(all_of_it) - len(kept)]
-    return {"reviews": tuple(reversed(kept)), "reviews_left_out": s.reviews_left_out + len(dropped)}
+        if one.words or silent >= 0:
+            kept.append(one)
+    return tuple(reversed(kept))
 
 
 def without_comment(s: Session, comment: int) -> dict[str, Any]:
@@ -54,9 +62,9 @@ def without_comment(s: Session, comment: int) -> dict[str, Any]:
     return {"reviews": tuple(one for one in s.reviews if one is not comment_of(s, comment))}
 
 
-def after_prompt(s: Session, before: Iterable[str]) -> dict[str, Any]:
-    """What waits once a prompt took `before` with it: nothing of it, or all of it."""
-    return {"reviews": (), "reviews_left_out": 0} if set(tellings(s)) <= set(before) else {}
+def after_prompt(s: Session, before: Sequence[str]) -> dict[str, Any]:
+    """What waits once a prompt came: one that took anything `before` it took all of it."""
+    return {"reviews": (), "reviews_left_out": 0} if before or not tellings(s) else {}
 
 
 def tellings(s: Session) -> tuple[str, ...]:

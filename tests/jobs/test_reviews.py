@@ -6,10 +6,12 @@ from itertools import permutations
 import pytest
 
 from jobs import commands as c
+from jobs import commands_tools as t
 from jobs.commands_reviews import CommentOnLines, DeleteLineComment
 from jobs.events import DiffLines, LineCommented, PromptReceived
-from jobs.reviews import COMMENTS
-from tests.logs import Log, done
+from jobs.reviews import COMMENTS, SILENT
+from tests.jobs.test_commands import working
+from tests.logs import GRACE, Log, done
 
 NEARLY = c.ReviewPullRequest(7, "changes_requested", "grace", "Nearly.", review=11)
 
@@ -105,6 +107,20 @@ def test_of_very_many_comments_the_newest_are_told_and_the_others_counted() -> N
     assert lines[-1] == f"reviewers made {COMMENTS + 11 - len(lines)} more comments, for which there was no room here"
     assert f": {COMMENTS} x" in lines[-2]
     assert log.session is not None and (log.session.reviews, log.session.reviews_left_out) == ((), 0)
+
+
+def test_reviews_that_say_nothing_take_the_place_of_none_that_does() -> None:
+    log = after(NEARLY, on(3, "Why?"))
+    for n in range(500):
+        log.do(c.ReviewPullRequest(7, "approved", "eve", review=1_000 + n))
+    assert log.session is not None and len(log.session.reviews) == SILENT + 2
+    assert told(log) == WHOLE[:2]
+
+
+def test_a_prompt_that_takes_nothing_with_it_leaves_what_waits() -> None:
+    log = working().do(t.AskPeople(1, "Which port?")).end().publish().do(NEARLY)
+    log.do(t.AnswerQuestion("q1", "8080", GRACE, said="T1:C1:1.000002"))
+    assert told(log) == WHOLE[:1]
 
 
 def test_a_withdrawn_prompt_leaves_them_for_the_next() -> None:

@@ -105,7 +105,7 @@ CASES: list[tuple[str, dict[str, Any], Command | None]] = [
     (
         "pull_request_review_comment",
         comment("created", 12, in_reply_to_id=9, pull_request_review_id=None, body="x" * 9_000),
-        CommentOnLines(7, 12, "hedy", FUEL, "x" * 2_000, 0, reply=True),
+        CommentOnLines(7, 12, "hedy", FUEL, "x" * 1_999 + "…", 0, reply=True),
     ),
     ("push", payload(), None),
 ]
