@@ -240,7 +240,7 @@ async def test_a_box_that_cannot_be_put_to_sleep_now_is_tried_again(at: Bench, t
 async def test_a_box_that_ends_just_before_it_is_put_to_sleep_loses_nothing(at: Bench) -> None:
     box = await started(at)
     await write(at, box, "one")
-    await at.shop.provider.terminate(box)
+    await at.shop.provider.terminate(box, 0.0)
     at.fails("terminate", Gone("that box has ended"))
     await park_box(at.shop, at.sid)
     at.fails("terminate", None)
