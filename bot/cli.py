@@ -85,6 +85,12 @@ def _command(
     return command
 
 
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, help_text: str
+) -> argparse.ArgumentParser:
+    return verbs.add_parser(name, help=help_text, description=help_text)
+
+
 def _demo_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=_port, default=None, help="of the page (default: a free one)")
     command.add_argument("--agent", default="rehearsal", help="rehearsal (default), opencode, …")
@@ -104,26 +110,25 @@ def _demo_arguments(command: argparse.ArgumentParser) -> None:
 
 def _agent_arguments(command: argparse.ArgumentParser) -> None:
     verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
-    listing = verbs.add_parser("list", help="what can be used, and what is installed")
-    listing.add_argument("--json", action="store_true", dest="as_json", help="for programs")
-    install = verbs.add_parser("install", help="fetch an agent, pinned and checked by its digest")
-    install.add_argument("name")
-    install.add_argument("--json", action="store_true", dest="as_json", help="for programs")
-    check = verbs.add_parser("check", help="let an agent work one turn in a box, with a scripted model")
-    check.add_argument("name")
-    check.add_argument("--json", action="store_true", dest="as_json", help="for programs")
+    listing = _verb(verbs, "list", "what can be used, and what is installed")
+    install = _verb(verbs, "install", "fetch an agent, pinned and checked by its digest")
+    check = _verb(verbs, "check", "let an agent work one turn in a box, with a scripted model")
+    for verb in (install, check):
+        verb.add_argument("name", metavar="NAME", help="as `shipmate agents list` names it")
+    for verb in (listing, install, check):
+        verb.add_argument("--json", action="store_true", dest="as_json", help="for programs")
 
 
 def _image_arguments(command: argparse.ArgumentParser) -> None:
     verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
-    listing = verbs.add_parser("list", help="the images of each repository, and how its last build went")
-    build = verbs.add_parser("build", help="build one now, and show what happens")
+    listing = _verb(verbs, "list", "the images of each repository, and how its last build went")
+    build = _verb(verbs, "build", "build one now, and show what happens")
     build.add_argument("repository", metavar="OWNER/NAME")
-    log_of = verbs.add_parser("log", help="what the newest build said")
+    log_of = _verb(verbs, "log", "what the newest build said")
     log_of.add_argument("repository", metavar="OWNER/NAME")
     log_of.add_argument("--build", metavar="ID", help="another build than the newest one")
     log_of.add_argument("--follow", action="store_true", help="until it is over")
-    prune = verbs.add_parser("prune", help="let go of older images and logs")
+    prune = _verb(verbs, "prune", "let go of older images and logs")
     prune.add_argument("repository", metavar="OWNER/NAME", nargs="?", help="of this one only")
     prune.add_argument("--keep", type=_positive, default=1, help="so many of each repository stay (default 1)")
     for verb in (listing, build, prune):

@@ -64,7 +64,7 @@ def test_every_line_of_the_readme_and_the_procfile_is_understood(line: str, expe
         ("images", "VERB"),
         ("images build", "OWNER/NAME"),
         ("images prune --keep 0", "a number above 0"),
-        ("agents install", "name"),
+        ("agents install", "NAME"),
     ],
 )
 def test_what_is_used_wrongly_is_named_and_exits_2(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:

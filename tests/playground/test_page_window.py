@@ -129,6 +129,26 @@ async def test_words_written_fast_are_sent_in_their_order(served: Served, browse
         await expect(messages(page).locator(".words")).to_have_text([f"number {number}" for number in range(8)])
 
 
+async def test_a_long_message_is_folded_until_somebody_wants_all_of_it(served: Served, browser: Browser) -> None:
+    await served.say(GRACE, "\n".join(f"line {n}" for n in range(100)))
+    async with window(browser, served) as page:
+        words = messages(page).locator(".words")
+        folded = await words.bounding_box()
+        await messages(page).get_by_role("button", name="Show all").click()
+        less = messages(page).get_by_role("button", name="Show less")
+        await expect(less).to_be_focused()
+        whole = await words.bounding_box()
+        assert folded is not None and whole is not None
+        assert folded["height"] < 300 < 2_000 < whole["height"]
+
+
+async def test_who_mentions_an_app_that_is_not_there_is_told(served: Served, browser: Browser) -> None:
+    async with window(browser, served, at="#/general") as page:
+        await composer(page).fill("@shipmate hello")
+        await composer(page).press("Enter")
+        await expect(page.get_by_role("alert")).to_have_text("shipmate is not in #general, so it does not hear this.")
+
+
 async def test_trouble_is_made_by_a_form(served: Served, browser: Browser) -> None:
     async with window(browser, served) as page:
         await page.get_by_role("button", name="Make trouble").click()
