@@ -1,12 +1,15 @@
 """One cell of the kill table: a session brought to a moment, a victim killed, a person going on, everything checked."""
 
+import asyncio
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from jobs import events as e
 from tests.e2e.people import Thread
 from tests.kills.checker import Before, begun_anew, check
 from tests.kills.moments import Moment
+from tests.kills.signs import Signs
 from tests.kills.site import Site
 from tests.kills.victims import Victim
 
@@ -39,17 +42,20 @@ async def play(site: Site, victim: Victim, moment: Moment, word: str) -> Row | N
     reach = moment.boxed if victim.boxed else moment.reach
     if reach is None:
         return None
-    async with reach(site, word) as thread:
-        before = await Before.of(thread)
-        killed = time.time()
-        await victim.kill(site, thread)
-    await site.quiet()
-    thread = site.thread(thread)
-    await site.office.grace.replies(thread, f"add a line to the README saying {word} after")
-    began = await _back(site, victim, killed)
-    asked = [said for said in await thread.messages() if said.who not in ("shipmate", "Slack")]
-    await thread.settled(prompts=len(asked), seconds=SETTLE_SECONDS)
-    sign = await _next_sign(thread, killed, victim.boxed)
+    async with AsyncExitStack() as watched:
+        async with reach(site, word) as thread:
+            before = await Before.of(thread)
+            signs = await watched.enter_async_context(Signs.watched(thread, len(before.log)))
+            killed = await victim.kill(site, thread)
+            up = asyncio.create_task(_back(site, victim, killed))
+            watched.callback(up.cancel)
+        await site.quiet()
+        thread = site.thread(thread)
+        await site.office.grace.replies(thread, f"add a line to the README saying {word} after")
+        began = await up
+        asked = [said for said in await thread.messages() if said.who not in ("shipmate", "Slack")]
+        await thread.settled(prompts=len(asked), seconds=SETTLE_SECONDS)
+        sign = await _next_sign(thread, signs, killed, victim.boxed)
     seconds = (round(max(0.0, sign - began), 2), round(sign - killed, 2))
     return await _judged(thread, before, victim, moment, seconds)
 
@@ -62,14 +68,14 @@ async def _back(site: Site, victim: Victim, killed: float) -> float:
     return time.time()
 
 
-async def _next_sign(thread: Thread, killed: float, boxed: bool) -> float:
+async def _next_sign(thread: Thread, signs: Signs, killed: float, boxed: bool) -> float:
     """When the next thing came on record that is not somebody's message, nor what a box said before it was killed."""
     told = (e.PromptReceived, e.TaskRestated, e.PlanUpdated, e.StepStarted) if boxed else (e.PromptReceived,)
-    signs = [event.at for event in await thread.log() if not isinstance(event, told)]
+    times = signs.after(killed, besides=told)
     if not boxed:
         entries = await thread.office.shop.store.transcript(thread.sid, limit=100_000)
-        signs += [int(entry.id.partition("-")[0]) / 1000 for entry in entries]
-    return min(at for at in signs if at > killed)
+        times += [at for entry in entries if (at := int(entry.id.partition("-")[0]) / 1000) > killed]
+    return min(times)
 
 
 async def _judged(thread: Thread, before: Before, victim: Victim, moment: Moment, seconds: tuple[float, float]) -> Row:

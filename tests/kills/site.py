@@ -7,9 +7,12 @@ out from the host, as whoever pulls a plug would.
 import contextlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+
+import redis.asyncio as redis
 
 from bot.ports import free_port
 from bot.stack import WORKERS, Stack
@@ -32,6 +35,7 @@ class Site:
         self._state, self._settings, self._port = state, settings, free_port()
         self._opened = AsyncExitStack()
         self._addresses: dict[str, str] = {}
+        self._dead: set[int] = set()
 
     @classmethod
     @asynccontextmanager
@@ -71,9 +75,12 @@ class Site:
         found = {self.office.stack.supervisor.pid(name) for name in programs} - {None}
         return [pid for pid in host_processes.every_process() if _session_of(pid) in found]
 
-    def kill(self, *programs: str) -> None:
-        """Kill them all at once."""
-        host_processes.send(self.processes(*programs), signal.SIGKILL)
+    def kill(self, *programs: str) -> float:
+        """Kill them all at once; when that was."""
+        doomed, killed = self.processes(*programs), time.time()
+        self._dead = set(doomed)
+        host_processes.send(doomed, signal.SIGKILL)
+        return killed
 
     @contextlib.contextmanager
     def still(self, *programs: str) -> Iterator[None]:
@@ -87,23 +94,26 @@ class Site:
             await until(lambda name=name: self._up(name), bool, BACK_SECONDS)  # type: ignore[misc]
 
     async def _up(self, name: str) -> bool:
-        if self.office.stack.supervisor.pid(name) is None:
+        if self.office.stack.supervisor.pid(name) in {None, *self._dead}:  # it may not know yet that one is dead
             return False
         if name in self._addresses:
             status, _ = await self.office.text(self._addresses[name] + "/health")
             return status == 200
         if name == "redis":
-            await self.office.shop.store.ping()
+            async with redis.Redis.from_url(self.office.stack.env["REDIS_URL"]) as record:  # once: ours tries for long
+                await record.ping()
         return True
 
-    async def lose_power(self) -> None:
-        """Kill every process that there is, boxes too, and start anew on what the disk has."""
+    async def lose_power(self) -> float:
+        """Kill every process that there is, boxes too, and start anew on what the disk has; when they were killed."""
         self.office.stack.supervisor.cut()
         boxes = [pid for folder in self._box_folders() for pid in members(folder)]
+        killed = time.time()
         host_processes.send([*self.processes(*PROGRAMS), *boxes], signal.SIGKILL)
         await self._opened.aclose()
         self._opened = AsyncExitStack()
         await self.begin()
+        return killed
 
     def _box_folders(self) -> list[BoxFolder]:
         boxes = self.office.stack.settings.jobs.boxes_dir / "box"

@@ -3,6 +3,7 @@ supervisor; a box is not: the session gets another one."""
 
 import json
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -18,17 +19,18 @@ SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Victim:
-    """`kill` returns when it is dead, `back` when there is another one. `boxed`: it lives in the session's box."""
+    """`kill` tells when it was killed, `back` returns when there is another one. `boxed`: it lives in the session's
+    box."""
 
     name: str
-    kill: Callable[[Site, Thread], Awaitable[None]]
+    kill: Callable[[Site, Thread], Awaitable[float]]
     back: Callable[[Site], Awaitable[None]]
     boxed: bool = False
 
 
 def _programs(name: str, *programs: str) -> Victim:
-    async def kill(site: Site, _thread: Thread) -> None:
-        site.kill(*programs)
+    async def kill(site: Site, _thread: Thread) -> float:
+        return site.kill(*programs)
 
     async def back(site: Site) -> None:
         await site.back(*programs)
@@ -36,13 +38,14 @@ def _programs(name: str, *programs: str) -> Victim:
     return Victim(name, kill, back)
 
 
-async def _in_mid_post(site: Site, thread: Thread) -> None:
+async def _in_mid_post(site: Site, thread: Thread) -> float:
     """Every web process is killed while Slack has a post of ours and has not answered."""
     await site.office.slack(slow=SLOW_SECONDS, methods=["chat.postMessage"])
     await site.office.grace.replies(thread, "what is this repository?")
     await until(lambda: site.office.shop.store.posts(thread.sid), _posting, SECONDS)
-    site.kill(*WEBS)
+    killed = site.kill(*WEBS)
     await site.office.slack(slow=0, methods=[])
+    return killed
 
 
 def _posting(kept: dict[str, str]) -> bool:
@@ -58,12 +61,14 @@ async def _nobody(_site: Site) -> None:
 
 
 def _in_box(name: str, pids: Callable[[Site, Session], list[int]]) -> Victim:
-    async def kill(site: Site, thread: Thread) -> None:
+    async def kill(site: Site, thread: Thread) -> float:
         async def found() -> list[int]:
             session = await thread.session()
             return pids(site, session) if session is not None else []
 
-        host_processes.send(await until(found, bool, SECONDS), signal.SIGKILL)
+        doomed, killed = await until(found, bool, SECONDS), time.time()
+        host_processes.send(doomed, signal.SIGKILL)
+        return killed
 
     return Victim(name, kill, _nobody, boxed=True)
 
@@ -82,8 +87,8 @@ def _everything_in_box(site: Site, session: Session) -> list[int]:
     return members(site.box(session.box))
 
 
-async def _power(site: Site, _thread: Thread) -> None:
-    await site.lose_power()
+async def _power(site: Site, _thread: Thread) -> float:
+    return await site.lose_power()
 
 
 VICTIMS = (
