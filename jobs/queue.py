@@ -8,18 +8,20 @@ RQ blocks, so everything here runs in a thread.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import rq
-from redis import Redis
+from redis import ConnectionError, Redis
 from rq.exceptions import DuplicateJobError
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
 from rq.registry import clean_registries
 from rq.serializers import JSONSerializer
 
+from jobs.store_connection import blocking
 from jobs.wants import Operation
 from sandbox.side_by_side import FAR, HERE
 
@@ -67,7 +69,7 @@ class Queue:
     """The way in to the queues, for any process."""
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = Redis.from_url(redis_url)
+        self._redis = blocking(redis_url)
         self._queues = {name: open_queue(name, self._redis) for name in QUEUES}
 
     async def enqueue(self, sid: str, operation: Operation, place: str = HERE) -> None:
@@ -159,6 +161,30 @@ def _forgotten(queue: rq.Queue, job_id: str) -> bool:
     return True
 
 
-def open_queue(name: str, redis: Redis) -> rq.Queue:
+class KeepingQueue(rq.Queue):
+    """One queue as everybody opens it. Its worker lets go of no job that it has taken and could not read, for the
+    record went away in between: it puts it back when the record is there again, and takes it anew."""
+
+    in_hand: str | None = None
+
+    @classmethod
+    def dequeue_any(
+        cls, queues: Iterable[rq.Queue], timeout: int | None, connection: Redis, *more: Any, **how: Any
+    ) -> tuple[Job, rq.Queue] | None:
+        """The next job, of the only queue that there is; raises what RQ's own raises."""
+        (queue,) = queues
+        assert isinstance(queue, KeepingQueue)
+        if queue.in_hand is not None:
+            if connection.lrem(queue.intermediate_queue.key, 1, queue.in_hand):  # or it was asked for again meanwhile
+                queue.push_job_id(queue.in_hand, at_front=True)
+            queue.in_hand = None
+        try:
+            return super().dequeue_any(queues, timeout, connection, *more, **how)
+        except ConnectionError as lost:
+            queue.in_hand = getattr(lost, "job_id", None)
+            raise
+
+
+def open_queue(name: str, redis: Redis) -> KeepingQueue:
     """One queue as everybody must open it: its jobs are JSON."""
-    return rq.Queue(name, connection=redis, serializer=JSONSerializer)
+    return KeepingQueue(name, connection=redis, serializer=JSONSerializer)

@@ -22,7 +22,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
-from redis import Redis, RedisError
+from redis import RedisError
 from rq import Worker
 from rq.exceptions import StopRequested
 from rq.executions import Execution
@@ -33,8 +33,9 @@ from rq.serializers import JSONSerializer
 from jobs import children, images, operations, publish, wiring
 from jobs.horse import ENDINGS, Horse, signals_held
 from jobs.log import about
-from jobs.queue import QUEUES, open_queue
+from jobs.queue import QUEUES, KeepingQueue, open_queue
 from jobs.settings import JobSettings
+from jobs.store_connection import blocking
 from jobs.worker_threads import Threads
 from sandbox import runtime
 
@@ -61,7 +62,7 @@ def run(queue: str, settings: JobSettings, *, count: int) -> None:
 class OneQueueWorker(Worker):
     """RQ's forking worker. What is logged while a job runs, by whomever, says which session it is about."""
 
-    max_connection_wait_time = 2.0
+    max_connection_wait_time = 1.0  # RQ's own first pause: before each the record was dialled for 2 s
     _waiting: Horse | None = None
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
@@ -163,11 +164,12 @@ class _Supervisor:
 def _work(queue: str, redis_url: str, parent: int) -> NoReturn:
     """The life of one worker."""
     _end_with(parent)
-    redis = Redis.from_url(redis_url)
+    redis = blocking(redis_url)
     code = 1
     try:
         worker = OneQueueWorker(
             [open_queue(queue, redis)],
+            queue_class=KeepingQueue,
             connection=redis,
             serializer=JSONSerializer,
             job_monitoring_interval=MONITORING_SECONDS,

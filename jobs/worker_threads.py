@@ -31,8 +31,9 @@ from rq.worker import WorkerStatus
 
 from jobs import wiring
 from jobs.log import about, forgiven
-from jobs.queue import open_queue
+from jobs.queue import KeepingQueue, open_queue
 from jobs.renewal import tend
+from jobs.store_connection import blocking
 from jobs.worker_books import Books
 
 log = logging.getLogger(__name__)
@@ -95,13 +96,14 @@ class ThreadWorker(SimpleWorker):
     """One of RQ's workers as a thread."""
 
     death_penalty_class = _Unbounded
-    max_connection_wait_time = 2.0
+    max_connection_wait_time = 1.0  # RQ's own first pause: before each the record was dialled for 2 s
 
     def __init__(self, queue: str, redis_url: str, name: str, loop: asyncio.AbstractEventLoop, books: Books) -> None:
-        connection = Redis.from_url(redis_url, client_name=name)
+        connection = blocking(redis_url, name)
         super().__init__(
             [open_queue(queue, connection)],
             name=name,
+            queue_class=KeepingQueue,
             connection=connection,
             job_class=_LoopJob,
             serializer=JSONSerializer,

@@ -1,8 +1,10 @@
 """The way in to the queues: the same thing is asked for once, and only ids go in."""
 
+import asyncio
 import json
 import zlib
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import redis
@@ -12,8 +14,9 @@ from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 
 from jobs.image_build import BUILD_SECONDS, CLONE_SECONDS
-from jobs.queue import FORGET_FAILED_SECONDS, QUEUES, Queue, open_queue
+from jobs.queue import FORGET_FAILED_SECONDS, QUEUES, KeepingQueue, Queue, open_queue
 from jobs.wants import Operation
+from tests.jobs.servers import Forgetful
 
 SID = "s0123456789abcdef"
 
@@ -59,6 +62,34 @@ async def test_work_on_boxes_elsewhere_has_queues_of_its_own(queue: Queue) -> No
     assert {name: count for name, count in (await queue.depth()).items() if count} == {
         "boxes-modal": 3, "images-modal": 1, "publish": 1,
     }  # fmt: skip
+
+
+async def test_what_was_asked_when_the_record_went_away_is_asked_again(redis_url: str, client: redis.Redis) -> None:
+    way = Forgetful(redis_url)
+    async with way.listening() as url:
+        queue = Queue(url)
+        await queue.enqueue(SID, Operation("start", 0, 0))  # the script is known to the server from here on
+        way.lose_next = True
+        await queue.enqueue(SID, Operation("start", 0, 1))
+        await queue.close()
+    assert way.lost == 1
+    assert [job.id for job in jobs_in(client, "boxes")] == [f"{SID}-0-start-0", f"{SID}-0-start-1"]
+
+
+async def test_a_job_that_could_not_be_read_is_kept_and_taken_anew(redis_url: str, client: redis.Redis) -> None:
+    for name in ("one", "two"):
+        open_queue("boxes", client).enqueue("tests.jobs.work.nothing", name, job_id=name)
+    way = Forgetful(redis_url, b"HGETALL")
+    async with way.listening() as url:
+        with redis.Redis.from_url(url) as once:
+            taking = partial(KeepingQueue.dequeue_any, [open_queue("boxes", once)], 1, once, serializer=JSONSerializer)
+            way.lose_next = True
+            with pytest.raises(redis.ConnectionError):
+                await asyncio.to_thread(taking)
+            assert open_queue("boxes", client).job_ids == ["two"], "the first one is in the worker's hands"
+            taken = [await asyncio.to_thread(taking) for _ in range(2)]
+    assert [job.id for job, _ in taken if job] == ["one", "two"]
+    assert client.lrange("rq:queue:boxes:intermediate", 0, -1) == [b"two", b"one"]
 
 
 async def test_a_job_is_json_and_never_a_pickle(queue: Queue, client: redis.Redis) -> None:

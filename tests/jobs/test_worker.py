@@ -18,6 +18,7 @@ from rq import Worker
 from jobs import worker
 from jobs.queue import FORGET_FAILED_SECONDS, open_queue
 from jobs.settings import JobSettings
+from tests.jobs.servers import Server
 from tests.jobs.work import SECRET
 
 SECONDS = 20.0
@@ -169,6 +170,24 @@ def test_a_worker_that_dies_is_started_again(workers: Workers) -> None:
     for name in ("one", "two"):
         workers.heard(f"{name} began")
         workers.go(name)
+
+
+@pytest.mark.parametrize("queue", ["boxes", "boxes-modal"])
+async def test_a_job_just_taken_is_begun_when_the_record_is_back(queue: str, tmp_path: Path) -> None:
+    async with Server.running(tmp_path / "server") as server:
+        worker = Workers(server.url, tmp_path, 1, queue)
+        try:
+            until(lambda: "blmove" in {one["cmd"] for one in worker.client.client_list()}, "a worker that waits")
+            (pid,) = worker.pids()
+            os.kill(pid, signal.SIGSTOP)
+            worker.ask("nothing")
+            assert worker.client.llen(f"rq:queue:{queue}") == 0, "it was given to the worker, which has not read it yet"
+            server.kill()
+            os.kill(pid, signal.SIGCONT)
+            await server.start()
+            worker.heard(f"{SID} done")
+        finally:
+            worker.end()
 
 
 def test_told_to_end_a_worker_finishes_its_job_first(workers: Workers) -> None:
