@@ -89,7 +89,7 @@ async def test_a_job_that_could_not_be_read_is_kept_and_taken_anew(redis_url: st
             assert open_queue("boxes", client).job_ids == ["two"], "the first one is in the worker's hands"
             taken = [await asyncio.to_thread(taking) for _ in range(2)]
     assert [job.id for job, _ in taken if job] == ["one", "two"]
-    assert client.lrange("rq:queue:boxes:intermediate", 0, -1) == [b"two", b"one"]
+    assert client.lrange("rq:queue:boxes:intermediate", 0, -1) == [b"one", b"two"], "each once"
 
 
 async def test_a_job_is_json_and_never_a_pickle(queue: Queue, client: redis.Redis) -> None:
