@@ -6,8 +6,17 @@ const TASK = "fix the failing test";
 
 export function beginning(channel, model, { write, goTo }) {
   const title = channel.is_im ? model.titleOf(channel) : `Welcome to #${channel.name}`;
-  const inside = model.hasBot(channel.id) ? invitation(channel, model, write) : elsewhere(model, goTo);
-  return el("div", { class: "beginning" }, el("h2", {}, title), inside);
+  return el("div", { class: "beginning" }, el("h2", {}, title), inside(channel, model, { write, goTo }));
+}
+
+function inside(channel, model, { write, goTo }) {
+  if (!model.hasBot(channel.id)) return elsewhere(model, goTo);
+  return model.people.get(model.me)?.is_stranger ? forGuests(model) : invitation(channel, model, write);
+}
+
+function forGuests(model) {
+  const bot = model.nameOf(model.bot.user_id) ?? model.bot.name;
+  return el("p", {}, "You come from another workspace. ", el("b", {}, bot), " works for members of this one alone, and tells you so when you ask it.");
 }
 
 function invitation(channel, model, write) {
