@@ -1,15 +1,29 @@
-"""Folds logs into views where that holds up nobody else. For all who show one: threads, pages, the Home tab, tools."""
+"""Brings the view of a session up to date with its log, in pieces: what else this process serves waits for one only.
 
-import asyncio
-from collections.abc import Sequence
+A log may have thousands of events, and one box may cause many at a time. The thread, the page, the home tab and agents'
+tools read logs with `view_of`.
+"""
+
+from typing import Protocol
 
 from bot.cards import ThreadView
 from bot.view import fold_view
 from jobs.events import Event
 
-FEW = 200  # events
+PIECE = 100  # events, which take some milliseconds to read and fold
 
 
-async def folded(events: Sequence[Event], view: ThreadView | None = None) -> ThreadView | None:
-    """As `fold_view`; a long log, as one is that nobody here has followed, in a thread."""
-    return fold_view(events, view) if len(events) <= FEW else await asyncio.to_thread(fold_view, events, view)
+class Log(Protocol):
+    """What of the record is needed here: `jobs.store.Store` has it."""
+
+    async def events(self, sid: str, after: int = 0, most: int | None = None) -> list[Event]:
+        """The events of a session after a number, `most` of them if that is given."""
+
+
+async def view_of(log: Log, sid: str, view: ThreadView | None = None) -> ThreadView | None:
+    """The session as its whole log shows it, from `view` on if given; None if there is no such session."""
+    while True:
+        events = await log.events(sid, view.session.seq if view is not None else 0, PIECE)
+        view = fold_view(events, view)
+        if len(events) < PIECE:
+            return view

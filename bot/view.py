@@ -1,7 +1,6 @@
 """A session's events, folded into what a thread shows. Pure and client neutral; the records are in `bot/cards.py`.
 
-`bot/slack/thread.py` folds what is new in a session's log with `fold_view` and has it written; `bot/web/pages.py` shows
-the same view as a page.
+`bot/folding.py` folds what is new in a log; `bot/slack/thread.py` has it written, `bot/web/pages.py` makes a page.
 """
 
 from collections.abc import Callable, Iterable, Mapping

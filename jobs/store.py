@@ -94,11 +94,12 @@ class Store:
             kept = await self._do("GET", key(sid, "session"))
         return None if kept is None else Session.model_validate_json(kept)
 
-    async def events(self, sid: str, after: int = 0) -> list[Event]:
-        """The events of a session after a number."""
-        kept = await self._do("LRANGE", key(sid, "log"), after, -1)
+    async def events(self, sid: str, after: int = 0, most: int | None = None) -> list[Event]:
+        """The events of a session after a number, `most` of them if that is given."""
+        last = -1 if most is None else after + most - 1
+        kept = await self._do("LRANGE", key(sid, "log"), after, last)
         if not kept and after == 0 and await self._brought_back(sid):
-            kept = await self._do("LRANGE", key(sid, "log"), 0, -1)
+            kept = await self._do("LRANGE", key(sid, "log"), 0, last)
         return [event_from_json(text) for text in kept]
 
     async def transcript(self, sid: str, after: str = "0-0", limit: int = 1000) -> list[Entry]:

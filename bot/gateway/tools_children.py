@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from bot.cards import Card, ThreadView
-from bot.folding import folded
+from bot.folding import view_of
 from bot.gateway.tool import Arguments, Call, Tool, ToolRefused
 from jobs import commands_family as c
 from jobs.children import OUTCOMES, hand_over
@@ -226,7 +226,7 @@ async def _found(call: Call, named: str) -> Child:
 
 
 async def _view(call: Call, child: Child) -> ThreadView | None:
-    return await folded(await call.store.events(child.id))
+    return await view_of(call.store, child.id)
 
 
 def _line(child: Child) -> dict[str, Any]:

@@ -7,22 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.folding import Log
 from bot.slack.calls import Budgets
 from jobs.commands import Choice, Command
-from jobs.events import Event
 from jobs.session import Session
 from jobs.store_histories import Histories
 from jobs.store_recent import RecentSessions
 
 
-class DeskRecord(Budgets, Protocol):
+class DeskRecord(Budgets, Log, Protocol):
     """What of the record is needed here: `jobs.store.Store` has it."""
 
     async def load(self, sid: str) -> Session | None:
         """The session, if there is one."""
-
-    async def events(self, sid: str, after: int = 0) -> list[Event]:
-        """The events of a session after a number."""
 
     async def lease(self, name: str, owner: str, seconds: float) -> bool:
         """Take or keep a name for so long; False if somebody else has it."""

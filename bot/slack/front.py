@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, assert_never
 
-from bot.folding import folded
+from bot.folding import view_of
 from bot.heading import to_words
 from bot.outcome_words import headline
 from bot.phases import session_phase
@@ -159,7 +159,7 @@ class Front:
 
     async def _recent(self, sid: str) -> Recent | None:
         try:
-            view = await folded(await self._record.events(sid))
+            view = await view_of(self._record, sid)
         except Unreadable:
             return None
         if view is None:

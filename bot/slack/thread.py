@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.cards import ThreadView
-from bot.folding import folded
+from bot.folding import Log, view_of
 from bot.slack.calls import Budgets, Calls, Later, SlackError, Unsure
 from bot.slack.config import SlackConfig
 from bot.slack.posts import Draft, Due, Posted, drafts, due, next_settling
 from bot.slack.status import StatusLine
 from bot.slack.writer import Lease, Lost, Memory, Writer
-from jobs.events import Event, Place
+from jobs.events import Place
 
 log = logging.getLogger(__name__)
 REFUSED_SECONDS, REFUSED_MOST_SECONDS = 30.0, 3_600.0  # before what Slack refused is tried again
@@ -31,11 +31,8 @@ PLACE_GONE = (
 PLACE, STATUS = "place", "status"
 
 
-class Record(Budgets, Memory, Protocol):
+class Record(Budgets, Memory, Log, Protocol):
     """What of the record is needed here: `jobs.store.Store` has it."""
-
-    async def events(self, sid: str, after: int = 0) -> list[Event]:
-        """The events of a session after a number."""
 
     async def posts(self, sid: str) -> dict[str, str]:
         """What is remembered of a thread's messages."""
@@ -114,8 +111,7 @@ class Thread:
             self._written[card] = value
 
     async def _read(self) -> ThreadView | None:
-        after = self._view.session.seq if self._view is not None else 0
-        self._view = await folded(await self._record.events(self._sid, after), self._view)
+        self._view = await view_of(self._record, self._sid, self._view)
         return self._view
 
     async def _write_all(self) -> float | None:

@@ -18,6 +18,7 @@ from aiohttp import web
 from markupsafe import Markup
 
 from bot.cards import BudgetQuestion, Card, Question, ThreadView
+from bot.folding import Log
 from bot.heading import to_words
 from bot.phases import MOMENTS, OUTCOMES, STARTS, dollars, session_phase
 from bot.web.admission import Admission, NotShown
@@ -26,7 +27,6 @@ from bot.web.markdown import to_html, web_address
 from bot.web.sparing import Sparing
 from bot.web.steps import Details
 from bot.web.views import Views
-from jobs.events import Event
 from jobs.session import Session
 from jobs.store import Entry
 from sandbox.runner.visible import visible
@@ -49,14 +49,11 @@ HEADERS = {
 }
 
 
-class Record(Protocol):
+class Record(Log, Protocol):
     """What of the record is needed here: `jobs.store.Store` has it."""
 
     async def load(self, sid: str) -> Session | None:
         """The session, if there is one."""
-
-    async def events(self, sid: str, after: int = 0) -> list[Event]:
-        """Its log."""
 
     async def transcript(self, sid: str, after: str = "0-0", limit: int = 1000) -> list[Entry]:
         """Its transcript, from an entry on."""

@@ -3,33 +3,22 @@
 A page is fetched again every other second: only what is new in the log is read and folded.
 """
 
-from typing import Protocol
-
 from bot.cards import ThreadView
-from bot.folding import folded
-from jobs.events import Event
+from bot.folding import Log, view_of
 
 KEPT = 64
-
-
-class Record(Protocol):
-    """What of the record is needed here: `jobs.store.Store` has it."""
-
-    async def events(self, sid: str, after: int = 0) -> list[Event]:
-        """Its log, after a number."""
 
 
 class Views:
     """Keeps those that were looked at last."""
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    def __init__(self, log: Log) -> None:
+        self._log = log
         self._kept: dict[str, ThreadView] = {}
 
     async def of(self, sid: str) -> ThreadView:
         """The view of a session that there is, up to date."""
-        known = self._kept.get(sid)
-        view = await folded(await self._record.events(sid, known.session.seq if known is not None else 0), known)
+        view = await view_of(self._log, sid, self._kept.get(sid))
         assert view is not None, "a session has a log"
         self._kept.pop(sid, None)
         self._kept[sid] = view
