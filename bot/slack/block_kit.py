@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 Block = dict[str, Any]
@@ -15,7 +16,7 @@ class Message:
     text: str
     blocks: tuple[Block, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The same for two messages that look the same."""
         whole = json.dumps([self.text, self.blocks], sort_keys=True)

@@ -4,8 +4,9 @@ A `Draft` is a message as it should be now; a `Posted` is what the record rememb
 due, urgently or when there is room.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +16,8 @@ from bot.slack import blocks, tool_blocks
 from bot.slack.block_kit import Message
 from bot.slack.blocks import Where
 from bot.slack.family_blocks import family_mark, stop_offer_message
+
+REMEMBERED = 2_000  # messages: a thread has hundreds in the end, is looked at again and again, and few of them change
 
 
 class Posted(BaseModel):
@@ -60,15 +63,15 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
     """Everything that the thread should have by now, in the order in which it came about."""
     found = [_card(card, _where(view, card, view_url), now) for card in view.cards]
     if view.question is not None:
-        found.append(_still("question", view.question.at, blocks.question_message(view.question)))
-    found += [_still(asked.id, asked.at, blocks.budget_message(asked)) for asked in view.budgets]
-    found += [_still(offer.id, offer.at, stop_offer_message(offer, view.session.id)) for offer in view.offers]
+        found.append(_still("question", view.question.at, blocks.question_message, view.question))
+    found += [_still(asked.id, asked.at, blocks.budget_message, asked) for asked in view.budgets]
+    found += [_still(offer.id, offer.at, stop_offer_message, offer, view.session.id) for offer in view.offers]
     for ending in view.endings:
         if not _awaits_pull_request(ending, now, settle_seconds):
             at = ending.settled if ending.settled is not None else ending.ended + settle_seconds
-            found.append(_still(ending.id, at, blocks.ending_message(ending)))
+            found.append(_still(ending.id, at, blocks.ending_message, ending))
     found += [
-        _still(f"asked:{one.id}", one.at, tool_blocks.asked_message(one, view.session.id, _number(view)))
+        _still(f"asked:{one.id}", one.at, tool_blocks.asked_message, one, view.session.id, _number(view))
         for one in view.asked
     ]
     found += [_shared(file) for file in view.files]
@@ -98,30 +101,40 @@ def _where(view: ThreadView, card: Card, view_url: Callable[[float], str]) -> Wh
 
 
 def _card(card: Card, where: Where, now: float) -> Draft:
+    still = _still_card(card, where)
+    if card.state != "running":
+        return still
+    return replace(still, message=blocks.card_message(card, where, now), ticking=True)
+
+
+@lru_cache(REMEMBERED)
+def _still_card(card: Card, where: Where) -> Draft:
+    message = blocks.card_message(card, where)
     mark = f"{card.state}/{card.outcome or ''}/{'words' if card.task else ''}/{card.stop_by is not None}"
     mark += f"/{family_mark(card.children)}" if card.children else ""
     return Draft(
         id=card.id,
         at=card.asked,
-        message=blocks.card_message(card, where, now),
-        digest=blocks.card_message(card, where).digest,
+        message=message,
+        digest=message.digest,
         mark=mark,
-        ticking=card.state == "running",
         has_words=bool(card.task),
     )
 
 
 def _shared(file: SharedFile) -> Draft:
-    return replace(_still(f"file:{file.id}", file.at, tool_blocks.file_message(file)), file=file)
+    return replace(_still(f"file:{file.id}", file.at, tool_blocks.file_message, file), file=file)
 
 
 def _notice(notice: Notice) -> Draft:
     """A review's comments come one by one, so there is no hurry to show each."""
-    still = _still(notice.id, notice.at, blocks.notice_message(notice))
+    still = _still(notice.id, notice.at, blocks.notice_message, notice)
     return still if notice.review is None else replace(still, mark=f"review/{notice.review.verdict}")
 
 
-def _still(key: str, at: float, message: Message) -> Draft:
+@lru_cache(REMEMBERED)
+def _still(key: str, at: float, message_of: Callable[..., Message], *told: Hashable) -> Draft:
+    message = message_of(*told)
     return Draft(id=key, at=at, message=message, digest=message.digest, mark=message.digest)
 
 

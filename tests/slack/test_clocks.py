@@ -31,6 +31,15 @@ def test_an_ending_whose_pull_request_is_awaited_does_not_wait_for_the_hour() ->
     assert "end:1" in at(log, log.now - HOUR) and next_settling(view.endings, log.now - HOUR, SETTLE) is None
 
 
+def test_what_does_not_change_any_more_is_rendered_once() -> None:
+    log = Log().ask().boot().ready().work().end(outcome="failed", commits=0, pushed=False).ask(2).work(2)
+    view = fold_view(log.events)
+    assert view is not None
+    earlier, later = (drafts(view, log.now + seconds, lambda _since: "", SETTLE) for seconds in (60, 120))
+    changed = [one.id for one, other in zip(earlier, later, strict=True) if one is not other]
+    assert changed == ["T1:C1:1.000002"], "only what it has taken until now"
+
+
 def test_an_edit_comes_after_its_usual_time_when_the_clock_was_put_back() -> None:
     log = Log().ask().boot().ready().work()
     view = fold_view(log.events)
