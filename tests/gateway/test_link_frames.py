@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 import redis
 
+from bot.gateway.link import PIECE_FRAMES
 from bot.gateway.pace import BATCHES_AT_ONCE
 from jobs.events import Noted, PhaseReached, StepStarted, TurnEnded
 from jobs.session import Status
@@ -68,6 +69,20 @@ async def test_a_bad_frame_is_refused_for_good_and_named(site: Site, body: Json,
         assert answer.body["error"]
         assert (await box.up(frame(2, "dropped", reason="it was refused"))).body == {"acked": 2}
     assert [event.text for event in await site.log("s1", Noted)] == ["The box's report was cut: it was refused"]
+
+
+async def test_a_large_batch_is_stored_in_pieces_between_which_others_have_their_turn(
+    site: Site, redis_url: str
+) -> None:
+    await site.box()
+    async with site.gateway() as socket, one_box(socket) as box:
+        await box.get_ready()
+        with redis.Redis.from_url(redis_url) as record:
+            calls = [record.info("commandstats")["cmdstat_evalsha"]["calls"]]
+            for batch in ([words(2)], [words(3 + n) for n in range(2 * PIECE_FRAMES + 1)]):
+                assert (await box.up(*batch)).body == {"acked": batch[-1]["n"]}
+                calls.append(record.info("commandstats")["cmdstat_evalsha"]["calls"])
+    assert calls[2] - calls[1] == 3 * (calls[1] - calls[0]), "two whole pieces, and the last frame"
 
 
 async def test_a_batch_beyond_a_megabyte_is_not_read_to_its_end(site: Site) -> None:
