@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 FRAMES_PER_SECOND, FRAMES_AT_ONCE = 200.0, 2000.0
 BYTES_PER_SECOND, BYTES_AT_ONCE = 2e6, 16e6
+SHORTEST_SECONDS = 0.25  # what is said meanwhile comes as one batch, which costs us far less than many small ones
 LONGEST_SECONDS = 2.0  # a runner dials again after five without an answer
 KEPT_MOST = 10_000
 BATCHES_AT_ONCE = 8  # a runner sends one; others may be left of connections that broke
@@ -71,4 +72,4 @@ class Pace:
     def delay(self, box: str, frames: int, size: int, now: float) -> float:
         """Seconds to wait; 0 for a box at an ordinary pace."""
         owed = max(self._frames.owed(box, now, frames), self._bytes.owed(box, now, size))
-        return min(owed, LONGEST_SECONDS)
+        return min(max(owed, SHORTEST_SECONDS), LONGEST_SECONDS) if owed else 0.0

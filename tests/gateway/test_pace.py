@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.gateway.door import FORGET_EVERY, Door, Names
-from bot.gateway.pace import BYTES_AT_ONCE, FRAMES_AT_ONCE, FRAMES_PER_SECOND, LONGEST_SECONDS, Pace
+from bot.gateway.pace import BYTES_AT_ONCE, FRAMES_AT_ONCE, FRAMES_PER_SECOND, LONGEST_SECONDS, SHORTEST_SECONDS, Pace
 from bot.gateway.requests import AT_ONCE, PER_SECOND, REFUSED_COUNTS, Requests
 from sandbox.box_folder import named_by_namespace
 from sandbox.host_processes import namespace_of
@@ -35,7 +35,8 @@ def test_a_box_that_says_far_too_much_waits_and_no_other_does(frames: int, size:
 def test_the_wait_is_as_long_as_the_debt() -> None:
     pace = Pace()
     pace.delay("b", int(FRAMES_AT_ONCE), 0, now=0.0)
-    assert pace.delay("b", int(FRAMES_PER_SECOND), 0, now=0.0) == pytest.approx(1.0)
+    assert pace.delay("b", 1, 0, now=0.0) == SHORTEST_SECONDS, "what is said meanwhile comes as one batch"
+    assert pace.delay("b", int(FRAMES_PER_SECOND) - 1, 0, now=0.0) == pytest.approx(1.0)
 
 
 def test_a_box_that_asks_without_end_is_answered_later_and_no_other_is() -> None:
