@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.cards import Card, ThreadView
-from bot.folding import folded
 from bot.phases import _PHASE_OF
 from bot.slack.blocks import notice_message
 from bot.view import fold_view
@@ -18,8 +17,6 @@ from jobs.commands_reviews import CommentOnLines, DeleteLineComment
 from jobs.events import DiffLines, PlanEntry
 from jobs.session import Status
 from tests.logs import ADA, GRACE, Log, any_log, done, halves
-from tests.slack.stories import working
-from tests.waiting import while_others_run
 
 
 def view_of(log: Log) -> ThreadView:
@@ -31,12 +28,6 @@ def view_of(log: Log) -> ThreadView:
 def only_card(log: Log) -> Card:
     (card,) = view_of(log).cards
     return card
-
-
-async def test_others_get_on_while_a_long_log_is_folded() -> None:
-    log = working().hear(*(f.Step(n=n, at=0, kind="step", turn=1, title=f"Step {n}") for n in range(1, 400)))
-    view, turns = await while_others_run(folded(log.events))
-    assert (view, turns > 0) == (fold_view(log.events), True)
 
 
 def test_every_status_has_a_human_word() -> None:

@@ -382,9 +382,9 @@ async def test_a_page_that_is_open_reads_of_the_log_only_what_is_new(served: Ser
     class Counting:
         asked: list[int] = []
 
-        async def events(self, sid: str, after: int = 0) -> list[Event]:
+        async def events(self, sid: str, after: int = 0, most: int | None = None) -> list[Event]:
             self.asked.append(after)
-            return await served.store.events(sid, after)
+            return await served.store.events(sid, after, most)
 
     log = working()
     await served.keep(log)
