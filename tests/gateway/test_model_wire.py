@@ -79,8 +79,8 @@ BODIES = [
 
 @pytest.mark.parametrize(("body", "offers"), BODIES)
 @pytest.mark.parametrize("indent", [None, 2])
-def test_tools_on_offer_are_seen(body: dict[str, object], offers: bool, indent: int | None) -> None:
-    assert offers_tools(json.dumps(body, indent=indent).encode()) is offers
+async def test_tools_on_offer_are_seen(body: dict[str, object], offers: bool, indent: int | None) -> None:
+    assert await offers_tools(json.dumps(body, indent=indent).encode()) is offers
 
 
 @pytest.mark.parametrize(
