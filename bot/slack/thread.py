@@ -221,9 +221,10 @@ class Thread:
         self._unclear[draft.id] = times = self._unclear.get(draft.id, 0) + 1
         if times < UNSURE_MOST:
             raise unsure
-        self._refusals[draft.id] = _Refusal(1, self._clock() + REFUSED_SECONDS)
+        seconds = min(self._config.unsure_seconds * 2.0 ** (times - UNSURE_MOST), REFUSED_SECONDS)
+        self._refusals[draft.id] = _Refusal(1, self._clock() + seconds)
         log.error("%s: still no clear answer to %s (%s); the others go on", self._sid, draft.id, unsure)
-        return REFUSED_SECONDS
+        return seconds
 
     async def _show_status(self, view: ThreadView, before: str | None, faded: bool) -> float | None:
         if view.session.lineage is not None:
