@@ -18,9 +18,8 @@ ROOT = Path("/sys/fs/cgroup")
 EMPTY_SECONDS = 1.0
 PROCESSOR, FREEZER = "cpu", "freezer"  # hierarchies of version 1
 SHARES = "128"  # of 1024, which is what one process has
-# hierarchy: the file with what a cgroup weighs, what one of our processes does, a calm box, and one that computes: as
-# one process with the lowest priority that there is. What it has had it has had for long, so others that wake are first
-WEIGHTS = ((PROCESSOR, "cpu.shares", "1024", SHARES, "10"), ("", "cpu.weight", "100", "12", "1"))
+# hierarchy: the file with what a cgroup weighs, what one of our processes does, and what a box does
+WEIGHTS = ((PROCESSOR, "cpu.shares", "1024", SHARES), ("", "cpu.weight", "100", "12"))
 # hierarchy: the file that limits memory, and the one for swap (version 1 counts both together)
 VERSIONS = (("memory", "memory.limit_in_bytes", ""), ("", "memory.max", "memory.swap.max"))
 
@@ -52,14 +51,13 @@ class Cgroups:
         self._refused = True
         log.warning("this host does not let us limit the memory of boxes")
 
-    def weigh_less(self, box: str, computes: bool) -> None:
-        """Let a box, however many processes it has, weigh an eighth of one of ours when the processor is short, and
-        next to nothing while it computes: beside others that do as well it has its part, and is late for nobody."""
-        for hierarchy, file, ours, calm, computing in WEIGHTS:
-            weight, wanted = self._folder(hierarchy, box) / file, computing if computes else calm
+    def weigh_less(self, box: str) -> None:
+        """Let a box, however many processes it has, weigh an eighth of one of ours when the processor is short."""
+        for hierarchy, file, ours, less in WEIGHTS:
+            weight = self._folder(hierarchy, box) / file
             with contextlib.suppress(OSError):
-                if weight.read_text().strip() in {ours, calm, computing} - {wanted}:  # else it is being held still
-                    weight.write_text(wanted)
+                if weight.read_text().strip() == ours:
+                    weight.write_text(less)
 
     def _put(self, hierarchy: str, file: str, box: str, pid: int) -> None:
         """Put the process into a cgroup of this hierarchy, if there is one, whose cgroups have this file."""

@@ -24,7 +24,6 @@ from sandbox.host_processes import Process
 from sandbox.overgrown import Scales
 from sandbox.ownership import Owner, open_folder
 from sandbox.patiently import run_patiently
-from sandbox.processor import Meter
 from sandbox.provider import BoxError, BoxSpec, Limits, Permanent, Temporary
 
 START_SECONDS = 20.0
@@ -34,7 +33,6 @@ CA_BUNDLES = (  # where systems keep whom they believe as one file
     "/etc/ssl/cert.pem",
 )  # fmt: skip
 LOOK_SECONDS = 0.0005
-COMPUTES = 0.5  # of one processor, from one look to the next
 
 
 class LocalProvider(FolderProvider):
@@ -47,7 +45,7 @@ class LocalProvider(FolderProvider):
         super().__init__(boxes_dir, gateway=gateway, agents=agents, owner=Owner.here())
         self._ca_file = ca_file
         self._cgroups = Cgroups(self._root)
-        self._scales, self._meter = Scales(), Meter()
+        self._scales = Scales()
 
     def _prepare(self) -> None:
         if not sys.platform.startswith("linux"):
@@ -183,12 +181,11 @@ class LocalProvider(FolderProvider):
                     if why := self._scales.too_much(folder.name, folder.upper, limits, pids, counted):
                         found[folder.name] = why
         self._scales.forget_all_but(alive)
-        self._meter.forget_all_but(alive)
         return found
 
     def _let_others_first(self, folder: BoxFolder, pids: list[int]) -> None:
         """When the processor is short: all that runs in a box before its runner, which others wait for."""
-        self._cgroups.weigh_less(folder.name, self._meter.taken(folder.name, pids) > COMPUTES)
+        self._cgroups.weigh_less(folder.name)
         runner = folder.said().get("child-pid")
         for pid in pids:
             if pid != runner:
