@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sandbox.runner import history
-from sandbox.runner.git import NETWORK_SECONDS, Git, GitFailed, Person, identity
+from sandbox.runner.git import NETWORK_SECONDS, Git, GitFailed, NotAdded, Person, identity
 from sandbox.runner.sync import fetch, point_at_remote
 
 PAUSES = (0.3, 1.0, None)  # after each of the three tries
@@ -56,27 +56,36 @@ class Delivered(NamedTuple):
 
 async def deliver(git: Git, work: Work, within: Within) -> Delivered:
     """Commit, put right, push. Never raises: what went wrong is told in `error`. `within` bounds each half in time."""
-    pushed, error = False, None
+    pushed, error, unadded = False, None, None
     commits: list[dict[str, Any]] = []
     git.know(work.author)  # whatever became of it in the turn
     try:
-        commits = await within(_settle(git, work))
+        commits, unadded = await within(_settle(git, work))
         pushed = await within(_push(git, work))
     except asyncio.TimeoutError:  # first: it is an OSError in newer Pythons
         error = "There was no time left to push the work. It is kept in the box, and the next turn pushes it."
     except (GitFailed, OSError) as failed:
         error = f"The work could not be pushed: {failed}. It is kept in the box, and the next turn pushes it."
+    if unadded is not None:
+        error = error or f"Not all of the work is in a commit: {unadded}. It is kept in the box, for the next turn."
     return Delivered(await git.head(), commits, pushed, error)
 
 
-async def _settle(git: Git, work: Work) -> list[dict[str, Any]]:
-    """Everything is in commits, and the commits are by the right people. If this fails, the next turn does it."""
+async def _settle(git: Git, work: Work) -> tuple[list[dict[str, Any]], NotAdded | None]:
+    """Everything is in commits, and the commits are by the right people. If this fails, the next turn does it.
+
+    What git cannot add keeps nothing back that the agent has committed itself.
+    """
+    unadded = None
     await _come_back(git, work.branch)
-    await git.commit_leftovers(work.author, _message(work))
+    try:
+        await git.commit_leftovers(work.author, _message(work))
+    except NotAdded as failed:
+        unadded = failed
     await history.settle(git, work.branch, work.author, work.others)
     commits = await history.made(git, work.branch)
     await history.finish(git)
-    return commits
+    return commits, unadded
 
 
 async def _come_back(git: Git, branch: str) -> None:

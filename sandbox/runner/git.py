@@ -24,6 +24,7 @@ QUICK_SECONDS, NETWORK_SECONDS = 120.0, 900.0
 LOCK_SECONDS, LOCK_LOOK_SECONDS = 1.0, 0.02
 ADD_ALL, NOT_ALL = ("add", "--all", "--ignore-errors", "."), 1  # and how it ends if it had to leave out something
 ADD_TRIES = 3
+ADD_PAUSE = 0.1
 OURS = (
     "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false", "-c", "gc.auto=0",
     "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false", "-c", "protocol.version=2",
@@ -56,6 +57,10 @@ class GitFailed(Exception):
     def __init__(self, said: str, final: bool = False, away: bool = False, code: int = 0) -> None:
         super().__init__(said)
         self.final, self.away, self.code = final, away, code
+
+
+class NotAdded(GitFailed):
+    """What the agent changed is not all in a commit: git could not add it."""
 
 
 class Person(NamedTuple):
@@ -135,7 +140,8 @@ class Git:
             write_anew(os.path.join(folder, "ignore"), IGNORED)
 
     async def commit_leftovers(self, author: Person, message: str) -> None:
-        """Commit what the agent changed and did not commit itself, but for what cannot be read."""
+        """Commit what the agent changed and did not commit itself, but for what cannot be read. Raises NotAdded if
+        nothing was committed for it."""
         await self._add_all()
         if await self._staged():
             await self._unlocked("commit", "--quiet", "--no-verify", "--file=-", stdin=message, author=author)
@@ -149,7 +155,8 @@ class Git:
             except GitFailed as failed:
                 if failed.code != NOT_ALL:
                     if failed.code < 0 or not left:
-                        raise
+                        raise NotAdded(str(failed), code=failed.code) from None
+                    await asyncio.sleep(ADD_PAUSE)
                     continue
             return
 

@@ -89,6 +89,7 @@ class Turns:
         self._conversation.end_what_was_left()
         with contextlib.suppress(GitFailed):
             await self._git.commit_leftovers(last, LEFT)
+        with contextlib.suppress(GitFailed):
             await history.finish(self._git)
 
     async def _brought(self, turn: Turn) -> Brought:

@@ -215,11 +215,13 @@ async def test_a_git_of_the_agents_that_is_just_at_work_keeps_its_lock(box: Runn
 async def test_what_git_does_not_add_is_told_and_comes_with_a_later_turn(box: RunningBox, gateway: StandIn, bare: Path):
     await box.start()
     await gateway.frame("ready")
+    await box.exec("sh", "-c", "echo own >own.txt; git add own.txt; git commit -qm Own")
     await box.exec("sh", "-c", "echo '*.md filter=lfs' >.gitattributes; git config filter.lfs.clean false")
     await box.exec("git", "config", "filter.lfs.required", "true")
     ended = await turn(gateway, 1, "add a line saying Arrived")
-    assert (ended["outcome"], ended["pushed"], ended["commits"]) == ("done", False, [])
+    assert (ended["outcome"], ended["pushed"], [one["subject"] for one in ended["commits"]]) == ("done", True, ["Own"])
     assert "clean filter 'lfs' failed" in ended["error"]
+    assert git(bare, "show", f"{BRANCH}:own.txt") == "own"
     await box.exec("rm", ".gitattributes")
     assert (await turn(gateway, 2))["pushed"] is True
     assert git(bare, "show", f"{BRANCH}:README.md").endswith("Arrived")
