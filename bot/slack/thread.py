@@ -211,7 +211,7 @@ class Thread:
 
     def _refused(self, draft: Draft, refused: SlackError, before: _Refusal | None) -> float:
         times = before.times + 1 if before is not None else 1
-        seconds = min(REFUSED_SECONDS * 2.0 ** (times - 1), REFUSED_MOST_SECONDS)
+        seconds = _longer_each_time(REFUSED_SECONDS, times, REFUSED_MOST_SECONDS)
         self._refusals[draft.id] = _Refusal(times, self._clock() + seconds)
         log.error("%s: Slack refused %s (%s); trying again in %.0f s", self._sid, draft.id, refused, seconds)
         return seconds
@@ -221,7 +221,9 @@ class Thread:
         self._unclear[draft.id] = times = self._unclear.get(draft.id, 0) + 1
         if times < UNSURE_MOST:
             raise unsure
-        seconds = min(self._config.unsure_seconds * 2.0 ** (times - UNSURE_MOST), REFUSED_SECONDS)
+        alone = len(self._unclear) == 1  # else it is Slack that is in trouble, and all are said as soon as it is not
+        again = self._config.unsure_seconds
+        seconds = _longer_each_time(again, times - UNSURE_MOST + 1, REFUSED_SECONDS) if alone else again
         self._refusals[draft.id] = _Refusal(1, self._clock() + seconds)
         log.error("%s: still no clear answer to %s (%s); the others go on", self._sid, draft.id, unsure)
         return seconds
@@ -234,6 +236,10 @@ class Thread:
             await self._record.save_post(self._sid, STATUS, kept)
             self._has_saved(STATUS, kept)
         return again
+
+
+def _longer_each_time(seconds: float, times: int, most: float) -> float:
+    return min(seconds * 2.0 ** min(times - 1, 16), most)
 
 
 def _posted(memory: Mapping[str, str], card: str) -> Posted | None:
