@@ -101,13 +101,16 @@ def _where(view: ThreadView, card: Card, view_url: Callable[[float], str]) -> Wh
 
 
 def _card(card: Card, where: Where, now: float) -> Draft:
-    still = _still_card(card, where)
     if card.state != "running":
-        return still
-    return replace(still, message=blocks.card_message(card, where, now), ticking=True)
+        return _remembered_card(card, where)
+    return replace(_still_card(card, where), message=blocks.card_message(card, where, now), ticking=True)
 
 
 @lru_cache(REMEMBERED)
+def _remembered_card(card: Card, where: Where) -> Draft:
+    return _still_card(card, where)
+
+
 def _still_card(card: Card, where: Where) -> Draft:
     message = blocks.card_message(card, where)
     mark = f"{card.state}/{card.outcome or ''}/{'words' if card.task else ''}/{card.stop_by is not None}"
