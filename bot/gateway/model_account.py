@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 OTHER = "other"
 MICROS = 1_000_000
 WORDS_GUESS = 2_000  # tokens of an answer
+TOKENS_GUESS = 200_000  # at most: what the windows of most models hold
 WAIT_SECONDS = 60.0  # for others that are under way: an agent does not wait for ever
 
 
@@ -107,9 +108,10 @@ class Accounts:
         return self._under_way.begin(root, micros)
 
     def _guess(self, model: str, size: int) -> int:
-        """Millionths of a dollar that such a request may cost: nothing of it in the provider's cache, few words out."""
-        price = self.limits.price(model)
-        return cost(Spent(input=size // BYTES_OF_TOKEN, output=WORDS_GUESS), price) if price is not None else 0
+        """Millionths of a dollar that such a request may cost: nothing of it in the provider's cache, few words out. A
+        large one has pictures in it, which are a few tokens for many bytes."""
+        price, tokens = self.limits.price(model), min(size // BYTES_OF_TOKEN, TOKENS_GUESS)
+        return cost(Spent(input=tokens, output=WORDS_GUESS), price) if price is not None else 0
 
     async def _left(self, root: str, grant: Grant, session: Session | None) -> float:
         """Millionths of a dollar of the budget. Raises NotAllowed if there is nothing left."""
