@@ -29,7 +29,7 @@ from sandbox.recipe import Recipe, limits_of
 
 log = logging.getLogger(__name__)
 LABEL = "warm"  # on a box: the repository that it is warm for
-SLOT_SECONDS = 300.0  # so long a job that nobody takes up, or that was lost with its worker, is not asked for again
+SLOT_SECONDS = 60.0  # so long a job that nobody takes up, or that was lost with its worker, is not asked for again
 FILL_SECONDS = 60.0
 AGAIN_SECONDS = 60.0  # after a box that did not get ready, for they cost much
 GONE_SECONDS = 60.0  # a list of boxes may be older than a box, but never by so much
