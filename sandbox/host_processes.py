@@ -145,7 +145,7 @@ def by_namespace() -> dict[int, list[int]]:
 def command_name(pid: int) -> str:
     """What a process calls itself; empty if it is gone."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:
         return ""
 
@@ -221,7 +221,7 @@ def _steps(pids: Iterable[int]) -> dict[str, str]:
     for pid in pids:
         with contextlib.suppress(OSError):
             for thread in Path(f"/proc/{pid}/task").iterdir():
-                found[thread.name] = " ".join(STEPS.findall((thread / "status").read_text()))
+                found[thread.name] = " ".join(STEPS.findall((thread / "status").read_text(errors="replace")))
     return found
 
 
