@@ -1,7 +1,7 @@
 """How old a box may become: when it begins no more turns, and when the one that runs must go on in another. Pure.
 
 A place may end a box by itself after so long, and what is in it then is lost; so it is put to sleep before. Called by
-`jobs/wants.py` (what is due), `jobs/decide.py` and `jobs/operations.py`.
+`jobs/wants.py` (what is due) and `jobs/decide.py`.
 """
 
 from jobs import events as e

@@ -1,8 +1,8 @@
 """What goes to the agent with the next prompt, because none has taken it there yet. Pure; the folds call it.
 
-What reviewers said, and what a prompt had with it that was withdrawn: what people had said before they turned to us
-stands above the next prompt as well. One that was given up, though nobody took it back, is told itself, with what
-people have answered meanwhile: who replies "again" means that.
+It is what a prompt had with it that was withdrawn: what people had said before they turned to us stands above the next
+prompt as well. One that was given up, though nobody took it back, is told itself, with what people have answered
+meanwhile: who replies "again" means that. What reviewers say waits in `reviews.py`.
 """
 
 from collections.abc import Iterator
