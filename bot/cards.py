@@ -101,6 +101,11 @@ class LineComment:
     reply: bool = False
     edited: bool = False
 
+    @property
+    def marks(self) -> list[str]:
+        """What it is besides, in words."""
+        return [mark for mark, is_so in (("a reply", self.reply), ("edited", self.edited)) if is_so]
+
 
 @dataclass(frozen=True)
 class Review:

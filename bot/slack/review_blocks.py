@@ -27,8 +27,7 @@ def comment_blocks(review: Review) -> list[Block]:
 
 
 def _comment(comment: LineComment) -> str:
-    marks = [mark for mark, is_so in (("a reply", comment.reply), ("edited", comment.edited)) if is_so]
     code = t.one_line(comment.where.code, PLACE).replace("`", "'")
-    head = [f"*{t.one_line(comment.where.label, PLACE)}*", *marks, *([f"`{code}`"] if code else [])]
+    head = [f"*{t.one_line(comment.where.label, PLACE)}*", *comment.marks, *([f"`{code}`"] if code else [])]
     quote = t.quiet(mrkdwn_of(comment.words), EACH).replace("\n", "\n> ")
     return f"{'  ·  '.join(head)}\n> {quote}"

@@ -48,7 +48,7 @@ def _notice(notice: Notice) -> Part:
         {
             "where": one.where.label,
             "code": one.where.code,
-            "marks": [mark for mark, is_so in (("a reply", one.reply), ("edited", one.edited)) if is_so],
+            "marks": one.marks,
             "words": to_html(one.words),
         }
         for one in (review.comments if review is not None else ())
