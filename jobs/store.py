@@ -39,9 +39,7 @@ from jobs.store_scripts import ACTIVE, BELL, CLOSED, KEPT, PREFIX, SLEEPING, TOT
 from jobs.store_usage import Usage
 from jobs.store_warm import WarmBoxes
 
-__all__ = [
-    "Conflict", "Entry", "Fence", "Grant", "Heard", "Link", "Looked", "StaleLink", "Store", "Unnamed",
-]  # fmt: skip
+__all__ = ["Conflict", "Entry", "Fence", "Grant", "Heard", "Link", "Looked", "StaleLink", "Store", "Unnamed"]
 log = logging.getLogger(__name__)
 
 
@@ -96,10 +94,10 @@ class Store:
 
     async def events(self, sid: str, after: int = 0, most: int | None = None) -> list[Event]:
         """The events of a session after a number, `most` of them if that is given."""
-        last = -1 if most is None else after + most - 1
-        kept = await self._do("LRANGE", key(sid, "log"), after, last)
+        asked = "LRANGE", key(sid, "log"), after, -1 if most is None else after + most - 1
+        kept = await self._do(*asked)
         if not kept and after == 0 and await self._brought_back(sid):
-            kept = await self._do("LRANGE", key(sid, "log"), 0, last)
+            kept = await self._do(*asked)
         return [event_from_json(text) for text in kept]
 
     async def transcript(self, sid: str, after: str = "0-0", limit: int = 1000) -> list[Entry]:
