@@ -106,11 +106,6 @@ def _card(card: Card, where: Where, now: float) -> Draft:
     return replace(_still_card(card, where), message=blocks.card_message(card, where, now), ticking=True)
 
 
-@lru_cache(REMEMBERED)
-def _remembered_card(card: Card, where: Where) -> Draft:
-    return _still_card(card, where)
-
-
 def _still_card(card: Card, where: Where) -> Draft:
     message = blocks.card_message(card, where)
     mark = f"{card.state}/{card.outcome or ''}/{'words' if card.task else ''}/{card.stop_by is not None}"
@@ -123,6 +118,9 @@ def _still_card(card: Card, where: Where) -> Draft:
         mark=mark,
         has_words=bool(card.task),
     )
+
+
+_remembered_card = lru_cache(REMEMBERED)(_still_card)
 
 
 def _shared(file: SharedFile) -> Draft:

@@ -210,6 +210,7 @@ class Thread:
         return again
 
     def _refused(self, draft: Draft, refused: SlackError, before: _Refusal | None) -> float:
+        self._unclear.pop(draft.id, None)
         times = before.times + 1 if before is not None else 1
         seconds = _longer_each_time(REFUSED_SECONDS, times, REFUSED_MOST_SECONDS)
         self._refusals[draft.id] = _Refusal(times, self._clock() + seconds)
