@@ -10,7 +10,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,7 @@ WAKING = re.compile(rf"^signal: ({signal.SIGCONT:d}|{signal.SIGKILL:d})/", re.MU
 STEPS = re.compile(r"^(?:State|(?:non)?voluntary_ctxt_switches):\s*(\S+)", re.MULTILINE)
 STILL = "TtZXx"
 QUIET_SECONDS, LONGEST_SECONDS = 5.0, 60.0  # without one more that stops, and in all
+HELD_SECONDS = 0.1  # who waits in the kernel for so long may wait for one that we have stopped; doubled each time
 
 
 class Process(Protocol):
@@ -94,11 +95,14 @@ class Pid1:
         if self._freezer is not None:
             self._freezer.freeze(look, self.gone)
             return
-        stop(self.members, look)
-        before = _steps(self.members())
-        timed = any(_has_waking_timer(pid) for pid in self.members())
-        if timed or before != _steps(self.members()) or not all(said[0] in STILL for said in before.values()):
-            raise TimeoutError("one of the box's processes could wake itself")
+        end = time.monotonic() + QUIET_SECONDS
+        while True:
+            stop(self.members, look)
+            before = _steps(self.members())
+            if any(_has_waking_timer(pid) for pid in self.members()) or time.monotonic() > end:
+                raise TimeoutError("one of the box's processes could wake itself")
+            if before == _steps(self.members()) and all(said[0] in STILL for said in before.values()):
+                return  # a thread may count its last step only after it is said to be stopped
 
     def thaw(self) -> None:
         """Let the box go on."""
@@ -153,10 +157,10 @@ def command_name(pid: int) -> str:
 def stop(members: Callable[[], Iterable[int]], look: Callable[[], None] = lambda: None) -> None:
     """Stop all of them until nothing new appears and no thread moves; TimeoutError if they do not hold still.
 
-    On a busy machine each thread stops when it is its turn, so what counts is that there are fewer and fewer.
+    On a busy machine each thread stops when it is its turn, so what counts is that there are fewer and fewer. One that
+    was stopped between its vfork and its exec holds its parent in the kernel: then all may go on for a moment.
     """
-    end = time.monotonic() + LONGEST_SECONDS
-    told, before, quiet = set[int](), set[str](), time.monotonic() + QUIET_SECONDS
+    end, told, held = time.monotonic() + LONGEST_SECONDS, set[int](), _Held()
     calm = False
     while True:
         look()
@@ -165,14 +169,40 @@ def stop(members: Callable[[], Iterable[int]], look: Callable[[], None] = lambda
             return
         if calm := not moving:
             continue  # one that still moved when we looked who there is may have started another since
-        threads = {thread for found in moving.values() for thread in found}
-        if threads != before:
-            before, quiet = threads, time.monotonic() + QUIET_SECONDS
-        if time.monotonic() > min(quiet, end):
+        held.saw(moving)
+        if time.monotonic() > min(held.quiet, end):
             raise TimeoutError("the box's processes do not stop")
-        send(moving, signal.SIGSTOP)
-        told.update(moving)
-        time.sleep(LOOK_SECONDS / 4)
+        if nap := held.nap(moving):
+            send(told, signal.SIGCONT)
+            told.clear()
+        else:
+            send(moving, signal.SIGSTOP)
+            told.update(moving)
+        time.sleep(nap or LOOK_SECONDS / 4)
+
+
+class _Held:
+    """How it goes with those that are to stop. `quiet`: until when one more has to."""
+
+    def __init__(self) -> None:
+        self.quiet = time.monotonic() + QUIET_SECONDS
+        self._known, self._fewest = set[str](), 0
+        self._patience, self._since = HELD_SECONDS, 0.0
+
+    def saw(self, moving: Mapping[int, list[str]]) -> None:
+        """So many threads still move."""
+        threads = {thread for found in moving.values() for thread in found}
+        if threads - self._known or len(threads) < self._fewest:
+            self._since = time.monotonic()
+            self._known, self._fewest, self.quiet = self._known | threads, len(threads), self._since + QUIET_SECONDS
+
+    def nap(self, moving: Mapping[int, list[str]]) -> float:
+        """For how many seconds all should go on, that those which wait for others get on; 0: for none."""
+        if time.monotonic() < self._since + self._patience or not _some_wait_in_the_kernel(moving):
+            return 0.0
+        nap = self._patience / 10
+        self._since, self._patience = time.monotonic(), 2 * self._patience
+        return nap
 
 
 def send(pids: Iterable[int], number: int) -> None:
@@ -230,7 +260,12 @@ def _has_waking_timer(pid: int) -> bool:
     try:
         return WAKING.search(Path(f"/proc/{pid}/timers").read_text()) is not None
     except (FileNotFoundError, ProcessLookupError):  # it is gone, if such files are there at all
-        return not Path("/proc/self/timers").exists()
+        return not tells_timers()
+
+
+def tells_timers() -> bool:
+    """Whether this kernel says which timers a process has. Without that only a freezer holds a box still."""
+    return Path("/proc/self/timers").exists()
 
 
 def _moving(pid: int) -> list[str]:
@@ -239,7 +274,7 @@ def _moving(pid: int) -> list[str]:
         threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - called again and again while a box is held
     except OSError:
         return [] if Path("/proc/self").exists() else _moving_elsewhere(pid)
-    return [thread for thread in threads if not _still(f"/proc/{pid}/task/{thread}/stat")]
+    return [thread for thread in threads if _state(pid, thread) not in STILL]
 
 
 def _moving_elsewhere(pid: int) -> list[str]:
@@ -248,9 +283,14 @@ def _moving_elsewhere(pid: int) -> list[str]:
     return [str(pid)] if said and said[0] not in "TZ" else []
 
 
-def _still(stat: str) -> bool:
+def _some_wait_in_the_kernel(moving: Mapping[int, list[str]]) -> bool:
+    return any(_state(pid, thread) == "D" for pid, threads in moving.items() for thread in threads)
+
+
+def _state(pid: int, thread: str) -> str:
+    """What the kernel says of a thread, as one letter; "X" if it is gone."""
     try:
-        with open(stat) as file:  # noqa: PTH123 - as above
-            return file.read().rpartition(")")[2].split()[0] in STILL
+        with open(f"/proc/{pid}/task/{thread}/stat") as file:  # noqa: PTH123 - as above
+            return file.read().rpartition(")")[2].split()[0]
     except OSError:
-        return True
+        return "X"

@@ -1,9 +1,12 @@
 """A box that is copied holds still, all of it, and goes on at once when somebody needs it."""
 
+import asyncio
 import contextlib
 import fcntl
+import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from threading import Event
@@ -109,6 +112,33 @@ def test_who_is_born_while_one_looks_is_held_too() -> None:
         first.kill()
         born.kill()
     assert states == ["T", "T"]
+
+
+# Its child waits for the other end of a pipe before it becomes `sleep`, and so long it waits for its child.
+BETWEEN = """\
+import os, time
+os.posix_spawn("/bin/sleep", ["sleep", "60"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, "pipe", os.O_RDONLY, 0)])
+time.sleep(60)
+"""
+
+
+async def test_who_waits_for_a_child_that_was_stopped_before_it_was_a_program_is_held_too(spot: Path) -> None:
+    os.mkfifo(spot / "pipe")
+
+    def state(pid: int) -> str:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    with subprocess.Popen((sys.executable, "-I", "-S", "-c", BETWEEN), cwd=spot) as parent:
+        told = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        try:
+            child = int(await until(told.read_text))
+            stopping = asyncio.create_task(asyncio.to_thread(host_processes.stop, lambda: [parent.pid, child]))
+            await until(lambda: (state(child), state(parent.pid)) == ("T", "D"))
+            with (spot / "pipe").open("r+b", buffering=0):
+                await stopping
+            assert (state(child), state(parent.pid)) == ("T", "T")
+        finally:
+            host_processes.send([parent.pid, child], signal.SIGKILL)
 
 
 TIMED = """\
