@@ -26,7 +26,8 @@ from jobs import archive, census
 from jobs.github import ForgeDown, ForgeRefused
 from jobs.store import Store
 from jobs.wiring import forge, modal_place, workshop
-from sandbox import probe
+from sandbox import host_processes, probe
+from sandbox.cgroup import Cgroups
 from sandbox.side_by_side import HERE
 
 DONE, FAILED = 0, 1
@@ -254,7 +255,20 @@ async def _isolation(settings: BotSettings) -> list[Finding]:
     if settings.jobs.unisolated:
         return [Finding("isolation", "switched off: agents run with your rights", "unset SHIPMATE_UNISOLATED")]
     found = await asyncio.to_thread(probe.probe)
-    return [Finding("isolation", found.reason, "" if found.allowed else found.remedy)]
+    if not found.allowed:
+        return [Finding("isolation", found.reason, found.remedy)]
+    freezes = Cgroups(settings.jobs.boxes_dir).freezes()
+    return [Finding("isolation", found.reason), *kept_while_alive(freezes, host_processes.tells_timers())]
+
+
+def kept_while_alive(freezes: bool, tells_timers: bool) -> list[Finding]:
+    """Whether what a box has can be copied while it lives; nothing where it can."""
+    if freezes or tells_timers:
+        return []
+    said = (
+        "boxes cannot be held still here (no cgroup freezer, no /proc/self/timers): no turn is kept before they sleep"
+    )
+    return [Finding("snapshots", said, "run `shipmate worker` as root, or a kernel with CONFIG_CHECKPOINT_RESTORE")]
 
 
 async def _git(settings: BotSettings) -> list[Finding]:

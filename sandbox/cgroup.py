@@ -38,6 +38,13 @@ class Cgroups:
             self._offers(hierarchy) and os.access(self._root / hierarchy, os.W_OK) for hierarchy, _, _ in VERSIONS
         )
 
+    def freezes(self) -> bool:
+        """Whether boxes that are made here get a freezer."""
+        first = self._root / FREEZER
+        if os.access(first, os.W_OK) and (first / "cgroup.procs").exists():
+            return True
+        return self._offers("") and os.access(self._root, os.W_OK)
+
     def add(self, box: str, pid: int, memory_bytes: int | None) -> None:
         """Put a box's first process under a limit before it has started another."""
         self._put(PROCESSOR, "cpu.shares", box, pid)

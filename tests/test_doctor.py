@@ -142,6 +142,16 @@ def test_an_app_that_does_not_ask_for_what_is_heard_is_told(events: tuple[str, .
     assert (f"does not ask for {lacking}:" in one.said) is bool(lacking)
 
 
+@pytest.mark.parametrize(
+    ("freezes", "tells_timers", "well"),
+    [(True, True, True), (True, False, True), (False, True, True), (False, False, False)],
+)
+def test_a_kernel_that_lets_nobody_hold_boxes_still_is_told(freezes: bool, tells_timers: bool, well: bool) -> None:
+    found = doctor.kept_while_alive(freezes, tells_timers)
+    assert [(one.what, one.well) for one in found] == ([] if well else [("snapshots", False)])
+    assert well or ("/proc/self/timers" in found[0].said and "CONFIG_CHECKPOINT_RESTORE" in found[0].mend)
+
+
 async def test_a_redis_that_may_lose_work_is_not_well(told: dict[str, str]) -> None:
     safe = {"maxmemory-policy": "noeviction", "appendonly": "yes"}
     with redis.Redis.from_url(told["REDIS_URL"]) as server:
