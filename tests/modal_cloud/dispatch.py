@@ -4,6 +4,7 @@ A function takes (request, metadata) and returns the answer, or yields answers w
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,11 +12,13 @@ from typing import Any
 
 import grpclib
 from grpclib.const import Cardinality, Handler, Status
+from h2.settings import SettingCodes
 from modal_proto import api_pb2
 
 from tests.modal_cloud.clock import Clock
 from tests.modal_cloud.faults import Fault, Faults
 from tests.modal_cloud.trace import Call, Trace
+from tests.waiting import until
 
 BEFORE = {"refused", "error", "hang", "throttled", "quota"}
 AFTER = {"lost_reply", "late"}
@@ -45,6 +48,7 @@ class Dispatch:
         self._clock, self._faults, self._trace, self._whose = clock, faults, trace, whose
         self._done: dict[tuple[str, str], asyncio.Task[Any]] = {}
         self._going: set[asyncio.Task[Any]] = set()
+        self._marks = itertools.count(1 << 20)
 
     def service(self, base: type, functions: object) -> Any:
         """A service for grpclib: calls without a function are UNIMPLEMENTED, and traced all the same."""
@@ -162,11 +166,21 @@ class Dispatch:
                         answer.data = data
                         await stream.send_message(answer)
                     if left <= 0:
+                        await self._arrived(stream)
                         raise Reset
                 else:
                     await stream.send_message(answer)
         finally:
             await answers.aclose()
+
+    async def _arrived(self, stream: Any) -> None:
+        """Until the client has all that was sent: what it gets together with a reset is lost to it. It acknowledges
+        what the server changes in its settings, in turn; this one means nothing here."""
+        connection, mark = stream._stream.connection, next(self._marks)
+        settings = stream._stream._h2_connection.local_settings
+        stream._stream._h2_connection.update_settings({SettingCodes.MAX_HEADER_LIST_SIZE: mark})
+        connection.flush()
+        await until(lambda: connection.is_closing() or settings.max_header_list_size >= mark)
 
 
 class _Mapping:
