@@ -43,12 +43,14 @@ class Unreadable(Refused):
 
 @dataclass(frozen=True)
 class Choice:
-    """Which repository a prompt means: `repository` on `base_branch`, or the `options` to ask for, with the reason."""
+    """Which repository a prompt means: `repository` on `base_branch`, or the `options` to ask for, with the reason.
+    `only`: it says that and nothing else."""
 
     repository: str | None = None
     base_branch: str = ""
     options: tuple[str, ...] = ()
     reason: str = ""
+    only: bool = False
 
 
 @dataclass(frozen=True)

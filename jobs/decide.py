@@ -10,12 +10,13 @@ from typing import Any
 from jobs import commands, decide_family
 from jobs import events as e
 from jobs.claims import warm_box_is_late
-from jobs.commands import Choice, Command, FinishPark, NotYet, Refused
+from jobs.commands import Command, FinishPark, NotYet, Refused
 from jobs.commands_family import OpenChild
 from jobs.decide_pulls import DECIDE_PULLS
 from jobs.decide_snapshots import DECIDE_SNAPSHOTS, rest, told_of_nothing_left, told_of_start
 from jobs.decide_spending import DECIDE_SPENDING
 from jobs.decide_tools import DECIDE_TOOLS, late_answers
+from jobs.decide_where import answer_where, choose, where
 from jobs.events import Event
 from jobs.fold import fold
 from jobs.hearing import TOLD_MOST, events_of
@@ -59,13 +60,7 @@ def _deliveries(session: Session, events: tuple[Event, ...], now: float, rules: 
 
 def _open(c: commands.Submit, now: float) -> tuple[Event, ...]:
     opened = e.SessionOpened(at=now, session=c.session, place=c.place, by=c.prompt.author, agent=c.agent)
-    return (opened, _where(c.choice, now), e.PromptReceived(at=now, prompt=c.prompt))
-
-
-def _where(choice: Choice, now: float) -> Event:
-    if choice.repository is not None:
-        return e.RepositoryChosen(at=now, repository=choice.repository, base_branch=choice.base_branch)
-    return e.RepositoryAsked(at=now, options=choice.options, reason=choice.reason)
+    return (opened, where(c.choice, now), e.PromptReceived(at=now, prompt=c.prompt))
 
 
 def _submit(s: Session, c: commands.Submit, now: float, rules: Rules) -> tuple[Event, ...]:
@@ -78,9 +73,9 @@ def _submit(s: Session, c: commands.Submit, now: float, rules: Rules) -> tuple[E
     told = c.prompt.model_copy(update={"before": (*c.prompt.before, *untold)}) if untold else c.prompt
     received = e.PromptReceived(at=now, prompt=told)
     if s.status is S.CLOSED and s.repository is None:
-        return (_where(c.choice, now), received)
+        return (where(c.choice, now), received)
     if s.status is S.ASKING:
-        return (received, _where(c.choice, now))
+        return answer_where(s, c, now) or (received, where(c.choice, now))
     return (received,)
 
 
@@ -105,16 +100,6 @@ def _note_once(turn: Turn, prompt_id: str, note: str, now: float) -> tuple[Event
     if turn.prompt.id != prompt_id or note in turn.noted:
         return ()
     return (e.Noted(at=now, text=note, prompt_id=prompt_id),)
-
-
-def _choose(s: Session, c: commands.ChooseRepository, now: float, _: Rules) -> tuple[Event, ...]:
-    if s.repository == c.repository:
-        return ()
-    if s.repository is not None:
-        raise Refused(f"This thread already works on {s.repository}. Mention me in a new thread for another one.")
-    if s.status is not S.ASKING:
-        raise Refused("Nothing waits for this answer any more. Reply here with the task to begin again.")
-    return (e.RepositoryChosen(at=now, repository=c.repository, base_branch=c.base_branch, by=c.by),)
 
 
 def _stop(s: Session, c: commands.Stop, now: float, _: Rules) -> tuple[Event, ...]:
@@ -273,7 +258,7 @@ _DECIDE: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Event, 
     commands.Submit: _submit,
     commands.EditPrompt: _edit,
     commands.WithdrawPrompt: _withdraw,
-    commands.ChooseRepository: _choose,
+    commands.ChooseRepository: choose,
     commands.Stop: _stop,
     commands.BeginStart: _begin_start,
     commands.AwaitBox: _await_box,

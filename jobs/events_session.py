@@ -29,13 +29,14 @@ class RepositoryAsked(Fact):
 
 
 class RepositoryChosen(Fact):
-    """The repository is known. `by` is None when nobody had to be asked. `agent`, `model`: what its recipe chooses,
-    where nobody else did."""
+    """The repository is known. `by` is None when nobody had to be asked; `said`: the message that said only this.
+    `agent`, `model`: what its recipe chooses, where nobody else did."""
 
     kind: Literal["repository_chosen"] = "repository_chosen"
     repository: str
     base_branch: str
     by: Author | None = None
+    said: str = ""
     agent: str = ""
     model: str = ""
 

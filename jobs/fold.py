@@ -252,7 +252,7 @@ _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     **FOLD_PULLS,
     e.RepositoryAsked: lambda s, v: {"options": v.options},
     e.RepositoryChosen: lambda s, v: {"repository": v.repository, "base_branch": v.base_branch, "options": ()}
-    | {"agent": v.agent or s.agent, "model": v.model or s.model},
+    | {"agent": v.agent or s.agent, "model": v.model or s.model, "seen": (*s.seen, v.said) if v.said else s.seen},
     e.PromptReceived: _prompt_received,
     e.PromptEdited: _prompt_edited,
     e.PromptWithdrawn: lambda s, v: _prompt_withdrawn(s, v) | nobody_asks(s, v.prompt_id),

@@ -44,6 +44,14 @@ _FOLDERS = frozenset(
     + ("etc", "examples", "include", "internal", "lib", "libs", "packages", "pages", "pkg", "public", "scripts", "src")
     + ("static", "styles", "test", "tests", "tools", "types", "utils", "var", "vendor", "web")
 )
+_POLITE = (
+    _SAYS_REPOSITORY
+    | _SAYS_WHERE
+    | frozenset(
+        ("the", "this", "that", "one", "it", "it's", "it’s", "is", "i", "we", "mean", "meant", "my", "our", "please")
+        + ("thanks", "thank", "you", "sorry", "oh", "ah", "yes", "ok", "okay", "go", "git")
+    )
+)
 _FILE = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 
 
@@ -68,12 +76,22 @@ def choose(text: str, repositories: Sequence[Repository], forge_url: str = "http
     if not meant:
         return _ask(enabled, "Which repository do you mean?")
     chosen = enabled[meant.pop()]
-    return Choice(repository=chosen.name, base_branch=chosen.base_branch)
+    return Choice(repository=chosen.name, base_branch=chosen.base_branch, only=_says_only(text, chosen.name))
 
 
 def base_branch(name: str, repositories: Sequence[Repository]) -> str | None:
     """The base branch of an enabled repository; None if it is not enabled."""
     return next((each.base_branch for each in repositories if each.name.lower() == name.lower()), None)
+
+
+def _says_only(text: str, name: str) -> bool:
+    """Whether a text says which repository is meant, perhaps politely, and nothing else."""
+    address, bare = (
+        r"(?:(?:https?|ssh|git)://|git@)[^\s<>|]*[/:]",
+        rf"(?<![\w./@~-]){re.escape(name.partition('/')[2])}",
+    )
+    said = re.sub(rf"(?:(?:{address})?{re.escape(name)}(?:\.git)?|{bare})(?![\w/~-])", " ", text, flags=re.I)
+    return all(word in _POLITE for word in re.findall(r"[\w'’]+", said.lower()))
 
 
 def _ask(options: dict[str, Repository], reason: str) -> Choice:

@@ -33,8 +33,8 @@ NOT_ISOLATED = ":warning: *Not isolated*: this agent runs with the rights of the
 HELP = (
     "Mention me with a task, such as `fix the failing test in owner/name`, and I will work on it in a box of its own "
     "and open a pull request. Anybody here steers me by replying in the thread; no mention is needed there. "
-    "Begin a reply with `(aside)` and I will leave it alone; reply `stop` and I will stop. "
-    "`/shipmate` opens a form instead."
+    "Begin a reply with somebody else's name or with `(aside)` and I will leave it alone; reply `stop` and I will "
+    "stop. `/shipmate` opens a form instead."
 )
 
 
@@ -233,11 +233,14 @@ def notice_message(notice: Notice) -> Message:
     return Message(said, (_section(said), *quoted, *(comment_blocks(notice.review) if notice.review else ())))
 
 
-def question_message(question: Question) -> Message:
-    """Which repository? Buttons, until somebody has answered."""
+def question_message(question: Question, moot: bool = False) -> Message:
+    """Which repository? Buttons, until somebody has answered. `moot`: nothing waits for the answer any more."""
     if question.answer is not None:
         by = f", chosen by {t.one_line(question.by, 80)}" if question.by else ""
         said = f"Repository: *{t.one_line(question.answer)}*{by}"
+        return Message(said, (_section(said),))
+    if moot:
+        said = "I asked which repository is meant; that does not matter any more. Reply here with a task to go on."
         return Message(said, (_section(said),))
     if not question.options:
         said = f"{t.quiet(question.reason, 1_000)} Whoever runs me can set it; reply here when that is done."

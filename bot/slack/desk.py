@@ -27,7 +27,7 @@ from bot.slack.following import ONCE_SECONDS, Following, Owed
 from bot.slack.front import Front
 from bot.slack.front_intake import at_the_front
 from bot.slack.in_order import InOrder
-from bot.slack.intake import HELP_WORDS, STOP_WORDS, understand
+from bot.slack.intake import asks_for_help, says_stop, understand
 from bot.slack.meanings import CLIENT, Me, Meaning, Post
 from bot.slack.overheard import Overhearing
 from bot.slack.people import Directory
@@ -100,12 +100,12 @@ class Desk:
                 return ()
             case meanings.Mention():
                 async with self._in_order.turn(_session_of(meaning.post)):
-                    return await self._mention(meaning.post, me)
+                    return await self._mention(await self._named(meaning.post), me)
             case meanings.Reply():
                 async with self._in_order.turn(_session_of(meaning.post)):
-                    return await self._reply(meaning.post, me)
+                    return await self._reply(await self._named(meaning.post), me)
             case meanings.Edited():
-                return await self._edited(meaning, me)
+                return await self._edited(replace(meaning, post=await self._named(meaning.post)), me)
             case meanings.Deleted():
                 return await self._deleted(meaning)
             case meanings.Steered():
@@ -114,6 +114,9 @@ class Desk:
                 return await self._following.refused(meaning)
             case _:
                 return await self._buttons.pressed(meaning)
+
+    async def _named(self, post: Post) -> Post:
+        return replace(post, text=await self._people.named(post.team, post.text))
 
     async def say(self, courtesy: Owing) -> None:
         """Say it, if Slack takes it."""
@@ -129,7 +132,7 @@ class Desk:
     # -- prompts ---------------------------------------------------------------------------------------------------
 
     async def _mention(self, post: Post, me: Me) -> Owed:
-        if post.text.lower() in HELP_WORDS and not post.files:
+        if asks_for_help(post):
             return await self._help(post)
         owed = await self._submit(post, me, await self._record.load(_session_of(post)))
         await self._take_early(post, me)
@@ -196,7 +199,7 @@ class Desk:
 
     async def _put_to_child(self, sid: str, said: Post, author: Author, place: Place, received: float) -> Owed:
         """What a person says to one of the sessions that agents started: an answer, a stop, or more to do."""
-        if said.text.lower() in STOP_WORDS and not said.files:
+        if says_stop(said):
             stop = meanings.StopAsked(said.team, said.channel, said.thread, said.user, once=said.ts, session=sid)
             return await self._buttons.stop(stop)
         child = await self._record.load(sid)

@@ -3,6 +3,7 @@
 `desk.py` acts on what comes out (`meanings.py`). Nothing in a payload is trusted to have the right shape.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,8 +35,12 @@ from bot.slack.tool_blocks import pressed_answer
 from jobs.events import Attachment
 
 ASIDES = ("(aside)", "!aside")
-STOP_WORDS = ("stop", "stop!", "stop.")
-HELP_WORDS = ("", "help", "help!", "help?", "?")
+STOP = re.compile(
+    r"(?:(?:please|ok|okay|no|wait)[ ,]+)?(?:stop|cancel|abort|halt)"
+    r"(?:[ ,]+(?:it|this|that|here|now|all|everything|please))*[ .!]*",
+    re.IGNORECASE,
+)
+HELP_WORDS = ("", "help", "hi", "hello", "hey")
 POSTED = (None, "", "file_share", "thread_broadcast", "bot_message", "me_message")
 LEFT_ALONE = ("message_replied", "channel_join", "channel_leave", "assistant_app_thread")
 FILES_MAX = 20
@@ -98,7 +103,7 @@ def _reply(post: Post, raw: str, ts: str) -> Meaning:
         return Ignored("not said to us")
     if post.text.lower().startswith(ASIDES):
         return Overheard(post.team, post.channel, post.thread)
-    if t.mentions(raw):
+    if t.is_for_others(raw):
         return Overheard(post.team, post.channel, post.thread)
     if not post.text and not post.files:
         return Ignored("nothing said")
@@ -106,11 +111,21 @@ def _reply(post: Post, raw: str, ts: str) -> Meaning:
 
 
 def _stop_or(meaning: Mention | Reply) -> Meaning:
-    """A message that is nothing but the word is the Stop button, typed."""
+    """A message that says nothing else is the Stop button, typed."""
     post, mention = meaning.post, isinstance(meaning, Mention)
-    if post.text.lower() in STOP_WORDS and not post.files:
+    if says_stop(post):
         return StopAsked(post.team, post.channel, post.thread, post.user, once=post.ts, mention=mention)
     return meaning
+
+
+def says_stop(post: Post) -> bool:
+    """Whether a message wants what runs to stop, and nothing more."""
+    return STOP.fullmatch(post.text) is not None and not post.files
+
+
+def asks_for_help(post: Post) -> bool:
+    """Whether a message that mentions us wants nothing but to know what we are."""
+    return post.text.lower().rstrip("!?. ") in HELP_WORDS and not post.files
 
 
 def _post(

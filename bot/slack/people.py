@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 PERSON_SECONDS = 3_600.0
 PLACE_SECONDS = 3_600.0
 MEMBER_PAGES = 50
+MENTIONED_MOST = 10
+_MENTIONED = re.compile(r"(?<![\w@])@([UW][A-Z0-9]{4,20})\b")
 _EMAIL = re.compile(r"[^\s<>\"(),;:@\x00-\x1f]+@[^\s<>\"(),;:@\x00-\x1f]+")
 
 
@@ -60,6 +62,13 @@ class Directory:
         person = self._read(team, user, found) if isinstance(found, dict) else self._unknown(user)
         await self._record.remember(key, json.dumps(asdict(person)), PERSON_SECONDS)
         return person
+
+    async def named(self, team: str, text: str) -> str:
+        """The text with the names of those whose ids it mentions: Slack sends only the ids."""
+        ids = list(dict.fromkeys(_MENTIONED.findall(text)))[:MENTIONED_MOST]
+        people = await asyncio.gather(*(self.person(team, user) for user in ids))
+        names = {person.id: person.name for person in people}
+        return _MENTIONED.sub(lambda found: "@" + names.get(found[1], found[1]), text)
 
     async def is_private(self, channel: str) -> bool:
         """Whether only its members may look; yes, if Slack does not say in time."""

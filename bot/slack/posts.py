@@ -16,6 +16,7 @@ from bot.slack import blocks, tool_blocks
 from bot.slack.block_kit import Message
 from bot.slack.blocks import Where
 from bot.slack.family_blocks import family_mark, stop_offer_message
+from jobs.session import Status
 
 REMEMBERED = 2_000  # messages: a thread has hundreds in the end, is looked at again and again, and few of them change
 
@@ -63,7 +64,7 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
     """Everything that the thread should have by now, in the order in which it came about."""
     found = [_card(card, _where(view, card, view_url), now) for card in view.cards]
     if view.question is not None:
-        found.append(_still("question", view.question.at, blocks.question_message, view.question))
+        found.append(_still("question", view.question.at, blocks.question_message, view.question, is_moot(view)))
     found += [_still(asked.id, asked.at, blocks.budget_message, asked) for asked in view.budgets]
     found += [_still(offer.id, offer.at, stop_offer_message, offer, view.session.id) for offer in view.offers]
     for ending in view.endings:
@@ -77,6 +78,11 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
     found += [_shared(file) for file in view.files]
     found += [_notice(notice) for notice in view.notices]
     return sorted(found, key=lambda draft: draft.at)  # stable: a card comes before the question about it
+
+
+def is_moot(view: ThreadView) -> bool:
+    """Whether nothing waits any more to hear which repository is meant."""
+    return view.session.status is Status.ASKING and not view.session.queue
 
 
 def next_settling(endings: tuple[Ending, ...], now: float, settle_seconds: float) -> float | None:

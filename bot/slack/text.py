@@ -13,6 +13,8 @@ from itertools import accumulate
 from sandbox.runner.visible import visible
 
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
+_CALLED = r"<(?:@[UW][A-Z0-9]+|!(?:subteam\^[A-Z0-9]+|here|channel|everyone))(?:\|[^<>]*)?>"
+_TO_OTHERS = re.compile(rf"\A\s*{_CALLED}|{_CALLED}[\s.,!?:;)]*\Z")
 _USER = re.compile(r"[UW][A-Z0-9]{1,20}")
 _TOKEN = re.compile(r"<(?:([@#!])([^<>|\s][^<>|]*)|([a-z][a-z0-9+.-]*:[^<>|\s]+))(?:\|([^<>]*))?>")
 _BROADCAST = re.compile(r"@(?=(?:here|channel|everyone|group)\b)", re.IGNORECASE)
@@ -26,6 +28,11 @@ _ELLIPSIS = "…"
 def mentions(text: str) -> tuple[str, ...]:
     """The ids of everybody whom this message mentions, in order."""
     return tuple(_MENTION.findall(text))
+
+
+def is_for_others(text: str) -> bool:
+    """Whether a message turns to somebody by name, at its beginning or its end; who is named elsewhere is spoken of."""
+    return _TO_OTHERS.search(text) is not None
 
 
 def without_mention(text: str, user: str) -> str:

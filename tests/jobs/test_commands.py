@@ -158,6 +158,7 @@ STEP = {"kind": "step", "turn": 1, "title": "Read"}
 WORDS = {"kind": "text", "turn": 1, "text": "Hm"}
 CUT = {"kind": "dropped", "reason": "too large"}
 CHOICE = c.ChooseRepository("acme/rocket", "main", GRACE)
+ONLY_WHERE = c.Choice("acme/rocket", "main", only=True)
 NOT_CLEAR = c.Choice(options=("acme/rocket",), reason="acme/moon is not enabled")
 
 
@@ -172,6 +173,14 @@ def gone(merged: bool) -> Log:
     return done().do(c.ClosePullRequest(7, merged, "grace"))
 
 
+def asked_and_answered() -> Log:
+    return asking().do(submit(2, ONLY_WHERE))
+
+
+def stopped_asking() -> Log:
+    return asking().do(c.Stop(GRACE))
+
+
 CAUSES = [
     # -- people ask --
     ("a mention opens a session", Log, submit(), "session_opened repository_chosen prompt_received"),
@@ -183,6 +192,9 @@ CAUSES = [
     ("a reply tries again after a failure", failed, submit(2), "prompt_received"),
     ("a reply opens a closed session again", closed, submit(2), "prompt_received"),
     ("a reply that names the repository answers", asking, submit(2), "prompt_received repository_chosen"),
+    ("a reply that says only where is no prompt", asking, submit(2, ONLY_WHERE), "repository_chosen"),
+    ("the same again is nothing", asked_and_answered, submit(2, ONLY_WHERE), ""),
+    ("nothing waits to hear where", stopped_asking, submit(2, ONLY_WHERE), "prompt_received repository_chosen"),
     ("a reply that does not is asked again", asking, submit(2, NOT_CLEAR), "prompt_received repository_asked"),
     ("closed before it was known", closed_unasked, submit(2, NOT_CLEAR), "repository_asked prompt_received"),
     ("closed before it was known: named now", closed_unasked, submit(2), "repository_chosen prompt_received"),
@@ -329,6 +341,7 @@ REFUSED = [
     ("stop something that is over", two, c.Stop(GRACE, "T1:C1:9"), "nothing left to stop"),
     ("another repository", waiting, c.ChooseRepository("acme/site", "main", GRACE), "already works on acme/rocket"),
     ("an answer after it was closed", closed_unasked, CHOICE, "Reply here with the task"),
+    ("an answer that nothing waits for", stopped_asking, CHOICE, "Reply here with the task"),
     ("a second start", booting, c.BeginStart(1), "not waiting for a box"),
     ("a start of an older generation", lambda: failed().ask(2), c.BeginStart(0), "not waiting for a box"),
     ("a start while a failed box is there", lambda: unready().ask(2), c.BeginStart(1), "not waiting for a box"),

@@ -48,6 +48,23 @@ def test_a_text_that_is_clear_chooses(text: str, enabled: tuple[Repo, ...], mean
 
 
 @pytest.mark.parametrize(
+    ("text", "only"),
+    [
+        ("acme/site", True),
+        ("site, please", True),
+        ("I meant the site repo. Sorry!", True),
+        ("https://github.com/acme/site.git", True),
+        ("https://github.com/acme/site/issues/3", False),
+        ("site, but only its header", False),
+        ("in acme/site: fix the header", False),
+    ],
+)
+def test_whether_a_text_says_only_which_repository_is_meant(text: str, only: bool) -> None:
+    choice = choose(text, TWO)
+    assert (choice.repository, choice.only) == ("acme/site", only)
+
+
+@pytest.mark.parametrize(
     ("text", "enabled", "options", "reason"),
     [
         ("fix the failing test", TWO, TWO, "Which repository do you mean?"),

@@ -6,6 +6,7 @@ from bot.slack import blocks, tool_blocks
 from bot.slack.block_kit import Message
 from bot.slack.blocks import Where
 from bot.slack.family_blocks import stop_offer_message
+from bot.slack.posts import is_moot
 from bot.view import fold_view
 from jobs import commands as c
 from jobs import commands_tools as t
@@ -57,7 +58,7 @@ def everything(log: Log) -> str:
     where = WHERE if lineage is None else Where(view.session.id, "acme/pad", number=lineage.number)
     messages = [blocks.card_message(card, where, log.now + 60) for card in view.cards]
     messages += [stop_offer_message(offer, view.session.id) for offer in view.offers]
-    messages += [blocks.question_message(view.question)] if view.question else []
+    messages += [blocks.question_message(view.question, is_moot(view))] if view.question else []
     messages += [blocks.budget_message(question) for question in view.budgets]
     messages += [tool_blocks.asked_message(one, "s1") for one in view.asked]
     messages += [tool_blocks.file_message(file) for file in view.files]
@@ -79,6 +80,7 @@ STORIES = {
     .do(t.AttachFile(1, "f1", "a.png", "image/png", 7, "d", "https://ship.test/f1")),
     "waiting": Log().ask().ask(2, GRACE, "and the docs").do(c.EditPrompt("T1:C1:1.000002", "and the README")),
     "asking": Log().ask(repository=None),
+    "stopped_asking": Log().ask(repository=None).do(c.Stop(GRACE)),
     "stopped": working().do(c.Stop(GRACE)).end(outcome="stopped", commits=0),
     "chosen": Log().ask(repository=None).do(c.ChooseRepository("acme/site", "main", GRACE)),
     "working": working(),

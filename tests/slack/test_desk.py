@@ -210,7 +210,7 @@ async def test_what_is_not_for_us_is_left_alone(office: Scene, case: str) -> Non
     assert await office.texts(ts) == [WORDS]
 
 
-@pytest.mark.parametrize("asked", [MENTION, f"{MENTION} Help!"])
+@pytest.mark.parametrize("asked", [MENTION, f"{MENTION} Help!", f"{MENTION} hello"])
 async def test_an_empty_mention_or_the_word_is_helped_once(office: Scene, asked: str) -> None:
     await office.served.faults(duplicate=2)
     ts = await office.says(asked)

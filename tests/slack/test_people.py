@@ -20,8 +20,9 @@ async def test_a_slow_slack_delays_nobody_and_is_asked_again_later(scene: Scene)
         (prompt,) = await scene.prompts(ts)
         assert (prompt.author.name, prompt.author.email) == (ADA, f"{ADA}@users.noreply.shipmate.invalid")
         await scene.served.faults(slow=0.0)
-        await scene.says("and the docs", ts)
-        assert (await scene.prompts(ts))[-1].author.email == people.ADA.email
+        await scene.says(f"and the docs, as <@{GRACE}> said", ts)
+        prompt = (await scene.prompts(ts))[-1]
+        assert (prompt.author.email, prompt.text) == (people.ADA.email, "and the docs, as @Grace Hopper said")
 
 
 async def test_a_person_is_asked_for_once(office: Scene) -> None:
