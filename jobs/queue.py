@@ -60,6 +60,10 @@ _JOBS = {
     "report": ("publish", "jobs.children.report"),
     "hand": ("publish", "jobs.children.hand"),
 }
+# KEYS: where jobs in workers' hands are, and the queue. ARGV: the job, which may have been asked for again meanwhile.
+_PUT_BACK = """
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) > 0 then redis.call('LPUSH', KEYS[2], ARGV[1]) end
+"""
 _BY_PLACE = ("boxes", "images")
 _BUILD = ("images", "jobs.images.build")
 _FILL = ("boxes", "jobs.warm.fill")
@@ -175,8 +179,7 @@ class KeepingQueue(rq.Queue):
         (queue,) = queues
         assert isinstance(queue, KeepingQueue)
         if queue.in_hand is not None:
-            if connection.lrem(queue.intermediate_queue.key, 1, queue.in_hand):  # or it was asked for again meanwhile
-                queue.push_job_id(queue.in_hand, at_front=True)
+            connection.eval(_PUT_BACK, 2, queue.intermediate_queue.key, queue.key, queue.in_hand)
             queue.in_hand = None
         try:
             return super().dequeue_any(queues, timeout, connection, *more, **how)

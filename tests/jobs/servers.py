@@ -48,7 +48,7 @@ class Forgetful:
     """A way to a server on which the answer to the next script, or other command, is lost with the connection."""
 
     def __init__(self, url: str, command: bytes = b"EVALSHA") -> None:
-        self._socket, self._command = url.removeprefix("unix://"), command
+        self._socket, self.command = url.removeprefix("unix://"), command
         self.lose_next = False
         self.lost = 0
 
@@ -66,7 +66,7 @@ class Forgetful:
                 while asked := await reader.read(1 << 20):
                     back.write(asked)
                     said = await there.read(1 << 20)
-                    if self.lose_next and self._command in asked:
+                    if self.lose_next and self.command in asked:
                         self.lose_next = False
                         self.lost += 1
                         break

@@ -76,7 +76,10 @@ async def test_what_was_asked_when_the_record_went_away_is_asked_again(redis_url
     assert [job.id for job in jobs_in(client, "boxes")] == [f"{SID}-0-start-0", f"{SID}-0-start-1"]
 
 
-async def test_a_job_that_could_not_be_read_is_kept_and_taken_anew(redis_url: str, client: redis.Redis) -> None:
+@pytest.mark.parametrize("lost_again", [(), (b"LREM",)], ids=["once", "and the answer to putting it back"])
+async def test_a_job_that_could_not_be_read_is_kept_and_taken_anew(
+    redis_url: str, client: redis.Redis, lost_again: tuple[bytes, ...]
+) -> None:
     for name in ("one", "two"):
         open_queue("boxes", client).enqueue("tests.jobs.work.nothing", name, job_id=name)
     way = Forgetful(redis_url, b"HGETALL")
@@ -87,6 +90,10 @@ async def test_a_job_that_could_not_be_read_is_kept_and_taken_anew(redis_url: st
             with pytest.raises(redis.ConnectionError):
                 await asyncio.to_thread(taking)
             assert open_queue("boxes", client).job_ids == ["two"], "the first one is in the worker's hands"
+            for way.command in lost_again:
+                way.lose_next = True
+                with pytest.raises(redis.ConnectionError):
+                    await asyncio.to_thread(taking)
             taken = [await asyncio.to_thread(taking) for _ in range(2)]
     assert [job.id for job, _ in taken if job] == ["one", "two"]
     assert client.lrange("rq:queue:boxes:intermediate", 0, -1) == [b"one", b"two"], "each once"
