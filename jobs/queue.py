@@ -27,6 +27,7 @@ from sandbox.side_by_side import FAR, HERE
 
 log = logging.getLogger(__name__)
 TAKEN_SECONDS = 1.0  # far more than a worker needs from taking a job to beginning it
+SILENT_SECONDS = 15.0  # a worker that lives says three times meanwhile that its job goes on
 FORGET_FAILED_SECONDS = 15  # so long a job that failed on its own keeps the same one from being asked for again
 
 
@@ -79,19 +80,18 @@ class Queue:
     async def enqueue(self, sid: str, operation: Operation, place: str = HERE) -> None:
         """Ask for an operation on this session, unless the same one is asked for already. `place`: of its box."""
         queue, function = _JOBS[operation.kind]
-        await self._put(
-            queue_at(queue, place), function, f"{sid}-{operation.generation}-{operation.kind}-{operation.attempt}", sid
-        )
+        known_as = f"{sid}-{operation.generation}-{operation.kind}-{operation.attempt}"
+        await self._put(queue_at(queue, place), function, sid, known_as, f"{known_as}-again")
 
     async def enqueue_build(self, repository: str, slot: int, place: str = HERE) -> None:
         """Ask for an image of this repository, once for each `slot`."""
         queue, function = _BUILD
-        await self._put(queue_at(queue, place), function, f"image-{_known_as(repository)}-{slot}", repository)
+        await self._put(queue_at(queue, place), function, repository, f"image-{_known_as(repository)}-{slot}")
 
     async def enqueue_fill(self, repository: str, slot: int, place: str = HERE) -> None:
         """Ask for a warm box of this repository, once for each `slot` while that waits."""
         queue, function = _FILL
-        await self._put(queue_at(queue, place), function, f"warm-{_known_as(repository)}-{slot}", repository)
+        await self._put(queue_at(queue, place), function, repository, f"warm-{_known_as(repository)}-{slot}")
 
     async def clean(self) -> None:
         """Give up the jobs whose worker was killed, so that they can be asked for again."""
@@ -113,11 +113,18 @@ class Queue:
         """Let go of the connections."""
         await asyncio.to_thread(self._redis.close)
 
-    async def _put(self, queue: str, function: str, job_id: str, argument: str) -> None:
-        try:
-            await asyncio.to_thread(self._enqueue, queue, function, job_id, argument)
-        except DuplicateJobError:
-            log.debug("%s is asked for already", job_id)
+    async def _put(self, queue: str, function: str, argument: str, *ids: str) -> None:
+        """Ask for it by the first of these ids; by the next, where nothing is heard of whoever has the job of that."""
+        for job_id in ids:
+            try:
+                await asyncio.to_thread(self._enqueue, queue, function, job_id, argument)
+            except DuplicateJobError:
+                if not await asyncio.to_thread(_is_silent, self._queues[queue], job_id):
+                    log.debug("%s is asked for already", job_id)
+                    return
+                log.warning("%s has a worker that is not heard of", job_id)
+            else:
+                return
 
     def _enqueue(self, queue: str, function: str, job_id: str, argument: str) -> None:
         ask = partial(
@@ -163,6 +170,18 @@ def _forgotten(queue: rq.Queue, job_id: str) -> bool:
     queue.intermediate_queue.remove(job_id)
     job.delete()
     return True
+
+
+def _is_silent(queue: rq.Queue, job_id: str) -> bool:
+    """Whether a worker has begun this job and has not said for long that it goes on with it.
+
+    RQ itself gives such a job up only after more than a minute, and keeps its id until then. Should its worker be slow
+    and not dead, the job is done twice: the second is refused by the log.
+    """
+    job = queue.fetch_job(job_id)
+    if job is None or job.last_heartbeat is None or job.get_status() is not JobStatus.STARTED:
+        return False
+    return (datetime.now(UTC) - job.last_heartbeat.replace(tzinfo=UTC)).total_seconds() > SILENT_SECONDS
 
 
 class KeepingQueue(rq.Queue):

@@ -85,8 +85,8 @@ def _wants_snapshot(s: Session, now: float) -> Operation | None:
 def _lost_hints(waited: float) -> int:
     """How many hints must have been lost when something has been due for so long and nobody has begun.
 
-    A worker that is killed after it took a job and before it began keeps the queue from taking the same one for more
-    than a minute; so it becomes another job. That there may be two of them costs nothing: one is refused.
+    A worker that is killed after it took a job and before it began keeps the queue from taking the same one for a
+    while; so it becomes another job. That there may be two of them costs nothing: one is refused.
     """
     return int(math.log2(1 + max(0.0, waited) / ASKED_AGAIN_SECONDS))
 

@@ -164,20 +164,27 @@ async def test_without_redis_asking_raises(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "status", "asked_for_again"),
-    [(2.0, JobStatus.QUEUED, True), (0.0, JobStatus.QUEUED, False), (2.0, JobStatus.STARTED, False)],
-    ids=["its worker died", "its worker has it just now", "its worker is at it"],
+    ("seconds", "status", "asked_as"),
+    [
+        (2.0, JobStatus.QUEUED, [f"{SID}-0-start-0"]),
+        (0.0, JobStatus.QUEUED, []),
+        (2.0, JobStatus.STARTED, []),
+        (20.0, JobStatus.STARTED, [f"{SID}-0-start-0-again"]),
+    ],
+    ids=["its worker died", "its worker has it just now", "its worker is at it", "its worker died at it"],
 )
-async def test_a_job_that_was_taken_and_not_begun_is_asked_for_again(
-    queue: Queue, client: redis.Redis, seconds: float, status: JobStatus, asked_for_again: bool
+async def test_a_job_whose_worker_died_is_asked_for_again_soon(
+    queue: Queue, client: redis.Redis, seconds: float, status: JobStatus, asked_as: list[str]
 ) -> None:
     await queue.enqueue(SID, Operation("start", 0, 0))
     boxes = open_queue("boxes", client)
     [job] = boxes.jobs
     assert client.lmove(boxes.key, boxes.intermediate_queue_key) is not None
     job.enqueued_at -= timedelta(seconds=seconds)
+    job.last_heartbeat = job.enqueued_at
     job.set_status(status)
     job.save()
-    await queue.enqueue(SID, Operation("start", 0, 0))
-    assert [waiting.id for waiting in boxes.jobs] == [job.id] * asked_for_again
-    assert bool(boxes.intermediate_queue.get_job_ids()) is not asked_for_again
+    for _ in range(2):
+        await queue.enqueue(SID, Operation("start", 0, 0))
+    assert [waiting.id for waiting in boxes.jobs] == asked_as
+    assert bool(boxes.intermediate_queue.get_job_ids()) is (job.id not in asked_as)
