@@ -78,9 +78,11 @@ def _review(s: Session, c: commands.ReviewPullRequest, now: float, _: Rules) -> 
 
 
 def _comment(s: Session, c: reviews.CommentOnLines, now: float, _: Rules) -> tuple[Event, ...]:
-    """Of more comments than are kept, only the number is."""
+    """Of more comments than are kept, only the number is, whatever they say later."""
     known = comment_of(s, c.comment)
     if not _is_shown(s, c.number) or (known is not None and (not c.edited or known.words == c.words)):
+        return ()
+    if c.comment in s.comments_left_out and (not c.edited or is_full(s)):
         return ()
     words = c.words if known is not None or not is_full(s) else ""
     commented = e.LineCommented(

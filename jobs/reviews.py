@@ -13,6 +13,7 @@ from jobs.session import Session
 
 Said = e.PullRequestReviewed | e.LineCommented
 COMMENTS, ROOM = 100, 20_000  # so many comments, and characters in all, wait for a prompt
+LEFT_OUT = 1_000  # so many of those beyond are known by their number, so that none is counted twice
 SILENT = 20  # so many reviews that say nothing themselves: anybody may make them, and they take no room
 
 
@@ -35,14 +36,23 @@ def is_full(s: Session) -> bool:
 def with_said(s: Session, said: Said) -> dict[str, Any]:
     """What waits, this among it: in the place of what it said before, and as many of the newest as have room."""
     if isinstance(said, e.LineCommented) and not said.words:
-        return {"reviews_left_out": s.reviews_left_out + 1}
+        return _with_left_out(s, s.reviews, [said])
     before = review_of(s, said.review) if isinstance(said, e.PullRequestReviewed) else comment_of(s, said.comment)
     if before is not None:  # the agent knows nothing of the earlier words: these are not new ones to it
         said = said.model_copy(update={"edited": before.edited})
     all_of_it = [said if one is before else one for one in s.reviews] if before is not None else [*s.reviews, said]
     kept = _newest(all_of_it)
-    dropped = sum(bool(one.words) for one in all_of_it) - sum(bool(one.words) for one in kept)
-    return {"reviews": kept, "reviews_left_out": s.reviews_left_out + dropped}
+    return _with_left_out(s, kept, [one for one in all_of_it if one.words and one not in kept])
+
+
+def _with_left_out(s: Session, kept: tuple[Said, ...], more: list[Said]) -> dict[str, Any]:
+    """`kept` waits, and `more` is left out: each comment is counted once, and none that waits by now."""
+    waiting = {one.comment for one in kept if isinstance(one, e.LineCommented)}
+    before = [number for number in s.comments_left_out if number not in waiting]
+    more = [one for one in more if isinstance(one, e.PullRequestReviewed) or one.comment not in before]
+    numbers = (*before, *(one.comment for one in more if isinstance(one, e.LineCommented)))
+    count = s.reviews_left_out - (len(s.comments_left_out) - len(before)) + len(more)
+    return {"reviews": kept, "reviews_left_out": count, "comments_left_out": numbers[-LEFT_OUT:]}
 
 
 def _newest(all_of_it: list[Said]) -> tuple[Said, ...]:
@@ -59,12 +69,19 @@ def _newest(all_of_it: list[Said]) -> tuple[Said, ...]:
 
 def without_comment(s: Session, comment: int) -> dict[str, Any]:
     """What waits once this comment is deleted."""
-    return {"reviews": tuple(one for one in s.reviews if one is not comment_of(s, comment))}
+    numbers = tuple(number for number in s.comments_left_out if number != comment)
+    return {
+        "reviews": tuple(one for one in s.reviews if one is not comment_of(s, comment)),
+        "reviews_left_out": s.reviews_left_out - (len(s.comments_left_out) - len(numbers)),
+        "comments_left_out": numbers,
+    }
 
 
 def after_prompt(s: Session, before: Sequence[str]) -> dict[str, Any]:
     """What waits once a prompt came: one that took anything `before` it took all of it."""
-    return {"reviews": (), "reviews_left_out": 0} if before or not tellings(s) else {}
+    if tellings(s) and not before:
+        return {}
+    return {"reviews": (), "reviews_left_out": 0, "comments_left_out": ()}
 
 
 def tellings(s: Session) -> tuple[str, ...]:

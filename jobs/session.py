@@ -198,6 +198,7 @@ class Session(Frozen):
     untold: tuple[str, ...] = ()
     reviews: tuple[e.PullRequestReviewed | e.LineCommented, ...] = ()
     reviews_left_out: int = 0  # comments beyond those
+    comments_left_out: tuple[int, ...] = ()  # the forge's numbers of the newest of them that are on lines
     # what the agent asked of people; `asked` and `files_asked` count
     inquiries: tuple[Inquiry, ...] = ()
     asked: int = 0

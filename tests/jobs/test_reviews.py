@@ -109,6 +109,19 @@ def test_of_very_many_comments_the_newest_are_told_and_the_others_counted() -> N
     assert log.session is not None and (log.session.reviews, log.session.reviews_left_out) == ((), 0)
 
 
+def test_a_comment_for_which_there_was_no_room_counts_once_and_not_when_it_is_gone_or_told() -> None:
+    log = after(*(on(n, f"{n}.", comment=n) for n in range(1, COMMENTS + 11)))
+    for words in ("a", "b", "b"):
+        log.do(on(COMMENTS + 1, words, comment=COMMENTS + 1, edited=True))
+    log.do(on(COMMENTS + 2, "again", comment=COMMENTS + 2))
+    assert log.session is not None and log.session.reviews_left_out == 10
+    log.do(DeleteLineComment(7, COMMENTS + 3)).do(DeleteLineComment(7, 1))
+    log.do(on(COMMENTS + 4, "There is room by now.", comment=COMMENTS + 4, edited=True))
+    assert log.session is not None and log.session.reviews_left_out == 8
+    lines = told(log)
+    assert lines[-1].startswith("reviewers made 8 more comments") and "There is room by now." in lines[-2]
+
+
 def test_reviews_that_say_nothing_take_the_place_of_none_that_does() -> None:
     log = after(NEARLY, on(3, "Why?"))
     for n in range(500):
