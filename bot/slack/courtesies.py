@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 10.0
 FORM_SECONDS = 1.0  # a press lets us show a form for three
 OUTSIDER = "I can only work for members of this workspace. Ask one of them to mention me or to reply here."
+NOT_KNOWN = "Slack did not tell me just now who you are, so I show nothing here. Come back to this tab in a minute."
 STOP_WHERE = "Which session do you mean? Say `stop` in its thread, or press Stop on its card."
 NOTHING_HERE = "There is no session in this thread yet. Mention me with a task to begin one."
 NOT_ENABLED = "That repository is not enabled any more. Reply with another one as owner/name."

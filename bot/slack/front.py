@@ -145,8 +145,10 @@ class Front:
         return f"{posted['channel']} {posted['ts']}"
 
     async def _opened(self, opened: AppOpened, me: Me) -> Owed:
-        if (await self._people.person(me.team, opened.user)).outside:
-            return (Home(opened.user, front_blocks.home_of_outsider(courtesies.OUTSIDER)),) if opened.home else ()
+        person = await self._people.person(me.team, opened.user)
+        if person.outside or not person.known:
+            words = courtesies.OUTSIDER if person.outside else courtesies.NOT_KNOWN
+            return (Home(opened.user, front_blocks.home_of_outsider(words)),) if opened.home else ()
         sids = await self._record.recent.of(opened.user, RECENT_SHOWN)
         recent = [one for sid in sids if (one := await self._recent(sid)) is not None]
         enabled = self._repositories.enabled

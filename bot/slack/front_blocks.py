@@ -75,7 +75,7 @@ def home(recent: Sequence[Recent], headline: str = "") -> Block:
 
 
 def home_of_outsider(words: str) -> Block:
-    """The Home tab of somebody who is no member of the workspace: nothing of what happens in it."""
+    """The Home tab of somebody who is not known to be a member of the workspace: nothing of what happens in it."""
     return {"type": "home", "blocks": [section(t.quiet(words))]}
 
 

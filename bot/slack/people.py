@@ -1,13 +1,16 @@
 """Who somebody is, and which places are private: asked of Slack once, then kept in the record for a while.
 
-`desk.py` asks before a prompt is accepted, so every question is bounded in time: with no answer a person is known by
-the id alone, with a no-reply address, and is asked for again next time; a place counts as private.
+`desk.py` asks before a prompt is accepted, so every question is bounded in time: with no answer a person is who Slack
+last said here, or is known by the id alone, with a no-reply address, and is asked for again next time; a place counts
+as private. What only members may see is not shown to somebody who is not `known` (`front.py`); what they ask is done,
+for Slack says with each message and press whose workspace it comes from.
 """
 
 import asyncio
 import json
 import logging
 import re
+import time
 from dataclasses import asdict, dataclass
 
 from bot.slack.calls import Budgets, Calls, SlackError
@@ -18,6 +21,7 @@ from sandbox.runner.visible import visible
 log = logging.getLogger(__name__)
 PERSON_SECONDS = 3_600.0
 PLACE_SECONDS = 3_600.0
+LAST_SECONDS, LAST_MOST = 86_400.0, 5_000  # so long, and of so many, it is remembered here what Slack said last
 MEMBER_PAGES = 50
 MENTIONED_MOST = 10
 _MENTIONED = re.compile(r"(?<![\w@])@([UW][A-Z0-9]{4,20})\b")
@@ -26,13 +30,14 @@ _EMAIL = re.compile(r"[^\s<>\"(),;:@\x00-\x1f]+@[^\s<>\"(),;:@\x00-\x1f]+")
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody of the workspace, or `outside` it."""
+    """Somebody of the workspace, or `outside` it; if not `known`, Slack did not say."""
 
     id: str
     name: str
     email: str
     outside: bool = False
     is_bot: bool = False
+    known: bool = True
 
     @property
     def author(self) -> Author:
@@ -45,6 +50,7 @@ class Directory:
 
     def __init__(self, calls: Calls, record: Budgets, config: SlackConfig) -> None:
         self._calls, self._record, self._config = calls, record, config
+        self._last: dict[str, tuple[float, Person]] = {}
 
     async def person(self, team: str, user: str) -> Person:
         """Who `user` is, in at most `lookup_seconds`."""
@@ -57,9 +63,12 @@ class Directory:
                 answer = await self._calls.call("users.info", user=user)
         except (SlackError, TimeoutError) as trouble:
             log.warning("who %s is, Slack did not say: %s", user, trouble)
-            return self._unknown(user)
+            return self._as_last(key) or self._unknown(user)
         found = answer.get("user")
-        person = self._read(team, user, found) if isinstance(found, dict) else self._unknown(user)
+        if not isinstance(found, dict):
+            return self._unknown(user)
+        person = self._read(team, user, found)
+        self._keep(key, person)
         await self._record.remember(key, json.dumps(asdict(person)), PERSON_SECONDS)
         return person
 
@@ -105,8 +114,18 @@ class Directory:
             log.warning("who is in %s, Slack did not say: %s", channel, trouble)
         return False
 
+    def _keep(self, key: str, person: Person) -> None:
+        self._last.pop(key, None)
+        self._last[key] = (time.monotonic(), person)
+        if len(self._last) > LAST_MOST:
+            del self._last[next(iter(self._last))]
+
+    def _as_last(self, key: str) -> Person | None:
+        at, person = self._last.get(key, (float("-inf"), None))
+        return person if time.monotonic() - at < LAST_SECONDS else None
+
     def _unknown(self, user: str) -> Person:
-        return Person(id=user, name=user, email=self._no_reply(user))
+        return Person(id=user, name=user, email=self._no_reply(user), known=False)
 
     def _no_reply(self, user: str) -> str:
         return f"{user}@users.noreply.{self._config.noreply_domain}"

@@ -6,11 +6,12 @@ from typing import Any
 
 from bot.playground import workspace_people as people
 from bot.playground.workspace_records import Delivery
-from bot.slack.courtesies import OUTSIDER
+from bot.slack.courtesies import NOT_KNOWN, OUTSIDER
 from bot.slack.front_blocks import REPOSITORY, TASK
 from bot.slack.signals import Signals
 from jobs.hindsight import Hindsight
 from jobs.inbox import session_id
+from jobs.store_scripts import PREFIX
 from tests.playground.workspaces import DEV
 from tests.slack.scene import Json, Scene, until
 from tests.slack.scene import office as office
@@ -176,6 +177,24 @@ async def test_an_outsiders_home_tab_has_nothing_of_the_workspaces(office: Scene
     home = await shown(office, people.OUTSIDER.id, "home")
     assert [block["text"]["text"] for block in home["blocks"]] == [OUTSIDER]
     assert "somebody opened the app" not in [why for _, why in office.warmed]
+
+
+async def test_whom_slack_does_not_tell_apart_from_an_outsider_is_shown_nothing_and_told_to_come_back(
+    office: Scene,
+) -> None:
+    async def home(who: str, words: str) -> None:
+        await does(office, "open-app", who, tab="home")
+        await until(lambda: shown(office, who, kind="home"), lambda view: words in str(view["blocks"]))
+
+    await office.says()
+    await Hindsight(office.store).renew(time.time())
+    await office.served.faults(fail=99, methods=["users.info"])
+    await home(GRACE, NOT_KNOWN)
+    assert "Last 30 days" not in str((await shown(office, GRACE, "home"))["blocks"])
+    await office.store._redis.delete(f"{PREFIX}fact:slack:person:{people.TEAM}:{ADA}")
+    await home(ADA, "Last 30 days")  # it is known here what Slack said of her
+    await office.served.faults(fail=0)
+    await home(GRACE, "Last 30 days")
 
 
 async def test_the_home_tab_says_what_became_of_everybodys_sessions_once_that_is_counted(office: Scene) -> None:
