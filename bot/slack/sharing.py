@@ -50,8 +50,8 @@ class Sharing:
         if known and await self._is_there(place, known):
             await save(Posted(state="gone", mark=known, at=self._clock()))
             return True
-        if known and before is not None and 0 <= (passed := self._clock() - before.at) < self._config.arrive_seconds:
-            raise Later(UPLOAD, self._config.arrive_seconds - passed)
+        if known and before is not None and 0 <= self._clock() - before.at < self._config.arrive_seconds:
+            raise Unsure(UPLOAD, "it has not arrived yet")
         try:
             known = known or await self._upload(file)
             if not known:

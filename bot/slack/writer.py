@@ -110,8 +110,8 @@ class Writer:
                 await self._save(draft.id, Posted(state="posted", ts=ts))
                 await self._edit(place, draft, Posted(state="posted", ts=ts), urgent=True)
                 return
-            if 0 <= (passed := self._clock() - before.at) < self._config.arrive_seconds:
-                raise Later("chat.postMessage", self._config.arrive_seconds - passed)
+            if 0 <= self._clock() - before.at < self._config.arrive_seconds:
+                raise Unsure("chat.postMessage", "it has not arrived yet")  # the others wait for it, but not for long
         metadata = {"event_type": EVENT_TYPE, "event_payload": {"card": draft.id, "session": self._sid}}
         await self._calls.make_room("chat.postMessage", place.channel, PATIENCE_SECONDS)
         await self._lease.hold()

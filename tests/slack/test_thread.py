@@ -234,6 +234,19 @@ async def test_one_message_over_which_slack_always_breaks_keeps_no_other_waiting
     await office.card(reply, ts)
 
 
+async def test_one_message_that_does_not_arrive_keeps_no_other_waiting(scene: Scene) -> None:
+    async with scene.listening():
+        ts = await scene.says()
+        card = await scene.card(ts)
+    scene.served.workspace.delete(BOT, DEV, card.ts)
+    timed_out = Posted(state="posting", at=time.time())
+    await scene.store.save_post(scene.sid(ts), card.card, timed_out.model_dump_json())
+    await (await scene.work(ts).begin()).end(commits=0)
+    async with scene.listening(arrive_seconds=60.0):
+        await scene.shown(ts, f"<@{ADA}> Done.")
+        assert len(await scene.ours(ts)) == 1, "it may still come, and is not said twice"
+
+
 async def _several_sweeps(office: Scene) -> None:
     """Bells for as many looks as there would be tries."""
     for _ in range(10):
