@@ -122,9 +122,33 @@ class Review:
 
 
 @dataclass(frozen=True)
+class CheckLine:
+    """A check that failed, and whether it has `passed` since. `told`: the agent knows, or there are newer commits."""
+
+    check: str
+    name: str
+    url: str
+    passed: bool
+    told: bool = False
+
+
+@dataclass(frozen=True)
+class CommitChecks:
+    """What the checks of a commit that ever failed came to, each as it was last, the one heard of last at the end."""
+
+    head: str
+    lines: tuple[CheckLine, ...]
+
+    @property
+    def open(self) -> bool:
+        """Whether the agent may be asked to see to any."""
+        return any(not line.passed and not line.told for line in self.lines)
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something that happened beside the turns. `to`: a person whom it concerns; `url` belongs to `label`; `quote`:
-    somebody's Markdown that it is about; `review`: one that it tells."""
+    somebody's Markdown that it is about; `review`, `checks`: what it tells."""
 
     id: str
     at: float
@@ -134,6 +158,7 @@ class Notice:
     url: str = ""
     quote: str = ""
     review: Review | None = None
+    checks: CommitChecks | None = None
 
 
 @dataclass(frozen=True)

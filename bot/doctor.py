@@ -36,7 +36,9 @@ FILES_LOOKED_AT, LOOK_SECONDS, NAMED_MOST = 1000, 5.0, 5  # of the archive
 NOT_SET_UP = (
     "set MODAL_TOKEN_ID, MODAL_TOKEN_SECRET and SHIPMATE_PUBLIC_URL, at which boxes reach `shipmate web` by https"
 )
-HEARD = ("pull_request", "pull_request_review", "pull_request_review_comment")
+HEARD = (
+    "pull_request", "pull_request_review", "pull_request_review_comment", "check_run", "check_suite", "status",
+)  # fmt: skip
 LEAST_REDIS = (6, 2)
 EVENT_SCOPES = ("app_mentions:read",)  # beside those of the methods that we call
 

@@ -1,9 +1,10 @@
 """Webhooks of the forge: verified, understood, and put on record. https://docs.github.com/webhooks
 
 `bot/app.py` adds the route. What comes is untrusted until its signature was checked, and even then only says something
-about a session whose own pull request it names. A delivery that could not be recorded is answered with 500 or 503, and
-the forge shows it as failed. One that comes twice says nothing new: it is known by its signed body, for anybody can
-write a header. What happened longer ago than bodies are remembered is not believed, so that none can be kept for later.
+about a session whose own pull request or branch it names. A delivery that could not be recorded is answered with 500 or
+503, and the forge shows it as failed. One that comes twice says nothing new: it is known by its signed body, for
+anybody can write a header. What happened longer ago than bodies are remembered is not believed, so that none can be
+kept for later.
 """
 
 import hashlib
@@ -12,12 +13,13 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from aiohttp import web
 
+from bot.github_checks import EVENTS, check_of
 from bot.github_reviews import TOLD, login, part, said_of, text
 from jobs.commands import ClosePullRequest, Command, Refused, Unreadable
 from jobs.session import Session
@@ -25,6 +27,7 @@ from jobs.session import Session
 log = logging.getLogger(__name__)
 BODY_BYTES = 5 << 20
 SEEN_SECONDS = 3 * 86_400.0
+TIMES = ("submitted_at", "updated_at", "completed_at")
 _OURS = re.compile(r"shipmate/([A-Za-z0-9_-]{1,64})")
 
 
@@ -115,7 +118,8 @@ def is_signed(secret: bytes, body: bytes, signature: str) -> bool:
 
 def when(payload: Mapping[str, Any]) -> float:
     """When that happened which a webhook tells: the last time it names; now and for ever, if none. Pure."""
-    told = [part(payload, name).get(field) for name in TOLD for field in ("submitted_at", "updated_at")]
+    told = [part(payload, name).get(field) for name in TOLD for field in TIMES]
+    told.append(payload.get("updated_at"))  # of a status
     return max((at for at in map(_moment, told) if at is not None), default=float("inf"))
 
 
@@ -128,15 +132,22 @@ def _moment(told: object) -> float | None:
 
 def understand(event: str, payload: Mapping[str, Any]) -> tuple[str, str, Command] | None:
     """Whose session a webhook is about, in which repository, and what it says; None if it is not for us. Pure."""
-    pull, repository = part(payload, "pull_request"), part(payload, "repository").get("full_name")
-    head = part(pull, "head")
-    branch, number = _OURS.fullmatch(text(head, "ref")), pull.get("number")
-    if branch is None or not isinstance(repository, str) or part(head, "repo").get("full_name") != repository:
+    repository = part(payload, "repository").get("full_name")
+    if not isinstance(repository, str):
         return None
-    if not isinstance(number, int) or isinstance(number, bool):
+    found = check_of(event, payload) if event in EVENTS else _of_pull(event, payload, repository)
+    branches, command = found if found is not None else ((), None)
+    ours = next((branch for name in branches if (branch := _OURS.fullmatch(name))), None)
+    return None if ours is None or command is None else (ours[1], repository, command)
+
+
+def _of_pull(event: str, payload: Mapping[str, Any], repository: str) -> tuple[Sequence[str], Command] | None:
+    pull = part(payload, "pull_request")
+    head, number = part(pull, "head"), pull.get("number")
+    if part(head, "repo").get("full_name") != repository or not isinstance(number, int) or isinstance(number, bool):
         return None
     command = _command(event, payload, pull, number)
-    return None if command is None else (branch[1], repository, command)
+    return None if command is None else ([text(head, "ref")], command)
 
 
 def _command(event: str, payload: Mapping[str, Any], pull: Mapping[str, Any], number: int) -> Command | None:

@@ -14,7 +14,13 @@ from jobs.commands_reviews import CommentOnLines, DeleteLineComment
 from jobs.events import DiffLines
 from sandbox.runner.visible import visible
 
-TOLD = ("review", "comment", "pull_request")  # the parts of a webhook that say when something happened
+TOLD = (
+    "review",
+    "comment",
+    "pull_request",
+    "check_run",
+    "check_suite",
+)  # the parts of a webhook that say when something happened
 LOGIN_CHARS, VERDICT_CHARS, WORDS_CHARS, PATH_CHARS, CODE_CHARS = 100, 40, 2_000, 300, 200
 ASSOCIATES = ("OWNER", "MEMBER", "COLLABORATOR")  # whose words count: anybody may review what is public
 LINES_MOST = 1 << 31
@@ -34,7 +40,9 @@ def said_of(event: str, payload: Mapping[str, Any], number: int) -> Command | No
             return _comment(payload, number, edited=True) if _has_new_words(payload) else None
         case "pull_request_review_comment", "deleted":
             gone = part(payload, "comment")
-            return DeleteLineComment(number, _number(gone, "id")) if _belongs(gone) and _number(gone, "id") else None
+            return (
+                DeleteLineComment(number, number_in(gone, "id")) if _belongs(gone) and number_in(gone, "id") else None
+            )
     return None
 
 
@@ -64,15 +72,15 @@ def _review(payload: Mapping[str, Any], number: int, *, edited: bool) -> Command
         return None
     words = _words(review) if _belongs(review) and not program else ""
     by = login(part(review, "user")) or login(part(payload, "sender"))
-    return ReviewPullRequest(number, verdict, by, words, _number(review, "id"), edited)
+    return ReviewPullRequest(number, verdict, by, words, number_in(review, "id"), edited)
 
 
 def _comment(payload: Mapping[str, Any], number: int, *, edited: bool) -> Command | None:
     comment = part(payload, "comment")
-    id_, words, where = _number(comment, "id"), _words(comment), _lines(comment)
+    id_, words, where = number_in(comment, "id"), _words(comment), _lines(comment)
     if not (id_ and words and where.path and _belongs(comment)) or _is_program_at_work(payload):
         return None
-    review, reply = _number(comment, "pull_request_review_id"), bool(_number(comment, "in_reply_to_id"))
+    review, reply = number_in(comment, "pull_request_review_id"), bool(number_in(comment, "in_reply_to_id"))
     return CommentOnLines(number, id_, login(part(comment, "user")), where, words, review, reply, edited)
 
 
@@ -96,13 +104,13 @@ def _has_new_words(payload: Mapping[str, Any]) -> bool:
 
 def _lines(comment: Mapping[str, Any]) -> DiffLines:
     """Where it stands. Of one whose lines are not in the diff any more, where it stood."""
-    path = _one_line(text(comment, "path"))[:PATH_CHARS]
-    last = _number(comment, "line", LINES_MOST) or _number(comment, "original_line", LINES_MOST)
+    path = one_line(text(comment, "path"))[:PATH_CHARS]
+    last = number_in(comment, "line", LINES_MOST) or number_in(comment, "original_line", LINES_MOST)
     if not last or text(comment, "subject_type") == "file":
         return DiffLines(path=path)
-    first = _number(comment, "start_line", LINES_MOST) or _number(comment, "original_start_line", LINES_MOST)
+    first = number_in(comment, "start_line", LINES_MOST) or number_in(comment, "original_start_line", LINES_MOST)
     hunk = text(comment, "diff_hunk").rstrip("\n").rpartition("\n")[2]
-    code = "" if hunk.startswith("@@") else _one_line(hunk[1:])[:CODE_CHARS]
+    code = "" if hunk.startswith("@@") else one_line(hunk[1:])[:CODE_CHARS]
     return DiffLines(path=path, first=first, last=last, old=text(comment, "side") == "LEFT", code=code)
 
 
@@ -111,11 +119,12 @@ def _words(said: Mapping[str, Any]) -> str:
     return words if len(words) <= WORDS_CHARS else words[: WORDS_CHARS - 1] + "…"
 
 
-def _one_line(words: str) -> str:
+def one_line(words: str) -> str:
+    """Somebody's words on one line."""
     return " ".join(visible(words).split("\n")).strip()
 
 
-def _number(found: Mapping[str, Any], name: str, most: int = NUMBERS_MOST) -> int:
+def number_in(found: Mapping[str, Any], name: str, most: int = NUMBERS_MOST) -> int:
     """The positive number of this name; 0 if it is none."""
     value = found.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < most else 0

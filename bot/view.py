@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bot.cards import BudgetQuestion, Card, Question, ThreadView
 from bot.endings import ending_of
 from bot.phases import phase_of
+from bot.view_checks import checks_told
 from bot.view_family import FAMILY_CHANGES, asked_by_agent, children_for
 from bot.view_notices import how_to_reply, notice, sentence
 from bot.view_pulls import PULL_CHANGES
@@ -68,7 +69,7 @@ def _received(view: ThreadView, event: e.PromptReceived) -> Change:
         by_agent=asked_by_agent(view.session, prompt),
         before=len(prompt.before),
     )
-    return {"cards": (*view.cards, card)}
+    return {"cards": (*view.cards, card)} | (checks_told(view) if prompt.before else {})
 
 
 def _edited(view: ThreadView, event: e.PromptEdited) -> Change:
@@ -134,6 +135,8 @@ def _ended(view: ThreadView, event: e.TurnEnded) -> Change:
     turn = view.session.turn
     over = questions_over(view, turn.prompt.id) if turn is not None and event.outcome == "stopped" else {}
     card = _running(view, event.turn)
+    if event.pushed and event.head not in ("", view.session.head):
+        over |= checks_told(view)
     if card is None:
         return over
     cost = _sum(card.cost, event.cost)

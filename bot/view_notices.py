@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bot.cards import Notice, Review, ThreadView
+from bot.cards import CommitChecks, Notice, Review, ThreadView
 from jobs.events import Author
 from jobs.session import Session
 
@@ -19,10 +19,11 @@ def notice(
     url: str = "",
     quote: str = "",
     review: Review | None = None,
+    checks: CommitChecks | None = None,
 ) -> Change:
     """One more notice; its id is its number, which the log decides."""
     key = f"notice:{len(view.notices) + 1}"
-    one = Notice(id=key, at=at, text=text, to=to, label=label, url=url, quote=quote, review=review)
+    one = Notice(id=key, at=at, text=text, to=to, label=label, url=url, quote=quote, review=review, checks=checks)
     return {"notices": (*view.notices, one)}
 
 

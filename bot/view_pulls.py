@@ -1,5 +1,5 @@
 """What the forge's events add to a thread: a pull request published, refused, closed; `view_reviews.py` has what
-is said of it. Pure; part of `bot/view.py`."""
+people say of it, `view_checks.py` what programs do. Pure; part of `bot/view.py`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.cards import ThreadView
 from bot.endings import shown_by
+from bot.view_checks import CHECK_CHANGES, checks_told
 from bot.view_notices import how_to_reply, notice, pull_label, pull_url, sentence
 from bot.view_reviews import REVIEW_CHANGES
 from jobs import events as e
@@ -48,11 +49,13 @@ def _publish_failed(view: ThreadView, event: e.PublishFailed) -> Change:
 def _pull_closed(view: ThreadView, event: e.PullRequestClosed) -> Change:
     verb = "was merged" if event.merged else "was closed without merging"
     text = f"{verb} by {event.by}." if event.by else f"{verb}."
+    view = replace(view, **checks_told(view))
     return notice(view, event.at, text, label=pull_label(view, event.number), url=pull_url(view, event.number))
 
 
 PULL_CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
     **REVIEW_CHANGES,
+    **CHECK_CHANGES,
     e.PublishFailed: _publish_failed,
     e.PullRequestPublished: _published,
     e.PullRequestClosed: _pull_closed,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jobs import frames as f
+from jobs.commands_checks import FinishCheck
 from jobs.commands_family import FamilyCommand
 from jobs.commands_reviews import ReviewCommand
 from jobs.commands_snapshots import SnapshotCommand
@@ -267,6 +268,7 @@ Command = (
     | ClosePullRequest
     | ReviewPullRequest
     | ReviewCommand
+    | FinishCheck
     | ToolCommand
     | Note
     | Tick

@@ -1,5 +1,5 @@
 """What comes of a session's pull request: brought up to date by workers; closed, reviewed and commented on by
-people on the forge.
+people on the forge, checked by programs.
 
 Pure; `jobs/decide.py` asks.
 """
@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobs import commands
+from jobs import commands_checks as checks
 from jobs import commands_reviews as reviews
 from jobs import events as e
+from jobs.checks import is_news
 from jobs.commands import Refused
 from jobs.events import Event
 from jobs.reviews import comment_of, is_full, review_of
@@ -96,6 +98,18 @@ def _delete(s: Session, c: reviews.DeleteLineComment, now: float, _: Rules) -> t
     return (e.LineCommentDeleted(at=now, number=c.number, comment=c.comment),) if _is_shown(s, c.number) else ()
 
 
+def _check(s: Session, c: checks.FinishCheck, now: float, _: Rules) -> tuple[Event, ...]:
+    """What is said of an older commit, or of one that is not on record yet, is about no work that waits here."""
+    pull = s.pull_request
+    if c.head != s.head or (pull is not None and pull.state != "open"):
+        return ()
+    finished = e.CheckFinished(
+        at=now, head=c.head, check=c.check, name=c.name, conclusion=c.conclusion, passed=c.passed, run=c.run,
+        url=c.url, words="" if c.passed else c.words, number=pull.number if pull is not None else 0,
+    )  # fmt: skip
+    return (finished,) if is_news(s.checks, finished) else ()
+
+
 def _is_shown(s: Session, number: int) -> bool:
     return s.pull_request is not None and s.pull_request.number == number
 
@@ -108,4 +122,5 @@ DECIDE_PULLS: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Ev
     commands.ReviewPullRequest: _review,
     reviews.CommentOnLines: _comment,
     reviews.DeleteLineComment: _delete,
+    checks.FinishCheck: _check,
 }

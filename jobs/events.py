@@ -51,6 +51,7 @@ from jobs.events_family import (
     StopOffered,
 )
 from jobs.events_pulls import (
+    CheckFinished,
     DiffLines,
     LineCommentDeleted,
     LineCommented,
@@ -90,7 +91,7 @@ from jobs.events_turn import (
 
 __all__ = [
     "AgentReady", "AgentUnready", "AnswerTaken", "Attachment", "Author", "BoxAwaited", "BoxLost", "BoxParked",
-    "BoxStarted", "BudgetDeclined", "BudgetRaised", "BudgetReached", "ChildHanded", "ChildPrompted",
+    "BoxStarted", "BudgetDeclined", "BudgetRaised", "BudgetReached", "CheckFinished", "ChildHanded", "ChildPrompted",
     "ChildReported", "ChildSpawned", "ChildrenStopRequested", "Commit", "DiffLines", "Event", "Fact",
     "FileAttached", "FileRefused", "FileWanted", "Frozen", "LineCommentDeleted", "LineCommented", "Lineage",
     "LinkAttached", "ModelRequested", "ModelTrouble", "ModelTroubled", "Noted", "Outcome", "ParkBegan",
@@ -143,6 +144,7 @@ Event = Annotated[
     | PullRequestReviewed
     | LineCommented
     | LineCommentDeleted
+    | CheckFinished
     | Noted
     | QuestionAsked
     | QuestionAnswered

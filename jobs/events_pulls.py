@@ -104,6 +104,23 @@ class LineCommentDeleted(Fact):
     comment: int
 
 
+class CheckFinished(Fact):
+    """A check of `head`, the newest commit of the session, failed as `conclusion` (the forge's word) says, or `passed`
+    after it had failed. `check` tells it from all others of that commit, `run` an earlier run of it from a later one;
+    `words`: what it says, a program's; `number`: of the pull request, 0 if that is not known yet."""
+
+    kind: Literal["check_finished"] = "check_finished"
+    head: str
+    check: str
+    name: str
+    conclusion: str
+    passed: bool
+    run: int = 0
+    url: str = ""
+    words: str = ""
+    number: int = 0
+
+
 class PullRequestDescribed(Fact):
     """The agent says what the pull request of this session is to be called and to say."""
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobs import events as e
+from jobs.checks import with_check
 from jobs.events import Fact
 from jobs.reviews import with_said, without_comment
 from jobs.session import PullRequest, Session
@@ -53,4 +54,5 @@ FOLD_PULLS: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.PullRequestReviewed: with_said,
     e.LineCommented: with_said,
     e.LineCommentDeleted: lambda s, v: without_comment(s, v.comment),
+    e.CheckFinished: lambda s, v: with_check(s.checks, v),
 }

@@ -1,4 +1,5 @@
 """What reviewers said on the forge that no prompt has taken to the agent yet: reviews, and comments on lines. Pure.
+What checks found (`jobs/checks.py`) goes the same way.
 
 `jobs/fold_pulls.py` keeps it in the session, `jobs/decide_pulls.py` asks what is known already, and `jobs/decide.py`
 gives it to the next prompt. A review and its comments come one by one, in any order.
@@ -8,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from jobs import checks
 from jobs import events as e
 from jobs.session import Session
 
@@ -81,18 +83,18 @@ def after_prompt(s: Session, before: Sequence[str]) -> dict[str, Any]:
     """What waits once a prompt came: one that took anything `before` it took all of it."""
     if tellings(s) and not before:
         return {}
-    return {"reviews": (), "reviews_left_out": 0, "comments_left_out": ()}
+    return {"reviews": (), "reviews_left_out": 0, "comments_left_out": ()} | checks.all_told(s.checks)
 
 
 def tellings(s: Session) -> tuple[str, ...]:
-    """What waits, as the agent is told it: each review, its comments after it in the order of their lines."""
+    """What waits, as the agent is told it: each review, its comments after it in the order of their lines; checks."""
     reviews: dict[tuple[int, int], list[Said]] = defaultdict(list)
     for n, said in enumerate(s.reviews):
         reviews[(said.review, 0) if said.review else (0, n)].append(said)
     told = [_telling(said) for review in reviews.values() for said in _in_order(review)]
     if s.reviews_left_out:
         told.append(f"reviewers made {s.reviews_left_out} more comments, for which there was no room here")
-    return tuple(told)
+    return (*told, *checks.tellings(s.checks, s.head))
 
 
 def _in_order(review: list[Said]) -> list[Said]:

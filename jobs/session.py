@@ -11,6 +11,7 @@ from typing import Literal
 
 from jobs import events as e
 from jobs.asked import Description, Inquiry, Kept, Pause, Wanted
+from jobs.checks import Checks
 from jobs.events import Author, Commit, Fact, Frozen, Lineage, ModelTrouble, Place, Prompt, StartKind
 from jobs.family import Child, Owed
 from jobs.saved import Saved
@@ -52,6 +53,7 @@ FORGE: dict[type[Fact], None] = dict.fromkeys(
         e.PullRequestReviewed,
         e.LineCommented,
         e.LineCommentDeleted,
+        e.CheckFinished,
         e.Noted,
     )
 )
@@ -194,11 +196,12 @@ class Session(Frozen):
     closed_meanwhile: e.PullRequestClosed | None = None  # since then: what the worker had read may be older
     publish_failures: int = 0
     publish_retry_at: float | None = 0.0
-    # what goes to the agent with the next prompt: `jobs/untold.py`, and of reviewers `jobs/reviews.py`
+    # what goes to the agent with the next prompt: `jobs/untold.py`, of reviewers `jobs/reviews.py`, `jobs/checks.py`
     untold: tuple[str, ...] = ()
     reviews: tuple[e.PullRequestReviewed | e.LineCommented, ...] = ()
     reviews_left_out: int = 0  # comments beyond those
     comments_left_out: tuple[int, ...] = ()  # the forge's numbers of the newest of them that are on lines
+    checks: Checks | None = None  # of the newest commit of which any failed
     # what the agent asked of people; `asked` and `files_asked` count
     inquiries: tuple[Inquiry, ...] = ()
     asked: int = 0

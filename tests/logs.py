@@ -9,6 +9,7 @@ from jobs import commands_family as family
 from jobs import commands_snapshots as saving
 from jobs import commands_tools as t
 from jobs import frames as f
+from jobs.commands_checks import FinishCheck
 from jobs.commands_reviews import CommentOnLines, DeleteLineComment
 from jobs.decide import decide
 from jobs.decide_spending import cuts_off_turn, with_cost
@@ -264,6 +265,9 @@ _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
         edited=r.random() < 0.3,
     ),
     lambda log, r: DeleteLineComment(7, r.randint(1, 5)),
+    lambda log, r: FinishCheck(
+        _session(log).head, r.choice("ab"), "lint", "failure", r.random() < 0.3, r.randint(1, 9), words="E501"
+    ),
     lambda log, r: t.AskPeople(_generation(log, r), r.choice(["Tabs?", "Which port?"]), r.choice([(), ("yes", "no")])),
     lambda log, r: t.AskPeople(_generation(log, r), "Tabs?"),
     lambda log, r: t.AnswerQuestion(_question(r), r.choice(["yes", "no"]), r.choice([ADA, GRACE])),

@@ -10,8 +10,14 @@ from bot.playground.forge_json import Json, when
 from bot.playground.forge_records import Refusal
 from bot.playground.forge_request import Asked, Handler
 
-PERMISSIONS = {"contents": "write", "metadata": "read", "pull_requests": "write", "issues": "write"}
-EVENTS = ["pull_request", "pull_request_review", "pull_request_review_comment", "push", "issue_comment"]
+PERMISSIONS = {
+    "contents": "write", "metadata": "read", "pull_requests": "write", "issues": "write", "checks": "read",
+    "statuses": "read",
+}  # fmt: skip
+EVENTS = [
+    "pull_request", "pull_request_review", "pull_request_review_comment", "push", "issue_comment",
+    "check_run", "check_suite", "status",
+]  # fmt: skip
 
 
 async def get_app(asked: Asked) -> web.Response:

@@ -1,4 +1,4 @@
-"""What comes of a pressed button: a stop, a choice, an answer, a look. `desk.py` has it done before Slack is
+"""What comes of a pressed button: a stop, a fix, a choice, an answer, a look. `desk.py` has it done before Slack is
 acknowledged, and says afterwards what is owed."""
 
 from collections.abc import Callable
@@ -10,10 +10,13 @@ from bot.slack.courtesies import Courtesy, Form, whisper
 from bot.slack.family import Families, task_of
 from bot.slack.family_blocks import NOT_OPENED, steer_form
 from bot.slack.following import ONCE_SECONDS, Following, Owed
-from jobs import commands
+from jobs import checks, commands
+from jobs.commands import Command
 from jobs.commands_family import StopChildren
 from jobs.commands_tools import AnswerQuestion
+from jobs.events import Author, Prompt
 from jobs.inbox import session_id
+from jobs.session import Session
 
 
 class Buttons:
@@ -38,6 +41,8 @@ class Buttons:
                 return await self.stop(asked)
             case meanings.StopAllAsked() | meanings.SteerAsked():
                 return await self._of_family(asked)
+            case meanings.FixAsked():
+                return await self._fix(asked)
             case meanings.Chosen():
                 return await self._chosen(asked)
             case meanings.BudgetAnswered():
@@ -73,6 +78,22 @@ class Buttons:
         form = steer_form(session.id, number, task_of(session), f"{asked.channel} {asked.thread}")
         return (Form(asked.trigger, form, instead),)
 
+    async def _fix(self, asked: meanings.FixAsked) -> Owed:
+        """A prompt of whoever presses it, once. What checks found goes with it, as with any other."""
+        session = await self._families.here(asked.session, _where(asked))
+        if session is None:
+            return (whisper(courtesies.NOTHING_HERE, asked.channel, asked.thread, asked.user),)
+        wish = checks.wish(session.checks, session.head) if asked.head == session.head else None
+        if wish is None:
+            return (whisper(courtesies.NOTHING_FAILS, asked.channel, asked.thread, asked.user),)
+
+        def submit(by: Author) -> Command:
+            where = commands.Choice(session.repository, session.base_branch)
+            prompt = Prompt(id=_prompt_id(session, wish.key), author=by, text=wish.text)
+            return commands.Submit(session.id, session.place, prompt, where, session.agent)
+
+        return await self._following.of_member(asked, submit, session.id)
+
     async def _chosen(self, chosen: meanings.Chosen) -> Owed:
         base = self._repositories.base_branch(chosen.repository)
         if base is None:
@@ -101,6 +122,11 @@ class Buttons:
             "Only for you, and for a quarter of an hour:", self._view_link(sid, asked.user), "View"
         )
         return (Courtesy(asked.channel, asked.thread, message, asked.user, members_only=True),)
+
+
+def _prompt_id(session: Session, key: str) -> str:
+    """The id of a prompt that no message is behind."""
+    return f"{session.place.team}:{session.place.channel}:{session.place.thread}/{session.id}/{key}"
 
 
 def _where(asked: meanings.Pressed) -> tuple[str, str, str]:

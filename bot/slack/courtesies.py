@@ -23,6 +23,7 @@ STOP_WHERE = "Which session do you mean? Say `stop` in its thread, or press Stop
 NOTHING_HERE = "There is no session in this thread yet. Mention me with a task to begin one."
 NOT_ENABLED = "That repository is not enabled any more. Reply with another one as owner/name."
 NO_QUESTION = "Nobody waits for this answer any more. Reply in the thread to say something to me."
+NOTHING_FAILS = "There is nothing left to fix: the agent knows of it, or it passes, or newer commits are being checked."
 BOT_LIMIT = "This bot has given me enough to do in this thread for now; a person can go on."
 
 

@@ -10,12 +10,14 @@ from typing import Any
 from bot.slack import blocks
 from bot.slack import family_blocks as family
 from bot.slack import text as t
+from bot.slack.check_blocks import FIX
 from bot.slack.meanings import (
     Answered,
     BudgetAnswered,
     Chosen,
     Deleted,
     Edited,
+    FixAsked,
     Ignored,
     Me,
     Meaning,
@@ -239,6 +241,8 @@ def _pressed_of(action: str, session: str, prompt: str, where: tuple[str, str, s
             return StopAsked(*where, prompt, session=session)
         case family.STOP_ALL:
             return StopAllAsked(*where, session)
+        case _ if action == FIX and prompt:
+            return FixAsked(*where, session, prompt)
         case family.STEER if trigger:
             return SteerAsked(*where, session, trigger)
     return Ignored("a button that needs nothing done")

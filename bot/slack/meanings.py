@@ -124,6 +124,18 @@ class SteerAsked:
 
 
 @dataclass(frozen=True)
+class FixAsked:
+    """Somebody wants this session to see to what checks found of its commit `head`."""
+
+    team: str
+    channel: str
+    thread: str
+    user: str
+    session: str
+    head: str
+
+
+@dataclass(frozen=True)
 class Steered:
     """Somebody has said it. `said`: what tells this form from all others."""
 
@@ -210,7 +222,7 @@ class Ignored:
     reason: str
 
 
-Pressed = StopAsked | StopAllAsked | SteerAsked | Chosen | BudgetAnswered | Answered | ViewAsked
+Pressed = StopAsked | StopAllAsked | SteerAsked | FixAsked | Chosen | BudgetAnswered | Answered | ViewAsked
 Meaning = Mention | Reply | Edited | Deleted | Pressed | Steered | Overheard | Refused | Ignored
 
 

@@ -15,6 +15,7 @@ from bot.cards import Card, Ending, Notice, SharedFile, ThreadView
 from bot.slack import blocks, tool_blocks
 from bot.slack.block_kit import Message
 from bot.slack.blocks import Where
+from bot.slack.check_blocks import checks_message
 from bot.slack.family_blocks import family_mark, stop_offer_message
 from jobs.session import Status
 
@@ -76,7 +77,7 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
         for one in view.asked
     ]
     found += [_shared(file) for file in view.files]
-    found += [_notice(notice) for notice in view.notices]
+    found += [_notice(notice, view.session.id) for notice in view.notices]
     return sorted(found, key=lambda draft: draft.at)  # stable: a card comes before the question about it
 
 
@@ -133,8 +134,11 @@ def _shared(file: SharedFile) -> Draft:
     return replace(_still(f"file:{file.id}", file.at, tool_blocks.file_message, file), file=file)
 
 
-def _notice(notice: Notice) -> Draft:
-    """A review's comments come one by one, so there is no hurry to show each."""
+def _notice(notice: Notice, session: str) -> Draft:
+    """A review's comments come one by one, and so do checks, so there is no hurry to show each."""
+    if notice.checks is not None:
+        still = _still(notice.id, notice.at, checks_message, notice, session)
+        return replace(still, mark=f"checks/{notice.checks.open}")
     still = _still(notice.id, notice.at, blocks.notice_message, notice)
     return still if notice.review is None else replace(still, mark=f"review/{notice.review.verdict}")
 

@@ -13,6 +13,7 @@ from bot.slack import text as t
 from bot.slack.intake import Me
 from bot.slack.meanings import Ignored, Meaning
 from jobs import repos
+from jobs.commands_checks import FinishCheck
 from jobs.settings_repositories import Repository
 from tests.fuzz.anything import json_values, like, quickly, words
 
@@ -64,6 +65,20 @@ def test_a_press_of_any_shape_is_understood_as_of_its_own_place(body: Any) -> No
 
 
 WEBHOOKS = ["pull_request", "pull_request_review", "pull_request_review_comment", "push"]
+CHECKS = {
+    "action": "completed", "repository": {"full_name": "acme/rocket"}, "updated_at": "2026-01-01T00:00:00Z",
+    "id": 3, "sha": "a" * 40, "state": "failure", "context": "ci", "description": "x", "target_url": "https://ci.test/3",
+    "branches": [{"name": "shipmate/s1", "commit": {"sha": "a" * 40}}],
+    "check_run": {
+        "id": 4, "name": "lint", "head_sha": "a" * 40, "conclusion": "failure", "html_url": "https://forge.test/4",
+        "check_suite": {"id": 5, "head_branch": "shipmate/s1"}, "completed_at": "2026-01-01T00:00:00Z",
+        "output": {"title": "x", "summary": "y", "text": "z"},
+    },
+    "check_suite": {
+        "id": 5, "head_sha": "a" * 40, "head_branch": "shipmate/s1", "conclusion": "startup_failure",
+        "app": {"name": "x"},
+    },
+}  # fmt: skip
 PULL = {
     "action": "closed",
     "pull_request": {
@@ -103,6 +118,21 @@ def test_a_webhook_of_any_shape_is_about_a_pull_request_of_ours_or_about_nothing
         json.dumps(
             command.__dict__, ensure_ascii=False, default=lambda lines: lines.model_dump()
         ).encode()  # it can be kept
+
+
+@given(st.sampled_from(["check_run", "check_suite", "status"]), like(CHECKS), st.booleans())
+@quickly
+def test_a_check_of_any_shape_is_of_a_branch_of_ours_or_of_nothing(event: str, payload: Any, done: bool) -> None:
+    payload = payload if isinstance(payload, dict) else {"check_run": payload}
+    payload = {k: v for k, v in payload.items() if k != "action"} | ({"action": "completed"} if done else {})
+    float(when(payload))
+    found = understand_webhook(event, payload)
+    if found is not None:
+        sid, repository, command = found
+        assert isinstance(command, FinishCheck) and len(command.words) < 2_100 and "\n" not in command.name
+        assert sid == "s1" or ("/" not in sid and "." not in sid)
+        assert repository == payload["repository"]["full_name"]
+        json.dumps(command.__dict__, ensure_ascii=False).encode()
 
 
 ENABLED = (Repository("acme/rocket"), Repository("acme/site", "trunk"), Repository("other/rocket.js"))

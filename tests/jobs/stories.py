@@ -5,6 +5,7 @@ from pathlib import Path
 from jobs import commands as c
 from jobs import commands_tools as t
 from jobs import frames as f
+from jobs.commands_checks import FinishCheck
 from jobs.commands_reviews import CommentOnLines, DeleteLineComment
 from jobs.events import DiffLines, event_to_json
 from tests.jobs import test_children as a_family
@@ -21,6 +22,17 @@ def abandoned() -> Log:
     for generation in range(RULES.max_failures):
         log.do(c.BeginStart(generation)).do(c.FailStart(generation + 1, "no space left", 2.0))
     return log
+
+
+def checked() -> Log:
+    """Two checks failed, and one of them passes now."""
+    lint = ("run/5/lint", "lint")
+    return (
+        done()
+        .do(FinishCheck(given_a.PUSHED, *lint, "failure", False, 41, "https://forge.test/runs/41", "E501: too *long*"))
+        .do(FinishCheck(given_a.PUSHED, "status/ci", "ci/build", "error", False, 3, "https://ci.test/3?a=1&b=2"))
+        .do(FinishCheck(given_a.PUSHED, *lint, "success", True, 43, "https://forge.test/runs/43"))
+    )
 
 
 STORIES = {
@@ -81,6 +93,7 @@ STORIES = {
     .do(CommentOnLines(7, 13, "grace", DiffLines(path="README.md"), "Say so here.", review=11))
     .do(CommentOnLines(7, 12, "grace", FUEL, "Round up.", review=11, edited=True))
     .do(CommentOnLines(7, 15, "hedy", FUEL, "Oh.", review=14)).do(DeleteLineComment(7, 15)).ask(2),
+    "checks_failed_and_were_seen_to": checked().ask(2),
     "closed_after_long_sleep": given_a.asleep()
     .do(c.FailPublish(given_a.PUSHED, "no rights", None)).do(c.Tick(), after=RULES.close_seconds + 1),
     "started_another_and_was_stopped": a_family.two_levels().do(c.Stop(GRACE)).end(outcome="stopped", commits=0)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jobs import commands as c
 from jobs import decide_family
 from jobs import frames as f
+from jobs.commands_checks import FinishCheck
 from jobs.commands_family import TakeReport
 from jobs.commands_reviews import CommentOnLines, DeleteLineComment
 from jobs.decide import _DECIDE, _deliveries, decide
@@ -22,6 +23,7 @@ from tests.logs import ADA, GRACE, HEAD, PLACE, RULES, SID, Log, any_log, done
 ONE, TWO = "T1:C1:1.000001", "T1:C1:1.000002"
 PUSHED = f"{1:040x}"
 LONG = 40 * 86_400.0
+LINT = FinishCheck(PUSHED, "run/5/lint", "lint", "failure", passed=False)
 WHY = CommentOnLines(7, 5, "grace", DiffLines(path="a.py", last=3), "Why?")
 
 
@@ -316,6 +318,9 @@ CAUSES = [
     ("somebody else's is reviewed", done, c.ReviewPullRequest(8, "approved", "grace"), ""),
     ("commented on", done, WHY, "line_commented"),
     ("commented on twice", lambda: done().do(WHY), WHY, ""),
+    ("checked", done, LINT, "check_finished"),
+    ("checked twice", lambda: done().do(LINT), LINT, ""),
+    ("checked while nothing is there", waiting, LINT, ""),
     ("somebody else's is commented on", waiting, WHY, ""),
     ("a comment is deleted", done, DeleteLineComment(7, 5), "line_comment_deleted"),
     ("a comment elsewhere is deleted", done, DeleteLineComment(8, 5), ""),

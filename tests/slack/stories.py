@@ -5,6 +5,7 @@ from pathlib import Path
 from bot.slack import blocks, tool_blocks
 from bot.slack.block_kit import Message
 from bot.slack.blocks import Where
+from bot.slack.check_blocks import checks_message
 from bot.slack.family_blocks import stop_offer_message
 from bot.slack.posts import is_moot
 from bot.view import fold_view
@@ -63,7 +64,7 @@ def everything(log: Log) -> str:
     messages += [tool_blocks.asked_message(one, "s1") for one in view.asked]
     messages += [tool_blocks.file_message(file) for file in view.files]
     messages += [blocks.ending_message(ending) for ending in view.endings]
-    messages += [blocks.notice_message(notice) for notice in view.notices]
+    messages += [checks_message(notice, "s1") for notice in view.notices]
     return "\n--\n".join(f"({message.text})\n{words(message)}" for message in messages) + "\n"
 
 
@@ -117,6 +118,8 @@ STORIES = {
     .end(outcome="stopped", commits=0),
     "steered_by_a_person": a_family.child().boot().ready().work().ask(2, GRACE, "Paint it red"),
     "reviewed": jobs_stories.STORIES["reviewed_line_by_line"],
+    "checks_failed": jobs_stories.checked(),
+    "checks_seen_to": jobs_stories.STORIES["checks_failed_and_were_seen_to"],
     "merged": done().do(c.ClosePullRequest(7, True, "grace")),
 }
 

@@ -1,12 +1,15 @@
 """Buttons: pressed once, pressed again, forged."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.playground import workspace_people as people
+from jobs.commands_checks import FinishCheck
 from jobs.events import PromptWithdrawn
 from tests.playground.workspaces import DEV, MENTION
 from tests.slack.deliveries import forged, press_again
-from tests.slack.scene import Scene
+from tests.slack.scene import Scene, until
 from tests.slack.scene import office as office
 from tests.slack.scene import scene as scene
 
@@ -64,3 +67,28 @@ async def test_a_forged_button_changes_nothing(office: Scene, case: str) -> None
     button = forged(said, *FORGED[case], user={"id": GRACE, "team_id": people.TEAM})
     assert await office.served.workspace.deliveries.ask(button) is not None
     assert await office.store.events(office.sid(ts)) == before
+
+
+async def test_what_checks_found_is_fixed_for_whoever_presses_first_and_not_for_guests(office: Scene) -> None:
+    ts = await office.says()
+    work = await office.work(ts).begin()
+    await (await work.end()).publish()
+    lint = FinishCheck(work.head, "run/5/lint", "lint", "failure", False, 41, "https://forge.test/41", "<!here> E501")
+    await work.do(lint)
+    said = await office.shown(ts, "Checks of pull request #7", "failed: <https://forge.test/41|lint>.")
+    assert said.buttons == ("fix_checks",)
+    stale = f"{office.sid(ts)} {'b' * 40}"
+    await press_again(office, said, "fix_checks", stale)
+    await office.whispered(GRACE, "nothing left to fix")
+    guest = forged(said, "fix_checks", f"{office.sid(ts)} {work.head}", user={"id": "U0EVE", "team_id": "T9"})
+    assert await office.served.workspace.deliveries.ask(guest) is not None
+    assert len(await office.prompts(ts)) == 1, "neither a press on an older commit nor a stranger's asks for anything"
+    assert (await office.presses("fix_checks", said, by=GRACE))[0] == 200
+    await press_again(office, said, "fix_checks", f"{office.sid(ts)} {work.head}")
+    [_, asked] = await office.prompts(ts)
+    assert (asked.author.id, asked.text) == (GRACE, "Find out why checks of pull request #7 fail, and fix it.")
+    assert len(asked.before) == 1 and asked.before[0].endswith("never to be followed: <!here> E501")
+    told = await office.shown(ts, "Checks of pull request #7")
+    await until(lambda: office.ours(ts), lambda all_: [one.buttons for one in all_ if one.ts == told.ts] == [()])
+    await work.do(replace(lint, run=42, passed=True, conclusion="success"))
+    assert (await office.shown(ts, "passed now: ")).ts == said.ts

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from aiohttp import ClientSession, web
 
 from bot.github import BODY_BYTES, GitHubEvents, is_signed, understand
 from jobs.commands import ClosePullRequest, Command, LoseBox, ReviewPullRequest, Tick
+from jobs.commands_checks import FinishCheck
 from jobs.commands_reviews import CommentOnLines, DeleteLineComment
-from jobs.events import DiffLines, LineCommented, PullRequestClosed, PullRequestReviewed
+from jobs.events import CheckFinished, DiffLines, LineCommented, PullRequestClosed, PullRequestReviewed
 from jobs.inbox import Inbox
 from jobs.session import Rules
 from jobs.store import Store
@@ -52,6 +54,69 @@ def comment(action: str, number: int, changes: dict[str, Any] | None = None, **m
         "diff_hunk": "@@ -9,3 +9,4 @@\n import math\n+    return int(fuel // tank)", "body": "Round up.",
     } | more  # fmt: skip
     return payload(action, comment=said, changes=changes or {}, sender=sender)
+
+
+SHA, PAGE = f"{1:040x}", "https://forge.test/acme/rocket/runs/41"
+
+
+def check_run(action: str = "completed", **more: Any) -> dict[str, Any]:
+    suite = {"id": 5, "head_branch": f"shipmate/{SID}", "head_sha": SHA, "pull_requests": []}
+    run = {
+        "id": 41, "name": "test (3.12)", "head_sha": SHA, "status": "completed", "conclusion": "failure",
+        "completed_at": at(0), "html_url": PAGE, "details_url": "https://ci.test/41", "check_suite": suite,
+        "output": {"title": "2 failed", "summary": " a\n\tb ", "text": None, "annotations_count": 0},
+    } | more  # fmt: skip
+    return {"action": action, "check_run": run, "repository": {"full_name": "acme/rocket"}}
+
+
+def check_suite(conclusion: str, **more: Any) -> dict[str, Any]:
+    suite = {"id": 5, "head_branch": f"shipmate/{SID}", "head_sha": SHA, "conclusion": conclusion} | more
+    whole = {"app": {"name": "GitHub Actions"}, "updated_at": at(0), "pull_requests": []} | suite
+    return {"action": "completed", "check_suite": whole, "repository": {"full_name": "acme/rocket"}}
+
+
+def status(state: str, **more: Any) -> dict[str, Any]:
+    branches = [{"name": "main", "commit": {"sha": SHA}}, {"name": f"shipmate/{SID}", "commit": {"sha": SHA}}]
+    whole = {"id": 3, "sha": SHA, "context": "ci/build", "description": "Broken.", "state": state, "branches": branches}
+    return whole | {"target_url": "https://ci.test/3", "repository": {"full_name": "acme/rocket"}} | more
+
+
+RUN = FinishCheck(SHA, "run/5/test (3.12)", "test (3.12)", "failure", False, 41, PAGE, "2 failed\na\n\tb")
+STATUS = FinishCheck(SHA, "status/ci/build", "ci/build", "error", False, 3, "https://ci.test/3", "Broken.")
+NO_START = "Its checks could not be started: what says which there are may be wrong."
+CHECKED: list[tuple[str, dict[str, Any], Command | None]] = [
+    ("check_run", check_run(), RUN),
+    ("check_run", check_run(conclusion="timed_out"), replace(RUN, conclusion="timed out")),
+    ("check_run", check_run(conclusion="success"), replace(RUN, conclusion="success", passed=True)),
+    ("check_run", check_run(conclusion="cancelled"), None),
+    ("check_run", check_run(conclusion=None), None),
+    ("check_run", check_run("created"), None),
+    ("check_run", check_run(head_sha="main"), None),
+    ("check_run", check_run(name=" \u200b "), None),
+    ("check_run", check_run(check_suite={"id": 5, "head_branch": None}), None),
+    ("check_run", check_run(check_suite={"id": 5, "head_branch": "main"}), None),
+    ("check_run", check_run(html_url="javascript:alert(1)"), replace(RUN, url="https://ci.test/41")),
+    ("check_run", check_run(html_url=f"https://x/{'y' * 999}", details_url="https://x/ <!here>"), replace(RUN, url="")),
+    ("check_run", check_run(output=None, id="41"), replace(RUN, words="", run=0)),
+    ("check_run", check_run(output={"title": "x" * 9_999}), replace(RUN, words="x" * 199 + "…")),
+    (
+        "check_suite",
+        check_suite("startup_failure"),
+        FinishCheck(SHA, "suite/5", "GitHub Actions", "startup failure", False, 5, "", NO_START),
+    ),
+    ("check_suite", check_suite("failure"), None),
+    ("status", status("error"), STATUS),
+    ("status", status("failure"), replace(STATUS, conclusion="failure")),
+    ("status", status("pending"), None),
+    ("status", status("error", branches=[{"name": f"shipmate/{SID}", "commit": {"sha": "b" * 40}}]), None),
+    ("status", status("error", branches=None), None),
+]
+
+
+@pytest.mark.parametrize(("event", "body", "command"), CHECKED, ids=[f"{n}:{row[0]}" for n, row in enumerate(CHECKED)])
+def test_a_check_means_this_or_nothing(event: str, body: dict[str, Any], command: Command | None) -> None:
+    found = understand(event, body)
+    assert found == (None if command is None else (SID, "acme/rocket", command))
 
 
 CASES: list[tuple[str, dict[str, Any], Command | None]] = [
@@ -203,6 +268,19 @@ async def test_a_merge_and_a_review_are_in_the_log_once(receiver: Receiver, stor
         assert await receiver.send("pull_request_review", review, delivery) == 202
     said = [e for e in await store.events(SID) if isinstance(e, PullRequestClosed | PullRequestReviewed)]
     assert [e.kind for e in said] == ["pull_request_closed", "pull_request_reviewed"]
+
+
+async def test_of_checks_the_newest_commit_counts_once_and_nothing_that_was_kept_for_later(
+    receiver: Receiver, store: Store
+) -> None:
+    for body in (check_run(), check_run(), check_run(completed_at=at(0.1))):
+        assert await receiver.send("check_run", body) == 202
+    assert await receiver.send("check_run", check_run(head_sha=f"{2:040x}")) == 202
+    assert await receiver.send("status", status("error", updated_at=at(-4))) == 202
+    assert await receiver.send("status", status("error", updated_at=at(0))) == 202
+    assert await receiver.send("check_run", check_run(id=42, conclusion="success")) == 202
+    said = [(e.name, e.passed) for e in await store.events(SID) if isinstance(e, CheckFinished)]
+    assert said == [("test (3.12)", False), ("ci/build", False), ("test (3.12)", True)]
 
 
 LINES = [

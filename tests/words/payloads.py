@@ -10,6 +10,7 @@ from jobs import commands as c
 from jobs import commands_family as family
 from jobs import commands_tools as t
 from jobs import frames as f
+from jobs.commands_checks import FinishCheck
 from jobs.commands_reviews import CommentOnLines
 from jobs.events import Attachment, Author, DiffLines, Lineage, Place, Prompt
 from jobs.frames import SHORT, frame_from_wire
@@ -64,6 +65,7 @@ UNSEEN = re.compile(
 )
 OURS = ("https://forge.test/acme/rocket/pull/7", "https://acme.slack.test/archives/C1/p1")
 FILE = "https://ship.test/view/s1/file/f1?file=x"
+CHECK = "https://forge.test/acme/rocket/runs/41"
 WHERE = Place(client="slack", team="T1", channel="C1", thread="1.000001", link=OURS[1])
 
 
@@ -128,6 +130,7 @@ def story(payload: str) -> Log:
     log.do(c.BeginPublish(), after=200.0).do(c.FinishPublish(7, OURS[0], f"{1:040x}", True))
     log.do(c.ReviewPullRequest(7, payload, payload, payload, 1))
     log.do(CommentOnLines(7, 2, payload, DiffLines(path=payload, last=3, code=payload), payload, 1, True, True))
+    log.do(FinishCheck(f"{1:040x}", payload, payload, payload, False, 1, CHECK, payload))
     log.do(c.ClosePullRequest(7, False, payload))
     ask(log, payload, 2)
     turn(log, payload, 2)

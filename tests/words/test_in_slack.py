@@ -9,11 +9,12 @@ from bot.slack import blocks, tool_blocks
 from bot.slack import text as t
 from bot.slack.block_kit import Message
 from bot.slack.blocks import Where
+from bot.slack.check_blocks import checks_message
 from bot.slack.family import task_of
 from bot.slack.family_blocks import steer_form, stop_offer_message
 from bot.view import fold_view
 from tests.logs import SID, Log
-from tests.words.payloads import FILE, INNOCENT, OURS, PAYLOADS, UNSEEN, asking, relative, relatives, story
+from tests.words.payloads import CHECK, FILE, INNOCENT, OURS, PAYLOADS, UNSEEN, asking, relative, relatives, story
 
 VIEW = "https://ship.test/view/s1?signature=x"
 MARKS = re.compile(r"<[^<>]*>|[<>]")
@@ -39,7 +40,7 @@ def everything(log: Log) -> list[Message]:
     shown += [blocks.ending_message(ending) for ending in view.endings]
     shown += [tool_blocks.asked_message(asked, SID) for asked in view.asked]
     shown += [tool_blocks.file_message(file) for file in view.files]
-    return shown + [blocks.notice_message(notice) for notice in view.notices]
+    return shown + [checks_message(notice, SID) for notice in view.notices]
 
 
 def running(card: Card) -> bool:
@@ -63,9 +64,9 @@ def texts(message: Message) -> tuple[list[str], list[str]]:
 
 def allowed(mark: str) -> bool:
     """Whether this is a mention of who asked, or a link of our own making."""
-    return (
-        mark == "<@U01ADA>" or any(mark == f"<{url}|Pull request #7>" for url in OURS) or mark.startswith(f"<{FILE}|")
-    )
+    labels = ("Pull request #7", "Checks of pull request #7")
+    to_us = any(mark == f"<{url}|{label}>" for url in OURS for label in labels)
+    return mark == "<@U01ADA>" or to_us or mark.startswith((f"<{FILE}|", f"<{CHECK}|"))
 
 
 @pytest.mark.parametrize("name", PAYLOADS | INNOCENT)
