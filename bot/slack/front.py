@@ -65,7 +65,7 @@ class Front:
         """What is owed for it."""
         match meaning:
             case FormAsked():
-                return self._form(meaning)
+                return await self._form(meaning)
             case Typed():
                 self._signals.soon(meaning.user, meaning.repository, "somebody fills in the form")
                 return ()
@@ -76,16 +76,23 @@ class Front:
             case _:
                 assert_never(meaning)
 
-    def _form(self, asked: FormAsked) -> Owed:
-        choice = self._repositories.choose(asked.text)
-        enabled = self._repositories.enabled
-        chosen = choice.repository or next(iter(choice.options), enabled[0] if enabled else "")
+    async def _form(self, asked: FormAsked) -> Owed:
+        choice, enabled = self._repositories.choose(asked.text), self._repositories.enabled
+        chosen = choice.repository or await self._last_used(asked.user)
         self._signals.soon(asked.user, chosen, "somebody opened the form")
         if not enabled:  # Slack shows no choice of nothing
             words = f"{choice.reason} Whoever runs me can set it."
             return (whisper(words, asked.channel or asked.user, "", asked.user),)
         instead = whisper(NOT_SHOWN, asked.channel or asked.user, "", asked.user)
         return (Form(asked.trigger, front_blocks.task_form(enabled, chosen, asked.text, asked.channel), instead),)
+
+    async def _last_used(self, user: str) -> str:
+        """The repository that this person asked about last; "" if it is not enabled now, or there is none."""
+        for sid in await self._record.recent.of(user, 1):
+            session = await self._record.load(sid)
+            if session is not None and session.repository in self._repositories.enabled:
+                return session.repository
+        return ""
 
     async def _sent(self, asked: TaskSent, me: Me) -> Owed:
         base = self._repositories.base_branch(asked.repository)

@@ -33,6 +33,7 @@ def task_form(repositories: Sequence[str], chosen: str, words: str, channel: str
     options = [_option(name) for name in repositories[:OPTIONS_MOST]]
     first = next((option for option in options if option["value"] == chosen), None)
     select: dict[str, Any] = {"type": "static_select", "action_id": REPOSITORY, "options": options}
+    select["placeholder"] = plain("Choose one")
     typed = {
         "type": "plain_text_input",
         "action_id": TASK,

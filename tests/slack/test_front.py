@@ -12,7 +12,7 @@ from bot.slack.signals import Signals
 from jobs.hindsight import Hindsight
 from jobs.inbox import session_id
 from jobs.store_scripts import PREFIX
-from tests.playground.workspaces import DEV
+from tests.playground.workspaces import DEV, MENTION
 from tests.slack.scene import Json, Scene, until
 from tests.slack.scene import office as office
 from tests.slack.scene import scene as scene
@@ -57,6 +57,16 @@ async def test_the_command_opens_a_form_that_knows_what_its_words_say(office: Sc
     assert select["element"]["initial_option"]["value"] == "acme/site"
     assert [option["value"] for option in select["element"]["options"]] == ["acme/rocket", "acme/site"]
     assert task["element"]["initial_value"] == "mend the docs of acme/site"
+
+
+async def test_a_form_guesses_no_repository_but_the_one_that_this_person_asked_about_last(office: Scene) -> None:
+    async def chosen() -> str:
+        element = (await opens_form(office, WORDS))["blocks"][0]["element"]
+        return str(element.get("initial_option", element["placeholder"]).get("value", ""))
+
+    assert await chosen() == ""
+    await office.says(f"{MENTION} mend the docs of acme/site")
+    assert await chosen() == "acme/site"
 
 
 async def test_a_form_that_is_sent_is_a_message_in_the_persons_name_and_a_session_in_its_thread(office: Scene) -> None:

@@ -63,7 +63,8 @@ function words(element) {
 
 function choice(element) {
   const options = element.options.map((option) => el("option", { value: option.value }, option.text.text));
-  const field = el("select", { required: true }, options);
+  const none = el("option", { value: "", disabled: true }, element.placeholder?.text ?? "Choose…");
+  const field = el("select", { required: true }, none, options);
   field.value = element.initial_option?.value ?? "";
   return field;
 }
