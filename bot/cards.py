@@ -65,7 +65,8 @@ class Ending:
     """The end of one turn, for the person who asked. `settled` is when its last word was known, None while the pull
     request is on its way; `publishing` says what became of the commits, `trouble` why not. `session`: the number of
     one that an agent started, of which it is; `by_agent`: that agent asked, not a person. `waits_for`: the numbers of
-    those that this one had started and goes on with when they report; `made`: those of them with a pull request."""
+    those that this one had started and goes on with when they report; `made`: those of them with a pull request;
+    `stopped_by`: who said so, if it was."""
 
     id: str
     to: Author
@@ -88,6 +89,7 @@ class Ending:
     url: str = ""
     trouble: str = ""
     cost: float | None = None
+    stopped_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def ending_of(session: Session, card: Card, event: e.TurnEnded) -> Ending:
         cost=card.cost,
         session=session.lineage.number if session.lineage is not None else 0,
         by_agent=card.by_agent,
+        stopped_by=(card.stop_by or "") if event.outcome == "stopped" else "",
         made=_made_by_others(session, card),
         waits_for=tuple(one.number for one in at_work(session.children) if one.waits and one.parent == session.id),
     )

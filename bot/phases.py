@@ -64,7 +64,8 @@ def phase_of(view: ThreadView, card: Card) -> str:
     if card.state == "withdrawn":
         return f"Withdrawn: {card.error}"
     if card.state == "ended" and card.outcome is not None:
-        return f"{OUTCOMES[card.outcome]}{_going_on(view.session, card.id)}"
+        by = f" by {card.stop_by}" if card.outcome == "stopped" and card.stop_by else ""
+        return f"{OUTCOMES[card.outcome]}{by}{_going_on(view.session, card.id)}"
     if card.state == "running":
         return _running_phase(view, card)
     if view.session.paused is not None:

@@ -162,7 +162,8 @@ def ending_message(ending: Ending) -> Message:
     if ending.session:
         who = f"*#{ending.session}* {who}"
     result = _result(ending)
-    first = f"{who} {OPENINGS[ending.outcome]} {result}".strip()
+    opening = f"Stopped by {t.one_line(ending.stopped_by, 80)}." if ending.stopped_by else OPENINGS[ending.outcome]
+    first = f"{who} {opening} {result}".strip()
     if waits:
         first = f"{who} {waiting_for(ending.waits_for)}{f' {result}' if ending.commits else ''}"
     blocks = [_section(first)]

@@ -35,9 +35,9 @@ async def test_anybody_stops_a_running_turn(office: Office, stop: Callable[[Offi
     assert session.status is Status.IDLE
     [ending] = await thread.endings()
     assert ending.outcome == "stopped"
-    await thread.hears(f"<@{office.ada.id}> Stopped. No commits, so no pull request.")
+    await thread.hears(f"<@{office.ada.id}> Stopped by Grace Hopper. No commits, so no pull request.")
     card = await thread.card()
-    assert "Stopped" in card.words and not any(button.startswith("stop") for button in card.buttons)
+    assert "Stopped by Grace Hopper" in card.words and not any(button.startswith("stop") for button in card.buttons)
 
 
 async def test_a_command_that_runs_is_stopped_and_the_next_turn_works(office: Office) -> None:
