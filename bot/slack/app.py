@@ -23,7 +23,7 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.below import DeskRecord, Door, Repositories
-from bot.slack.calls import Calls, Counted, SlackError, Unsure
+from bot.slack.calls import Calls, Counted, Later, SlackError, Unsure
 from bot.slack.config import SlackConfig
 from bot.slack.desk import Desk
 from bot.slack.listeners import listen
@@ -36,7 +36,7 @@ from jobs.events import Place
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
-RETRY_MOST_SECONDS = 30.0
+RETRY_MOST_SECONDS = 10.0  # until then nobody hears what people say
 SOCKET_CHECKS = 3
 WRONG_TOKEN = (
     "invalid_auth",
@@ -191,6 +191,10 @@ class SlackClient:
         while True:
             try:
                 return await self._identify()
+            except Later as later:  # Slack is there, and said when
+                log.warning("Slack has no room for us yet: %s", later)
+                await asyncio.sleep(min(later.seconds, RETRY_MOST_SECONDS))
+                continue
             except SlackError as trouble:
                 log.warning("Slack cannot be reached (%s); again in %.0f s", trouble, delay)
             except SlackRefused as refused:

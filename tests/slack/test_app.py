@@ -35,6 +35,16 @@ async def test_slack_being_away_at_the_start_delays_words_and_nothing_else(scene
         await client.close()
 
 
+async def test_a_slack_that_says_when_it_has_room_is_asked_again_then(scene: Scene) -> None:
+    await scene.served.faults(rate_limit=2, methods=["auth.test"])
+    client = scene.new_client()
+    await client.start()
+    try:
+        await until(client.connected, bool, seconds=5)
+    finally:
+        await client.close()
+
+
 async def test_a_client_is_connected_once_events_can_reach_it(scene: Scene) -> None:
     assert not await scene.new_client().connected()
     async with scene.listening() as client:
