@@ -90,7 +90,7 @@ def web_routes(
         routes += slack.routes
     if settings.github_webhook_secret is not None:
         secret = settings.github_webhook_secret.get_secret_value()
-        routes += GitHubEvents(secret, shop.inbox, shop.store).routes
+        routes += GitHubEvents(secret, shop.inbox, shop.store, shop.forge.notes).routes
     return routes
 
 

@@ -248,7 +248,10 @@ def webhooks_of(events: Sequence[str], address: str) -> Finding:
     if not lacking:
         return Finding("webhooks", f"taken at {address}")
     said = f"taken at {address}, but the app does not ask for {', '.join(lacking)}: threads will not hear of that"
-    return Finding("webhooks", said, "tick these under *Subscribe to events* in the app's settings")
+    mend = (
+        "tick these under *Subscribe to events* in the app's settings; for checks let it read checks and statuses first"
+    )
+    return Finding("webhooks", said, mend)
 
 
 async def _isolation(settings: BotSettings) -> list[Finding]:

@@ -7,25 +7,29 @@ anybody can write a header. What happened longer ago than bodies are remembered 
 kept for later.
 """
 
+import asyncio
 import hashlib
 import hmac
 import json
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from bot.github_checks import EVENTS, check_of
+from bot.github_checks import EVENTS, check_of, has_notes, with_notes
 from bot.github_reviews import TOLD, login, part, said_of, text
 from jobs.commands import ClosePullRequest, Command, Refused, Unreadable
+from jobs.commands_checks import FinishCheck
+from jobs.github import ForgeDown, ForgeRefused
 from jobs.session import Session
 
 log = logging.getLogger(__name__)
 BODY_BYTES = 5 << 20
+NOTES_SECONDS = 5.0  # the forge waits ten for our answer
 SEEN_SECONDS = 3 * 86_400.0
 TIMES = ("submitted_at", "updated_at", "completed_at")
 _OURS = re.compile(r"shipmate/([A-Za-z0-9_-]{1,64})")
@@ -51,11 +55,17 @@ class Record(Protocol):
         """A fact that is kept."""
 
 
+Notes = Callable[[str, int], Awaitable[Sequence[str]]]  # what a run of a check of this repository says of lines
+
+
 class GitHubEvents:
     """POST /github/events."""
 
-    def __init__(self, secret: str, door: Door, record: Record, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, secret: str, door: Door, record: Record, notes: Notes, clock: Callable[[], float] = time.time
+    ) -> None:
         self._secret, self._door, self._record, self._clock = secret.encode(), door, record, clock
+        self._notes = notes
 
     @property
     def routes(self) -> list[web.RouteDef]:
@@ -95,10 +105,21 @@ class GitHubEvents:
         session = await self._record.load(sid)
         if session is None or (session.repository or "").lower() != repository.lower():
             return
+        if isinstance(command, FinishCheck) and command.head == session.head and has_notes(event, payload):
+            command = command if command.passed else await self._with_notes(repository, command)
         try:
             await self._door.handle(sid, command)
         except Refused as refused:
             log.info("session %s: %s", sid, refused)
+
+    async def _with_notes(self, repository: str, check: FinishCheck) -> FinishCheck:
+        """With what it says of lines, which only the forge can tell; if it does not, that it failed is still told."""
+        try:
+            async with asyncio.timeout(NOTES_SECONDS):
+                return with_notes(check, await self._notes(repository, check.run))
+        except (ForgeDown, ForgeRefused, TimeoutError) as trouble:
+            log.warning("what a check of %s says of lines is not known: %s", repository, str(trouble) or "no answer")
+            return check
 
 
 async def _body(request: web.Request) -> bytes | None:

@@ -7,7 +7,8 @@ request needed: the session knows its own. What they say is a program's, and may
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.github_reviews import number_in, one_line, part, text
@@ -15,7 +16,7 @@ from jobs.commands_checks import FinishCheck
 from sandbox.runner.visible import visible
 
 EVENTS = ("check_run", "check_suite", "status")
-NAME_CHARS, TITLE_CHARS, SUMMARY_CHARS, TEXT_CHARS, URL_CHARS = 120, 200, 1_200, 600, 500
+NAME_CHARS, TITLE_CHARS, SUMMARY_CHARS, TEXT_CHARS, NOTE_CHARS, URL_CHARS = 120, 200, 1_200, 600, 300, 500
 FAILED = ("failure", "timed_out", "action_required", "startup_failure", "error")
 PASSED = ("success", "neutral", "skipped")  # others, such as cancelled, say neither
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -32,6 +33,17 @@ def check_of(event: str, payload: Mapping[str, Any]) -> tuple[list[str], FinishC
         case "status", None:
             return _status(payload)
     return None
+
+
+def has_notes(event: str, payload: Mapping[str, Any]) -> bool:
+    """Whether it is a run that says something of lines, of which a webhook has only the number."""
+    return event == "check_run" and number_in(part(part(payload, "check_run"), "output"), "annotations_count") > 0
+
+
+def with_notes(check: FinishCheck, notes: Sequence[str]) -> FinishCheck:
+    """The check, with what it says of lines."""
+    said = [check.words] * bool(check.words) + [_cut(note, NOTE_CHARS) for note in notes]
+    return replace(check, words="\n".join(said))
 
 
 def _run(run: Mapping[str, Any]) -> tuple[list[str], FinishCheck] | None:

@@ -1,4 +1,4 @@
-"""The forge, through PyGithub: tokens minted for a moment, and pull requests. The only file that imports `github`.
+"""The forge, through PyGithub: tokens minted for a moment, pull requests, what checks say. Only this imports `github`.
 
 `jobs/publish.py` opens and updates pull requests with it, the gateway's git (`bot/gateway/upstream.py`) is given its
 tokens, and `shipmate doctor` asks it whether the settings are right. PyGithub blocks, so every call runs in a thread.
@@ -25,6 +25,9 @@ CALL_SECONDS = 20
 TOKEN_MARGIN_SECONDS = 300.0
 THROTTLED_SECONDS, THROTTLED_SECONDS_MOST = 60.0, 3_600.0
 LOOKED_AT = 20  # of the branch's pull requests, the newest first
+NOTES = 10  # of a check, those that say that something is wrong first
+_WORK = {"contents": "write", "pull_requests": "write"}
+_CHECKS = {"checks": "read"}  # asked for by itself: an app may lack it, and is to publish none the less
 # PyGithub's own retries and pauses are off: the log has the attempts, and a session makes one write at a time.
 _PLAIN: dict[str, Any] = {"retry": None, "seconds_between_requests": None, "seconds_between_writes": None}
 
@@ -73,18 +76,34 @@ class Forge:
     def __init__(self, api_url: str, credential: str | AppKey) -> None:
         self._api_url = api_url
         self._credential = credential
-        self._minted: dict[str, tuple[str, float]] = {}
+        self._minted: dict[tuple[str, ...], tuple[str, float]] = {}
         self._minting = asyncio.Lock()
 
     async def token(self, repository: str) -> str:
         """A token that may read and push `repository` for at least five more minutes."""
+        return await self._token(repository, _WORK)
+
+    async def notes(self, repository: str, check_run: int) -> tuple[str, ...]:
+        """What a check says of lines, such as `a.py, line 3: E501`, as it says it; not all, if it is much."""
+        token = await self._token(repository, _CHECKS)
+
+        def work() -> tuple[str, ...]:
+            with self._client(token, lazy=True) as client:
+                page = client.get_repo(repository).get_check_run(check_run).get_annotations().get_page(0)
+                worst_first = sorted(page, key=lambda one: one.annotation_level != "failure")
+                return tuple(f"{one.path}, line {one.start_line}: {one.message}" for one in worst_first[:NOTES])
+
+        return await _call(work)
+
+    async def _token(self, repository: str, rights: dict[str, str]) -> str:
         if isinstance(self._credential, str):
             return self._credential
+        key = (repository, *rights)
         async with self._minting:
-            token, expires = self._minted.get(repository, ("", 0.0))
+            token, expires = self._minted.get(key, ("", 0.0))
             if time.time() > expires - TOKEN_MARGIN_SECONDS:
-                token, expires = await _call(lambda: self._mint(repository))
-                self._minted[repository] = (token, expires)
+                token, expires = await _call(lambda: self._mint(repository, rights))
+                self._minted[key] = (token, expires)
             return token
 
     async def publish(
@@ -126,15 +145,13 @@ class Forge:
     def _client(self, token: str, lazy: bool = False) -> github.Github:
         return github.Github(auth=Auth.Token(token), base_url=self._api_url, timeout=CALL_SECONDS, lazy=lazy, **_PLAIN)
 
-    def _mint(self, repository: str) -> tuple[str, float]:
+    def _mint(self, repository: str, rights: dict[str, str]) -> tuple[str, float]:
         assert isinstance(self._credential, AppKey)
         app = Auth.AppAuth(self._credential.app_id, self._credential.private_key)
         owner, _, name = repository.partition("/")
         with GithubIntegration(auth=app, base_url=self._api_url, timeout=CALL_SECONDS, **_PLAIN) as integration:
             installation = integration.get_repo_installation(owner, name)
-            granted = integration.get_access_token(
-                installation.id, permissions={"contents": "write", "pull_requests": "write"}
-            )
+            granted = integration.get_access_token(installation.id, permissions=rights)
         return granted.token, granted.expires_at.timestamp()
 
     def _whoami(self, token: str, repository: str | None) -> str:

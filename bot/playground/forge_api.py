@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bot.playground import forge_pulls
 from bot.playground.forge import API_PREFIX, Forge
+from bot.playground.forge_api_checks import CHECK_ROUTES
 from bot.playground.forge_api_reviews import REVIEW_ROUTES
 from bot.playground.forge_app import APP_ROUTES
 from bot.playground.forge_json import Json
@@ -230,6 +231,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", REPOSITORY + "/branches/{branch:.+}", get_branch),
     ("GET", REPOSITORY + "/git/ref/heads/{branch:.+}", get_ref),
     ("GET", REPOSITORY + "/commits", list_commits),
+    *CHECK_ROUTES,
     ("GET", REPOSITORY + "/commits/{ref:.+}", get_commit),
     ("GET", REPOSITORY + "/pulls", list_pulls),
     ("POST", REPOSITORY + "/pulls", create_pull),

@@ -15,7 +15,7 @@ from aiohttp import web
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from bot.playground import forge_diff, forge_pulls, forge_reviews
+from bot.playground import forge_checks, forge_diff, forge_pulls, forge_reviews
 from bot.playground.forge import PREFIX, Forge
 from bot.playground.forge_records import Comment, PullRequest, Refusal, Review
 from bot.playground.forge_reviews import OnLines
@@ -25,6 +25,7 @@ POLICY = (
     "frame-ancestors 'self'"
 )
 HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
+CHECKS = {"CHECK_FAILS": "failure", "CHECK_PASSES": "success"}
 VERDICTS = {"APPROVED": "approved these changes", "CHANGES_REQUESTED": "requested changes", "COMMENTED": "reviewed"}
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ON_LINES = re.compile(r"(?P<path>[^\s:]+):(?:(?P<start>\d{1,7})-)?(?P<line>\d{1,7}):? +(?P<words>.+)")
@@ -126,6 +127,8 @@ class Pages:
             await self._say(repository, number, pressed)
         elif do in ("REPLY", "REWORD", "DELETE"):
             await self._answer(repository, number, pressed)
+        elif do in CHECKS:
+            await self._check(repository, number, pressed)
         elif do == "MERGE":
             await forge_pulls.merge(forge, repository, number, who)
         elif do in ("CLOSE", "REOPEN"):
@@ -133,6 +136,14 @@ class Pages:
             await forge_pulls.edit_pull(forge, repository, number, who, {"state": state})
         else:
             raise Refusal(422, "There is no such button")
+
+    async def _check(self, repository: str, number: int, pressed: Pressed) -> None:
+        """A program checks it: the first line of the words is what it is called, the others what it says."""
+        name, _, said = pressed.body.strip().partition("\n")
+        sha, ended = self._forge.repository(repository).pull(number).head_sha, CHECKS[pressed.do]
+        await forge_checks.finish(
+            self._forge, repository, sha, pressed.who, name or "tests", ended, title=ended, summary=said.strip()
+        )
 
     async def _say(self, repository: str, number: int, pressed: Pressed) -> None:
         """Each comment by itself, part of no review."""
@@ -171,6 +182,7 @@ class Pages:
             author=self._forge.person(pull.author),
             commits=commits,
             files=files,
+            checks=self._forge.repository(name).checks_of(pull.head_sha),
             happened=happened,
             verdicts=VERDICTS,
             mergeable=await forge_pulls.mergeable(self._forge, name, pull),

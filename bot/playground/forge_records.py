@@ -79,6 +79,43 @@ class Review(Record):
     commit: str
 
 
+class Annotation(Record):
+    """What a check says of lines, in GitHub's own words for it."""
+
+    path: str
+    start_line: int
+    end_line: int
+    annotation_level: str
+    message: str
+
+
+class CheckRun(Record):
+    """One run of a check on a commit, which has ended; the later of one name and `suite` counts."""
+
+    id: int
+    suite: int
+    name: str
+    sha: str
+    conclusion: str
+    title: str = ""
+    summary: str = ""
+    annotations: tuple[Annotation, ...] = ()
+    at: float
+
+
+class Status(Record):
+    """What a program says of a commit in one word; the later of one `context` counts."""
+
+    id: int
+    sha: str
+    context: str
+    state: str
+    description: str = ""
+    target_url: str = ""
+    author: str
+    at: float
+
+
 class PullRequest(Record):
     """`head` and `base` are branches; `head_sha` is the last tip that was seen, `base_sha` where it left `base`."""
 
@@ -114,7 +151,7 @@ class PullRequest(Record):
 
 
 class Repository(Record):
-    """A repository and its pull requests, oldest first. `next_id` numbers pull requests, comments and reviews."""
+    """A repository and its pull requests, oldest first. `next_id` numbers comments, reviews, checks and statuses."""
 
     owner: str
     name: str
@@ -127,6 +164,8 @@ class Repository(Record):
     next_number: int = 1
     next_id: int = 1
     pulls: tuple[PullRequest, ...] = ()
+    check_runs: tuple[CheckRun, ...] = ()
+    statuses: tuple[Status, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -139,6 +178,10 @@ class Repository(Record):
             if pull.number == number:
                 return pull
         raise Refusal(404, "Not Found")
+
+    def checks_of(self, sha: str) -> dict[str, str]:
+        """What the checks of a commit came to, each by its last run, by name."""
+        return {run.name: run.conclusion for run in self.check_runs if run.sha == sha}
 
     def with_pull(self, changed: PullRequest) -> "Repository":
         """The same repository with this pull request in it, in the place of the one of its number."""

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from github import GithubException, RateLimitExceededException
 
 from bot.doctor import HEARD
-from bot.playground import forge_pulls
+from bot.playground import forge_checks, forge_pulls
 from bot.playground.forge import Forge as PlaygroundForge
 from bot.playground.forge_access import Access, AppIdentity
-from bot.playground.forge_records import PullRequest
+from bot.playground.forge_records import Annotation, PullRequest
 from jobs.github import THROTTLED_SECONDS_MOST, AppKey, Forge, ForgeDown, ForgeRefused, Published, _judged
 from jobs.seals import sealed
 from tests.jobs.forge import ROCKET, push, serving
@@ -225,11 +225,29 @@ async def test_an_app_publishes_with_a_token_minted_for_the_repository(
     assert await world.with_token(READER).app_events() == ()
 
 
+async def test_what_a_check_says_of_lines_is_told_the_worst_first_and_an_app_asks_for_that_by_itself(
+    world: World, app_key: tuple[str, AppIdentity]
+) -> None:
+    private, world.play.credentials.app = app_key
+    said = [("warning", "W1"), ("failure", "E501")]
+    notes = [Annotation(path="a.py", start_line=3, end_line=3, annotation_level=x, message=y) for x, y in said]
+    run = await forge_checks.finish(
+        world.play, ROCKET, await world.push(), "grace", "lint", "failure", annotations=notes
+    )
+    app = Forge(world.play.api_url, AppKey(42, private))
+    assert await world.ours.notes(ROCKET, run.id) == ("a.py, line 3: E501", "a.py, line 3: W1")
+    assert await app.notes(ROCKET, run.id) == await world.ours.notes(ROCKET, run.id)
+    assert await app.token(ROCKET) != await app._token(ROCKET, {"checks": "read"})
+    with pytest.raises(ForgeRefused, match="404"):
+        await app.notes(ROCKET, run.id + 9)
+
+
 async def test_a_minted_token_is_replaced_before_it_ends(world: World, app_key: tuple[str, AppIdentity]) -> None:
     private, world.play.credentials.app = app_key
     ours = Forge(world.play.api_url, AppKey(42, private))
     first = await ours.token(ROCKET)
-    ours._minted[ROCKET] = (first, time.time() + 299)
+    [kept] = ours._minted
+    ours._minted[kept] = (first, time.time() + 299)
     assert await ours.token(ROCKET) != first
 
 

@@ -7,8 +7,10 @@ import pytest
 from aiohttp import ClientSession
 from github import GithubException
 
-from bot.playground import forge_pulls
-from bot.playground.forge_records import Refusal
+from bot.github import understand
+from bot.playground import forge_checks, forge_pulls
+from bot.playground.forge_records import Annotation, Refusal
+from jobs.commands_checks import FinishCheck
 from tests.playground.forges import FIXED, ROCKET, Served
 from tests.playground.forges import served as served
 
@@ -69,6 +71,37 @@ async def test_a_second_pull_request_of_the_same_branch_is_refused_in_githubs_wo
     assert error.status == 422
     assert error.data["message"] == "Validation Failed"
     assert error.data["errors"][0]["message"] == "A pull request already exists for acme:shipmate/one."
+
+
+async def test_checks_and_statuses_are_told_as_github_tells_them(served: Served) -> None:
+    number = await served.open_fix()
+    pull = served.forge.repository(ROCKET).pull(number)
+    note = Annotation(path="rocket/fuel.py", start_line=3, end_line=3, annotation_level="failure", message="E501")
+    run = await forge_checks.finish(
+        served.forge, ROCKET, pull.head_sha, "grace", "lint", "failure", title="1 problem", annotations=[note]
+    )
+    again = await forge_checks.finish(served.forge, ROCKET, pull.head_sha, "grace", "lint", "success")
+    assert again.suite == run.suite and again.id > run.id
+
+    def through_pygithub() -> list[str]:
+        commit = served.client().get_repo(ROCKET).get_commit(pull.head_sha)
+        commit.create_status("failure", "https://ci.test/3", "Broken.", "ci/build")
+        [first, _] = commit.get_check_runs()
+        return [note.message for note in first.get_annotations()]
+
+    assert await asyncio.to_thread(through_pygithub) == ["E501"]
+    await served.forge.hooks.settled()
+    told = served.received.events[-7:]
+    order = ["check_run.created", "check_run.completed", "check_suite.completed"]
+    assert sorted(served.received.actions()[-7:]) == sorted([*order, *order, "status"])
+    meant = [found for event, body in told if (found := understand(event, body)) is not None]
+    assert {(sid, repository) for sid, repository, _ in meant} == {("one", ROCKET)}
+    came_to = [(one.name, one.conclusion) for _, _, one in meant if isinstance(one, FinishCheck)]
+    assert sorted(came_to) == [
+        ("Playground CI", "success"), ("ci/build", "failure"), ("lint", "failure"), ("lint", "success")
+    ]  # fmt: skip
+    with pytest.raises(Refusal, match="No commit found"):
+        await forge_checks.finish(served.forge, ROCKET, "b" * 40, "grace", "lint", "success")
 
 
 @pytest.mark.parametrize(

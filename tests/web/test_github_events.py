@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from jobs.commands import ClosePullRequest, Command, LoseBox, ReviewPullRequest,
 from jobs.commands_checks import FinishCheck
 from jobs.commands_reviews import CommentOnLines, DeleteLineComment
 from jobs.events import CheckFinished, DiffLines, LineCommented, PullRequestClosed, PullRequestReviewed
+from jobs.github import ForgeDown
 from jobs.inbox import Inbox
 from jobs.session import Rules
 from jobs.store import Store
@@ -239,6 +240,13 @@ class Receiver:
             return answer.status
 
 
+async def notes(repository: str, check_run: int) -> Sequence[str]:
+    """What the forge has to say of lines: of run 41 only."""
+    if (repository, check_run) != ("acme/rocket", 41):
+        raise ForgeDown("the forge answered 500: Server Error")
+    return ("a.py, line 3: E501", "x" * 999)
+
+
 @pytest.fixture
 async def receiver(store: Store) -> AsyncIterator[Receiver]:
     async def no_hint(_session: object, _operation: object) -> None:
@@ -249,7 +257,7 @@ async def receiver(store: Store) -> AsyncIterator[Receiver]:
     assert log.session is not None
     await store.append(SID, log.events, log.session, expected=0)
     app = web.Application()
-    app.add_routes(GitHubEvents(SECRET, inbox, store, lambda: NOW).routes)
+    app.add_routes(GitHubEvents(SECRET, inbox, store, notes, lambda: NOW).routes)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -281,6 +289,16 @@ async def test_of_checks_the_newest_commit_counts_once_and_nothing_that_was_kept
     assert await receiver.send("check_run", check_run(id=42, conclusion="success")) == 202
     said = [(e.name, e.passed) for e in await store.events(SID) if isinstance(e, CheckFinished)]
     assert said == [("test (3.12)", False), ("ci/build", False), ("test (3.12)", True)]
+
+
+@pytest.mark.parametrize(("run", "notes_said"), [(41, f"\na.py, line 3: E501\n{'x' * 299}…"), (42, "")])
+async def test_what_a_check_says_of_lines_is_asked_for_and_done_without_if_it_is_not_told(
+    receiver: Receiver, store: Store, run: int, notes_said: str
+) -> None:
+    output = {"title": "2 failed", "annotations_count": 2}
+    assert await receiver.send("check_run", check_run(id=run, output=output)) == 202
+    [said] = [e for e in await store.events(SID) if isinstance(e, CheckFinished)]
+    assert said.words == "2 failed" + notes_said
 
 
 LINES = [
