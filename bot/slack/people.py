@@ -57,7 +57,7 @@ class Directory:
         key = f"slack:person:{team}:{user}"
         kept = await self._record.recall(key)
         if kept is not None:
-            return Person(**json.loads(kept))
+            return self._noted(key, Person(**json.loads(kept)))
         try:
             async with asyncio.timeout(self._config.lookup_seconds):
                 answer = await self._calls.call("users.info", user=user)
@@ -67,8 +67,7 @@ class Directory:
         found = answer.get("user")
         if not isinstance(found, dict):
             return self._unknown(user)
-        person = self._read(team, user, found)
-        self._keep(key, person)
+        person = self._noted(key, self._read(team, user, found))
         await self._record.remember(key, json.dumps(asdict(person)), PERSON_SECONDS)
         return person
 
@@ -114,11 +113,12 @@ class Directory:
             log.warning("who is in %s, Slack did not say: %s", channel, trouble)
         return False
 
-    def _keep(self, key: str, person: Person) -> None:
+    def _noted(self, key: str, person: Person) -> Person:
         self._last.pop(key, None)
         self._last[key] = (time.monotonic(), person)
         if len(self._last) > LAST_MOST:
             del self._last[next(iter(self._last))]
+        return person
 
     def _as_last(self, key: str) -> Person | None:
         at, person = self._last.get(key, (float("-inf"), None))
