@@ -118,8 +118,10 @@ class ToolServer:
             return web.json_response({"error": "too many requests"}, status=429, headers={"Retry-After": "1"})
         manager = await asyncio.shield(self._manager)
         exchange = Exchange(request)
-        await manager.handle_request(exchange.scope, exchange.receive, exchange.send)
-        self._requests.owed(request[GRANT].box, time.monotonic(), exchange.received / BYTES_OF_ONE)
+        try:
+            await manager.handle_request(exchange.scope, exchange.receive, exchange.send)
+        finally:  # whoever hangs up before it is answered has sent it all the same
+            self._requests.owed(request[GRANT].box, time.monotonic(), exchange.received / BYTES_OF_ONE)
         return exchange.answer()
 
     async def _list(self, _context: Any, _params: Any) -> "mcp_types.ListToolsResult":

@@ -85,6 +85,27 @@ async def test_long_requests_count_for_more_and_too_long_ones_are_refused(site: 
         assert (await posted(socket, CALL % b'{"question": "%b"}' % (b"x" * BODY_BYTES), "t-2")).status_code == 413
 
 
+async def test_what_was_sent_counts_though_its_sender_hung_up(site: Site) -> None:
+    await site.box()
+    body = CALL % b'{"question": "%b"}' % (b"x" * 400_000)
+    head = (
+        b"POST /tools/mcp HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer t-1\r\nContent-Type: application/json\r\n"
+    )
+    head += b"Accept: application/json\r\nContent-Length: %d\r\n\r\n" % (len(body) + 1)
+    async with site.gateway() as socket:
+        assert (await posted(socket, CALL % b"{}")).status_code == 200
+
+        async def cut() -> None:
+            _, writer = await asyncio.open_unix_connection(socket)
+            writer.write(head + body)
+            await writer.drain()
+            writer.close()
+
+        await asyncio.gather(*(cut() for _ in range(20)))
+        statuses = {(await posted(socket, CALL % b"{}")).status_code for _ in range(5)}
+        assert 429 in statuses
+
+
 async def test_many_boxes_are_served_at_once(site: Site) -> None:
     for n in range(20):
         await site.box(f"s{n}", f"t-{n}")
