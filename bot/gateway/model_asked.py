@@ -95,7 +95,7 @@ class Room:
     """How much of boxes' requests is held in this process."""
 
     def __init__(self, of_box: int = BODY_BYTES, of_all: int = ALL_BYTES) -> None:
-        self._of_box, self._of_all = of_box, of_all
+        self.of_box, self._of_all = of_box, of_all
         self._held: Counter[str] = Counter()
         self._pace = Allowance(BOX_AT_ONCE, BOX_PER_SECOND)
 
@@ -120,13 +120,17 @@ class Room:
         if not self._pace.allows(box, now, size):
             raise TooMuch("This box has sent too much in too short a time. Try again in some seconds.", passing=True)
 
-    def take(self, box: str, size: int) -> None:
-        """Raises TooMuch."""
-        if self._held[box] + size > self._of_box:
-            raise TooMuch(f"A request may have at most {self._of_box >> 20} MB, and all at a time no more than that.")
+    def hold(self, box: str, size: int) -> None:
+        """So many more bytes of this box, for which there is room."""
+        self._held[box] += size
+
+    def check(self, box: str, size: int) -> None:
+        """Raises TooMuch if there is no room for so many more bytes of this box just now."""
+        if self._held[box] + size > self.of_box:
+            held = f"Requests of this box that are not answered yet have {self._held[box] / (1 << 20):.0f} MB"
+            raise TooMuch(f"{held}, and all may have {self.of_box >> 20} MB. Try again.", passing=True)
         if self.held + size > self._of_all:
             raise TooMuch("Shipmate's gateway holds too many long requests just now. Try again.", passing=True)
-        self._held[box] += size
 
 
 class Share:
@@ -137,17 +141,28 @@ class Share:
         self.taken = 0
 
     async def read(self, request: web.Request) -> bytes:
-        """The body. Raises TooMuch; TimeoutError if it comes too slowly, for others wait for the room."""
-        if request.content_length is not None and request.content_length > BODY_BYTES:
-            raise TooMuch(f"A request may have at most {BODY_BYTES >> 20} MB.")
+        """The body. Raises TooMuch, before it comes if it says how long it is; TimeoutError if it comes too slowly, for
+        others wait for the room."""
+        self.check(request.content_length or 0)
         body = bytearray()  # no list: of a body that comes byte by byte it would be many times as large
         async with asyncio.timeout(SEND_SECONDS):
             async for piece in request.content.iter_any():
-                self._room.take(self._box, len(piece))
-                self.taken += len(piece)
+                self.take(len(piece))
                 body += piece
         self._room.check_pace(self._box, len(body), time.monotonic())
         return bytes(body)
+
+    def take(self, size: int) -> None:
+        """So many more bytes. Raises TooMuch."""
+        self.check(size)
+        self._room.hold(self._box, size)
+        self.taken += size
+
+    def check(self, size: int) -> None:
+        """Raises TooMuch if this request may not have so many more bytes."""
+        if self.taken + size > self._room.of_box:
+            raise TooMuch(f"A request may have at most {self._room.of_box >> 20} MB.")
+        self._room.check(self._box, size)
 
 
 async def offers_tools(body: bytes) -> bool:

@@ -97,18 +97,21 @@ async def test_what_would_go_on_behind_our_back_is_seen(body: bytes, runs: bool)
 
 def test_one_box_takes_no_others_room_and_all_together_have_an_end() -> None:
     room = Room(of_box=10, of_all=25)
-    with room.share("one") as one, room.share("two"):
-        room.take("one", 8)
-        one.taken += 8
+    with room.share("one") as one, room.share("one") as other, room.share("two") as two, room.share("three") as three:
+        one.take(8)
         with pytest.raises(TooMuch) as much:
-            room.take("one", 3)
-        assert not much.value.passing
-        room.take("two", 10)
+            one.check(3)
+        assert not much.value.passing, "it is too long by itself"
         with pytest.raises(TooMuch) as much:
-            room.take("three", 8)
+            other.check(3)
+        assert much.value.passing, "there is room once the first one is answered"
+        two.take(10)
+        with pytest.raises(TooMuch) as much:
+            three.take(8)
         assert much.value.passing
-        room.take("three", 7)
-    assert room.held == 17
+        three.take(7)
+        assert room.held == 25
+    assert room.held == 0
 
 
 def test_a_box_that_sends_one_long_body_after_the_other_is_told_to_wait_and_no_other_is() -> None:

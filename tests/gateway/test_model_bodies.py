@@ -105,19 +105,26 @@ async def test_an_agent_that_takes_nothing_of_its_answer_is_let_go_and_its_room_
 
 
 async def test_one_that_waits_for_its_model_holds_up_nobody(site: Site) -> None:
-    go = asyncio.Event()
+    go, long_came = asyncio.Event(), asyncio.Event()
 
     async def slow(request: web.Request) -> web.Response:
-        if "slow" in await request.text():
+        if "slow" in (said := await request.text()):
+            if len(said) > 1 << 20:
+                long_came.set()
             await go.wait()
         return web.json_response({})
 
     async with served(site, slow) as box:
+        long = asyncio.ensure_future(_status(box, {"who": "slow", "space": " " * (40 << 20)}))
+        async with asyncio.timeout(SOON):
+            await long_came.wait()
+        async with box.post(OPENAI, b"", **{"Content-Length": str(30 << 20), "Connection": "close"}) as answer:
+            assert (answer.status, "Try again" in await answer.text()) == (503, True), "told before it has come"
         waiting = [asyncio.ensure_future(_status(box, {"who": "slow"})) for _ in range(120)]
         async with asyncio.timeout(SOON):
             assert await _status(box, {"who": "quick"}) == 200
         go.set()
-        assert set(await asyncio.gather(*waiting)) == {200}
+        assert set(await asyncio.gather(long, *waiting)) == {200}
 
 
 async def _status(box: Proxied, body: Json) -> int:
