@@ -9,7 +9,7 @@ request of a turn with tools is reported, and so is the first byte of the first 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -136,11 +136,8 @@ class ModelProxy:
                     raise Refused(429, "This box asks its model far too often. Try again in a moment.")
                 url, headers = target(request, upstream), headers_of(request, upstream)
                 asked = await self._look_at(request, upstream, url, headers, await _body(request, share))
-                try:
+                with asked.expected:
                     return await self._pass_on(request, asked)
-                finally:
-                    if not asked.expected.is_being_counted:
-                        asked.expected.over()
         except TooMuch as much:
             refused = Refused(503 if much.passing else 413, str(much))
         except Unclear as unclear:
@@ -268,15 +265,17 @@ class ModelProxy:
 
     def _spent(self, asked: _Asked, meter: Meter) -> None:
         if asked.session is not None:
-            asked.expected.is_being_counted = True
-            self._aside.do("count what a model took", self._count(asked, asked.session, meter))
+            counting = self._count(asked, asked.session, meter, asked.expected.until_counted())
+            self._aside.do("count what a model took", counting)
 
-    async def _count(self, asked: _Asked, session: Awaitable[Session | None], meter: Meter) -> None:
+    async def _count(
+        self, asked: _Asked, session: Awaitable[Session | None], meter: Meter, over: Callable[[], None]
+    ) -> None:
         try:
             spent, told = meter.spent()
             await self._accounts.count(payer(asked.grant, await session), asked.model, spent, told)
         finally:
-            asked.expected.over()
+            over()
 
 
 async def _body(request: web.Request, share: Share) -> bytes:

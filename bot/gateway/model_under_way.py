@@ -1,6 +1,6 @@
 """What requests to models will cost that are not counted yet: a guess, so that several at once do not cross a budget.
 
-`model_account.py` asks before one is passed on; `model.py` says when it is over. Each process knows its own.
+`model_account.py` asks before one is passed on, `model.py` passes it on and counts it. Each process knows its own.
 """
 
 import asyncio
@@ -14,10 +14,22 @@ def _nothing() -> None:
 
 
 class Expected:
-    """One request that is under way. `over` is called once: when it is counted, or when there is nothing to count."""
+    """One request that is under way: for as long as its `with` lasts, or until it is counted, if somebody counts it."""
 
     def __init__(self, over: Callable[[], None] = _nothing) -> None:
-        self.over, self.is_being_counted = over, False
+        self._over, self._is_counted_apart = over, False
+
+    def until_counted(self) -> Callable[[], None]:
+        """What to call once, when it is counted; until then it stays under way."""
+        self._is_counted_apart = True
+        return self._over
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        if not self._is_counted_apart:
+            self._over()
 
 
 class UnderWay:

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from bot.gateway.model_under_way import UnderWay
 from bot.model_prices import PRICES, cost, plain, price_of
 from jobs import commands as c
 from jobs.children import hand_over
@@ -359,3 +360,15 @@ async def test_between_turns_a_request_over_budget_is_refused_and_nobody_is_aske
         await site.ask("s1", 2)
         assert (await answered(box, ANTHROPIC, ASK))[0] == 402
         assert len(await site.log("s1", BudgetReached)) == 1
+
+
+async def test_a_request_is_under_way_until_it_is_refused_or_has_been_counted() -> None:
+    under_way = UnderWay()
+    with under_way.begin("s1", 5):
+        assert under_way.of("s1") == 5
+    assert under_way.of("s1") == 0
+    with (one := under_way.begin("s1", 5)):
+        counted = one.until_counted()
+    assert under_way.of("s1") == 5
+    counted()
+    assert under_way.of("s1") == 0
