@@ -27,18 +27,20 @@ ANEW = "The agent could not open its earlier conversation. It begins a new one a
 
 def fold_view(events: Iterable[Event], view: ThreadView | None = None) -> ThreadView | None:
     """Fold events, onto `view` if given; None without any. Folding a log in two parts gives the same."""
+    before = view
     for event in events:
         view = _next(view, event)
-    return view
+    if view is None or view is before:
+        return view
+    return replace(view, cards=tuple(_up_to_date(view, card) for card in view.cards))
 
 
 def _next(view: ThreadView | None, event: Event) -> ThreadView:
+    """The view after one event, but for how far its cards are: that follows from the session as it is in the end."""
     session = apply(view.session if view else None, event)
     if view is None:
         return ThreadView(session)
-    change = _CHANGES.get(type(event), _unchanged)(view, event)
-    after = replace(view, session=session, **change)
-    return replace(after, cards=tuple(_up_to_date(after, card) for card in after.cards))
+    return replace(view, session=session, **_CHANGES.get(type(event), _unchanged)(view, event))
 
 
 def _up_to_date(view: ThreadView, card: Card) -> Card:
