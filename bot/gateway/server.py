@@ -105,6 +105,10 @@ class Gateway:
         self._door.open()
         log.info("boxes reach the gateway at %s", self._path)
 
+    async def loaded(self) -> None:
+        """Return when all that it needs is in memory: some of it comes after it listens."""
+        await self._tools.ready()
+
     async def close(self) -> None:
         """Stop to listen and end every stream; runners dial another process, or wait for the next one."""
         if self._door is not None and self._path is not None:

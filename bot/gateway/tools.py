@@ -77,6 +77,10 @@ class ToolServer:
         """Begin to make ready; whoever calls meanwhile waits for it."""
         self._serving = asyncio.create_task(self._serve())
 
+    async def ready(self) -> None:
+        """Return when it can answer, or never will."""
+        await asyncio.wait([self._manager])
+
     def leave(self) -> None:
         """Let nobody wait any more: whoever does is told to call again."""
         self._leaving.set()
