@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
+from bot.cards import ThreadView
 from bot.slack.calls import Calls
 from bot.slack.config import SlackConfig
 from bot.slack.status import StatusLine
@@ -21,8 +22,9 @@ from jobs.log import forgiven
 from jobs.store_changes import Changed
 
 log = logging.getLogger(__name__)
-GAP_SECONDS = 0.05  # between two looks at one thread: what happens together is shown together
+GAP_SECONDS = 0.1  # between two looks at one thread: what happens together is shown together
 TROUBLE_SECONDS = 5.0
+RESTED_MOST = 100
 ALL_SECONDS = 15.0  # so often each thread is looked at that does not show everything, whatever changed
 
 
@@ -63,6 +65,7 @@ class Relay:
         self._owner = secrets.token_hex(8)
         self._status = StatusLine(calls, record, config, clock)
         self._threads: dict[str, Thread] = {}
+        self._rested: dict[str, ThreadView | None] = {}  # of threads that show all, as far as they were folded
         self._rung: dict[str, asyncio.Event] = {}
         self._elsewhere: set[str] = set()  # sessions that have no thread here
         self._upto, self._swept_all_at = "", float("-inf")
@@ -92,10 +95,16 @@ class Relay:
                 self._elsewhere &= unshown
                 for sid in await self._due(unshown - self._elsewhere):
                     self._wake(sid, group)
-                for sid in self._threads.keys() - unshown - self._rung.keys():
-                    del self._threads[sid]
+                self._let_rest(self._threads.keys() - unshown - self._rung.keys())
             _end_if_cancelled()
             await asyncio.sleep(self._config.sweep_seconds)
+
+    def _let_rest(self, shown: set[str]) -> None:
+        """Forget these threads, but for the views of the newest: folding a long log again takes others' time."""
+        for sid in shown:
+            self._rested[sid] = self._threads.pop(sid).view
+        for sid in list(self._rested)[:-RESTED_MOST]:
+            del self._rested[sid]
 
     async def _due(self, unshown: set[str]) -> set[str]:
         """Those of them that may have missed a bell, or that nobody follows here."""
@@ -136,7 +145,15 @@ class Relay:
         thread = self._threads.get(sid)
         if thread is None:
             thread = self._threads[sid] = Thread(
-                sid, self._owner, self._record, self._calls, self._status, self._view_url, self._config, self._clock
+                sid,
+                self._owner,
+                self._record,
+                self._calls,
+                self._status,
+                self._view_url,
+                self._config,
+                self._clock,
+                self._rested.pop(sid, None),
             )
         try:
             again = await thread.catch_up(self._team)

@@ -69,13 +69,14 @@ class Thread:
         view_url: Callable[[str, float], str],
         config: SlackConfig,
         clock: Callable[[], float],
+        view: ThreadView | None = None,
     ) -> None:
         self._sid, self._record, self._status = sid, record, status
         self._view_url, self._config, self._clock = view_url, config, clock
         self._lease = Lease(record, sid, owner)
         self._writer = Writer(sid, self._lease, record, calls, config, clock, self._has_saved)
         self._written: dict[str, str] | None = None  # what the record remembered of the messages when we wrote last
-        self._view: ThreadView | None = None
+        self.view = view
         self.elsewhere = False  # it is another client's, or in another workspace
         self._refusals: dict[str, _Refusal] = {}
         self._unclear: dict[str, int] = {}  # how often in a row there was no clear answer to a message
@@ -111,8 +112,8 @@ class Thread:
             self._written[card] = value
 
     async def _read(self) -> ThreadView | None:
-        self._view = await view_of(self._record, self._sid, self._view)
-        return self._view
+        self.view = await view_of(self._record, self._sid, self.view)
+        return self.view
 
     async def _write_all(self) -> float | None:
         view = await self._read()  # whoever had the thread before us may have shown more than we knew
