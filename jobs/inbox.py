@@ -4,6 +4,7 @@ The faces hand in commands, the gateway hands in what runners say, workers and t
 wanted afterwards is hinted to the queue; a lost hint costs seconds, never work.
 """
 
+import contextlib
 import hashlib
 import logging
 import time
@@ -15,18 +16,19 @@ from jobs.claims import claimable, claimed
 from jobs.commands import Attach, Command, Hear, NotYet, Refused
 from jobs.decide import decide
 from jobs.events import Event, RepositoryChosen, SessionOpened
-from jobs.fold import fold
+from jobs.fold import IllegalEvent, fold
 from jobs.frames import TRANSCRIPT, AnyFrame, ToolCall, Words
 from jobs.hints import Enqueue
 from jobs.log import about
 from jobs.recipe_choices import Suited
-from jobs.records import Conflict, Entry, Fence, Grant, Heard, Offer, StaleLink
+from jobs.records import Conflict, Entry, Fence, Grant, Heard, Link, Looked, Offer, StaleLink
 from jobs.session import Rules, Session
 from jobs.store import Store
 from jobs.wants import wants
 from jobs.warm_scripts import claim_row
 
 log = logging.getLogger(__name__)
+HEARD_MOST = 500
 TRIES = 50  # each time somebody else won, so in all somebody has got far
 
 
@@ -67,6 +69,7 @@ class Inbox:
     ) -> None:
         self._store, self._enqueue, self._rules, self._clock = store, enqueue, rules, clock
         self._fit, self._suit = fit, suit
+        self._heard: dict[str, Looked] = {}  # as boxes that spoke left it, the newest last
 
     async def handle(self, sid: str, command: Command) -> Session:
         """Follow a command and return the session as it is then. Raises `Refused`."""
@@ -117,25 +120,33 @@ class Inbox:
         link = await self._store.link(session.id, grant.generation)
         return Attached(epoch, link.acked)
 
-    async def hear(self, grant: Grant, epoch: int, frames: Sequence[AnyFrame]) -> int:
+    async def hear(self, grant: Grant, epoch: int, frames: Sequence[AnyFrame], token: str = "") -> int:
         """Take in what a runner says, each frame once, and return the number of the last one that is stored.
 
-        Raises `StaleLink` for an older link, and when frames are missing before these (after attaching again the runner
-        knows where to go on), and `IllegalEvent` for frames that cannot be true now; then nothing is taken in.
+        `token`: the hash of the one that they came with, if nobody has asked the record yet whether it stands. Raises
+        `StaleLink` if it does not, for an older link, and when frames are missing before these (after attaching again
+        the runner knows where to go on), and `IllegalEvent` for frames that cannot be true now; then nothing is taken
+        in.
         """
+        fence = Fence(grant.generation, epoch, token)
         with about(session=grant.session, box=grant.box):
+            known = self._heard.pop(grant.box, None)
+            if known is not None and frames and frames[-1].n > known.link.acked:
+                with contextlib.suppress(Conflict, StaleLink, IllegalEvent, Refused):  # it is not so any more: look
+                    return await self._hear(grant, fence, frames, known)
             for _ in range(TRIES):
+                known = await self._store.look(grant.session, grant.generation, token)
                 try:
-                    return await self._hear(grant, epoch, frames)
+                    return await self._hear(grant, fence, frames, known)
                 except Conflict:
                     continue
             raise Conflict(f"the log of {grant.session} is written too often")
 
-    async def _hear(self, grant: Grant, epoch: int, frames: Sequence[AnyFrame]) -> int:
-        session, link = await self._store.look(grant.session, grant.generation)
+    async def _hear(self, grant: Grant, fence: Fence, frames: Sequence[AnyFrame], known: Looked) -> int:
+        session, link = known
         if session is None or session.generation != grant.generation or session.box is None:
             raise StaleLink("stale generation")
-        if link.epoch != epoch:
+        if link.epoch != fence.epoch:
             raise StaleLink("stale epoch")
         fresh = _fresh(frames, link.acked)
         if not fresh:
@@ -149,13 +160,20 @@ class Inbox:
             events,
             after,
             expected=session.seq,
-            fence=Fence(grant.generation, epoch),
+            fence=fence,
             heard=heard,
             transcript=[_entry(frame) for frame in fresh if isinstance(frame, TRANSCRIPT)],
             stamps=moments.of(events, now),
         )
+        self._remember(grant.box, Looked(after, Link(fence.epoch, heard.upto)))
         await self._hint(after, now)
         return heard.upto
+
+    def _remember(self, box: str, known: Looked) -> None:
+        """The record says so now; frames that follow are judged by it, and refused if it is not so any more."""
+        if len(self._heard) >= HEARD_MOST:
+            del self._heard[next(iter(self._heard))]
+        self._heard[box] = known
 
     async def _suited(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
         """The same, with what a recipe chooses for a session that a person began."""

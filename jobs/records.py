@@ -24,10 +24,12 @@ class Entry(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """What an append goes by: it counts only while this generation and this epoch are the newest."""
+    """What an append goes by: it counts only while this generation and this epoch are the newest, and while a token of
+    this hash allows something, if one is named."""
 
     generation: int
     epoch: int
+    token: str = ""
 
 
 class Heard(NamedTuple):

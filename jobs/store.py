@@ -125,11 +125,10 @@ class Store:
 
         `folded` is the session with the events applied; `unnamed`: a snapshot that it names no more; `claims`: the
         warm box that it takes. Raises `Conflict` if somebody else wrote or took it first, and `StaleLink` if there is a
-        newer generation or epoch than the fence's.
+        newer generation or epoch than the fence's, or its token allows nothing any more.
         """
-        writer = secrets.token_hex(8)
         args = scripts.append_args(
-            sid, writer, events, folded, expected, fence, heard, transcript, stamps or {}, unnamed, claims
+            sid, secrets.token_hex(8), events, folded, expected, fence, heard, transcript, stamps or {}, unnamed, claims
         )
         said = await self._append(keys=[*keys(sid), *scripts.INDEXES], args=args)
         if said.startswith("stale"):
@@ -185,10 +184,12 @@ class Store:
         """The newest epoch of this generation and the last frame of it that is stored; zeros if there was none."""
         return _link(await self._do("HMGET", key(sid, "link"), f"epoch:{generation}", f"heard:{generation}"))
 
-    async def look(self, sid: str, generation: int) -> Looked:
-        """The session and its link in one round trip."""
-        kept, *link = await self._look(keys=[key(sid, "session"), key(sid, "link")], args=[generation])
-        return Looked(None if kept is None else Session.model_validate_json(kept), _link(link))
+    async def look(self, sid: str, generation: int, token: str = "") -> Looked:
+        """The session and its link in one round trip. Raises `StaleLink` as `append` does by a token."""
+        said = await self._look(keys=[key(sid, "session"), key(sid, "link"), scripts.GRANTS], args=[generation, token])
+        if not said:
+            raise StaleLink("stale token")
+        return Looked(None if said[0] is None else Session.model_validate_json(said[0]), _link(said[1:]))
 
     async def lease(self, name: str, owner: str, seconds: float) -> bool:
         """Take or renew a lease; False: somebody else has it."""

@@ -67,7 +67,7 @@ def append_args(
     return [
         *(sid, writer, expected, folded.model_dump_json(), _rest(folded), folded.since),
         folded.generation,
-        *(("", "") if fence is None else fence),
+        *(("", "", "") if fence is None else fence),
         *(("", "", "") if heard is None else heard),
         *(TRANSCRIPT_ENTRIES, TRANSCRIPT_BYTES, BELL),
         *(events[0].at if events else 0, unnamed or ""),
@@ -130,8 +130,8 @@ return 1
 # KEYS: a session's, then active, sleeping, closed, unshown, unnamed, totals, and of warm boxes offers, seen, claims,
 #       wishes; grants, changes
 # ARGV: sid, writer, expected, folded, rest (active, sleeping or closed), since, generation, fence generation or "",
-#       fence epoch, heard generation or "", heard after, heard upto, most entries, most bytes, bell, at,
-#       the snapshot that the session does not name any more or "",
+#       fence epoch, the hash of the fence's token or "", heard generation or "", heard after, heard upto, most entries,
+#       most bytes, bell, at, the snapshot that the session does not name any more or "",
 #       then counted lists: events, transcript (at, turn, kind, body), stamps (name, at), totals (name, by how much),
 #       claims of warm boxes (`warm_scripts.claim_row`)
 APPEND = (
@@ -142,7 +142,7 @@ APPEND = (
 local log, session, transcript, link, stamps = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local sid, writer, expected = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local length = redis.call('LLEN', log)
-local at = 18
+local at = 19
 local function list(width)
   local first = at + 1
   at = first + tonumber(ARGV[at]) * width
@@ -160,21 +160,23 @@ local function note(name, value)
   noted[#noted + 1] = name
   noted[#noted + 1] = value
 end
-local known = redis.call('HMGET', link, 'writer', 'generation', 'epoch:' .. ARGV[8], 'heard:' .. ARGV[10], 'bytes')
+local known = redis.call('HMGET', link, 'writer', 'generation', 'epoch:' .. ARGV[8], 'heard:' .. ARGV[11], 'bytes')
 
 if grows and known[1] == writer then return 'ok' end
 if ARGV[8] ~= '' then
+  if ARGV[10] ~= '' and redis.call('HEXISTS', KEYS[17], ARGV[10]) == 0 then return 'stale token' end
   if known[2] and known[2] ~= ARGV[8] then return 'stale generation' end
   if known[3] ~= ARGV[9] then return 'stale epoch' end
 end
-if grows and length == 0 and expected > 0 then return 'missing' end
-if grows and length ~= expected then return 'conflict' end
+local judged = grows or ARGV[8] ~= ''
+if judged and length == 0 and expected > 0 then return 'missing' end
+if judged and length ~= expected then return 'conflict' end
 for i = claims_first, claims_last, claim_width do
   if not stands(KEYS[13], KEYS[14], ARGV[i], ARGV[i + 1]) then return 'taken' end
 end
-if ARGV[10] ~= '' then
-  if (known[4] or '0') ~= ARGV[11] then return 'conflict' end
-  note('heard:' .. ARGV[10], ARGV[12])
+if ARGV[11] ~= '' then
+  if (known[4] or '0') ~= ARGV[12] then return 'conflict' end
+  note('heard:' .. ARGV[11], ARGV[13])
 end
 
 if grows then
@@ -192,8 +194,8 @@ if grows then
     if ARGV[5] == 'sleeping' then redis.call('ZADD', KEYS[8], ARGV[6], sid) end
     if ARGV[5] == 'closed' then redis.call('ZADD', KEYS[9], ARGV[6], sid) end
   end
-  redis.call('ZADD', KEYS[10], 'NX', ARGV[16], sid)
-  if ARGV[17] ~= '' then redis.call('ZADD', KEYS[11], ARGV[16], sid .. ' ' .. ARGV[17]) end
+  redis.call('ZADD', KEYS[10], 'NX', ARGV[17], sid)
+  if ARGV[18] ~= '' then redis.call('ZADD', KEYS[11], ARGV[17], sid .. ' ' .. ARGV[18]) end
 end
 
 local bytes = 0
@@ -203,7 +205,7 @@ for i = words_first, words_last, 4 do
 end
 if bytes > 0 then
   local total, entries = tonumber(known[5] or 0) + bytes, redis.call('XLEN', transcript)
-  while total > tonumber(ARGV[14]) or entries > tonumber(ARGV[13]) do
+  while total > tonumber(ARGV[15]) or entries > tonumber(ARGV[14]) do
     local oldest = redis.call('XRANGE', transcript, '-', '+', 'COUNT', 10)
     if #oldest == 0 then break end
     for _, entry in ipairs(oldest) do total = total - #entry[2][8] end
@@ -220,14 +222,16 @@ for i = claims_first, claims_last, claim_width do
 end
 if grows then
   redis.call('XADD', KEYS[18], 'MAXLEN', '~', changes_kept, '*', 'log', sid)
-  redis.call('PUBLISH', ARGV[15], sid)
+  redis.call('PUBLISH', ARGV[16], sid)
 end
 return 'ok'
 """
 )
 
-# KEYS: session, link. ARGV: generation. Returns the session, then the epoch and the last frame heard of the generation
+# KEYS: session, link, grants. ARGV: generation, the hash of a token or "". Returns the session, then the epoch and the
+#       last frame heard of the generation; nothing if there is a token and it allows nothing
 LOOK = """
+if ARGV[2] ~= '' and redis.call('HEXISTS', KEYS[3], ARGV[2]) == 0 then return {} end
 local link = redis.call('HMGET', KEYS[2], 'epoch:' .. ARGV[1], 'heard:' .. ARGV[1])
 return {redis.call('GET', KEYS[1]), link[1], link[2]}
 """

@@ -4,6 +4,7 @@
 loses nothing by it.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -13,11 +14,11 @@ from typing import Protocol
 from aiohttp import web
 
 from bot.gateway import link_stream
-from bot.gateway.access import GRANT, TOKEN, Refusal
+from bot.gateway.access import GRANT, TOKEN, UP, Refusal
 from bot.gateway.bells import Bells
 from bot.gateway.link_down import REPLACED
 from bot.gateway.link_stream import Stream
-from bot.gateway.link_up import ATTACH_BYTES, UP_BYTES, body_of, frames_of, number
+from bot.gateway.link_up import ATTACH_BYTES, UP_BYTES, body_of, number, pieces_of
 from bot.gateway.pace import Allowance, Pace
 from bot.gateway.turnstile import Turnstile
 from jobs.commands import NotYet, Refused
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 STALE_GENERATION, STALE_EPOCH = "stale generation", "stale epoch"
 CLOSING = "this gateway is closing"
 DIALS_AT_ONCE, DIALS_PER_SECOND = 40.0, 4.0  # of one box: a runner that is cut off again and again slows down by itself
-PIECE_FRAMES = 32  # some milliseconds of work
 STREAM_HEADERS = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
 
 
@@ -59,7 +59,7 @@ class Link:
         return [
             web.post("/link/attach", self._attach),
             web.get("/link/down", self._down, allow_head=False),
-            web.post("/link/up", self._up),
+            web.post(UP, self._up),
         ]
 
     @property
@@ -150,18 +150,20 @@ class Link:
             if not may:
                 raise Refusal(503, "too many batches of this box at a time", seconds=1.0)
             body = await body_of(request, UP_BYTES)
-            epoch, frames = number(body, "epoch"), frames_of(body)
+            epoch, pieces = number(body, "epoch"), list[Sequence[AnyFrame]]()
+            for piece in pieces_of(body):
+                pieces.append(piece)
+                await asyncio.sleep(0)
             size = UP_BYTES if request.content_length is None else request.content_length
-            await self._pace.keep(grant.box, len(frames), size)
-            return web.json_response({"acked": await self._heard(grant, epoch, frames)})
+            await self._pace.keep(grant.box, sum(map(len, pieces)), size)
+            return web.json_response({"acked": await self._heard(grant, request[TOKEN], epoch, pieces)})
 
-    async def _heard(self, grant: Grant, epoch: int, frames: Sequence[AnyFrame]) -> int:
+    async def _heard(self, grant: Grant, token: str, epoch: int, pieces: Iterable[Sequence[AnyFrame]]) -> int:
         """Take in a batch and return what is stored; in pieces, so that a large one holds up no other box for long."""
         acked = 0
-        for first in range(0, len(frames), PIECE_FRAMES):
-            piece = frames[first : first + PIECE_FRAMES]
+        for piece in pieces:
             try:
-                acked = await self._inbox.hear(grant, epoch, piece)
+                acked = await self._inbox.hear(grant, epoch, piece, token)
             except Refused as refused:
                 raise Refusal(400, str(refused), piece[0].n) from None
             except StaleLink as stale:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bot.gateway.access import Refusal
-from bot.gateway.link_up import frames_of, number
+from bot.gateway.link_up import number, pieces_of
 from jobs.events import event_from_json, event_to_json
 from jobs.fold import fold
 from jobs.frames import frame_from_wire
@@ -68,7 +68,11 @@ def test_a_frame_of_any_shape_is_refused_or_folds_and_can_be_kept(kind: str, dat
 @quickly
 def test_a_body_of_any_shape_is_read_or_refused_in_words(body: Any) -> None:
     body = body if isinstance(body, dict) else {"frames": body}
-    for read in (frames_of, lambda found: number(found, "epoch"), lambda found: number(found, "generation")):
+    for read in (
+        lambda found: list(pieces_of(found)),
+        lambda found: number(found, "epoch"),
+        lambda found: number(found, "generation"),
+    ):
         try:
             read(body)
         except Refusal as refusal:

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import redis
 
-from bot.gateway.link import PIECE_FRAMES
+from bot.gateway.link_up import PIECE_FRAMES
 from bot.gateway.pace import BATCHES_AT_ONCE
 from jobs.events import Noted, PhaseReached, StepStarted, TurnEnded
 from jobs.session import Status

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.gateway.access import Refusal
-from bot.gateway.link_up import BATCH_FRAMES, frames_of, number
+from bot.gateway.link_up import BATCH_FRAMES, number, pieces_of
+from jobs.frames import AnyFrame
 
 WORDS = {"n": 1, "at": 1.0, "kind": "text", "turn": 1, "text": "hello"}
 ENDED = {"n": 3, "at": 1.0, "kind": "turn_ended", "turn": 1, "outcome": "done"}
@@ -45,6 +46,10 @@ BAD_BATCHES: list[tuple[str, Any, int | None]] = [
         3,
     ),
 ]
+
+
+def frames_of(body: Any) -> list[AnyFrame]:
+    return [frame for piece in pieces_of(body) for frame in piece]
 
 
 @pytest.mark.parametrize(("body", "n"), [row[1:] for row in BAD_BATCHES], ids=[row[0] for row in BAD_BATCHES])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from jobs import commands as c
 from jobs.events import PromptReceived, SessionOpened, StepStarted
@@ -181,6 +182,42 @@ async def test_an_older_link_is_not_heard(inbox: Inbox, twin: Inbox, store: Stor
             await inbox.hear(GRANT, stale, [frame(4, "text", text="late")])
     assert await twin.hear(GRANT, newer.epoch, [frame(4, "text", text="4 ")]) == 4
     assert await said(store) == "0 4 "
+
+
+@pytest.mark.parametrize("heard_before", [True, False])
+async def test_words_with_a_token_that_was_revoked_are_not_heard(
+    inbox: Inbox, twin: Inbox, store: Store, heard_before: bool
+) -> None:
+    await store.grant("h", GRANT)
+    epoch = await working(inbox)
+    through = inbox if heard_before else twin
+    assert await through.hear(GRANT, epoch, [], "h") == 3
+    await inbox.hear(GRANT, epoch, [frame(4, "text", text="4 ")], "h")
+    await store.revoke(GRANT.box)
+    for late in ([frame(5, "text", text="late")], [frame(4, "text", text="4 ")], []):
+        with pytest.raises(StaleLink, match="token"):
+            await through.hear(GRANT, epoch, late, "h")
+    assert await said(store) == "0 4 "
+
+
+async def test_words_that_follow_heard_words_cost_one_question_to_the_record(
+    inbox: Inbox, twin: Inbox, store: Store, redis_url: str
+) -> None:
+    epoch = await working(inbox)
+    await twin.hear(GRANT, epoch, [frame(4, "text", text="4 ")])
+
+    async def questions(through: Inbox, *frames: AnyFrame) -> int:
+        with redis.Redis.from_url(redis_url) as record:
+            before = record.info("commandstats")["cmdstat_evalsha"]["calls"]
+            await through.hear(GRANT, epoch, frames)
+            return int(record.info("commandstats")["cmdstat_evalsha"]["calls"]) - before
+
+    assert await questions(twin, frame(5, "text", text="5 ")) == 1
+    assert await questions(twin, frame(6, "step", title="Read")) == 1
+    assert await questions(inbox, frame(7, "text", text="7 ")) == 2, "another process has heard more: a look comes first"
+    await inbox.handle(SID, submit(2))
+    assert await questions(inbox, frame(8, "text", text="8 ")) == 3, "a person has written: refused, a look, taken in"
+    assert await said(store) == "0 4 5 7 8 "
 
 
 async def test_two_processes_that_are_given_one_batch_store_it_once(inbox: Inbox, twin: Inbox, store: Store) -> None:
