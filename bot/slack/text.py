@@ -8,6 +8,7 @@ break out of where it stands.
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 
 from sandbox.runner.visible import visible
@@ -23,6 +24,7 @@ _FENCE = "```"
 _JOINER = "\u200d"
 _NOTHING = "\u200b"  # a character of no width: keeps "@here" a word
 _ELLIPSIS = "…"
+_REMEMBERED = 2_000  # texts: a card that runs is drawn again at each look, and few of its words change
 
 
 def mentions(text: str) -> tuple[str, ...]:
@@ -81,6 +83,7 @@ def fitting(lines: Sequence[str], limit: int) -> int:
     return sum(whole <= limit for whole in accumulate(units(line) + 1 for line in lines))
 
 
+@lru_cache(_REMEMBERED)
 def quiet(text: str, limit: int = 2_900) -> str:
     """Somebody's words, escaped, nobody mentioned, at most `limit` characters long however much escaping adds.
 
@@ -96,6 +99,7 @@ def quoted(text: str, limit: int = 2_600) -> str:
     return "\n".join([*lines[:fit], "> …"] if fit < len(lines) else lines)
 
 
+@lru_cache(_REMEMBERED)
 def one_line(text: str, limit: int = 150) -> str:
     """As `quiet`, for a place where only one line fits."""
     return quiet(" ".join(visible(text).replace(_FENCE, " ").split()), limit)

@@ -214,7 +214,9 @@ async def test_words_that_follow_heard_words_cost_one_question_to_the_record(
 
     assert await questions(twin, frame(5, "text", text="5 ")) == 1
     assert await questions(twin, frame(6, "step", title="Read")) == 1
-    assert await questions(inbox, frame(7, "text", text="7 ")) == 2, "another process has heard more: a look comes first"
+    assert await questions(inbox, frame(7, "text", text="7 ")) == 2, (
+        "another process has heard more: a look comes first"
+    )
     await inbox.handle(SID, submit(2))
     assert await questions(inbox, frame(8, "text", text="8 ")) == 3, "a person has written: refused, a look, taken in"
     assert await said(store) == "0 4 5 7 8 "
