@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from bot.gateway.pktline import NOTHING, Command
+from sandbox.runner.leftovers import LARGEST
 
 WORKFLOWS = ".github/workflows"
 SHOWN = 3
@@ -21,7 +22,7 @@ NOT_A_COMMIT = "a branch may only be at a commit"
 class Limits(NamedTuple):
     """How much one push may bring, in bytes: a file, and all of it as it is sent."""
 
-    file: int = 50 << 20
+    file: int = LARGEST
     pack: int = 500 << 20
 
 

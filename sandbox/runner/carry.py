@@ -2,7 +2,6 @@
 
 `sync.py` calls `carry_over` when git will not move the tree by itself, and `carry_again` after a kill in the middle.
 What both sides changed is merged if it can be; if not, the tree has the forge's version, and ours is kept in `EARLY`.
-Paths are as git writes them, quoted if they are unusual, so that any name survives.
 """
 
 from __future__ import annotations
@@ -10,27 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sandbox.runner.git import ADD_ALL, NOT_ALL, Git, GitFailed, replace_with_nothing, write_anew
+from sandbox.runner import leftovers
+from sandbox.runner.changes import GONE, PLAIN, Change, Entry, changes_of, joined, replaced
+from sandbox.runner.git import Git, GitFailed, lines_of, plain, replace_with_nothing, write_anew
 
 EARLY = "refs/shipmate/early"  # the tree as it was before it moved, if something of it could not be carried over
-PLAIN = ("100644", "100755")
-
-
-class Entry(NamedTuple):
-    """A path in a tree: a file, a link or another repository."""
-
-    mode: str
-    sha: str
-
-
-class Change(NamedTuple):
-    """What became of one path. `GONE`: it is not there."""
-
-    before: Entry
-    after: Entry
 
 
 class Carried(NamedTuple):
@@ -40,56 +27,9 @@ class Carried(NamedTuple):
     conflicts: tuple[str, ...] = ()
 
 
-GONE = Entry("000000", "0" * 40)
-
-
 async def differences(git: Git, before: str, after: str) -> dict[str, Change]:
     """The paths in which two trees differ."""
     return changes_of(await git("diff-tree", "-r", "--no-renames", "--no-abbrev", before, after, "--"))
-
-
-def changes_of(said: str) -> dict[str, Change]:
-    """What `git diff-tree` says in its raw form. Pure."""
-    found = {}
-    for line in said.splitlines():
-        facts, _, path = line.partition("\t")
-        modes_and_shas = facts.lstrip(":").split()
-        if path and len(modes_and_shas) == 5:
-            old_mode, new_mode, old, new, _ = modes_and_shas
-            found[path] = Change(Entry(old_mode, old), Entry(new_mode, new))
-    return found
-
-
-def joined(mine: Mapping[str, Change], theirs: Mapping[str, Change]) -> tuple[dict[str, Entry], list[str]]:
-    """What of mine goes onto theirs as it is, and the paths where both want something else. Pure."""
-    kept: dict[str, Entry] = {}
-    both: list[str] = []
-    files = {path for path, change in theirs.items() if change.after != GONE}
-    folders = {parent for path in files for parent in _parents(path)}
-    for path, change in mine.items():
-        other = theirs.get(path)
-        if other is not None:
-            if other.after != change.after:
-                both.append(path)
-        elif change.after != GONE and (path in folders or not files.isdisjoint(_parents(path))):
-            both.append(path)  # a file where they have a folder, or the other way round
-        else:
-            kept[path] = change.after
-    return kept, both
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[: n + 1]) for n in range(len(parts))]
-
-
-def plain(path: str) -> str:
-    """A path without git's quotes."""
-    if not path.startswith('"'):
-        return path
-    import ast  # 7 ms, for names that nearly nobody has
-
-    return os.fsdecode(ast.literal_eval("b" + path))
 
 
 async def carry_over(git: Git, branch: str, to: str, mark: str) -> Carried:
@@ -99,8 +39,7 @@ async def carry_over(git: Git, branch: str, to: str, mark: str) -> Carried:
     at = await git.head()
     theirs = await differences(git, at, to)
     await index.add_all()
-    hidden = [path for path, change in theirs.items() if change.before == GONE and _is_there(git, path)]
-    await index("update-index", "--add", "--stdin", stdin=_lines(hidden))  # ignored here, but not by the new commit
+    await index.add_in_the_way(path for path, change in theirs.items() if change.after != GONE)
     tree = (await index("write-tree")).strip()
     early = (await git("commit-tree", tree, "-p", at, "-m", "Before the repository was in step")).strip()
     await git("update-ref", EARLY, early)
@@ -121,11 +60,11 @@ async def keep_aside(git: Git, to: str) -> tuple[str, ...]:
     index = _Index(git)
     index.discard()
     await index.add_all()
+    await index.add_in_the_way((await git("ls-tree", "-r", "--name-only", "--full-tree", to)).splitlines())
     tree = (await index("write-tree")).strip()
     index.discard()
     early = (await git("commit-tree", tree, "-p", to, "-m", "Before the repository was made anew")).strip()
-    changed = (await differences(git, to, early)).items()
-    differs = tuple(plain(path) for path, change in changed if GONE not in (change.before, change.after))
+    differs = tuple(map(plain, replaced(await differences(git, to, early))))
     if differs:
         await git("update-ref", EARLY, early)
     return differs
@@ -137,7 +76,7 @@ async def put_in_place(git: Git, branch: str, at: str, to: str) -> None:
     await _point_at(git, branch, to)
     await git("reset", "--quiet", "--mixed", to, "--")
     there = [path for path, change in changed.items() if change.after != GONE]
-    await git("checkout-index", "--force", "--stdin", stdin=_lines(there))
+    await git("checkout-index", "--force", "--stdin", stdin=lines_of(there))
     for path, change in changed.items():
         if change.after == GONE:
             with contextlib.suppress(OSError):
@@ -179,18 +118,19 @@ async def _merge(git: Git, mine: Change, theirs: Change) -> Entry | None:
     mode = other.mode if ours.mode == base.mode else ours.mode
     if base.sha in (ours.sha, other.sha):
         return Entry(mode, other.sha if ours.sha == base.sha else ours.sha)
-    inside = ("-C", os.path.join(git.repo, ".git"))
+    folder = os.path.join(git.repo, ".git")
+    inside, there = ("-C", folder), {"GIT_WORK_TREE": folder}
     files: list[str] = []
     try:
         for entry in (ours, base, other):
-            files.append((await git(*inside, "unpack-file", entry.sha)).strip())
-        await git(*inside, "merge-file", "--quiet", *files)
-        return Entry(mode, (await git(*inside, "hash-object", "-w", "--no-filters", files[0])).strip())
+            files.append((await git(*inside, "unpack-file", entry.sha, env=there)).strip())
+        await git(*inside, "merge-file", "--quiet", *files, env=there)
+        return Entry(mode, (await git(*inside, "hash-object", "-w", "--no-filters", files[0], env=there)).strip())
     except GitFailed:
         return None  # the same lines, or no lines at all
     finally:
         for name in files:
-            replace_with_nothing(os.path.join(git.repo, ".git", name))
+            replace_with_nothing(os.path.join(folder, name))
 
 
 async def _tree(git: Git, to: str, kept: Mapping[str, Entry]) -> str:
@@ -198,19 +138,64 @@ async def _tree(git: Git, to: str, kept: Mapping[str, Entry]) -> str:
     index = _Index(git, "shipmate-merged")
     index.discard()
     await index("read-tree", to)
-    await index("update-index", "--index-info", stdin=_lines(f"{e.mode} {e.sha}\t{path}" for path, e in kept.items()))
+    await index("update-index", "--index-info", stdin=lines_of(f"{e.mode} {e.sha}\t{path}" for path, e in kept.items()))
     tree = await index("write-tree")
     index.discard()
     return tree.strip()
 
 
-def _is_there(git: Git, path: str) -> bool:
-    whole = os.path.join(git.repo, plain(path))
-    return os.path.lexists(whole) and (os.path.islink(whole) or not os.path.isdir(whole))
+class InTheWay(NamedTuple):
+    """What is where a commit has files: files and links, folders, and what cannot be read."""
+
+    files: list[str]
+    folders: list[str]
+    unread: list[str]
 
 
-def _lines(lines: Iterable[str]) -> bytes:
-    return "".join(line + "\n" for line in lines).encode()
+def in_the_way(repo: str, paths: Iterable[str]) -> InTheWay:
+    """What is in the tree at these paths, or where a folder above them has to be."""
+    found, seen = InTheWay([], [], []), {}  # type: InTheWay, dict[str, int | None]
+    for path in paths:
+        parts = plain(path).split("/")
+        for depth in range(1, len(parts) + 1):
+            name = "/".join(parts[:depth])
+            if name not in seen:
+                seen[name] = _mode(repo, name)
+                _sort_in(repo, name, depth == len(parts), found, seen[name])
+            mode = seen[name]
+            if mode is None or not stat.S_ISDIR(mode):
+                break
+    return found
+
+
+def _sort_in(repo: str, name: str, whole: bool, found: InTheWay, mode: int | None) -> None:
+    if mode is None or (stat.S_ISDIR(mode) and not whole):
+        return
+    if stat.S_ISDIR(mode):
+        found.folders.append(name)
+    elif stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and os.access(os.path.join(repo, name), os.R_OK)):
+        found.files.append(name)
+    else:
+        found.unread.append(name)
+
+
+def _make_way(path: str) -> None:
+    """A file stays beside the new one; a pipe or a socket holds nothing."""
+    if os.path.isfile(path):
+        os.replace(path, f"{path}.early")
+    else:
+        os.unlink(path)
+
+
+def _mode(repo: str, name: str) -> int | None:
+    try:
+        return os.lstat(os.path.join(repo, name)).st_mode
+    except (OSError, ValueError):
+        return None
+
+
+def _named(paths: Iterable[str]) -> bytes:
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)
 
 
 class _Index:
@@ -218,10 +203,10 @@ class _Index:
 
     def __init__(self, git: Git, name: str = "shipmate-index") -> None:
         self._git, self._path = git, os.path.join(git.repo, ".git", name)
-        self._own = os.path.join(git.repo, ".git/index")
+        self._env, self._own = {"GIT_INDEX_FILE": self._path}, os.path.join(git.repo, ".git/index")
 
     async def __call__(self, *args: str, stdin: bytes = b"") -> str:
-        return await self._git(*args, stdin=stdin, env={"GIT_INDEX_FILE": self._path})
+        return await self._git(*args, stdin=stdin, env=self._env)
 
     def begin(self) -> None:
         """As the repository's own is, and as old: git goes by that to know which files it must look into."""
@@ -230,12 +215,23 @@ class _Index:
             shutil.copy2(self._own, self._path, follow_symlinks=False)
 
     async def add_all(self) -> None:
-        """Take in the tree as it is, but for what cannot be read."""
-        try:
-            await self(*ADD_ALL)
-        except GitFailed as failed:
-            if failed.code != NOT_ALL:
-                raise
+        """Take in the tree as it is, but for what cannot be read. Raises GitFailed."""
+        _, failed = await leftovers.take_in(self._git, self._env)
+        if failed:
+            raise GitFailed(failed)
+
+    async def add_in_the_way(self, paths: Iterable[str]) -> None:
+        """Take in what is where these files are to be, also if the tree ignores it. What cannot be read makes way."""
+        found = in_the_way(self._git.repo, paths)
+        known = set((await self("ls-files", "-z")).split("\0"))
+        files = [name for name in found.files if name not in known]
+        await self("update-index", "--add", "-z", "--stdin", stdin=_named(files))
+        if found.folders:
+            literally = {**self._env, "GIT_LITERAL_PATHSPECS": "1"}
+            forced = ("add", "--force", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul")
+            await self._git.said(*forced, stdin=_named(found.folders), env=literally, also=leftovers.NOT_ALL)
+        for name in found.unread:
+            _make_way(os.path.join(self._git.repo, name))
 
     def keep(self) -> None:
         os.replace(self._path, self._own)

@@ -1,4 +1,4 @@
-"""The end of a turn in git: leftovers committed, authors put right, pushed, and told.
+"""The end of a turn in git: back on the branch, leftovers committed, authors put right, pushed, and told.
 
 `turns.py` calls `deliver` once for each turn, whatever became of it. What could not be pushed goes with the next one.
 """
@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from sandbox.runner import history
-from sandbox.runner.git import NETWORK_SECONDS, Git, GitFailed, NotAdded, Person, identity
-from sandbox.runner.sync import fetch, point_at_remote
+from sandbox.runner import history, leftovers
+from sandbox.runner.anew import begin_anew
+from sandbox.runner.branch import Work, come_back, merge
+from sandbox.runner.elsewhere import work_elsewhere
+from sandbox.runner.git import FORGE, NETWORK_SECONDS, Git, GitFailed, identity
+from sandbox.runner.leftovers import NotAdded
+from sandbox.runner.sync import PUSHED, fetch
 
 PAUSES = (0.3, 1.0, None)  # after each of the three tries
 AWAY_SECONDS, AWAY_PAUSE = 90.0, 0.5  # a gateway that is started again is waited for, and costs none of them
@@ -21,8 +25,6 @@ PLAINLY = (
     "--no-signed",
     "--no-recurse-submodules",
 )  # whatever the repository's settings
-PUSHED = "refs/shipmate/pushed"  # what we pushed last: if the forge has exactly that, nobody else has pushed since
-SUBJECT_CHARS = 72
 
 
 T = TypeVar("T")
@@ -35,79 +37,74 @@ class Within(Protocol):
         """The result of `doing`."""
 
 
-class Work(NamedTuple):
-    """Whose turn it was, and where it goes."""
-
-    base: str
-    branch: str
-    author: Person
-    others: Sequence[Person]
-    asked: str
-
-
 class Delivered(NamedTuple):
-    """What the forge has of a turn. `pushed`: our branch is there and is at `head`."""
+    """What the forge has of a turn. `pushed`: our branch is there and is at `head`; `told`: what people should know of
+    work that is not there, and that no later turn brings by itself."""
 
     head: str
     commits: list[dict[str, Any]]
     pushed: bool
     error: str | None
+    told: list[str]
+
+
+class Settled(NamedTuple):
+    """The commits of a turn; why some of its work is in none of them."""
+
+    commits: list[dict[str, Any]]
+    unadded: str
 
 
 async def deliver(git: Git, work: Work, within: Within) -> Delivered:
     """Commit, put right, push. Never raises: what went wrong is told in `error`. `within` bounds each half in time."""
-    pushed, error, unadded = False, None, None
-    commits: list[dict[str, Any]] = []
+    pushed, error = False, None
+    settled, told = Settled([], ""), []  # type: Settled, list[str]
     git.know(work.author)  # whatever became of it in the turn
     try:
-        commits, unadded = await within(_settle(git, work))
+        settled = await within(_settle(git, work, told))
         pushed = await within(_push(git, work))
     except asyncio.TimeoutError:  # first: it is an OSError in newer Pythons
         error = "There was no time left to push the work. It is kept in the box, and the next turn pushes it."
     except (GitFailed, OSError) as failed:
-        error = f"The work could not be pushed: {failed}. It is kept in the box, and the next turn pushes it."
-    if unadded is not None:
-        error = error or f"Not all of the work is in a commit: {unadded}. It is kept in the box, for the next turn."
-    return Delivered(await git.head(), commits, pushed, error)
+        why = str(failed).rstrip(".")
+        error = f"The work could not be pushed: {why}. It is kept in the box, and the next turn pushes it."
+    if settled.unadded:
+        why = settled.unadded.rstrip(".")
+        error = error or f"Not all of the work is in a commit: {why}. It is kept in the box, for the next turn."
+    return Delivered(await git.head(), settled.commits, pushed, error, told)
 
 
-async def _settle(git: Git, work: Work) -> tuple[list[dict[str, Any]], NotAdded | None]:
+async def _settle(git: Git, work: Work, told: list[str]) -> Settled:
     """Everything is in commits, and the commits are by the right people. If this fails, the next turn does it.
 
     What git cannot add keeps nothing back that the agent has committed itself.
     """
-    unadded = None
-    await _come_back(git, work.branch)
+    unadded = ""
+    told += await begin_anew(git, work)
+    told += await come_back(git, work)
     try:
-        await git.commit_leftovers(work.author, _message(work))
+        told += leftovers.told(await leftovers.commit(git, work.author, work.message))
     except NotAdded as failed:
-        unadded = failed
+        unadded = str(failed)
     await history.settle(git, work.branch, work.author, work.others)
     commits = await history.made(git, work.branch)
     await history.finish(git)
-    return commits, unadded
-
-
-async def _come_back(git: Git, branch: str) -> None:
-    """What was committed to our branch counts, also if the agent looked at another one since and stayed there."""
-    left = await git.asks(
-        "rev-list", "--max-count=1", f"refs/heads/{branch}", "--not", "HEAD", "--remotes=origin", "--"
-    )
-    if left and not await _has_own(git):
-        await git.agrees("checkout", "--quiet", branch)
+    told += await work_elsewhere(git, work)
+    return Settled(commits, unadded)
 
 
 async def _push(git: Git, work: Work) -> bool:
     """Whether the forge has our branch at HEAD; pushed first, in three tries, if it has not."""
     upstream, head = await _tracked(git, work.branch), await git.head()
-    if upstream == head or not await _has_own(git):
-        return bool(head) and upstream == head
-    await point_at_remote(git)
+    if upstream == head:
+        return bool(head)
+    if not await _has_own(git) and not await _took_back(git, upstream):
+        return False
     loop, pauses = asyncio.get_running_loop(), iter(PAUSES)
     patience = loop.time() + AWAY_SECONDS
     while True:
         try:
-            await git("push", *PLAINLY, "origin", f"HEAD:refs/heads/{work.branch}", timeout=NETWORK_SECONDS)
+            await git(*git.forge, "push", *PLAINLY, FORGE, f"HEAD:refs/heads/{work.branch}", timeout=NETWORK_SECONDS)
             break
         except GitFailed as failed:
             pause = AWAY_PAUSE if failed.away and loop.time() < patience else next(pauses)
@@ -124,6 +121,12 @@ async def _has_own(git: Git) -> bool:
     return bool(await git.asks("rev-list", "--max-count=1", "HEAD", "--not", "--remotes=origin", "--"))
 
 
+async def _took_back(git: Git, upstream: str) -> bool:
+    """Whether the agent has gone back behind what we had pushed, and nobody else pushed since."""
+    ours = upstream and upstream == await git.asks("rev-parse", "--verify", "--quiet", PUSHED)
+    return bool(ours) and await git.agrees("merge-base", "--is-ancestor", "HEAD", upstream)
+
+
 async def _catch_up(git: Git, work: Work) -> None:
     """Take in what somebody else pushed to our branch, so that the next try can move it forward."""
     try:
@@ -137,28 +140,13 @@ async def _catch_up(git: Git, work: Work) -> None:
     if theirs == await git.asks("rev-parse", "--verify", "--quiet", PUSHED):
         # The agent rewrote what we had pushed. Its tree is what counts; the branch goes on from both.
         tree = await git("rev-parse", "HEAD^{tree}")
-        said = history.with_trailers("Go on from a rewritten history", work.author, work.others)
-        both = ("-p", theirs, "-p", "HEAD", "-F", "-")
+        said, both = work.signed("Go on from a rewritten history"), ("-p", theirs, "-p", "HEAD", "-F", "-")
         joined = await git("commit-tree", tree.strip(), *both, stdin=said.encode() + b"\n", env=env)
         await git("update-ref", "HEAD", joined.strip())
         return
-    said = history.with_trailers(f"Merge what others pushed to {work.branch}", work.author, work.others)
-    try:
-        await git("merge", "--quiet", "--no-verify", "-m", said, theirs, env=env)
-    except GitFailed as failed:
-        await git.asks("merge", "--abort")
-        raise GitFailed(
-            f"somebody else pushed to {work.branch}, and their change is in conflict with this one"
-        ) from failed
+    if not await merge(git, work, theirs, f"Merge what others pushed to {work.branch}"):
+        raise GitFailed(f"somebody else pushed to {work.branch}, and their change is in conflict with this one")
 
 
 async def _tracked(git: Git, branch: str) -> str:
     return await git.asks("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{branch}")
-
-
-def _message(work: Work) -> str:
-    """What the prompt asked for is the best that is known of changes that the agent did not commit itself."""
-    subject = next((line.strip() for line in work.asked.splitlines() if line.strip()), "Work in progress")
-    if len(subject) > SUBJECT_CHARS:
-        subject = subject[: SUBJECT_CHARS - 1].rsplit(" ", 1)[0] + "…"
-    return history.with_trailers(subject[:1].upper() + subject[1:], work.author, work.others)

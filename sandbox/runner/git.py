@@ -1,7 +1,7 @@
 """git in the box: how it is called, as whom it commits, and what it meant when it failed.
 
-`sync.py`, `history.py` and `delivery.py` use it. All of it talks to the gateway through the runner's own address. The
-repository is hostile ground: its hooks and monitors are switched off.
+Everything that asks git goes through it. It talks to the gateway through the runner's own address. The repository is
+hostile ground: its hooks and monitors are switched off, and where it says that the forge is counts for nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import contextlib
 import os
 import re
 import stat
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sandbox.runner import commands
@@ -21,15 +22,16 @@ from sandbox.runner.visible import visible
 
 NAME_CHARS, EMAIL_CHARS = 100, 254
 QUICK_SECONDS, NETWORK_SECONDS = 120.0, 900.0
-LOCK_SECONDS, LOCK_LOOK_SECONDS = 1.0, 0.02
-ADD_ALL, NOT_ALL = ("add", "--all", "--ignore-errors", "."), 1  # and how it ends if it had to leave out something
-ADD_TRIES = 3
-ADD_PAUSE = 0.1
+LOCK_SECONDS, LOCK_LOOK_SECONDS, LOCKS_MOST = 1.0, 0.02, 4
+LOCK = re.compile(r"Unable to create '([^\n]+\.lock)': File exists|could not lock config file ([^\n]+): File exists")
+NO_INDEX = re.compile(r"index file (corrupt|smaller than expected|open failed)")
 OURS = (
     "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false", "-c", "gc.auto=0",
     "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false", "-c", "protocol.version=2",
-    "-c", "i18n.commitEncoding=UTF-8", "-c", "i18n.logOutputEncoding=UTF-8",
+    "-c", "i18n.commitEncoding=UTF-8", "-c", "i18n.logOutputEncoding=UTF-8", "-c", "core.quotePath=true",
+    *(("-c", "core.ignoreCase=false") if sys.platform == "linux" else ()),
 )  # fmt: skip
+FORGE = "shipmate"
 IGNORED = "__pycache__/\n*.py[co]\n.DS_Store\nnode_modules/\n.venv/\n"
 READ_BY_GIT = (
     ".gitconfig", ".config/git/config", ".config/git/ignore", ".config/git/attributes", ".git/config", ".git/HEAD",
@@ -59,10 +61,6 @@ class GitFailed(Exception):
         self.final, self.away, self.code = final, away, code
 
 
-class NotAdded(GitFailed):
-    """What the agent changed is not all in a commit: git could not add it."""
-
-
 class Person(NamedTuple):
     """Who commits are by."""
 
@@ -86,26 +84,73 @@ def _clean(text: str) -> str:
     return "".join(char for char in visible(text) if char.isprintable() and char not in "<>").strip(" .,:;\"'\\")
 
 
+class Said(NamedTuple):
+    """What a git command wrote to stdout and stderr, and how it ended."""
+
+    out: str
+    words: str
+    code: int
+
+
 class Git:
     """The repository in the box. `remote` is its address at the runner."""
 
     def __init__(self, children: Children, repo: str, home: str, env: Mapping[str, str], remote: str) -> None:
-        self._children, self.repo, self.home, self._env, self.remote = children, repo, home, env, remote
+        here = {  # whatever its settings say of that, and whatever it has put in an object's place
+            "GIT_DIR": os.path.join(repo, ".git"), "GIT_WORK_TREE": repo, "GIT_NO_REPLACE_OBJECTS": "1",
+        }  # fmt: skip
+        self._children, self.repo, self.home, self._env, self.remote = children, repo, home, {**env, **here}, remote
 
     async def __call__(
         self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = QUICK_SECONDS
     ) -> str:
         """What a git command wrote to stdout. Raises GitFailed with what it said instead."""
-        argv, more = ("git", *OURS, *args), env or {}
-        run = await commands.run(
-            self._children, argv, cwd=self.repo, env={**self._env, **more}, stdin=stdin, timeout=timeout, limit=64 << 20
-        )
-        if run.code:
-            said = run.stderr.decode("utf-8", "replace")
-            how = f"git {args[0]} took longer than {timeout:.0f} seconds" if run.timed_out else essence(said)
-            final, away = (any(words in said for words in known) for known in (FINAL, AWAY))
+        return (await self.said(*args, stdin=stdin, env=env, timeout=timeout)).out
+
+    async def said(
+        self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = QUICK_SECONDS,
+        also: int = 0,
+    ) -> Said:  # fmt: skip
+        """All that it said. Raises GitFailed, but not if it ended with the code `also`."""
+        argv, all_env = ("git", *OURS, *args), {**self._env, **(env or {})}
+        for left in reversed(range(LOCKS_MOST)):
+            run = await commands.run(
+                self._children, argv, cwd=self.repo, env=all_env, stdin=stdin, timeout=timeout, limit=64 << 20
+            )
+            words = run.stderr.decode("utf-8", "replace")
+            if not run.code or not left or not await self._mended(words, all_env):
+                break
+        if run.code not in (0, also):
+            how = f"git {args[0]} took longer than {timeout:.0f} seconds" if run.timed_out else essence(words)
+            final, away = (any(each in words for each in known) for known in (FINAL, AWAY))
             raise GitFailed(how or f"git {args[0]} ended with {run.code}", final, away, run.code)
-        return run.stdout.decode("utf-8", "replace")
+        return Said(run.stdout.decode("utf-8", "replace"), words, run.code)
+
+    async def _mended(self, words: str, env: Mapping[str, str]) -> bool:
+        """Whether what stopped git was something that a crash had left, and is not there any more."""
+        if lock := self._lock_in(words):
+            await _free(lock)
+            return not os.path.lexists(lock)
+        index = os.path.join(self.repo, ".git/index")
+        if not NO_INDEX.search(words) or "GIT_INDEX_FILE" in env or not os.path.isfile(index):
+            return False
+        print("runner: the index is broken, and is made anew", file=sys.stderr)
+        os.unlink(index)
+        return await self.agrees("read-tree", "HEAD")
+
+    def _lock_in(self, words: str) -> str:
+        """The lock that stopped git, if one did and it is of this repository."""
+        found = LOCK.search(words)
+        if found is None:
+            return ""
+        lock = os.path.join(self.repo, found[1] or f"{found[2]}.lock")
+        return lock if lock.startswith(os.path.join(self.repo, ".git/")) and ".." not in lock.split("/") else ""
+
+    @property
+    def forge(self) -> tuple[str, ...]:
+        """What makes a git command know the forge, as the remote FORGE, wherever the agent pointed its own."""
+        where = (f"url={self.remote}", "fetch=+refs/heads/*:refs/remotes/origin/*")
+        return tuple(word for said in where for word in ("-c", f"remote.{FORGE}.{said}"))
 
     async def asks(self, *args: str) -> str:
         """As a call, but a refusal is an empty answer."""
@@ -139,63 +184,18 @@ class Git:
             write_anew(os.path.join(folder, "config"), said)
             write_anew(os.path.join(folder, "ignore"), IGNORED)
 
-    async def commit_leftovers(self, author: Person, message: str) -> None:
-        """Commit what the agent changed and did not commit itself, but for what cannot be read. Raises NotAdded if
-        nothing was committed for it."""
-        await self._add_all()
-        if await self._staged():
-            await self._unlocked("commit", "--quiet", "--no-verify", "--file=-", stdin=message, author=author)
 
-    async def _add_all(self) -> None:
-        """Git adds nothing at all if a file goes away under its eyes, as those of a program that still runs do: then it
-        looks again."""
-        for left in reversed(range(ADD_TRIES)):
-            try:
-                await self._unlocked(*ADD_ALL)
-            except GitFailed as failed:
-                if failed.code != NOT_ALL:
-                    if failed.code < 0 or not left:
-                        raise NotAdded(str(failed), code=failed.code) from None
-                    await asyncio.sleep(ADD_PAUSE)
-                    continue
+async def _free(lock: str) -> None:
+    """Wait for a lock to go. Agents look at the repository with git of their own, whose lock is only there for a
+    moment; one that stays was left behind by a git that was killed."""
+    end = time.monotonic() + LOCK_SECONDS
+    while os.path.lexists(lock):
+        if time.monotonic() > end:
+            print(f"runner: {lock} was left behind, and is removed", file=sys.stderr)
+            with contextlib.suppress(OSError):
+                os.unlink(lock)
             return
-
-    async def _staged(self) -> bool:
-        """Whether there is something to commit. A repository that was cloned into the tree is none of it: all that
-        would be kept is a pointer to where nobody else can go."""
-        try:
-            parts = (await self("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev")).split("\0")
-        except GitFailed:
-            return True  # whoever commits is told what is wrong
-        rows = list(zip(parts[::2], parts[1::2]))
-        inner = [path for facts, path in rows if facts.startswith(":000000 160000 ")]
-        if inner:
-            known = (await self.asks("config", "--blob", ":.gitmodules", "--get-regexp", r"\.path$")).splitlines()
-            inner = [path for path in inner if path not in {line.partition(" ")[2] for line in known}]
-        if inner:
-            await self("update-index", "--force-remove", "-z", "--stdin", stdin="\0".join(inner).encode())
-        return len(rows) > len(inner)
-
-    async def _unlocked(self, *args: str, stdin: str = "", author: Person | None = None) -> None:
-        """Run git; once more when the index is free. A lock that stays there was left behind by a killed git."""
-        env = identity(author, author) if author else {}
-        try:
-            await self(*args, stdin=stdin.encode(), env=env)
-        except GitFailed as failed:
-            if "index.lock" not in str(failed):
-                raise
-            await self._free_index()
-            await self(*args, stdin=stdin.encode(), env=env)
-
-    async def _free_index(self) -> None:
-        """Agents look at the repository with git of their own, whose lock is only there for a moment."""
-        lock, end = os.path.join(self.repo, ".git/index.lock"), time.monotonic() + LOCK_SECONDS
-        while os.path.lexists(lock):
-            if time.monotonic() > end:
-                with contextlib.suppress(OSError):
-                    os.unlink(lock)
-                return
-            await asyncio.sleep(LOCK_LOOK_SECONDS)
+        await asyncio.sleep(LOCK_LOOK_SECONDS)
 
 
 def identity(author: Person, committer: Person) -> dict[str, str]:
@@ -218,6 +218,20 @@ def essence(said: str) -> str:
     reasons = [line for line in found if not line.startswith(NO_REASON)] or list(found)
     said = "; ".join([*(line.rstrip(".") for line in reasons[:-1]), *reasons[-1:]])
     return GATEWAY.sub("", said)[:800]
+
+
+def plain(path: str) -> str:
+    """A path without git's quotes, which it puts around any that is unusual."""
+    if not path.startswith('"'):
+        return path
+    import ast  # 7 ms, for names that nearly nobody has
+
+    return os.fsdecode(ast.literal_eval("b" + path))
+
+
+def lines_of(lines: Iterable[str]) -> bytes:
+    """As git takes them on its stdin."""
+    return "".join(line + "\n" for line in lines).encode()
 
 
 def write_anew(path: str, text: str) -> None:

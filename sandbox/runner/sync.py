@@ -14,14 +14,18 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from sandbox.runner.carry import Carried, carry_again, carry_over, differences, keep_aside, plain, put_in_place
-from sandbox.runner.git import NETWORK_SECONDS, Git, GitFailed, replace_with_nothing
+from sandbox.runner.carry import Carried, carry_again, carry_over, differences, keep_aside, put_in_place
+from sandbox.runner.git import FORGE, NETWORK_SECONDS, Git, GitFailed, plain, replace_with_nothing, write_anew
 from sandbox.runner.holding import held_still, nobody_held
+from sandbox.runner.leftovers import under_way
 
 # What a killed git may have left. Nothing else runs yet, so nobody holds them.
 LOCKS = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "refs/shipmate/done.lock")
 PLAIN, FOLDERS = ("HEAD", "config"), ("objects", "refs")  # without these it is no repository
 POINTS = re.compile(rb"ref: refs/[!-~]+\n|[0-9a-f]{40,64}\n")  # what a whole HEAD says
+PUSHED = "refs/shipmate/pushed"  # what we pushed last: if the forge has exactly that, nobody else has pushed since
+APART = "refs/shipmate/apart"  # below it: commits of this box that are on no branch
+BEGUN = "shipmate-begun"  # where we put our branch, without any work of its own
 MARK = "shipmate-checkout"  # there while files are being moved: after a kill in the middle they are moved again
 
 
@@ -41,7 +45,7 @@ async def sync(git: Git, base: str, branch: str, begun: Callable[[], str] = str)
     """
     folder = os.path.join(git.repo, ".git")
     if not _is_whole(folder):
-        _put_aside(folder, os.path.join(git.home, "broken-git"))
+        put_aside(folder, os.path.join(git.home, "broken-git"))
     if os.path.isdir(folder):
         _break_locks(folder, branch)
     else:
@@ -73,7 +77,7 @@ def _is_whole(folder: str) -> bool:
         return False
 
 
-def _put_aside(folder: str, aside: str) -> None:
+def put_aside(folder: str, aside: str) -> None:
     """Begin anew beside what is left of a repository; the files of the tree stay where they are."""
     with contextlib.suppress(FileNotFoundError):
         if os.path.islink(aside) or not os.path.isdir(aside):
@@ -105,7 +109,7 @@ async def fetch(git: Git, base: str, branch: str) -> None:
     if branch:  # a pattern, because a branch that is not there yet is no mistake
         wanted.append(f"+refs/heads/{branch}*:refs/remotes/origin/{branch}*")
     quick = ("--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")  # three processes less
-    await git("fetch", "--quiet", *quick, "origin", *wanted, timeout=NETWORK_SECONDS)
+    await git(*git.forge, "fetch", "--quiet", *quick, FORGE, *wanted, timeout=NETWORK_SECONDS)
 
 
 def _break_locks(folder: str, branch: str) -> None:
@@ -128,22 +132,33 @@ async def _check_out(git: Git, base: str, branch: str, begun: str) -> Step:
     mark = os.path.join(git.repo, ".git", MARK)
     goal = await _goal(git, base, branch, begun)
     if os.path.lexists(mark):
-        return await _mend(git, goal, mark)
-    if goal.at == goal.to:
+        step = await _mend(git, goal, mark)
+    elif goal.at == goal.to:
         if goal.current != f"refs/heads/{goal.branch}":
             await git("checkout", "--quiet", "-B", goal.branch)  # a name only: no file is touched
-        return Step(goal.to)
-    async with held_still() if begun else nobody_held():
-        return await _move(git, await _goal(git, base, branch, begun), mark)
+        step = Step(goal.to)
+    elif under_way(git):
+        return Step(goal.at)  # a merge, or a rebase: whoever is in the middle of it brings it to an end
+    else:
+        async with held_still() if begun else nobody_held():
+            goal = await _goal(git, base, branch, begun)
+            if goal.current != f"refs/heads/{goal.branch}" and await _has_own(git, goal.at, goal.to):
+                await keep_apart(git, goal.at)
+            step = await _move(git, goal, mark)
+    if goal.bare:
+        write_anew(os.path.join(git.repo, ".git", BEGUN), goal.to)
+    return step
 
 
 class Goal(NamedTuple):
-    """The tree is at the commit `at` ("": at none), on the branch `current`; `branch` is to begin at `to`."""
+    """The tree is at the commit `at` ("": at none), on the branch `current`; `branch` is to begin at `to`, `bare` of
+    any work of its own."""
 
     at: str
     current: str
     branch: str
     to: str
+    bare: bool
 
 
 async def _goal(git: Git, base: str, branch: str, begun: str) -> Goal:
@@ -165,12 +180,39 @@ async def _goal(git: Git, base: str, branch: str, begun: str) -> Goal:
             or (theirs is None and await _is_left_behind(git, base, ours))
         )
         to = newest if behind else ours  # apart: the next push sorts it out
-    return Goal(at, current, branch or base, to)
+    if branch and at != to and current != f"refs/heads/{branch}" and await _goes_on(git, at, ours or newest):
+        to = at
+    return Goal(at, current, branch or base, to, bool(branch) and theirs is None and to == start and to != ours)
+
+
+async def _goes_on(git: Git, at: str, ours: str) -> bool:
+    """Whether the tree, which is not on our branch, is at commits that follow ours and that only this box has."""
+    return await _has_own(git, at, ours) and await git.agrees("merge-base", "--is-ancestor", ours, at)
+
+
+async def _has_own(git: Git, at: str, other: str) -> bool:
+    found = at and await git.asks("rev-list", "--max-count=1", at, "--not", other, "--remotes=origin", "--")
+    return bool(found)
+
+
+async def keep_apart(git: Git, commit: str) -> None:
+    """Let git keep a commit that does not go together with our branch. People are told at the end of a turn."""
+    await git("update-ref", f"{APART}/{commit[:12]}", commit)
 
 
 async def _is_left_behind(git: Git, base: str, ours: str) -> bool:
     """Whether the base branch was where ours is, and was made anew since: nothing of that is this session's to push."""
+    if ours == _begun_at(git):
+        return True
+    pushed = await git.asks("rev-parse", "--verify", "--quiet", PUSHED)
+    if pushed and await git.agrees("merge-base", "--is-ancestor", pushed, ours):
+        return False  # it is our work, which the base branch had for a while
     return ours == await git.asks("merge-base", "--fork-point", f"refs/remotes/origin/{base}", ours)
+
+
+def _begun_at(git: Git) -> str:
+    path = os.path.join(git.repo, ".git", BEGUN)
+    return _said(path) if os.path.isfile(path) else ""
 
 
 async def _move(git: Git, goal: Goal, mark: str) -> Step:

@@ -10,11 +10,12 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from sandbox.runner import history
+from sandbox.runner import history, leftovers
 from sandbox.runner.asking import Asking
 from sandbox.runner.attachments import Attachments, Brought
+from sandbox.runner.branch import Work
 from sandbox.runner.conversation import Conversation
-from sandbox.runner.delivery import Delivered, Work, deliver
+from sandbox.runner.delivery import Delivered, deliver
 from sandbox.runner.git import GitFailed, Person
 from sandbox.runner.translate import Translator
 from sandbox.runner.tree import Tree
@@ -23,7 +24,7 @@ from sandbox.runner.turn import Turn
 COALESCE_SECONDS = 0.1
 BRING_SECONDS = 90.0  # for everything that came with a prompt
 LEFT = "Keep what was written after the turn had ended"
-ERROR_CHARS = 1900
+ERROR_CHARS = REMARK_CHARS = 1900
 
 
 class Ending(NamedTuple):
@@ -49,6 +50,8 @@ class Turns:
         self._conversation, self._tree, self._git, self._say = conversation, tree, tree.git, say
         self._asking, self._attachments = Asking(conversation, tree, say, restart), attachments
         self._last: Person | None = None  # whose the last turn of this box was
+        self._pushed = ""  # what the forge has of it by the last turn that pushed
+        self._told: list[str] = []  # what people were told of work that is not in the pull request
 
     async def run(self, turn: Turn) -> None:
         """The whole turn."""
@@ -75,11 +78,18 @@ class Turns:
     async def _deliver(self, turn: Turn) -> Delivered:
         """What the forge has of it: nothing, if it ended before there was a tree to work in."""
         if self._tree.step is None:
-            return Delivered("", [], False, None)
+            return Delivered("", [], False, None, [])
         branch = self._tree.branch
-        return await deliver(
-            self._git, Work(branch.base, branch.name, turn.author, turn.co_authors, turn.asked), turn.within
-        )
+        known = self._pushed or self._tree.head
+        work = Work(branch.base, branch.name, turn.author, turn.co_authors, turn.asked, known)
+        delivered = await deliver(self._git, work, turn.within)
+        if delivered.pushed:
+            self._pushed = delivered.head
+        news = [sentence for sentence in delivered.told if sentence not in self._told]
+        if news:
+            self._say("remark", text=" ".join(news)[:REMARK_CHARS])
+        self._told = delivered.told
+        return delivered
 
     async def _part_from_the_last(self, author: Person) -> None:
         """Nobody's turn holds what another person's left behind: that ends, and what it wrote since is still his."""
@@ -88,7 +98,7 @@ class Turns:
             return
         self._conversation.end_what_was_left()
         with contextlib.suppress(GitFailed):
-            await self._git.commit_leftovers(last, LEFT)
+            await leftovers.commit(self._git, last, LEFT)
         with contextlib.suppress(GitFailed):
             await history.finish(self._git)
 

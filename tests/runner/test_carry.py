@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.runner.carry import GONE, Change, Entry, changes_of, joined, plain
+from sandbox.runner.changes import GONE, Change, Entry, changes_of, joined
+from sandbox.runner.git import plain
 
 OLD, MINE, THEIRS = (Entry("100644", sha * 40) for sha in "123")
 ADDED, EDITED, DELETED = Change(GONE, MINE), Change(OLD, MINE), Change(OLD, GONE)

@@ -77,25 +77,6 @@ async def test_commits_that_were_made_oddly_do_not_hold_up_the_rest(box: Running
     assert git(bare, "tag", "--list") == ""
 
 
-async def test_a_repository_that_was_cloned_into_the_tree_is_no_part_of_the_work(
-    box: RunningBox, gateway: StandIn, bare: Path
-):
-    await box.start()
-    await turn(gateway, 1)
-    for name in ("stray one", "meant"):
-        (box.repo / name).mkdir()
-        git(box.repo / name, "init", "-q")
-        git(box.repo / name, "commit", "-q", "--allow-empty", "-m", "x", **WHO)
-    ended = await turn(gateway, 2)
-    assert (ended["pushed"], ended["commits"], ended["error"]) == (False, [], None)
-    (box.repo / ".gitmodules").write_text('[submodule "meant"]\n\tpath = meant\n\turl = https://example.com/x\n')
-    ended = await turn(gateway, 3, "fix the failing test")
-    assert (ended["pushed"], ended["error"]) == (True, None)
-    listed = git(bare, "ls-tree", BRANCH)
-    assert "160000" in listed and "\tmeant" in listed and "stray" not in listed
-    assert (box.repo / "stray one/.git").is_dir()
-
-
 async def push_from_elsewhere(bare: Path, name: str, text: str) -> None:
     """Somebody else commits to the session's branch."""
     blob = bare / "blob"
@@ -160,16 +141,8 @@ async def test_commits_that_the_forge_has_keep_their_authors(box: RunningBox, ga
 
 MISCHIEF = {
     "the index is locked": "touch .git/index.lock",
-    "origin points elsewhere": "git remote set-url origin http://127.0.0.1:9/nowhere.git",
     "the home is spoilt": "rm -rf $HOME/.config; touch $HOME/.config",
-    "hooks refuse": "printf '#!/bin/sh\\nexit 1\\n' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit;"
-    " cp .git/hooks/pre-commit .git/hooks/pre-push",
-    "signing is on": "git config commit.gpgSign true; git config user.signingKey nobody",
     "an identity is set": "git config user.name Eve; git config user.email eve@x",
-    "HEAD is detached": "git checkout -q --detach",
-    "another branch is checked out": "git checkout -q -b mine",
-    "a repository lies in the repository": "git init -q inner; touch inner/file",
-    "a file cannot be read": "mkfifo pipe",
 }
 
 
@@ -184,20 +157,6 @@ async def test_work_arrives_whatever_was_done_to_its_repository(
     assert (ended["outcome"], ended["error"], ended["pushed"]) == ("done", None, True)
     assert git(bare, "show", f"{BRANCH}:README.md").endswith("Arrived")
     assert git(bare, "log", "-1", "--format=%an %cn", BRANCH) == "Ada Lovelace Ada Lovelace"
-
-
-async def test_work_on_the_sessions_branch_arrives_although_the_agent_left_it(
-    box: RunningBox, gateway: StandIn, bare: Path
-):
-    await box.start()
-    await gateway.frame("phase", phase="synced")
-    await box.exec(
-        "sh", "-c", "echo Arrived >work.txt; git add work.txt; git commit -qm Work; git checkout -q origin/main"
-    )
-    await box.exec("sh", "-c", "echo scratch >scratch.txt")
-    ended = await turn(gateway, 1)
-    assert (ended["pushed"], ended["error"]) == (True, None)
-    assert git(bare, "show", f"{BRANCH}:work.txt") == "Arrived" and git(bare, "show", f"{BRANCH}:scratch.txt")
 
 
 async def test_a_git_of_the_agents_that_is_just_at_work_keeps_its_lock(box: RunningBox, gateway: StandIn, bare: Path):
@@ -227,14 +186,14 @@ async def test_what_git_does_not_add_is_told_and_comes_with_a_later_turn(box: Ru
     assert git(bare, "show", f"{BRANCH}:README.md").endswith("Arrived")
 
 
-async def test_a_repository_that_is_gone_is_told_and_ends_nothing_else(box: RunningBox, gateway: StandIn):
+async def test_what_is_not_in_the_pull_request_is_told_once(box: RunningBox, gateway: StandIn, bare: Path):
     await box.start()
     await gateway.frame("ready")
-    await box.exec("rm", "-rf", ".git")
-    ended = await turn(gateway, 1)
-    assert (ended["outcome"], ended["pushed"]) == ("done", False)
-    assert "not a git repository" in ended["error"]
-    assert (await turn(gateway, 2))["outcome"] == "done"
+    await box.exec("sh", "-c", "git init -q inner; touch inner/file")
+    for number in (1, 2):
+        assert (await turn(gateway, number, "add a line saying Arrived"))["pushed"] is True
+    left_out = "Not committed, and only in the box: inner/ (a repository of its own)."
+    assert [frame["text"] for frame in gateway.of("remark")] == [left_out]
 
 
 async def test_people_are_written_as_git_takes_them(box: RunningBox, gateway: StandIn, bare: Path):

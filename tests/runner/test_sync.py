@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -142,28 +141,3 @@ async def test_what_was_changed_in_a_tree_that_lost_its_repository_is_kept_and_t
     assert "README.md had been changed here" in (await gateway.frame("turn_ended"))["error"]
     assert git(box.repo, "rev-parse", "HEAD") == git(bare, "rev-parse", "main")
     assert git(box.repo, "show", "refs/shipmate/early:README.md") == "nobody has committed this"
-
-
-@pytest.mark.parametrize(
-    "harm",
-    [
-        "rm -r .git/objects",
-        "rm -r .git/refs",
-        "rm .git/HEAD",
-        "rm .git/config",
-        ": >.git/HEAD",
-        "echo nowhere >.git/HEAD",
-    ],
-)
-async def test_a_repository_that_is_only_half_made_is_made_anew(
-    box: RunningBox, gateway: StandIn, bare: Path, harm: str
-):
-    await box.start()
-    await gateway.frame("ready")
-    await box.kill()
-    (box.repo / "mine.txt").write_text("nobody has committed this\n")
-    subprocess.run(("sh", "-c", harm), cwd=box.repo, check=True)
-    gateway.frames.clear()
-    await box.start()
-    assert (await gateway.frame("ready"))["head"] == git(bare, "rev-parse", "main")
-    assert git(box.repo, "status", "--porcelain") == "?? mine.txt"

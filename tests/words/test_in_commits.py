@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from sandbox.runner.delivery import Work, _message
+from sandbox.runner.branch import Work
 from sandbox.runner.git import Person, identity
 from sandbox.runner.history import with_trailers
 from tests.words.payloads import INNOCENT, PAYLOADS, UNSEEN
@@ -39,7 +39,7 @@ def people_named(message: str) -> list[str]:
 @pytest.mark.parametrize("name", PAYLOADS | INNOCENT)
 def test_a_message_names_exactly_those_who_took_part(name: str) -> None:
     payload = (PAYLOADS | INNOCENT)[name]
-    asked = _message(Work("main", "shipmate/s1", ADA, [GRACE], payload))
+    asked = Work("main", "shipmate/s1", ADA, [GRACE], payload, "").message
     for message in (asked, with_trailers(payload, ADA, [GRACE]), with_trailers(f"Do it\n\n{payload}", ADA, [GRACE])):
         assert people_named(message) == [f"Co-authored-by: {GRACE.signature}"]
         assert not UNSEEN.search(message)
