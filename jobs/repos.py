@@ -37,6 +37,7 @@ _SLUG = re.compile(
     rf"(?:\b(?P<before>[A-Za-z]+):?\s+`?)?(?<![\w./@~:-])(?P<owner>{_PART})/(?P<name>{_PART})(?![\w/~-])"
 )
 _BARE = re.compile(rf"(?<![\w./@~-]){_PART}(?![\w/~-])")
+_PLACED = re.compile(rf"\b(?:in|on) (?:the )?`?({_PART})(?![\w/~-])", re.IGNORECASE)
 _SAYS_REPOSITORY = frozenset(("repo", "repository"))
 _SAYS_WHERE = frozenset(("in", "on", "for", "of", "to", "at", "with", "from", "use"))
 _FOLDERS = frozenset(
@@ -58,7 +59,8 @@ _FILE = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 def choose(text: str, repositories: Sequence[Repository], forge_url: str = "https://github.com") -> Choice:
     """The repository that `text` means, or the enabled ones to ask for and why.
 
-    An address on the forge or `owner/name` wins over a bare name; without any, the only enabled repository is meant.
+    An address on the forge or `owner/name` wins over a bare name, unless the work is said to be in that; without any,
+    the only enabled repository is meant.
     """
     if not repositories:
         return Choice(reason="No repository is enabled for me yet: SHIPMATE_REPOSITORIES is empty.")
@@ -66,6 +68,8 @@ def choose(text: str, repositories: Sequence[Repository], forge_url: str = "http
     named = list(_named(text, forge_url, enabled))
     unknown = [name for name, surely in named if surely and name.lower() not in enabled]
     meant = {name.lower() for name, _ in named if name.lower() in enabled}
+    if meant:
+        meant |= _placed(text, enabled)
     if not unknown and not meant:
         meant = _by_bare_name(text, enabled) or (set(enabled) if len(enabled) == 1 else set())
     if unknown:
@@ -126,6 +130,12 @@ def _of_address(address: str, forge_url: str) -> str | None:
     path = parts.path.removeprefix(forge.path.rstrip("/")).strip("/").split("/")
     found = [part[0] for part in map(re.compile(_PART).match, path[:2]) if part is not None]
     return "/".join(found).removesuffix(".git") if len(found) == 2 else None
+
+
+def _placed(text: str, enabled: dict[str, Repository]) -> set[str]:
+    """The enabled repositories in which, by their name without its owner, the work is said to be: "in rocket"."""
+    words = {found[1].lower() for found in _PLACED.finditer(_ADDRESS.sub(" ", text))}
+    return {name for name in enabled if name.partition("/")[2] in words}
 
 
 def _by_bare_name(text: str, enabled: dict[str, Repository]) -> set[str]:

@@ -75,6 +75,7 @@ def test_whether_a_text_says_only_which_repository_is_meant(text: str, only: boo
         ("https://github.com/nobody/nothing/pull/3", ONE, ONE, "nobody/nothing is not enabled"),
         ("copy it from acme/moon to acme/site", TWO, TWO, "acme/moon is not enabled"),
         ("acme/rocket and acme/site", TWO, TWO, "more than one"),
+        ("in rocket, say that it fixes acme/site#1", TWO, TWO, "more than one"),
         ("both rocket and site", TWO, TWO, "more than one"),
         ("the rocket", (*TWO, Repo("nasa/rocket")), (ROCKET, Repo("nasa/rocket")), "more than one"),
         ("fix it", (), (), "No repository is enabled"),
