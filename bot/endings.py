@@ -12,9 +12,11 @@ from jobs.session import Session
 
 
 def ending_of(session: Session, card: Card, event: e.TurnEnded) -> Ending:
-    """What the person is told. Commits that were pushed are awaited in the pull request before it is said."""
+    """What the person is told. Commits that were pushed are awaited in the pull request before it is said; those that
+    `card` has already are from before a pause."""
     shown = session.pull_request
-    publishing = _publishing(session, event)
+    commits = (*card.commits, *event.commits)
+    publishing = _publishing(session, event, commits)
     return Ending(
         id=f"end:{event.turn}",
         to=card.author,
@@ -23,7 +25,7 @@ def ending_of(session: Session, card: Card, event: e.TurnEnded) -> Ending:
         outcome=event.outcome,
         summary=event.summary,
         error=event.error or "",
-        commits=event.commits,
+        commits=commits,
         ended=event.at,
         publishing=publishing,
         settled=None if publishing == "pending" else event.at,
@@ -49,14 +51,15 @@ def _made_by_others(session: Session, card: Card) -> tuple[Child, ...]:
     return tuple(child for child in session.children if child.cause == reported.cause and child.url)
 
 
-def _publishing(session: Session, event: e.TurnEnded) -> Publishing:
+def _publishing(session: Session, event: e.TurnEnded, commits: tuple[e.Commit, ...]) -> Publishing:
     """What becomes of the turn's commits, by the rule of `Session.unpublished`."""
     shown = session.pull_request.head if session.pull_request else ""
     if event.pushed and event.head and event.head != shown:
         return "pending"
-    if not event.commits:
+    if not commits:
         return "nothing"
-    return "shown" if event.pushed and shown else "unpushed"
+    pushed = event.pushed or not event.commits
+    return "shown" if pushed and shown else "unpushed"
 
 
 def shown_by(ending: Ending, event: e.PullRequestPublished) -> Ending:

@@ -252,8 +252,8 @@ def question_message(question: Question, moot: bool = False) -> Message:
     return Message(said, (_section(said), {"type": "actions", "elements": buttons}))
 
 
-def budget_message(question: BudgetQuestion) -> Message:
-    """Go on with more money? Buttons, until somebody has answered."""
+def budget_message(question: BudgetQuestion, url: str = "", number: int = 0) -> Message:
+    """Go on with more money? Buttons, until somebody has answered. `url`, `number`: of the pull request, if any."""
     used = f"This session has used {dollars(question.used)} of its {dollars(question.limit)}."
     more, by = dollars(question.more), t.one_line(question.by, 80)
     answers = {
@@ -265,7 +265,12 @@ def budget_message(question: BudgetQuestion) -> Message:
         said = answers[question.answer]
         return Message(said, (_section(said),))
     who = f"{t.person(question.to.id, question.to.name)} " if question.to is not None else ""
-    said = f"{who}Used {dollars(question.used)}. Go on with {more} more? What was done so far is kept."
+    kept = (
+        f"{t.link(url, f'Pull request #{number}')} has what was done so far."
+        if url
+        else "What was done so far is kept."
+    )
+    said = f"{who}Used {dollars(question.used)}. Go on with {more} more? {kept}"
     go_on = _button(f"Go on with {more} more", BUDGET_MORE, str(question.asked)) | {"style": "primary"}
     buttons = [go_on, _button("No, leave it", BUDGET_NO, str(question.asked))]
     return Message(said, (_section(said), {"type": "actions", "elements": buttons}))

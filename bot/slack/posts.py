@@ -66,7 +66,8 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
     found = [_card(card, _where(view, card, view_url), now) for card in view.cards]
     if view.question is not None:
         found.append(_still("question", view.question.at, blocks.question_message, view.question, is_moot(view)))
-    found += [_still(asked.id, asked.at, blocks.budget_message, asked) for asked in view.budgets]
+    made = pull_of(view)
+    found += [_still(asked.id, asked.at, blocks.budget_message, asked, *made) for asked in view.budgets]
     found += [_still(offer.id, offer.at, stop_offer_message, offer, view.session.id) for offer in view.offers]
     for ending in view.endings:
         if not _awaits_pull_request(ending, now, settle_seconds):
@@ -79,6 +80,12 @@ def drafts(view: ThreadView, now: float, view_url: Callable[[float], str], settl
     found += [_shared(file) for file in view.files]
     found += [_notice(notice, view.session.id) for notice in view.notices]
     return sorted(found, key=lambda draft: draft.at)  # stable: a card comes before the question about it
+
+
+def pull_of(view: ThreadView) -> tuple[str, int]:
+    """Where it is, and its number; nothing, if there is none."""
+    shown = view.session.pull_request
+    return (shown.url, shown.number) if shown is not None else ("", 0)
 
 
 def is_moot(view: ThreadView) -> bool:

@@ -7,7 +7,7 @@ from bot.slack.block_kit import Message
 from bot.slack.blocks import Where
 from bot.slack.check_blocks import checks_message
 from bot.slack.family_blocks import stop_offer_message
-from bot.slack.posts import is_moot
+from bot.slack.posts import is_moot, pull_of
 from bot.view import fold_view
 from jobs import commands as c
 from jobs import commands_tools as t
@@ -60,7 +60,7 @@ def everything(log: Log) -> str:
     messages = [blocks.card_message(card, where, log.now + 60) for card in view.cards]
     messages += [stop_offer_message(offer, view.session.id) for offer in view.offers]
     messages += [blocks.question_message(view.question, is_moot(view))] if view.question else []
-    messages += [blocks.budget_message(question) for question in view.budgets]
+    messages += [blocks.budget_message(question, *pull_of(view)) for question in view.budgets]
     messages += [tool_blocks.asked_message(one, "s1") for one in view.asked]
     messages += [tool_blocks.file_message(file) for file in view.files]
     messages += [blocks.ending_message(ending) for ending in view.endings]
@@ -97,6 +97,7 @@ STORIES = {
     "publish_failed": Log().ask().boot().ready().end().do(c.BeginPublish()).do(c.FailPublish("h", "no rights", None)),
     "given_up": Log().ask().do(c.BeginStart(0)).do(c.FailStart(1, "acme/rocket is not there", None)),
     "budget_reached": pausing(),
+    "budget_reached_again": done().ask(2).work(2).do(c.ReachBudget(1, 9.6, 9.5, 5.0)),
     "budget_paused": pausing().end(outcome="stopped", commits=0).ask(2, GRACE, "and the docs"),
     "budget_raised": answered(c.RaiseBudget),
     "budget_declined": answered(c.DeclineBudget),
