@@ -26,6 +26,8 @@ from bot.web.below import below
 from bot.web.markdown import to_html, web_address
 from bot.web.sparing import Sparing
 from bot.web.steps import Details
+from bot.web.transcripts import Record as TranscriptRecord
+from bot.web.transcripts import Transcripts
 from bot.web.views import Views
 from jobs.session import Session
 from jobs.store import Entry
@@ -34,7 +36,6 @@ from sandbox.runner.visible import visible
 log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
-TRANSCRIPT_PAGE, TRANSCRIPT_MOST = 100, 20_000  # entries; the record's own bound is lower
 TURN_CHARS = 200_000
 LINK = ("expires", "viewer", "signature")
 HEADERS = {
@@ -49,14 +50,11 @@ HEADERS = {
 }
 
 
-class Record(Log, Protocol):
+class Record(Log, TranscriptRecord, Protocol):
     """What of the record is needed here: `jobs.store.Store` has it."""
 
     async def load(self, sid: str) -> Session | None:
         """The session, if there is one."""
-
-    async def transcript(self, sid: str, after: str = "0-0", limit: int = 1000) -> list[Entry]:
-        """Its transcript, from an entry on."""
 
     async def stamps(self, sid: str) -> dict[str, float]:
         """When it reached which of `jobs.moments`."""
@@ -67,7 +65,7 @@ class ViewPages:
 
     def __init__(self, record: Record, admission: Admission) -> None:
         self._record, self._admission = record, admission
-        self._views, self._sparing = Views(record), Sparing()
+        self._views, self._transcripts, self._sparing = Views(record), Transcripts(record), Sparing()
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -97,7 +95,7 @@ class ViewPages:
 
     async def _made(self, sid: str, link: str, viewer: str, fragment: bool) -> str:
         """In a thread: agents may say very much, and others get on meanwhile."""
-        view, transcript = await self._views.of(sid), await self._transcript(sid)
+        view, transcript = await self._views.of(sid), await self._transcripts.of(sid)
         stamps, beside = await self._record.stamps(sid), self._admission.links.beside
 
         def rendered() -> str:
@@ -105,17 +103,6 @@ class ViewPages:
             return self._rendered("session.html", session=shown, fragment=fragment)
 
         return await asyncio.to_thread(rendered)
-
-    async def _transcript(self, sid: str) -> list[Entry]:
-        entries: list[Entry] = []
-        after = "0-0"
-        while len(entries) < TRANSCRIPT_MOST:
-            page = await self._record.transcript(sid, after, TRANSCRIPT_PAGE)
-            entries += page
-            if len(page) < TRANSCRIPT_PAGE:
-                break
-            after = page[-1].id
-        return entries
 
     def _rendered(self, template: str, **variables: object) -> str:
         return self._templates.get_template(template).render(**variables)

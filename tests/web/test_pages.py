@@ -19,6 +19,7 @@ from bot.web.links import ViewLinks
 from bot.web.markdown import PART, _parts, to_html
 from bot.web.pages import ViewPages, family
 from bot.web.sparing import Sparing
+from bot.web.transcripts import Transcripts
 from bot.web.views import Views
 from jobs import commands as c
 from jobs import commands_tools as t
@@ -394,6 +395,29 @@ async def test_a_page_that_is_open_reads_of_the_log_only_what_is_new(served: Ser
     await served.keep(log.end())
     assert await views.of(SID) == fold_view(await served.store.events(SID))
     assert Counting.asked == [0, first.session.seq, first.session.seq]
+
+
+async def test_a_page_that_is_open_reads_of_the_transcript_only_what_is_new(served: Served) -> None:
+    class Counting:
+        asked: list[str] = []
+
+        async def transcript(self, sid: str, after: str = "0-0", limit: int = 1000) -> list[Entry]:
+            self.asked.append(after)
+            return await served.store.transcript(sid, after, limit)
+
+    def said(*numbers: int) -> list[Entry]:
+        return [Entry("", 1_000.0, 1, "text", {"kind": "text", "text": f"{n} "}) for n in numbers]
+
+    log = working()
+    await served.keep(log, said(*range(250)))
+    transcripts = Transcripts(Counting(), most=252)
+    first = await transcripts.of(SID)
+    assert [entry.body["text"] for entry in first] == [f"{n} " for n in range(250)]
+    await served.keep(log.end(), said(250))
+    assert await transcripts.of(SID) == await served.store.transcript(SID)
+    assert Counting.asked == ["0-0", first[99].id, first[199].id, first[-1].id]
+    await served.keep(log.ask(2), said(251, 252))
+    assert [entry.body["text"] for entry in await transcripts.of(SID)] == [f"{n} " for n in range(1, 253)]
 
 
 def test_a_heading_has_the_words_of_markdown_without_its_signs() -> None:
