@@ -11,17 +11,26 @@ from jobs.event_parts import Prompt
 from jobs.session import Session, Status
 
 EACH, ALL = 2_200, 20_000  # characters: the session has them with it until somebody asks for something
+CUT = " … (this message is longer: ask for the rest if you need it)"
+LEFT_OUT = "(more was said than there is room for here: ask if you need it) "
 
 
 def with_more(s: Session, *lines: str) -> tuple[str, ...]:
-    """What is untold, these lines among it: as many of the newest as there is room for."""
+    """What is untold, these lines among it: as many of the newest as there is room for. What is not whole says so."""
+    all_of_it = [*(line.removeprefix(LEFT_OUT) for line in s.untold), *map(_bounded, lines)]
     room, kept = ALL, list[str]()
-    for line in reversed((*s.untold, *(line[:EACH] for line in lines))):
+    for line in reversed(all_of_it):
         room -= len(line)
         if room < 0:
             break
         kept.append(line)
+    if len(kept) < len(all_of_it) or any(line.startswith(LEFT_OUT) for line in s.untold):
+        kept[-1] = LEFT_OUT + kept[-1]
     return tuple(reversed(kept))
+
+
+def _bounded(line: str) -> str:
+    return line if len(line) <= EACH else line[: EACH - len(CUT)] + CUT
 
 
 def after_withdrawal(s: Session, prompt: Prompt | None) -> tuple[str, ...]:

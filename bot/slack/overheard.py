@@ -36,23 +36,24 @@ class Overhearing:
             return ()
         try:
             async with asyncio.timeout(self._config.lookup_seconds):
-                messages = await self._messages(post, me)
+                said = await self._messages(post, me)
+                messages = said if len(said) <= LAST else [said[0], *said[-LAST:]]
                 names = await self._names(post.team, messages)
         except (SlackError, TimeoutError) as trouble:
             log.warning("what was said before %s, Slack did not say: %s", post.prompt_id, trouble)
             return ()
-        return _that_fit([f"{names[_who(one)]}: {_with_names(_words(one, me), names)}" for one in messages])
+        lines = [f"{names[_who(one)]}: {_with_names(_words(one, me), names)}" for one in messages]
+        return _that_fit(lines, len(said) - len(messages))
 
     async def _messages(self, post: Post, me: Me) -> list[Mapping[str, Any]]:
         answer = await self._calls.call(
             "conversations.replies", channel=post.channel, ts=post.thread, latest=post.ts, limit=PAGE
         )
-        others: list[Mapping[str, Any]] = [
+        return [
             one
             for one in answer.get("messages") or ()
             if isinstance(one, dict) and text(one, "ts") < post.ts and _is_told(one, me)
         ]
-        return others if len(others) <= LAST else [others[0], *others[-LAST:]]
 
     async def _names(self, team: str, messages: list[Mapping[str, Any]]) -> dict[str, str]:
         """Of all authors: a bot's as its message says, a person's as Slack knows it."""
@@ -76,8 +77,8 @@ def _bot(message: Mapping[str, Any]) -> str:
 
 
 def _words(message: Mapping[str, Any], me: Me) -> str:
-    said = t.plain(t.without_mention(text(message, "text"), me.user))
-    return " ".join(said.split())[:EACH]
+    said = " ".join(t.plain(t.without_mention(text(message, "text"), me.user)).split())
+    return said if len(said) <= EACH else said[: EACH - 2] + " …"
 
 
 def _is_told(message: Mapping[str, Any], me: Me) -> bool:
@@ -90,7 +91,10 @@ def _with_names(words: str, names: Mapping[str, str]) -> str:
     return re.sub(r"@(\w+)", lambda found: "@" + names.get(found[1], found[1]), words)
 
 
-def _that_fit(lines: list[str]) -> tuple[str, ...]:
-    """The first one, and as many of the last ones as there is room for."""
+def _that_fit(lines: list[str], left_out: int) -> tuple[str, ...]:
+    """The first one, and as many of the last ones as there is room for; the first says how many there were between."""
     first, others = lines[:1], lines[:0:-1]
-    return (*first, *reversed(others[: t.fitting(others, ALL - EACH)]))
+    told = others[: t.fitting(others, ALL - EACH)]
+    left_out += len(others) - len(told)
+    more = f" (then came {left_out} more, for which there was no room here)" if left_out else ""
+    return (*(one + more for one in first), *reversed(told))

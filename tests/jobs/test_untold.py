@@ -3,6 +3,7 @@
 from jobs import commands as c
 from jobs import commands_tools as t
 from jobs.events import Prompt, PromptReceived
+from jobs.untold import ALL, CUT, EACH, LEFT_OUT
 from tests.jobs.stories import ONE, abandoned
 from tests.logs import ADA, GRACE, PLACE, SID, Log, done
 
@@ -30,6 +31,19 @@ def test_what_was_said_in_the_thread_stays_though_the_message_below_it_is_delete
     log.do(c.WithdrawPrompt(ONE, "its message was deleted"))
     assert before(log.ask(2, text="Mend the fuel test")) == (SAID,)
     assert before(log.ask(3, text="and the docs")) == ()
+
+
+def test_what_is_not_told_whole_says_so() -> None:
+    log = abandoned()
+    for n in range(2, 14):
+        log.ask(n, text=f"{n} " + "x" * 3_000).do(c.BeginStart(log.session.generation if log.session else 0))
+        log.do(c.FailStart(log.session.generation if log.session else 0, "no space", None))
+    told = before(log.ask(20, GRACE, "again"))
+    assert [line.startswith(LEFT_OUT) for line in told] == [True] + [False] * (len(told) - 1)
+    whole = [line.removeprefix(LEFT_OUT) for line in told]
+    assert [line.split()[1] for line in whole] == [str(n) for n in range(14 - len(told), 14)]
+    assert {(line.endswith(CUT), len(line)) for line in whole} == {(True, EACH)}
+    assert sum(map(len, whole)) <= ALL < sum(map(len, whole)) + EACH
 
 
 def test_the_newest_reviews_wait_for_the_next_prompt_as_far_as_there_is_room() -> None:

@@ -123,6 +123,7 @@ async def test_of_a_long_thread_the_beginning_and_the_end_are_told(office: Scene
     (prompt,) = await office.prompts(root)
     told = [line.split()[2] for line in prompt.before]
     assert told == ["why?", "6", "7", "8", "9", "10", "11"]
+    assert prompt.before[0].endswith("why? (then came 6 more, for which there was no room here)")
 
 
 async def test_a_session_begins_without_what_slack_does_not_say_in_time(scene: Scene) -> None:
