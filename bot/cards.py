@@ -94,8 +94,8 @@ class Ending:
 
 @dataclass(frozen=True)
 class LineComment:
-    """What a reviewer said (Markdown) of lines of the pull request. `reply`: to another comment; `edited`: it said
-    something else before."""
+    """What a reviewer said (Markdown) of lines of the pull request, or under it. `reply`: to another comment;
+    `edited`: it said something else before."""
 
     id: int
     where: DiffLines
@@ -113,7 +113,7 @@ class LineComment:
 class Review:
     """A review on the forge, by somebody with this login, its comments in the order of their lines. `number`: the
     forge's of it, 0 if it is none but a comment; `left_out`: how many comments there are beyond those;
-    `deleted`: how many are not there any more."""
+    `deleted`: how many are not there any more; `dismissed_by`: who dismissed it, whose verdict is that then."""
 
     number: int
     by: str
@@ -121,6 +121,7 @@ class Review:
     comments: tuple[LineComment, ...] = ()
     left_out: int = 0
     deleted: int = 0
+    dismissed_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import doctor_agent, doctor_drill, doctor_running
 from bot.findings import Finding
 from bot.gateway import sockets
+from bot.github import HEARD
 from bot.settings import BotSettings
 from bot.slack.calls import METHODS
 from jobs import archive, census
@@ -36,9 +37,6 @@ FILES_LOOKED_AT, LOOK_SECONDS, NAMED_MOST = 1000, 5.0, 5  # of the archive
 NOT_SET_UP = (
     "set MODAL_TOKEN_ID, MODAL_TOKEN_SECRET and SHIPMATE_PUBLIC_URL, at which boxes reach `shipmate web` by https"
 )
-HEARD = (
-    "pull_request", "pull_request_review", "pull_request_review_comment", "check_run", "check_suite", "status",
-)  # fmt: skip
 LEAST_REDIS = (6, 2)
 EVENT_SCOPES = ("app_mentions:read",)  # beside those of the methods that we call
 
@@ -248,10 +246,8 @@ def webhooks_of(events: Sequence[str], address: str) -> Finding:
     if not lacking:
         return Finding("webhooks", f"taken at {address}")
     said = f"taken at {address}, but the app does not ask for {', '.join(lacking)}: threads will not hear of that"
-    mend = (
-        "tick these under *Subscribe to events* in the app's settings; for checks let it read checks and statuses first"
-    )
-    return Finding("webhooks", said, mend)
+    first = "in the app's settings let it read issues, checks and commit statuses"
+    return Finding("webhooks", said, f"{first}, then tick these under *Subscribe to events*")
 
 
 async def _isolation(settings: BotSettings) -> list[Finding]:

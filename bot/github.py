@@ -21,16 +21,21 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from bot.github_checks import EVENTS, check_of, has_notes, with_notes
-from bot.github_reviews import TOLD, login, part, said_of, text
+from bot.github_reviews import TOLD, UNDER, login, number_in, part, said_of, text
 from jobs.commands import ClosePullRequest, Command, Refused, Unreadable
 from jobs.commands_checks import FinishCheck
 from jobs.github import ForgeDown, ForgeRefused
+from jobs.seals import session_in
 from jobs.session import Session
 
 log = logging.getLogger(__name__)
 BODY_BYTES = 5 << 20
 NOTES_SECONDS = 5.0  # the forge waits ten for our answer
 SEEN_SECONDS = 3 * 86_400.0
+HEARD = (
+    "pull_request", "pull_request_review", "pull_request_review_comment", "issue_comment",
+    "check_run", "check_suite", "status",
+)  # fmt: skip
 TIMES = ("submitted_at", "updated_at", "completed_at")
 _OURS = re.compile(r"shipmate/([A-Za-z0-9_-]{1,64})")
 
@@ -156,10 +161,24 @@ def understand(event: str, payload: Mapping[str, Any]) -> tuple[str, str, Comman
     repository = part(payload, "repository").get("full_name")
     if not isinstance(repository, str):
         return None
-    found = check_of(event, payload) if event in EVENTS else _of_pull(event, payload, repository)
+    if event == UNDER:
+        found = _under_pull(payload)
+    else:
+        found = check_of(event, payload) if event in EVENTS else _of_pull(event, payload, repository)
     branches, command = found if found is not None else ((), None)
     ours = next((branch for name in branches if (branch := _OURS.fullmatch(name))), None)
     return None if ours is None or command is None else (ours[1], repository, command)
+
+
+def _under_pull(payload: Mapping[str, Any]) -> tuple[Sequence[str], Command] | None:
+    """What is said under a pull request. Whose it is stands at the end of its words: a hint only, for anybody may have
+    changed them, and the session that it leads to knows the number of its own."""
+    issue = part(payload, "issue")
+    number, named = number_in(issue, "number"), session_in(text(issue, "body"))
+    if not part(issue, "pull_request") or not number or named is None:
+        return None
+    command = said_of(UNDER, payload, number)
+    return None if command is None else ([f"shipmate/{named}"], command)
 
 
 def _of_pull(event: str, payload: Mapping[str, Any], repository: str) -> tuple[Sequence[str], Command] | None:

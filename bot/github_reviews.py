@@ -1,6 +1,7 @@
-"""What the forge's webhooks say of reviews of a pull request and of comments on its lines. Pure; `bot/github.py` asks.
+"""What the forge's webhooks say of reviews of a pull request and of comments on it. Pure; `bot/github.py` asks.
 
-https://docs.github.com/webhooks/webhook-events-and-payloads#pull_request_review and `#pull_request_review_comment`. The
+https://docs.github.com/webhooks/webhook-events-and-payloads#pull_request_review, `#pull_request_review_comment` and
+`#issue_comment`, which is what comments under a pull request are: they name neither branch nor commit. The
 forge tells a review and each of its comments by itself, in any order; a comment that somebody makes alone is a review
 too, which says nothing itself. The words of people who belong to the repository count; those of programs, our own app
 among them, never do, so that none of them answers another for ever.
@@ -10,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.commands import Command, ReviewPullRequest
-from jobs.commands_reviews import CommentOnLines, DeleteLineComment
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment, DismissReview
 from jobs.events import DiffLines
 from sandbox.runner.visible import visible
 
+UNDER = "issue_comment"  # the forge's event for comments under a pull request
 TOLD = (
     "review",
     "comment",
@@ -34,11 +36,14 @@ def said_of(event: str, payload: Mapping[str, Any], number: int) -> Command | No
             return _review(payload, number, edited=False)
         case "pull_request_review", "edited":
             return _review(payload, number, edited=True) if _has_new_words(payload) else None
-        case "pull_request_review_comment", "created":
-            return _comment(payload, number, edited=False)
-        case "pull_request_review_comment", "edited":
-            return _comment(payload, number, edited=True) if _has_new_words(payload) else None
-        case "pull_request_review_comment", "deleted":
+        case "pull_request_review", "dismissed":
+            review = number_in(part(payload, "review"), "id")
+            return DismissReview(number, review, login(part(payload, "sender"))) if review else None
+        case (("pull_request_review_comment" | "issue_comment"), "created"):
+            return _comment(event, payload, number, edited=False)
+        case (("pull_request_review_comment" | "issue_comment"), "edited"):
+            return _comment(event, payload, number, edited=True) if _has_new_words(payload) else None
+        case (("pull_request_review_comment" | "issue_comment"), "deleted"):
             gone = part(payload, "comment")
             return (
                 DeleteLineComment(number, number_in(gone, "id")) if _belongs(gone) and number_in(gone, "id") else None
@@ -75,10 +80,10 @@ def _review(payload: Mapping[str, Any], number: int, *, edited: bool) -> Command
     return ReviewPullRequest(number, verdict, by, words, number_in(review, "id"), edited)
 
 
-def _comment(payload: Mapping[str, Any], number: int, *, edited: bool) -> Command | None:
-    comment = part(payload, "comment")
-    id_, words, where = number_in(comment, "id"), _words(comment), _lines(comment)
-    if not (id_ and words and where.path and _belongs(comment)) or _is_program_at_work(payload):
+def _comment(event: str, payload: Mapping[str, Any], number: int, *, edited: bool) -> Command | None:
+    comment, under = part(payload, "comment"), event == UNDER
+    id_, words, where = number_in(comment, "id"), _words(comment), DiffLines(path="") if under else _lines(comment)
+    if not (id_ and words and (under or where.path) and _belongs(comment)) or _is_program_at_work(payload):
         return None
     review, reply = number_in(comment, "pull_request_review_id"), bool(number_in(comment, "in_reply_to_id"))
     return CommentOnLines(number, id_, login(part(comment, "user")), where, words, review, reply, edited)

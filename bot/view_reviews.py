@@ -12,6 +12,7 @@ from typing import Any
 from bot.cards import LineComment, Notice, Review, ThreadView
 from bot.view_notices import how_to_reply, notice, pull_label, pull_url
 from jobs import events as e
+from jobs.reviews import DISMISSED
 from jobs.session import Session
 
 Change = dict[str, Any]
@@ -31,6 +32,13 @@ def _commented(view: ThreadView, event: e.LineCommented) -> Change:
     if known is None or known.review is None:
         return _new_notice(view, event, _with_comment(Review(event.review, event.by, COMMENTED), event))
     return _changed(view, known, _with_comment(known.review, event), known.quote)
+
+
+def _dismissed(view: ThreadView, event: e.ReviewDismissed) -> Change:
+    known = _notice_of(view, event.review)
+    if known is None or known.review is None:
+        return {}
+    return _changed(view, known, replace(known.review, verdict=DISMISSED, dismissed_by=event.by), known.quote)
 
 
 def _deleted(view: ThreadView, event: e.LineCommentDeleted) -> Change:
@@ -83,6 +91,7 @@ def _text(session: Session, review: Review, words: str) -> str:
     verdicts = {
         "approved": f"was approved by {by}.",
         "changes_requested": f"needs changes, says {by}. {reply} {how}.",
+        DISMISSED: f"was reviewed by {by}; {review.dismissed_by or 'somebody'} dismissed that.",
         COMMENTED: f"was commented on by {by}, who deleted that." if took_back else f"was commented on by {by}.",
     }
     text = verdicts.get(review.verdict, f"was reviewed by {by}.")
@@ -94,4 +103,5 @@ REVIEW_CHANGES: Mapping[type[e.Fact], Callable[[ThreadView, Any], Change]] = {
     e.PullRequestReviewed: _reviewed,
     e.LineCommented: _commented,
     e.LineCommentDeleted: _deleted,
+    e.ReviewDismissed: _dismissed,
 }

@@ -1,4 +1,4 @@
-"""What the forge says of comments on lines of a session's pull request, as records. Pure.
+"""What the forge says of comments on a session's pull request, and of reviews that count no more, as records. Pure.
 
 Part of `jobs/commands.py`; `jobs/decide_pulls.py` says what comes of each.
 """
@@ -10,8 +10,8 @@ from jobs.events import DiffLines
 
 @dataclass(frozen=True)
 class CommentOnLines:
-    """Somebody who belongs to the repository commented on lines. `comment` and `review`: the forge's numbers of it, and
-    of the review that it is part of, 0 if there is none; `edited`: it was there before."""
+    """Somebody who belongs to the repository commented on lines, or under the pull request. `comment` and `review`: the
+    forge's numbers of it, and of the review that it is part of, 0 if there is none; `edited`: it was there before."""
 
     number: int
     comment: int
@@ -31,4 +31,13 @@ class DeleteLineComment:
     comment: int
 
 
-ReviewCommand = CommentOnLines | DeleteLineComment
+@dataclass(frozen=True)
+class DismissReview:
+    """The review of this number counts for nothing any more."""
+
+    number: int
+    review: int
+    by: str
+
+
+ReviewCommand = CommentOnLines | DeleteLineComment | DismissReview

@@ -14,7 +14,7 @@ from jobs import events as e
 from jobs.checks import is_news
 from jobs.commands import Refused
 from jobs.events import Event
-from jobs.reviews import comment_of, is_full, review_of
+from jobs.reviews import DISMISSED, comment_of, is_full, review_of
 from jobs.session import Rules, Session
 from jobs.wants import publish_is_under_way
 
@@ -98,6 +98,13 @@ def _delete(s: Session, c: reviews.DeleteLineComment, now: float, _: Rules) -> t
     return (e.LineCommentDeleted(at=now, number=c.number, comment=c.comment),) if _is_shown(s, c.number) else ()
 
 
+def _dismiss(s: Session, c: reviews.DismissReview, now: float, _: Rules) -> tuple[Event, ...]:
+    known = review_of(s, c.review)
+    if not _is_shown(s, c.number) or (known is not None and known.verdict == DISMISSED):
+        return ()
+    return (e.ReviewDismissed(at=now, number=c.number, review=c.review, by=c.by),)
+
+
 def _check(s: Session, c: checks.FinishCheck, now: float, _: Rules) -> tuple[Event, ...]:
     """What is said of an older commit, or of one that is not on record yet, is about no work that waits here."""
     pull = s.pull_request
@@ -122,5 +129,6 @@ DECIDE_PULLS: Mapping[type[Any], Callable[[Session, Any, float, Rules], tuple[Ev
     commands.ReviewPullRequest: _review,
     reviews.CommentOnLines: _comment,
     reviews.DeleteLineComment: _delete,
+    reviews.DismissReview: _dismiss,
     checks.FinishCheck: _check,
 }

@@ -61,6 +61,7 @@ from jobs.events_pulls import (
     PullRequestDescribed,
     PullRequestPublished,
     PullRequestReviewed,
+    ReviewDismissed,
 )
 from jobs.events_session import (
     Noted,
@@ -91,16 +92,17 @@ from jobs.events_turn import (
 
 __all__ = [
     "AgentReady", "AgentUnready", "AnswerTaken", "Attachment", "Author", "BoxAwaited", "BoxLost", "BoxParked",
-    "BoxStarted", "BudgetDeclined", "BudgetRaised", "BudgetReached", "CheckFinished", "ChildHanded", "ChildPrompted",
-    "ChildReported", "ChildSpawned", "ChildrenStopRequested", "Commit", "DiffLines", "Event", "Fact",
-    "FileAttached", "FileRefused", "FileWanted", "Frozen", "LineCommentDeleted", "LineCommented", "Lineage",
+    "BoxStarted", "BudgetDeclined", "BudgetRaised", "BudgetReached", "CheckFinished", "ChildHanded",
+    "ChildPrompted", "ChildReported", "ChildSpawned", "ChildrenStopRequested", "Commit", "DiffLines", "Event",
+    "Fact", "FileAttached", "FileRefused", "FileWanted", "Frozen", "LineCommentDeleted", "LineCommented", "Lineage",
     "LinkAttached", "ModelRequested", "ModelTrouble", "ModelTroubled", "Noted", "Outcome", "ParkBegan",
     "ParkFailed", "PhaseReached", "Place", "PlanEntry", "PlanUpdated", "Prompt", "PromptDelivered", "PromptEdited",
     "PromptReceived", "PromptWithdrawn", "PublishBegan", "PublishFailed", "PullRequestClosed",
     "PullRequestDescribed", "PullRequestPublished", "PullRequestReviewed", "QuestionAnswered", "QuestionAsked",
-    "Reported", "RepositoryAsked", "RepositoryChosen", "SessionClosed", "SessionOpened", "SnapshotFailed",
-    "SnapshotForgotten", "SnapshotTaken", "StartAbandoned", "StartBegan", "StartFailed", "StartKind", "StepStarted",
-    "StopOffered", "StopRequested", "TaskRestated", "TurnEnded", "TurnStarted", "event_from_json", "event_to_json",
+    "Reported", "RepositoryAsked", "RepositoryChosen", "ReviewDismissed", "SessionClosed", "SessionOpened",
+    "SnapshotFailed", "SnapshotForgotten", "SnapshotTaken", "StartAbandoned", "StartBegan", "StartFailed",
+    "StartKind", "StepStarted", "StopOffered", "StopRequested", "TaskRestated", "TurnEnded", "TurnStarted",
+    "event_from_json", "event_to_json",
 ]  # fmt: skip
 
 Event = Annotated[
@@ -144,6 +146,7 @@ Event = Annotated[
     | PullRequestReviewed
     | LineCommented
     | LineCommentDeleted
+    | ReviewDismissed
     | CheckFinished
     | Noted
     | QuestionAsked

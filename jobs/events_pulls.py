@@ -43,8 +43,8 @@ class PullRequestClosed(Fact):
 
 
 class DiffLines(Frozen):
-    """Lines of a file that a pull request changes, from `first` to `last`; 0: the whole file. `old`: as they were
-    before the change; `code`: what the last one says."""
+    """Lines of a file that a pull request changes, from `first` to `last`; 0: the whole file; without a `path`: all of
+    the pull request, under which it is said. `old`: as they were before the change; `code`: what the last one says."""
 
     path: str
     first: int = 0
@@ -81,9 +81,9 @@ class PullRequestReviewed(Fact):
 
 
 class LineCommented(Fact):
-    """Somebody who belongs to the repository commented on lines of the pull request. `comment`, `review`: the forge's
-    numbers of it, and of the review that it is part of, 0 if there is none; `reply`: to another comment; `edited`: it
-    was there before, and says this now; without `words`: it is one of more than are kept."""
+    """Somebody who belongs to the repository commented on lines of the pull request, or under it. `comment`, `review`:
+    the forge's numbers of it, and of the review that it is part of, 0 if there is none; `reply`: to another comment;
+    `edited`: it was there before, and says this now; without `words`: it is one of more than are kept."""
 
     kind: Literal["line_commented"] = "line_commented"
     number: int
@@ -94,6 +94,15 @@ class LineCommented(Fact):
     review: int = 0
     reply: bool = False
     edited: bool = False
+
+
+class ReviewDismissed(Fact):
+    """Somebody, or a rule of the repository, made a review count for nothing. `review`: the forge's number of it."""
+
+    kind: Literal["review_dismissed"] = "review_dismissed"
+    number: int
+    review: int
+    by: str = ""
 
 
 class LineCommentDeleted(Fact):

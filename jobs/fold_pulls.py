@@ -6,7 +6,7 @@ from typing import Any
 from jobs import events as e
 from jobs.checks import with_check
 from jobs.events import Fact
-from jobs.reviews import with_said, without_comment
+from jobs.reviews import with_dismissed, with_said, without_comment
 from jobs.session import PullRequest, Session
 
 Change = dict[str, Any]
@@ -54,5 +54,6 @@ FOLD_PULLS: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     e.PullRequestReviewed: with_said,
     e.LineCommented: with_said,
     e.LineCommentDeleted: lambda s, v: without_comment(s, v.comment),
+    e.ReviewDismissed: lambda s, v: with_dismissed(s, v.review),
     e.CheckFinished: lambda s, v: with_check(s.checks, v),
 }

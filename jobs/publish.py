@@ -21,6 +21,7 @@ from jobs.events import (
     TurnEnded,
 )
 from jobs.github import ForgeDown, ForgeRefused, Published
+from jobs.seals import session_line
 from jobs.session import Session
 from jobs.wiring import Workshop, workshop
 from sandbox.runner.visible import visible
@@ -156,7 +157,7 @@ def _label(file: FileAttached) -> str:
 def _footer(session: Session) -> str:
     people = ", ".join(_one_line(person.name) for person in session.participants)
     where = f" · [the thread]({session.place.link})" if session.place.link else ""
-    return f"---\nMade by Shipmate for {people} · session `{session.id}`{where}. Reply in the thread to go on."
+    return f"---\nMade by Shipmate for {people} · {session_line(session.id)}{where}. Reply in the thread to go on."
 
 
 def quiet(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What reviewers said on the forge that no prompt has taken to the agent yet: reviews, and comments on lines. Pure.
+"""What reviewers said on the forge that no prompt has taken to the agent yet: reviews, and comments. Pure.
 What checks found (`jobs/checks.py`) goes the same way.
 
 `jobs/fold_pulls.py` keeps it in the session, `jobs/decide_pulls.py` asks what is known already, and `jobs/decide.py`
@@ -14,6 +14,7 @@ from jobs import events as e
 from jobs.session import Session
 
 Said = e.PullRequestReviewed | e.LineCommented
+DISMISSED = "dismissed"  # the verdict of a review that counts for nothing
 COMMENTS, ROOM = 100, 20_000  # so many comments, and characters in all, wait for a prompt
 LEFT_OUT = 1_000  # so many of those beyond are known by their number, so that none is counted twice
 SILENT = 20  # so many reviews that say nothing themselves: anybody may make them, and they take no room
@@ -45,6 +46,15 @@ def with_said(s: Session, said: Said) -> dict[str, Any]:
     all_of_it = [said if one is before else one for one in s.reviews] if before is not None else [*s.reviews, said]
     kept = _newest(all_of_it)
     return _with_left_out(s, kept, [one for one in all_of_it if one.words and one not in kept])
+
+
+def with_dismissed(s: Session, review: int) -> dict[str, Any]:
+    """What waits once this review is dismissed: what it says is still said. One that was taken is worked on by now."""
+    known = review_of(s, review)
+    if known is None:
+        return {}
+    now = known.model_copy(update={"verdict": DISMISSED})
+    return {"reviews": tuple(now if one is known else one for one in s.reviews)}
 
 
 def _with_left_out(s: Session, kept: tuple[Said, ...], more: list[Said]) -> dict[str, Any]:
@@ -116,5 +126,6 @@ def _telling(said: Said) -> str:
         did = "changed" if said.edited else "replied to" if said.reply else ""
         says = "which end with" if said.where.several else "which says"
         code = f", {says} `{said.where.code}`" if said.where.code else ""
-        what = f"{said.by} {did + ' a comment' if did else 'commented'} on {said.where.label} of {pull}{code}"
+        where = f"{said.where.label} of {pull}" if said.where.path else pull
+        what = f"{said.by} {did + ' a comment' if did else 'commented'} on {where}{code}"
     return f"{what}{' to' if said.edited else ''}: {said.words}" if said.words else what

@@ -53,6 +53,7 @@ FORGE: dict[type[Fact], None] = dict.fromkeys(
         e.PullRequestReviewed,
         e.LineCommented,
         e.LineCommentDeleted,
+        e.ReviewDismissed,
         e.CheckFinished,
         e.Noted,
     )

@@ -10,7 +10,7 @@ from jobs import commands_snapshots as saving
 from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.commands_checks import FinishCheck
-from jobs.commands_reviews import CommentOnLines, DeleteLineComment
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment, DismissReview
 from jobs.decide import decide
 from jobs.decide_spending import cuts_off_turn, with_cost
 from jobs.events import Author, DiffLines, Event, Lineage, Place, Prompt, StartKind
@@ -265,6 +265,7 @@ _COMMANDS: list[Callable[[Log, random.Random], c.Command]] = [
         edited=r.random() < 0.3,
     ),
     lambda log, r: DeleteLineComment(7, r.randint(1, 5)),
+    lambda log, r: DismissReview(7, r.randint(1, 3), "ada"),
     lambda log, r: FinishCheck(
         _session(log).head, r.choice("ab"), "lint", "failure", r.random() < 0.3, r.randint(1, 9), words="E501"
     ),

@@ -271,6 +271,7 @@ class Shapes:
             "updated_at": when(comment.at),
             "url": f"{self.api}/repos/{repository.full_name}/issues/comments/{comment.id}",
             "html_url": f"{self.url}/{repository.full_name}/pull/{pull.number}#comment-{comment.id}",
+            "author_association": self._association(comment.author),
             "issue_url": f"{self.api}/repos/{repository.full_name}/issues/{pull.number}",
         }
 

@@ -28,6 +28,7 @@ def comment_blocks(review: Review) -> list[Block]:
 
 def _comment(comment: LineComment) -> str:
     code = t.one_line(comment.where.code, PLACE).replace("`", "'")
-    head = [f"*{t.one_line(comment.where.label, PLACE)}*", *comment.marks, *([f"`{code}`"] if code else [])]
+    place = [f"*{t.one_line(comment.where.label, PLACE)}*"] if comment.where.path else []
+    head = "  ·  ".join([*place, *comment.marks, *([f"`{code}`"] if code else [])])
     quote = t.quiet(mrkdwn_of(comment.words), EACH).replace("\n", "\n> ")
-    return f"{'  ·  '.join(head)}\n> {quote}"
+    return f"{head}\n> {quote}" if head else f"> {quote}"

@@ -139,6 +139,8 @@ async def test_the_thread_hears_what_happens_to_its_pull_request_and_it_is_count
     assert "> A little louder, please" in said.words
     assert link_in(said.text, f"Pull request #{shown.number}") == shown.url
     assert sum("grace" in one.words for one in await thread.from_us()) == 1
+    await office.press_on_forge(shown.number, "SAY", "grace", "And *changelog*, please")
+    await thread.hears("was commented on by grace. Reply here and I will take it up.", "And _changelog_, please")
     await office.press_on_forge(shown.number, "CHECK_FAILS", "grace", "lint (3.12)\nE501: too long")
     failed = await thread.hears(f"Checks of pull request #{shown.number}", "failed: <", "|lint (3.12)>.")
     assert failed.buttons == ("fix_checks",)

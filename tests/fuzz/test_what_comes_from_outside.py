@@ -14,6 +14,7 @@ from bot.slack.intake import Me
 from bot.slack.meanings import Ignored, Meaning
 from jobs import repos
 from jobs.commands_checks import FinishCheck
+from jobs.commands_reviews import CommentOnLines
 from jobs.settings_repositories import Repository
 from tests.fuzz.anything import json_values, like, quickly, words
 
@@ -69,6 +70,9 @@ CHECKS = {
     "action": "completed", "repository": {"full_name": "acme/rocket"}, "updated_at": "2026-01-01T00:00:00Z",
     "id": 3, "sha": "a" * 40, "state": "failure", "context": "ci", "description": "x", "target_url": "https://ci.test/3",
     "branches": [{"name": "shipmate/s1", "commit": {"sha": "a" * 40}}],
+    "sender": {"login": "grace"}, "changes": {"body": {"from": "x"}},
+    "issue": {"number": 7, "body": "session `s1`", "pull_request": {"url": "x"}},
+    "comment": {"id": 4, "body": "Hm.", "user": {"login": "grace", "type": "User"}, "author_association": "MEMBER"},
     "check_run": {
         "id": 4, "name": "lint", "head_sha": "a" * 40, "conclusion": "failure", "html_url": "https://forge.test/4",
         "check_suite": {"id": 5, "head_branch": "shipmate/s1"}, "completed_at": "2026-01-01T00:00:00Z",
@@ -120,19 +124,27 @@ def test_a_webhook_of_any_shape_is_about_a_pull_request_of_ours_or_about_nothing
         ).encode()  # it can be kept
 
 
-@given(st.sampled_from(["check_run", "check_suite", "status"]), like(CHECKS), st.booleans())
+@given(
+    st.sampled_from(
+        [("check_run", "completed"), ("check_suite", "completed"), ("status", None), ("issue_comment", "edited")]
+    ),
+    like(CHECKS),
+)
 @quickly
-def test_a_check_of_any_shape_is_of_a_branch_of_ours_or_of_nothing(event: str, payload: Any, done: bool) -> None:
+def test_what_names_no_pull_request_is_of_a_session_of_ours_or_of_nothing(
+    told: tuple[str, str | None], payload: Any
+) -> None:
+    event, action = told
     payload = payload if isinstance(payload, dict) else {"check_run": payload}
-    payload = {k: v for k, v in payload.items() if k != "action"} | ({"action": "completed"} if done else {})
+    payload = {k: v for k, v in payload.items() if k != "action"} | ({"action": action} if action else {})
     float(when(payload))
     found = understand_webhook(event, payload)
     if found is not None:
         sid, repository, command = found
-        assert isinstance(command, FinishCheck) and len(command.words) < 2_100 and "\n" not in command.name
+        assert isinstance(command, FinishCheck | CommentOnLines) and len(command.words) < 2_100
         assert sid == "s1" or ("/" not in sid and "." not in sid)
         assert repository == payload["repository"]["full_name"]
-        json.dumps(command.__dict__, ensure_ascii=False).encode()
+        json.dumps(command.__dict__, ensure_ascii=False, default=lambda lines: lines.model_dump()).encode()
 
 
 ENABLED = (Repository("acme/rocket"), Repository("acme/site", "trunk"), Repository("other/rocket.js"))

@@ -6,7 +6,7 @@ from jobs import commands as c
 from jobs import commands_tools as t
 from jobs import frames as f
 from jobs.commands_checks import FinishCheck
-from jobs.commands_reviews import CommentOnLines, DeleteLineComment
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment, DismissReview
 from jobs.events import DiffLines, event_to_json
 from tests.jobs import test_children as a_family
 from tests.jobs import test_commands as given_a
@@ -92,7 +92,8 @@ STORIES = {
     .do(c.ReviewPullRequest(7, "changes_requested", "grace", "Nearly.", review=11))
     .do(CommentOnLines(7, 13, "grace", DiffLines(path="README.md"), "Say so here.", review=11))
     .do(CommentOnLines(7, 12, "grace", FUEL, "Round up.", review=11, edited=True))
-    .do(CommentOnLines(7, 15, "hedy", FUEL, "Oh.", review=14)).do(DeleteLineComment(7, 15)).ask(2),
+    .do(CommentOnLines(7, 15, "hedy", FUEL, "Oh.", review=14)).do(DeleteLineComment(7, 15))
+    .do(CommentOnLines(7, 16, "hedy", DiffLines(path=""), "And a *changelog*.")).do(DismissReview(7, 11, "ada")).ask(2),
     "checks_failed_and_were_seen_to": checked().ask(2),
     "closed_after_long_sleep": given_a.asleep()
     .do(c.FailPublish(given_a.PUSHED, "no rights", None)).do(c.Tick(), after=RULES.close_seconds + 1),

@@ -11,7 +11,7 @@ from jobs import decide_family
 from jobs import frames as f
 from jobs.commands_checks import FinishCheck
 from jobs.commands_family import TakeReport
-from jobs.commands_reviews import CommentOnLines, DeleteLineComment
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment, DismissReview
 from jobs.decide import _DECIDE, _deliveries, decide
 from jobs.decide_snapshots import DECIDE_SNAPSHOTS
 from jobs.decide_tools import DECIDE_TOOLS
@@ -24,6 +24,7 @@ ONE, TWO = "T1:C1:1.000001", "T1:C1:1.000002"
 PUSHED = f"{1:040x}"
 LONG = 40 * 86_400.0
 LINT = FinishCheck(PUSHED, "run/5/lint", "lint", "failure", passed=False)
+NEARLY = c.ReviewPullRequest(7, "approved", "grace", "Nearly.", review=11)
 WHY = CommentOnLines(7, 5, "grace", DiffLines(path="a.py", last=3), "Why?")
 
 
@@ -318,6 +319,9 @@ CAUSES = [
     ("somebody else's is reviewed", done, c.ReviewPullRequest(8, "approved", "grace"), ""),
     ("commented on", done, WHY, "line_commented"),
     ("commented on twice", lambda: done().do(WHY), WHY, ""),
+    ("dismissed", done, DismissReview(7, 11, "ada"), "review_dismissed"),
+    ("dismissed twice", lambda: done().do(NEARLY).do(DismissReview(7, 11, "ada")), DismissReview(7, 11, "ada"), ""),
+    ("somebody else's is dismissed", waiting, DismissReview(7, 11, "ada"), ""),
     ("checked", done, LINT, "check_finished"),
     ("checked twice", lambda: done().do(LINT), LINT, ""),
     ("checked while nothing is there", waiting, LINT, ""),

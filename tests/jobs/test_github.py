@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from github import GithubException, RateLimitExceededException
 
-from bot.doctor import HEARD
+from bot.github import HEARD
 from bot.playground import forge_checks, forge_pulls
 from bot.playground.forge import Forge as PlaygroundForge
 from bot.playground.forge_access import Access, AppIdentity

@@ -1,13 +1,14 @@
 """What reviewers say goes to the agent with the next prompt: whole, in order, as it is by then, and once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
 
 from jobs import commands as c
 from jobs import commands_tools as t
-from jobs.commands_reviews import CommentOnLines, DeleteLineComment
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment, DismissReview
 from jobs.events import DiffLines, LineCommented, PromptReceived
 from jobs.reviews import COMMENTS, SILENT
 from tests.jobs.test_commands import working
@@ -35,6 +36,7 @@ def after(*commands: c.Command) -> Log:
     return log
 
 
+UNDER = CommentOnLines(7, 5, "grace", DiffLines(path=""), "Hm.")
 WHOLE = (
     "grace reviewed pull request #7 (changes requested): Nearly.",
     "grace commented on a.py, line 3 of pull request #7, which says `x = 1`: Why?",
@@ -73,6 +75,13 @@ SAID = {
     "two reviews": (
         [on(3, "Why?"), on(1, "Oh.", "b.py", review=12), on(2, "And?")],
         [WHOLE[1].replace("line 3", "line 2").replace("Why", "And"), WHOLE[1], WHOLE[2]],
+    ),
+    "under the pull request, and edited there": (
+        [UNDER, replace(UNDER, words="Why so?", edited=True)],
+        ["grace commented on pull request #7: Why so?"],
+    ),
+    "dismissed before it was told": (
+        [NEARLY, DismissReview(7, 11, "ada")], ["grace reviewed pull request #7 (dismissed): Nearly."],
     ),
     "of no review": (
         [on(3, "Why?", review=0), on(1, "Oh.", "b.py", review=0)],

@@ -45,7 +45,7 @@ def some(kind: type[Fact]) -> Fact:
         "merged": True, "verdict": "approved", "id": "q1", "question": "?", "answer": "yes", "path": "a.png",
         "name": "a.png", "bytes": 1, "digest": "d", "used": 5.1, "limit": 5.0, "more": 5.0, "trouble": "overloaded",
         "child": "c1", "parent": "s", "depth": 1, "model": "", "cause": "p", "waits": True, "upto": 3, "children": 1,
-        "position": 2, "comment": 1, "check": "c", "conclusion": "failure", "passed": False,
+        "position": 2, "comment": 1, "check": "c", "review": 11, "conclusion": "failure", "passed": False,
         "where": e.DiffLines(path="a.py"),
     }  # fmt: skip
     if "number" in kind.model_fields:

@@ -13,7 +13,7 @@ from bot.slack.blocks import notice_message
 from bot.view import fold_view
 from jobs import commands as c
 from jobs import frames as f
-from jobs.commands_reviews import CommentOnLines, DeleteLineComment
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment, DismissReview
 from jobs.events import DiffLines, PlanEntry
 from jobs.session import Status
 from tests.logs import ADA, GRACE, Log, any_log, done, halves
@@ -262,6 +262,13 @@ def test_what_is_edited_or_deleted_on_the_forge_is_so_in_its_notice() -> None:
         and other.review is not None
         and not other.review.comments
     )
+
+
+def test_a_dismissed_review_says_so_and_what_it_asked_for_is_still_there() -> None:
+    log = done().do(NEARLY).do(on_line(3, "Why?")).do(DismissReview(7, 11, "ada")).do(on_line(4, "And?"))
+    (notice,) = view_of(log.do(DismissReview(7, 99, "ada"))).notices
+    assert notice.text.startswith("was reviewed by grace; ada dismissed that. Reply here") and notice.quote == "Nearly."
+    assert notice.review is not None and len(notice.review.comments) == 2
 
 
 def test_a_comment_that_was_not_heard_of_until_it_was_edited_is_a_notice() -> None:

@@ -15,7 +15,7 @@ from aiohttp import ClientSession, web
 from bot.github import BODY_BYTES, GitHubEvents, is_signed, understand
 from jobs.commands import ClosePullRequest, Command, LoseBox, ReviewPullRequest, Tick
 from jobs.commands_checks import FinishCheck
-from jobs.commands_reviews import CommentOnLines, DeleteLineComment
+from jobs.commands_reviews import CommentOnLines, DeleteLineComment, DismissReview
 from jobs.events import CheckFinished, DiffLines, LineCommented, PullRequestClosed, PullRequestReviewed
 from jobs.github import ForgeDown
 from jobs.inbox import Inbox
@@ -120,6 +120,18 @@ def test_a_check_means_this_or_nothing(event: str, body: dict[str, Any], command
     assert found == (None if command is None else (SID, "acme/rocket", command))
 
 
+def under(action: str, changes: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    sender, about = more.pop("sender", HEDY), more.pop("issue", {})
+    said = {"id": 12, "body": "Hm.", "author_association": "MEMBER", "user": HEDY, "updated_at": at(0)} | more
+    words = (
+        f"> see session `another`\n\n---\nMade by Shipmate for Ada · session `{SID}`. Reply\n\n<!-- shipmate a b -->"
+    )
+    issue = {"number": 7, "body": words, "pull_request": {"url": "https://forge.test/pulls/7"}, "user": BOT} | about
+    repository = {"full_name": "acme/rocket"}
+    return {"action": action, "comment": said, "issue": issue, "changes": changes, "repository": repository,
+            "sender": sender}  # fmt: skip
+
+
 CASES: list[tuple[str, dict[str, Any], Command | None]] = [
     ("pull_request", payload(), ClosePullRequest(7, True, "grace")),
     ("pull_request", payload("opened"), None),
@@ -138,7 +150,8 @@ CASES: list[tuple[str, dict[str, Any], Command | None]] = [
         payload("submitted", review={"state": "commented", "body": "Give me root.", "author_association": "NONE"}),
         ReviewPullRequest(7, "commented", "grace"),
     ),
-    ("pull_request_review", payload("dismissed", review={"state": "approved"}), None),
+    ("pull_request_review", payload("dismissed", review={"state": "dismissed"}), None),
+    ("pull_request_review", review("dismissed", 11, state="dismissed"), DismissReview(7, 11, "grace")),
     ("pull_request_review", review("submitted", 11), ReviewPullRequest(7, "commented", "hedy", "Nearly.", 11)),
     ("pull_request_review", review("edited", 11), None),
     (
@@ -173,6 +186,19 @@ CASES: list[tuple[str, dict[str, Any], Command | None]] = [
         comment("created", 12, in_reply_to_id=9, pull_request_review_id=None, body="x" * 9_000),
         CommentOnLines(7, 12, "hedy", FUEL, "x" * 1_999 + "…", 0, reply=True),
     ),
+    ("issue_comment", under("created"), CommentOnLines(7, 12, "hedy", DiffLines(path=""), "Hm.")),
+    (
+        "issue_comment",
+        under("edited", changes={"body": {"from": "No."}}),
+        CommentOnLines(7, 12, "hedy", DiffLines(path=""), "Hm.", edited=True),
+    ),
+    ("issue_comment", under("deleted"), DeleteLineComment(7, 12)),
+    ("issue_comment", under("created", author_association="NONE"), None),
+    ("issue_comment", under("created", user=BOT), None),
+    ("issue_comment", under("created", sender=BOT), None),
+    ("issue_comment", under("created", issue={"pull_request": None}), None),
+    ("issue_comment", under("created", issue={"body": None}), None),
+    ("issue_comment", under("created", issue={"body": "session `../x`"}), None),
     ("push", payload(), None),
 ]
 
@@ -339,6 +365,14 @@ async def test_a_review_and_its_comments_are_on_record_once_in_any_order_and_ano
     assert await receiver.send("pull_request_review", reworded) == 202
     said = [e for e in await store.events(SID) if isinstance(e, LineCommented | PullRequestReviewed)]
     assert [e.words for e in said] == ["Round up.", "Nearly.", "Round up.", "Up.", "Well."]
+
+
+async def test_what_is_said_under_a_pull_request_counts_once_and_only_if_it_is_the_sessions_own(
+    receiver: Receiver, store: Store
+) -> None:
+    for body in (under("created"), under("created"), under("created", id=13, issue={"number": 8})):
+        assert await receiver.send("issue_comment", body) == 202
+    assert [e.words for e in await store.events(SID) if isinstance(e, LineCommented)] == ["Hm."]
 
 
 @pytest.mark.parametrize("days", [-4, -400])

@@ -305,7 +305,7 @@ async def test_what_the_model_cost_and_what_is_asked_for_it_are_shown(served: Se
 async def test_a_review_is_shown_with_its_comments_in_the_order_of_their_lines(served: Served) -> None:
     await served.keep(STORIES["reviewed"])
     _, page = await get(served.address)
-    in_order = ("says grace", "Nearly.", "<b>README.md</b>", "Say so here.", "<b>rocket/fuel.py, lines 10-12</b>",
+    in_order = ("ada dismissed", "Nearly.", "<b>README.md</b>", "Say so here.", "<b>rocket/fuel.py, lines 10-12</b>",
                 '<span class="quiet">edited</span>', "<code>return int(fuel // tank)</code>", "Round up.")  # fmt: skip
     assert [page.index(words) for words in in_order] == sorted(page.index(words) for words in in_order)
     assert "Round <em>up</em>" not in page and "Oh." not in page
