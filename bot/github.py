@@ -90,23 +90,22 @@ class GitHubEvents:
             payload = json.loads(body)
         except (ValueError, RecursionError):
             return web.Response(status=400, text="The payload is not JSON.\n")
-        seen = f"github:delivery:{hashlib.sha256(body).hexdigest()}"
-        if isinstance(payload, dict) and await self._record.recall(seen) is None:
+        event, seen = request.headers.get("X-GitHub-Event", ""), f"github:delivery:{hashlib.sha256(body).hexdigest()}"
+        found = understand(event, payload) if isinstance(payload, dict) else None
+        if found is not None and await self._record.recall(seen) is None:  # of most there is nothing to remember
             try:
-                await self._record_it(request.headers.get("X-GitHub-Event", ""), payload)
+                await self._record_it(event, payload, *found)
             except Unreadable:  # the record has logged which file, and what to do
                 return web.Response(status=202, text="Taken, but its session cannot be read: the log says why.\n")
             await self._record.remember(seen, "1", SEEN_SECONDS)
         return web.Response(status=202, text="Taken.\n")
 
-    async def _record_it(self, event: str, payload: Mapping[str, Any]) -> None:
-        found = understand(event, payload)
-        if found is None:
-            return
+    async def _record_it(
+        self, event: str, payload: Mapping[str, Any], sid: str, repository: str, command: Command
+    ) -> None:
         if self._clock() - when(payload) > SEEN_SECONDS:
             log.warning("refused a webhook about something that happened days ago")
             return
-        sid, repository, command = found
         session = await self._record.load(sid)
         if session is None or (session.repository or "").lower() != repository.lower():
             return

@@ -16,12 +16,14 @@ HEARD_MOST = 200  # so often something is heard of one commit: a check may fail 
 
 class Checks(Frozen):
     """Of the commit `head`: the last word of every check that failed at some time. `untold`: those of them whose
-    failure no prompt has taken to the agent; `heard`: how often there was something to hear."""
+    failure no prompt has taken to the agent; `heard`: how often there was something to hear; `before`: the names of
+    those that failed on commits before and are not heard of since, for whoever had that mended wants to know."""
 
     head: str
     last: tuple[CheckFinished, ...] = ()
     untold: tuple[str, ...] = ()
     heard: int = 0
+    before: tuple[str, ...] = ()
 
     @property
     def waiting(self) -> tuple[CheckFinished, ...]:
@@ -38,20 +40,20 @@ class Wish(NamedTuple):
 
 def is_news(known: Checks | None, said: CheckFinished) -> bool:
     """Whether this says something new of its commit. What an earlier run of a check came to is none."""
-    if known is None or known.head != said.head:
-        return not said.passed
+    known = _on(said.head, known)
     before = next((one for one in known.last if one.check == said.check), None)
     if known.heard >= HEARD_MOST or (before is None and len(known.last) >= CHECKS):
         return False
-    if before is None or said.run < before.run:
-        return before is None and not said.passed
+    if before is None:
+        return not said.passed or said.name in known.before
+    if said.run < before.run:
+        return False
     return before.passed != said.passed or (not said.passed and said.run > before.run)
 
 
 def with_check(known: Checks | None, said: CheckFinished) -> dict[str, Any]:
-    """What is known once this is. Of an older commit nothing counts any more."""
-    if known is None or known.head != said.head:
-        known = Checks(head=said.head)
+    """What is known once this is. Of an older commit only the names of what failed count."""
+    known = _on(said.head, known)
     others = tuple(one for one in known.last if one.check != said.check)
     room = max(0, ROOM - sum(len(one.words) for one in others))
     kept = said.model_copy(update={"words": "" if said.passed else said.words[:room]})
@@ -63,8 +65,17 @@ def with_check(known: Checks | None, said: CheckFinished) -> dict[str, Any]:
             last=last if len(others) < len(last) else (*others, kept),
             untold=untold if said.passed else (*untold, said.check),
             heard=known.heard + 1,
+            before=tuple(name for name in known.before if name != said.name),
         )
     }
+
+
+def _on(head: str, known: Checks | None) -> Checks:
+    """What is known of this commit."""
+    if known is None or known.head == head:
+        return known or Checks(head=head)
+    failed = (one.name for one in known.last if not one.passed)
+    return Checks(head=head, before=tuple(dict.fromkeys((*failed, *known.before)))[:CHECKS])
 
 
 def all_told(known: Checks | None) -> dict[str, Any]:

@@ -55,6 +55,17 @@ def test_what_was_told_is_told_again_only_if_it_fails_anew_and_never_once_there_
     assert [said.replace(f"{2:040x}"[:10], HEAD[:10]) for said in told(log, 3)] == [SAYS_LINT]
 
 
+def test_whoever_had_them_mended_hears_that_they_pass_on_the_next_commit() -> None:
+    on_two = [replace(said, head=f"{2:040x}") for said in (LINT_PASSES, replace(UNIT, passed=True), LINT)]
+    log = after(LINT, UNIT, replace(LINT, check="status/ci", name="ci")).ask(2).end(2)
+    for said in (on_two[0], on_two[0], on_two[1], replace(on_two[1], check="run/6/other", name="other")):
+        log.do(said)
+    heard = [(e.name, e.passed) for e in log.events if isinstance(e, CheckFinished) and e.head == on_two[0].head]
+    assert heard == [("lint", True), ("test (3.12)", True)], "not of what never failed, nor of what is still under way"
+    log.ask(3).end(3).do(replace(LINT, check="status/ci", name="ci", head=f"{3:040x}", passed=True))
+    assert isinstance(log.events[-1], CheckFinished), "it failed two commits before, and nothing was heard since"
+
+
 def test_failing_checks_start_nothing_and_count_before_the_pull_request_is_known() -> None:
     log = done()
     assert log.do(LINT).session is not None and log.session.turn is None and log.session.queue == ()
