@@ -125,6 +125,7 @@ def describe(
         "live": view.busy,
         "repository": session.repository or "",
         "branch": session.branch,
+        "thread": web_address(session.place.link),
         "pull_request": _pull_request(view),
         "cost": _dollars(sum(card.cost or 0.0 for card in view.cards)),
         "budgets": [_budget(asked) for asked in view.budgets if not asked.answer],

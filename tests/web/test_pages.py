@@ -158,6 +158,7 @@ async def test_the_page_follows_a_session_and_leaves_what_was_opened_open(served
         await served.keep(log.ask(2, GRACE, "and the README").end().publish(), [said(WORDS)])
         await expect(page.get_by_role("link", name="Pull request #7")).to_be_visible()
         await expect(page.locator("article").first.locator(".badge")).to_have_text("Done")
+        assert await page.locator("article").first.locator(".took").text_content() != ""
         await expect(page.locator("article").first.locator(".prose li")).to_have_text("rounded up")
         await expect(page.locator("article")).to_have_count(2)
         await expect(page.locator("article").first.locator("details")).not_to_have_attribute("open", "")

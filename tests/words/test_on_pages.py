@@ -99,7 +99,7 @@ async def held_to_words(page: Page) -> None:
     assert seen["odd"] == [] and seen["acts"] == []
     for href, rel in seen["links"]:
         assert href.startswith(("https://", "http://")), href
-        assert href in OURS or "nofollow" in rel or "/view/stest/file/f" in href
+        assert href in OURS or "nofollow" in rel or "/view/stest/file/f" in href or href == f"{page.url}#newest"
     assert not UNSEEN.search(seen["text"])
     assert seen["title"].endswith("· Shipmate")
 
@@ -108,6 +108,7 @@ async def test_a_page_of_nothing_but_mischief_is_only_words(address: str) -> Non
     async with browsing() as browser, visit(browser, address) as page:
         await expect(page.locator("article")).to_have_count(len(ALL) + 3)
         await held_to_words(page)
+        await expect(page.get_by_role("link", name="its thread")).to_have_attribute("href", OURS[1])
         prompts = await page.locator(".prompt").all_text_contents()
         for innocent in INNOCENT.values():
             assert innocent in prompts, "words that are only words are shown as they were written"

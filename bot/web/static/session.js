@@ -60,6 +60,7 @@ function bringUpToDate(fresh) {
     before = kept;
   }
   for (const gone of known.values()) gone.remove();
+  tick(); // what was replaced has no time yet
 }
 
 const sources = new WeakMap();
