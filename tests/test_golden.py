@@ -18,7 +18,7 @@ def test_golden_files_are_up_to_date(path: Path) -> None:
     assert path.read_text() == WANTED[path], "if the change is meant: make golden, and read the difference"
 
 
-@pytest.mark.parametrize("folder", {path.parent for path in WANTED if path not in golden.pages()})
+@pytest.mark.parametrize("folder", sorted({path.parent for path in WANTED if path not in golden.pages()}))
 def test_every_golden_file_has_its_story(folder: Path) -> None:
     assert set(folder.iterdir()) == {path for path in WANTED if path.parent == folder}
 
