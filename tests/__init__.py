@@ -14,6 +14,7 @@ hostile/ kills/   programs of their own (`make hostile`, …), each with a short
 
 A test stands beside those of the part that it is about, in the file whose docstring it fits; what needs several parts
 is a story in `e2e/`. Shared: `conftest.py` (a server, the runner, the sample repository), `waiting.py` (wait until
-something is true, with a deadline), `logs.py` (legal logs, told by commands), `browser.py` (pages in a real browser).
+something is true, with a deadline), `logs.py` (legal logs, told by commands), `browser.py` (pages in a real browser),
+`order.py` (what is done together when several processes share the tests, and what first).
 `golden.py` and `settings_table.py` write what is made from code: `make golden`.
 """

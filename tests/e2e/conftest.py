@@ -4,6 +4,7 @@ Each test talks in threads of its own. Before each, whatever the last one had br
 anything for a while, so that no budget is spent. Where isolation is not allowed, boxes run without it.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -93,9 +94,9 @@ def last_words_of(stack: Stack) -> str:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the programs said when a test fails."""
     report = yield
-    office = getattr(item, "funcargs", {}).get("office")
-    if report.failed and office is not None:
-        report.sections.append(("what the programs said", last_words_of(office.stack)))
+    offices = [given for given in getattr(item, "funcargs", {}).values() if isinstance(given, Office)]
+    if report.failed and offices:
+        report.sections.append(("what the programs said", last_words_of(offices[0].stack)))
     return report
 
 
@@ -103,6 +104,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 async def shared_office() -> AsyncIterator[Office]:
     """The stack that most tests share. A worker that was killed is soon taken for lost."""
     async with open_office(SHIPMATE_START_SECONDS="10") as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def careful_office() -> AsyncIterator[Office]:
+    """A stack with two repositories, whose sessions have a dollar each. A model's tokens cost one for a million."""
+    prices = json.dumps({"shipmate-scripted": [1, 1]})
+    repositories = {"SHIPMATE_REPOSITORIES": "acme/rocket,acme/docs"}
+    async with open_office(SHIPMATE_BUDGET="1", SHIPMATE_MODEL_PRICES=prices, **repositories) as found:
         yield found
 
 

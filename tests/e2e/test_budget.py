@@ -5,8 +5,7 @@ import json
 import pytest
 
 from jobs.events import PromptDelivered
-from tests.e2e.conftest import open_office
-from tests.e2e.people import kill
+from tests.e2e.people import Office, kill
 
 ASK = """
 import json, urllib.error, urllib.request
@@ -17,31 +16,30 @@ try:
 except urllib.error.HTTPError as refused:
     print(refused.code, refused.read().decode())
 """
-PRICES = json.dumps({"shipmate-scripted": [1, 1]})  # a dollar for a million tokens
 
 
-@pytest.mark.asyncio
-async def test_a_turn_pauses_at_its_budget_and_goes_on_in_the_same_box() -> None:
-    async with open_office(SHIPMATE_BUDGET="1", SHIPMATE_MODEL_PRICES=PRICES) as office:
-        await office.post("model/_faults", {"tokens": 600_000})
-        thread = await office.ada.says("@shipmate count slowly to 12")
-        box = (await thread.at_work()).box
-        assert box is not None
-        said = [(await office.shop.provider.exec(box, ("python3", "-c", ASK), timeout=30.0)).stdout for _ in range(2)]
-        assert said[0] == b"200\n"
-        assert said[1].startswith(b"402 "), said
-        assert json.loads(said[1][4:])["error"]["type"] == "billing_error"
-        question = await thread.hears("Used $1.20. Go on with $1 more?")
-        await thread.until(lambda session: session.turn is None)
-        assert [(end.outcome, end.cost) for end in await thread.endings()] == [("paused", 1.2)]
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_turn_pauses_at_its_budget_and_goes_on_in_the_same_box(careful_office: Office) -> None:
+    office = careful_office
+    await office.post("model/_faults", {"tokens": 600_000})
+    thread = await office.ada.says("@shipmate in acme/rocket count slowly to 12")
+    box = (await thread.at_work()).box
+    assert box is not None
+    said = [(await office.shop.provider.exec(box, ("python3", "-c", ASK), timeout=30.0)).stdout for _ in range(2)]
+    assert said[0] == b"200\n"
+    assert said[1].startswith(b"402 "), said
+    assert json.loads(said[1][4:])["error"]["type"] == "billing_error"
+    question = await thread.hears("Used $1.20. Go on with $1 more?")
+    await thread.until(lambda session: session.turn is None)
+    assert [(end.outcome, end.cost) for end in await thread.endings()] == [("paused", 1.2)]
 
-        kill(office.stack, "web")  # the question is in the record, not in a process
-        await office.grace.replies(thread, "count slowly to 1")
-        assert len((await thread.until(lambda session: len(session.queue) == 2)).queue) == 2, "nothing begins"
-        await office.grace.presses(thread, question, "budget_more")
-        session = await thread.settled(prompts=2)
-        assert session.box == box
-        assert [end.outcome for end in await thread.endings()] == ["paused", "done", "done"]
-        again = [event.again for event in await thread.log() if isinstance(event, PromptDelivered)]
-        assert again == [False, True, False]
-        await thread.hears("Grace Hopper said to go on with $1 more.")
+    kill(office.stack, "web")  # the question is in the record, not in a process
+    await office.grace.replies(thread, "count slowly to 1")
+    assert len((await thread.until(lambda session: len(session.queue) == 2)).queue) == 2, "nothing begins"
+    await office.grace.presses(thread, question, "budget_more")
+    session = await thread.settled(prompts=2)
+    assert session.box == box
+    assert [end.outcome for end in await thread.endings()] == ["paused", "done", "done"]
+    again = [event.again for event in await thread.log() if isinstance(event, PromptDelivered)]
+    assert again == [False, True, False]
+    await thread.hears("Grace Hopper said to go on with $1 more.")

@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 
 from bot.ports import free_port
-from bot.story import Story, play
 from sandbox import agents
 from tests.e2e.conftest import environment
-from tests.e2e.people import Office
 
 SENTENCE_SECONDS = 60  # a busy machine loads slowly
 
@@ -82,15 +80,6 @@ def test_the_demo_does_the_main_job_with_a_real_agent() -> None:
         "Grace Hopper <grace@acme.example>",
     ]
     assert report["timings"]["received_to_model_request_ms"] > 0
-
-
-@pytest.mark.asyncio(loop_scope="session")
-async def test_a_story_without_a_pull_request_is_not_good_and_says_why(office: Office) -> None:
-    outcome = await play(office.stack, Story(say="what is this repository?", timeout=30))
-    assert not outcome.good and outcome.report["pull_request"] is None
-    assert outcome.problem == f"no pull request was opened; the logs are in {office.stack.state / 'logs'}"
-    with pytest.raises(ValueError, match="there is nobody called Bob here; there are ada, grace"):
-        await play(office.stack, Story(say="hello", say_as="Bob"))
 
 
 def test_a_story_that_takes_too_long_ends_with_1_and_names_the_logs() -> None:

@@ -1,11 +1,13 @@
 """Slack's deliveries going wrong, over the socket and as signed HTTP: each message is one prompt, whatever happens."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from jobs.session import Status
-from tests.e2e.conftest import open_office
+from tests.e2e.conftest import QUIET_SLACK, open_office
 from tests.e2e.people import Office, Thread, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -115,37 +117,44 @@ async def test_work_goes_on_while_slack_is_down_and_the_words_come_later(office:
     await is_shown_once(thread, prompts=1)
 
 
-async def test_without_agent_sessions_the_plain_status_line_is_used() -> None:
-    async with open_office() as office:  # that a workspace has none is remembered for hours
-        await office.slack(no_agent_sessions=True)
-        thread = await office.ada.says("@shipmate count slowly to 1")
-
-        async def statuses() -> list[str]:
-            async with office.http.get(office.stack.page_url + "playground/bootstrap") as answer:
-                found = await answer.json()
-            return [status["status"] for status in found["statuses"] if status["thread_ts"] == thread.ts]
-
-        await until(statuses, lambda seen: seen == ["is working on it…"])
-        await thread.settled()
-        await until(statuses, lambda seen: not any(seen))
-
-
-async def test_the_main_job_works_over_signed_http_instead_of_a_socket() -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def by_http() -> AsyncIterator[Office]:
+    """A stack that Slack calls, instead of a socket."""
     async with open_office(SLACK_APP_TOKEN="") as office:
         web = office.stack.web_url
         await office.post(
             "playground/request-url", {"events": f"{web}/slack/events", "actions": f"{web}/slack/actions"}
         )
-        await office.slack(unlimited=True, drop_acks=1, duplicate=1)
-        thread = await office.ada.says("@shipmate fix the failing test")
-        await thread.until(lambda s: s.status is Status.WORKING)
-        await office.grace.replies(thread, "add a line to the README saying over HTTP")
-        session = await thread.settled(prompts=2)
-        assert session.pull_request is not None
-        assert len(await office.commits(session.pull_request.number)) == 2
-        await is_shown_once(thread, prompts=2)
-        slow = await office.ada.says("@shipmate count slowly to 100")
-        await slow.at_work()
-        await office.grace.presses(slow, await slow.card(), "stop")
-        await slow.settled()
-        assert [ending.outcome for ending in await slow.endings()] == ["stopped"]
+        yield office
+
+
+async def test_the_main_job_works_over_signed_http_instead_of_a_socket(by_http: Office) -> None:
+    office = by_http
+    await office.slack(unlimited=True, drop_acks=1, duplicate=1)
+    thread = await office.ada.says("@shipmate fix the failing test")
+    await thread.until(lambda s: s.status is Status.WORKING)
+    await office.grace.replies(thread, "add a line to the README saying over HTTP")
+    session = await thread.settled(prompts=2)
+    assert session.pull_request is not None
+    assert len(await office.commits(session.pull_request.number)) == 2
+    await is_shown_once(thread, prompts=2)
+    slow = await office.ada.says("@shipmate count slowly to 100")
+    await slow.at_work()
+    await office.grace.presses(slow, await slow.card(), "stop")
+    await slow.settled()
+    assert [ending.outcome for ending in await slow.endings()] == ["stopped"]
+
+
+async def test_without_agent_sessions_the_plain_status_line_is_used(by_http: Office) -> None:
+    office = by_http  # the last test of it: that a workspace has none is remembered for hours
+    await office.slack(**QUIET_SLACK | {"no_agent_sessions": True})
+    thread = await office.ada.says("@shipmate count slowly to 1")
+
+    async def statuses() -> list[str]:
+        async with office.http.get(office.stack.page_url + "playground/bootstrap") as answer:
+            found = await answer.json()
+        return [status["status"] for status in found["statuses"] if status["thread_ts"] == thread.ts]
+
+    await until(statuses, lambda seen: seen == ["is working on it…"])
+    await thread.settled()
+    await until(statuses, lambda seen: not any(seen))
