@@ -45,7 +45,7 @@ class Unreadable(Refused):
 @dataclass(frozen=True)
 class Choice:
     """Which repository a prompt means: `repository` on `base_branch`, or the `options` to ask for, with the reason.
-    `only`: it says that and nothing else."""
+    `only`: it names one, or tries to, and says nothing else."""
 
     repository: str | None = None
     base_branch: str = ""

@@ -7,7 +7,7 @@ from jobs.events import Event
 from jobs.session import Rules, Session, Status
 
 
-def where(choice: Choice, now: float) -> Event:
+def where(choice: Choice, now: float) -> e.RepositoryChosen | e.RepositoryAsked:
     """What is known of it, or that it is asked for."""
     if choice.repository is not None:
         return e.RepositoryChosen(at=now, repository=choice.repository, base_branch=choice.base_branch)
@@ -16,13 +16,13 @@ def where(choice: Choice, now: float) -> Event:
 
 def answer_where(s: Session, c: commands.Submit, now: float) -> tuple[Event, ...]:
     """A reply that says nothing but which repository is meant, while something waits to hear it, is no prompt."""
-    chosen, prompt = c.choice, c.prompt
-    if not (chosen.only and chosen.repository and s.queue) or prompt.attachments:
+    if not (c.choice.only and s.queue) or c.prompt.attachments:
         return ()
-    answer = e.RepositoryChosen(
-        at=now, repository=chosen.repository, base_branch=chosen.base_branch, by=prompt.author, said=prompt.id
-    )  # fmt: skip
-    return (answer,)
+    match where(c.choice, now):
+        case e.RepositoryChosen() as answer:
+            return (answer.model_copy(update={"by": c.prompt.author, "said": c.prompt.id}),)
+        case asked:
+            return (asked.model_copy(update={"said": c.prompt.id}),)
 
 
 def choose(s: Session, c: commands.ChooseRepository, now: float, _: Rules) -> tuple[Event, ...]:

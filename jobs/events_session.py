@@ -21,11 +21,13 @@ class SessionOpened(Fact):
 
 
 class RepositoryAsked(Fact):
-    """Which repository is meant is not clear: the thread is asked."""
+    """Which repository is meant is not clear: the thread is asked. `said`: the message that said only one that may not
+    be chosen."""
 
     kind: Literal["repository_asked"] = "repository_asked"
     options: tuple[str, ...]
     reason: str
+    said: str = ""
 
 
 class RepositoryChosen(Fact):

@@ -250,7 +250,7 @@ _TELLS: Mapping[type[Fact], int] = {
 _FOLD: Mapping[type[Fact], Callable[[Session, Any], Change]] = {
     **FOLD_TOOLS,
     **FOLD_PULLS,
-    e.RepositoryAsked: lambda s, v: {"options": v.options},
+    e.RepositoryAsked: lambda s, v: {"options": v.options, "seen": (*s.seen, v.said) if v.said else s.seen},
     e.RepositoryChosen: lambda s, v: {"repository": v.repository, "base_branch": v.base_branch, "options": ()}
     | {"agent": v.agent or s.agent, "model": v.model or s.model, "seen": (*s.seen, v.said) if v.said else s.seen},
     e.PromptReceived: _prompt_received,

@@ -73,7 +73,8 @@ def choose(text: str, repositories: Sequence[Repository], forge_url: str = "http
     if not unknown and not meant:
         meant = _by_bare_name(text, enabled) or (set(enabled) if len(enabled) == 1 else set())
     if unknown:
-        return _ask(enabled, f"{unknown[0]} is not enabled for me. Which repository do you mean?")
+        reason = f"{unknown[0]} is not enabled for me. Which repository do you mean?"
+        return _ask(enabled, reason, only=_says_only(text, unknown[0]))
     if len(meant) > 1:
         several = {name: enabled[name] for name in enabled if name in meant}
         return _ask(several, "That could be more than one repository. Which one do you mean?")
@@ -98,8 +99,8 @@ def _says_only(text: str, name: str) -> bool:
     return all(word in _POLITE for word in re.findall(r"[\w'’]+", said.lower()))
 
 
-def _ask(options: dict[str, Repository], reason: str) -> Choice:
-    return Choice(options=tuple(repository.name for repository in options.values()), reason=reason)
+def _ask(options: dict[str, Repository], reason: str, only: bool = False) -> Choice:
+    return Choice(options=tuple(repository.name for repository in options.values()), reason=reason, only=only)
 
 
 def _named(text: str, forge_url: str, enabled: dict[str, Repository]) -> Iterator[_Named]:

@@ -200,8 +200,7 @@ def _result(ending: Ending) -> str:
             kept = f"The commits are on `{t.one_line(ending.branch)}`, but their pull request could not be made:"
             return f"{kept} {t.quiet(ending.trouble, 1_500)}"
         case "unpushed":
-            kept = "The commits could not be pushed; they are kept and the next turn pushes them."
-            return f"{kept} {reply} and I will try again."
+            return f"The commits could not be pushed yet; they are kept. {reply} and I will try again."
     if ending.made and ending.outcome == "done":
         return f"{_listed(pull_links(ending.made))} {'show' if ending.made[1:] else 'shows'} it."
     if ending.outcome in ("done", "stopped"):

@@ -16,7 +16,7 @@ async def test_a_push_to_a_forge_that_is_down_is_told_and_the_next_turn_pushes_i
     await thread.until(lambda s: s.queue)
     await office.ada.ends_what_runs(thread)
     await thread.settled(prompts=2)
-    said = await thread.hears("The commits could not be pushed; they are kept and the next turn pushes them.")
+    said = await thread.hears("The commits could not be pushed yet; they are kept.")
     assert "forge" in said.words.lower()
     await office.forge(down=False)
     await office.grace.replies(thread, "what is this repository?")

@@ -161,6 +161,7 @@ STEP = {"kind": "step", "turn": 1, "title": "Read"}
 WORDS = {"kind": "text", "turn": 1, "text": "Hm"}
 CUT = {"kind": "dropped", "reason": "too large"}
 CHOICE = c.ChooseRepository("acme/rocket", "main", GRACE)
+ONLY_MOON = c.Choice(options=("acme/rocket",), reason="acme/moon is not enabled", only=True)
 ONLY_WHERE = c.Choice("acme/rocket", "main", only=True)
 NOT_CLEAR = c.Choice(options=("acme/rocket",), reason="acme/moon is not enabled")
 
@@ -196,6 +197,7 @@ CAUSES = [
     ("a reply opens a closed session again", closed, submit(2), "prompt_received"),
     ("a reply that names the repository answers", asking, submit(2), "prompt_received repository_chosen"),
     ("a reply that says only where is no prompt", asking, submit(2, ONLY_WHERE), "repository_chosen"),
+    ("one that says only where nobody may", asking, submit(2, ONLY_MOON), "repository_asked"),
     ("the same again is nothing", asked_and_answered, submit(2, ONLY_WHERE), ""),
     ("nothing waits to hear where", stopped_asking, submit(2, ONLY_WHERE), "prompt_received repository_chosen"),
     ("a reply that does not is asked again", asking, submit(2, NOT_CLEAR), "prompt_received repository_asked"),

@@ -57,11 +57,13 @@ def test_a_text_that_is_clear_chooses(text: str, enabled: tuple[Repo, ...], mean
         ("https://github.com/acme/site/issues/3", False),
         ("site, but only its header", False),
         ("in acme/site: fix the header", False),
+        ("acme/moon, then", False),
+        ("Sorry, acme/moon", True),
     ],
 )
 def test_whether_a_text_says_only_which_repository_is_meant(text: str, only: bool) -> None:
     choice = choose(text, TWO)
-    assert (choice.repository, choice.only) == ("acme/site", only)
+    assert (choice.repository, choice.only) == (None if "moon" in text else "acme/site", only)
 
 
 @pytest.mark.parametrize(
