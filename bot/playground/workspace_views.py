@@ -114,7 +114,8 @@ def _state(block: Json, values: object) -> Json:
     words = _words(values, block["block_id"], element["action_id"])
     if element["type"] != "static_select":
         return {element["action_id"]: {"type": element["type"], "value": words or None}}
-    option = next((option for option in element["options"] if option["value"] == words), None)
+    options = [option for row in element.get("option_groups", [element]) for option in row["options"]]
+    option = next((option for option in options if option["value"] == words), None)
     return {element["action_id"]: {"type": element["type"], "selected_option": option}}
 
 

@@ -30,10 +30,9 @@ class Recent:
 
 def task_form(repositories: Sequence[str], chosen: str, words: str, channel: str) -> Block:
     """The form. `channel`: where the task is to be said; "" for the person's own conversation with us."""
-    options = [_option(name) for name in repositories[:OPTIONS_MOST]]
-    first = next((option for option in options if option["value"] == chosen), None)
-    select: dict[str, Any] = {"type": "static_select", "action_id": REPOSITORY, "options": options}
-    select["placeholder"] = plain("Choose one")
+    first = _option(chosen) if chosen in repositories else None
+    select: dict[str, Any] = {"type": "static_select", "action_id": REPOSITORY, "placeholder": plain("Choose one")}
+    select |= _choices(repositories)
     typed = {
         "type": "plain_text_input",
         "action_id": TASK,
@@ -88,6 +87,17 @@ def _row(one: Recent) -> tuple[Block, ...]:
         section(t.link(one.link, one.task)),
         context("  ·  ".join(fact for fact in facts if fact)),
     )
+
+
+def _choices(repositories: Sequence[str]) -> Block:
+    """Slack takes a hundred in a row, and a hundred such rows."""
+    rows = [repositories[n : n + OPTIONS_MOST] for n in range(0, len(repositories), OPTIONS_MOST)][:OPTIONS_MOST]
+    if len(rows) == 1:
+        return {"options": [_option(name) for name in rows[0]]}
+    groups = [
+        {"label": plain(t.plain_label(f"{row[0]} …")), "options": [_option(name) for name in row]} for row in rows
+    ]
+    return {"option_groups": groups}
 
 
 def _option(name: str) -> Block:

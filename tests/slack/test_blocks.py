@@ -219,6 +219,15 @@ def test_whatever_anybody_says_slack_shows_the_form_and_the_home_tab(view: Block
         assert text["type"] == "plain_text" or assert_quiet(text["text"]) is None
 
 
+@pytest.mark.parametrize("many", [1, 100, 101, 250])
+def test_a_form_offers_every_repository_however_many_there_are(many: int) -> None:
+    names = [f"acme/r{n}" for n in range(many)]
+    select = front_blocks.task_form(names, names[-1], "", "C1")["blocks"][0]["element"]
+    rows = [row["options"] for row in select.get("option_groups", [select])]
+    assert [option["value"] for row in rows for option in row] == names
+    assert all(len(row) <= 100 for row in rows) and rows[-1][-1] == select["initial_option"]
+
+
 def test_words_of_a_session_are_escaped_once_on_the_home_tab() -> None:
     for link, shown in (("", "a &lt; b"), ("https://acme.slack.test/p1", "<https://acme.slack.test/p1|a &lt; b>")):
         view = front_blocks.home([front_blocks.Recent("a < b", "acme/rocket", "Ready", link)])

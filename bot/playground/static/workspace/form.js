@@ -62,7 +62,9 @@ function words(element) {
 }
 
 function choice(element) {
-  const options = element.options.map((option) => el("option", { value: option.value }, option.text.text));
+  const rows = element.option_groups ?? [element];
+  const option = (one) => el("option", { value: one.value }, one.text.text);
+  const options = rows.flatMap((row) => row.options.map(option));
   const none = el("option", { value: "", disabled: true }, element.placeholder?.text ?? "Choose…");
   const field = el("select", { required: true }, none, options);
   field.value = element.initial_option?.value ?? "";
