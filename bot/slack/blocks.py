@@ -1,8 +1,8 @@
 """What a thread shows, as Slack messages: Block Kit and the text that stands for it in notifications. Pure.
 
 `posts.py` asks for messages, `writer.py` posts and edits them. All words of people, models and repositories go through
-`text.quiet`; the only mention is of the person who is told that something ended, the only links are the pull request's
-and View's. Slack's limits (section 3,000, text 4,000, 50 blocks, about 13,000 characters in all) are held by the sizes
+`text.quiet`; the only mention is of the person who is told that something ended, the only links are the forge's and
+View's. Slack's limits (section 3,000, text 4,000, 50 blocks, about 13,000 characters in all) are held by the sizes
 named here.
 """
 

@@ -53,5 +53,9 @@ def _notice(notice: Notice) -> Part:
         }
         for one in (review.comments if review is not None else ())
     ]
-    said = {"comments": comments, "left_out": review.left_out if review is not None else 0}
+    checks = [
+        {"name": line.name, "url": web_address(line.url), "ended": "passed" if line.passed else "failed"}
+        for line in (notice.checks.lines if notice.checks is not None else ())
+    ]
+    said = {"checks": checks, "comments": comments, "left_out": review.left_out if review is not None else 0}
     return {"kind": "notice", "id": notice.id, "at": notice.at, **words, **said}

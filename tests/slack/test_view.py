@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 from bot.cards import Card, ThreadView
 from bot.phases import _PHASE_OF
 from bot.slack.blocks import notice_message
+from bot.slack.check_blocks import checks_message
 from bot.view import fold_view
 from jobs import commands as c
 from jobs import frames as f
+from jobs.commands_checks import FinishCheck
 from jobs.commands_reviews import CommentOnLines, DeleteLineComment, DismissReview
 from jobs.events import DiffLines, PlanEntry
 from jobs.session import Status
-from tests.logs import ADA, GRACE, Log, any_log, done, halves
+from tests.jobs.test_children import child_ended
+from tests.logs import ADA, GRACE, SID, Log, any_log, done, halves
 
 
 def view_of(log: Log) -> ThreadView:
@@ -262,6 +265,18 @@ def test_what_is_edited_or_deleted_on_the_forge_is_so_in_its_notice() -> None:
         and other.review is not None
         and not other.review.comments
     )
+
+
+def test_checks_of_a_session_that_an_agent_started_are_named_with_its_number_and_fixed_in_it() -> None:
+    log = child_ended().publish()
+    assert log.session is not None
+    (notice,) = view_of(log.do(FinishCheck(log.session.head, "run/5/lint", "lint", "failure", passed=False))).notices
+    message = checks_message(notice, SID)
+    said = "failed: lint. Reply here, #1 in front, and I will see to it."
+    assert message.text.endswith(f"|Checks of #1's pull request #7> {said}")
+    [fix] = message.blocks[-1]["elements"]
+    assert (fix["action_id"], fix["value"]) == ("fix_checks", f"{SID} {log.session.head}")
+    assert checks_message(view_of(log.do(c.ClosePullRequest(7, True, "ada"))).notices[0], SID).blocks[1:] == ()
 
 
 def test_a_dismissed_review_says_so_and_what_it_asked_for_is_still_there() -> None:
