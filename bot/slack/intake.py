@@ -42,6 +42,11 @@ STOP = re.compile(
     r"(?:[ ,]+(?:it|this|that|here|now|all|everything|please))*[ .!]*",
     re.IGNORECASE,
 )
+THANKS = re.compile(
+    r"(?:(?:great|nice|cool|awesome|perfect|wonderful|excellent|lovely|many)[ ,!.]+)*(?:thanks|thank you|thx|cheers)"
+    r"(?:[ ,]+(?:a lot|so much|very much|again|all|both|everybody|everyone|team))*(?:[\s!.)]|:[a-z0-9_+-]*)*",
+    re.IGNORECASE,
+)
 HELP_WORDS = ("", "help", "hi", "hello", "hey")
 POSTED = (None, "", "file_share", "thread_broadcast", "bot_message", "me_message")
 LEFT_ALONE = ("message_replied", "channel_join", "channel_leave", "assistant_app_thread")
@@ -95,6 +100,8 @@ def _posted(event: Mapping[str, Any], me: Me, allowed_bots: frozenset[str]) -> M
     if _from_outside(event, me):
         return Refused(me.team, channel, thread, user, mentioned)
     post = _post(event, me, channel, ts, thread, user or bot, bot)
+    if says_thanks(post):
+        return Ignored("thanks, and nothing to do")
     if mentioned:
         return _stop_or(Mention(post))
     return _reply(post, raw, ts)
@@ -123,6 +130,11 @@ def _stop_or(meaning: Mention | Reply) -> Meaning:
 def says_stop(post: Post) -> bool:
     """Whether a message wants what runs to stop, and nothing more."""
     return STOP.fullmatch(post.text) is not None and not post.files
+
+
+def says_thanks(post: Post) -> bool:
+    """Whether a message thanks and wants nothing: it would cost a turn."""
+    return THANKS.fullmatch(post.text) is not None and not post.files
 
 
 def asks_for_help(post: Post) -> bool:
