@@ -23,8 +23,8 @@ from sandbox.runner.visible import visible
 NAME_CHARS, EMAIL_CHARS = 100, 254
 QUICK_SECONDS, NETWORK_SECONDS = 120.0, 900.0
 LOCK_SECONDS, LOCK_LOOK_SECONDS, LOCKS_MOST = 1.0, 0.02, 4
-LOCK = re.compile(r"Unable to create '([^\n]+\.lock)': File exists|could not lock config file ([^\n]+): File exists")
-NO_INDEX = re.compile(r"index file (corrupt|smaller than expected|open failed)")
+LOCK = r"Unable to create '([^\n]+\.lock)': File exists|could not lock config file ([^\n]+): File exists"
+NO_INDEX = r"index file (corrupt|smaller than expected|open failed)"
 OURS = (
     "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false", "-c", "gc.auto=0",
     "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false", "-c", "protocol.version=2",
@@ -132,7 +132,7 @@ class Git:
             await _free(lock)
             return not os.path.lexists(lock)
         index = os.path.join(self.repo, ".git/index")
-        if not NO_INDEX.search(words) or "GIT_INDEX_FILE" in env or not os.path.isfile(index):
+        if not re.search(NO_INDEX, words) or "GIT_INDEX_FILE" in env or not os.path.isfile(index):
             return False
         print("runner: the index is broken, and is made anew", file=sys.stderr)
         os.unlink(index)
@@ -140,7 +140,7 @@ class Git:
 
     def _lock_in(self, words: str) -> str:
         """The lock that stopped git, if one did and it is of this repository."""
-        found = LOCK.search(words)
+        found = re.search(LOCK, words)
         if found is None:
             return ""
         lock = os.path.join(self.repo, found[1] or f"{found[2]}.lock")

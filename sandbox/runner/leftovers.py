@@ -19,12 +19,13 @@ LARGEST = 50 << 20  # bytes of a file: the gateway takes none that is larger, no
 ADD, NOT_ALL = ("add", "--all", "--ignore-errors"), 1  # and how it ends if it had to leave out something
 ADD_TRIES, ADD_PAUSE = 3, 0.1
 NAMED, PATH_CHARS = 5, 200
-UNREAD = re.compile(
+# What git says of what it did not add. Compiled when it says anything: the start of every box would wait for that.
+UNREAD = (
     r"error: open\(\"(?P<file>.*)\"\): (?P<why>.*)"
     r"|warning: could not open directory '(?P<folder>.*)': (?P<how>.*)"
     r"|error: '(?P<empty>.*)' does not have a commit checked out"
 )
-FOLLOWS = re.compile(r"error: unable to index file '.*'|fatal: adding files failed")
+FOLLOWS = r"error: unable to index file '.*'|fatal: adding files failed"
 OWN = "a repository of its own"
 UNDER_WAY = {  # what git leaves in its folder while it is in the middle of something
     "rebase-merge": "a rebase",
@@ -99,10 +100,10 @@ def read(words: str) -> tuple[Reasons, str]:
     reasons: Reasons = {}
     failed = ""
     for line in words.splitlines():
-        if found := UNREAD.fullmatch(line):
+        if found := re.fullmatch(UNREAD, line):
             path = found["file"] or found["folder"] or found["empty"]
             reasons[path] = found["why"] or found["how"] or OWN
-        elif line.startswith(("error:", "fatal:")) and not FOLLOWS.fullmatch(line):
+        elif line.startswith(("error:", "fatal:")) and not re.fullmatch(FOLLOWS, line):
             failed = failed or line
     return reasons, failed
 
