@@ -7,14 +7,13 @@ always come back; what goes to the forge is always the one branch, which only mo
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from sandbox.runner import history, leftovers
 from sandbox.runner.git import Git, GitFailed, Person, identity
-from sandbox.runner.sync import keep_apart
+from sandbox.runner.refs import bring_back, commit_at, is_nowhere, keep_apart, left_at
 
 SUBJECT_CHARS = 72
 HERE = ("checkout", "--quiet", "--no-track", "--ignore-other-worktrees", "-B")
@@ -47,11 +46,13 @@ async def come_back(git: Git, work: Work) -> list[str]:
     """Be on our branch, with all that counts as its work; what people should know of that. Raises GitFailed if the tree
     is in the middle of something elsewhere."""
     if _stands_on(git) == work.branch:
+        if is_nowhere(git, work.branch) and not await git.head():
+            await bring_back(git, work.branch, work.known)
         return []  # no process at the end of nearly every turn
     if leftovers.under_way(git) == "a rebase":
         raise GitFailed("the agent stopped in the middle of a rebase, which has to be ended or aborted first")
     await leftovers.refuse_conflicts(git)
-    head, tip = await git.head(), await _commit(git, f"refs/heads/{work.branch}")
+    head, tip = await git.head(), await commit_at(git, f"refs/heads/{work.branch}")
     if head and (not tip or await git.agrees("merge-base", "--is-ancestor", tip, head)):
         return await _begin_anew(git, work, head) if not tip else await _take_along(git, work)
     if not head or not await git.asks("rev-list", "--max-count=1", head, "--not", tip, "--remotes=origin", "--"):
@@ -62,9 +63,9 @@ async def come_back(git: Git, work: Work) -> list[str]:
             print(f"runner: back on {work.branch} with a merge, for git said: {refused}", file=sys.stderr)
     left_out = await leftovers.commit(git, work.author, work.message)
     head = await git.head()
+    await keep_apart(git, head)  # a kill comes at any moment
     await git(*HERE, work.branch, tip)
-    if not await merge(git, work, head, f"Merge what was done beside {work.branch}"):
-        await keep_apart(git, head)
+    await merge(git, work, head, f"Merge what was done beside {work.branch}")
     return leftovers.told(left_out)
 
 
@@ -86,7 +87,7 @@ async def _take_along(git: Git, work: Work) -> list[str]:
 
 async def _begin_anew(git: Git, work: Work, head: str) -> list[str]:
     """Our branch is gone. It was renamed, or made anew under another name; or it was deleted with work on it."""
-    tip = await _left_at(git, work.branch)
+    tip = await left_at(git, work.branch)
     elsewhere = ("--not", "HEAD", "--branches", "--remotes=origin", "--")
     lost = bool(tip) and bool(await git.asks("rev-list", "--max-count=1", tip, *elsewhere))
     has_own = bool(await git.asks("rev-list", "--max-count=1", head, "--not", "--remotes=origin", "--"))
@@ -99,17 +100,6 @@ async def _begin_anew(git: Git, work: Work, head: str) -> list[str]:
     return []
 
 
-async def _left_at(git: Git, branch: str) -> str:
-    """Where a branch was when the tree left it last, for one that is not there any more."""
-    moved = re.compile(rf"([0-9a-f]{{40,64}}) .*\tcheckout: moving from {re.escape(branch)} to .*")
-    log = os.path.join(git.repo, ".git/logs/HEAD")
-    if not os.path.isfile(log):
-        return ""
-    with open(log, encoding="utf-8", errors="replace") as file:
-        found = [match[1] for match in map(moved.fullmatch, file.read().splitlines()) if match]
-    return await _commit(git, found[-1]) if found else ""
-
-
 async def merge(git: Git, work: Work, other: str, said: str) -> bool:
     """Merge a commit into our branch; False, and nothing has changed, if they do not go together."""
     plainly = ("--quiet", "--ff", "--no-verify", "--no-verify-signatures")
@@ -119,7 +109,3 @@ async def merge(git: Git, work: Work, other: str, said: str) -> bool:
         await git.asks("merge", "--abort")
         return False
     return True
-
-
-async def _commit(git: Git, name: str) -> str:
-    return await git.asks("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")

@@ -229,7 +229,7 @@ class _Index:
         if found.folders:
             literally = {**self._env, "GIT_LITERAL_PATHSPECS": "1"}
             forced = ("add", "--force", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul")
-            await self._git.said(*forced, stdin=_named(found.folders), env=literally, also=leftovers.NOT_ALL)
+            await self._git.ran(*forced, stdin=_named(found.folders), env=literally, also=leftovers.NOT_ALL)
         for name in found.unread:
             _make_way(os.path.join(self._git.repo, name))
 

@@ -48,34 +48,28 @@ class Delivered(NamedTuple):
     told: list[str]
 
 
-class Settled(NamedTuple):
-    """The commits of a turn; why some of its work is in none of them."""
-
-    commits: list[dict[str, Any]]
-    unadded: str
-
-
 async def deliver(git: Git, work: Work, within: Within) -> Delivered:
     """Commit, put right, push. Never raises: what went wrong is told in `error`. `within` bounds each half in time."""
-    pushed, error = False, None
-    settled, told = Settled([], ""), []  # type: Settled, list[str]
+    pushed, error, unadded = False, None, ""
+    commits, told = [], []  # type: list[dict[str, Any]], list[str]
     git.know(work.author)  # whatever became of it in the turn
     try:
-        settled = await within(_settle(git, work, told))
+        commits, unadded = await within(_settle(git, work, told))
         pushed = await within(_push(git, work))
     except asyncio.TimeoutError:  # first: it is an OSError in newer Pythons
         error = "There was no time left to push the work. It is kept in the box, and the next turn pushes it."
     except (GitFailed, OSError) as failed:
         why = str(failed).rstrip(".")
         error = f"The work could not be pushed: {why}. It is kept in the box, and the next turn pushes it."
-    if settled.unadded:
-        why = settled.unadded.rstrip(".")
+    if unadded:
+        why = unadded.rstrip(".")
         error = error or f"Not all of the work is in a commit: {why}. It is kept in the box, for the next turn."
-    return Delivered(await git.head(), settled.commits, pushed, error, told)
+    return Delivered(await git.head(), commits, pushed, error, told)
 
 
-async def _settle(git: Git, work: Work, told: list[str]) -> Settled:
-    """Everything is in commits, and the commits are by the right people. If this fails, the next turn does it.
+async def _settle(git: Git, work: Work, told: list[str]) -> tuple[list[dict[str, Any]], str]:
+    """Everything is in commits, and the commits are by the right people: they, and why some work is in none of them. If
+    this fails, the next turn does it.
 
     What git cannot add keeps nothing back that the agent has committed itself.
     """
@@ -90,7 +84,7 @@ async def _settle(git: Git, work: Work, told: list[str]) -> Settled:
     commits = await history.made(git, work.branch)
     await history.finish(git)
     told += await work_elsewhere(git, work)
-    return Settled(commits, unadded)
+    return commits, unadded
 
 
 async def _push(git: Git, work: Work) -> bool:
@@ -104,7 +98,7 @@ async def _push(git: Git, work: Work) -> bool:
     patience = loop.time() + AWAY_SECONDS
     while True:
         try:
-            await git(*git.forge, "push", *PLAINLY, FORGE, f"HEAD:refs/heads/{work.branch}", timeout=NETWORK_SECONDS)
+            await git("push", *PLAINLY, FORGE, f"HEAD:refs/heads/{work.branch}", timeout=NETWORK_SECONDS)
             break
         except GitFailed as failed:
             pause = AWAY_PAUSE if failed.away and loop.time() < patience else next(pauses)

@@ -10,7 +10,7 @@ import os
 from sandbox.runner.branch import Work
 from sandbox.runner.git import Git, GitFailed, plain
 from sandbox.runner.leftovers import named
-from sandbox.runner.sync import APART
+from sandbox.runner.refs import APART
 
 BRANCHES_MOST = 5  # looked at
 

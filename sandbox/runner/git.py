@@ -31,7 +31,7 @@ OURS = (
     "-c", "i18n.commitEncoding=UTF-8", "-c", "i18n.logOutputEncoding=UTF-8", "-c", "core.quotePath=true",
     *(("-c", "core.ignoreCase=false") if sys.platform == "linux" else ()),
 )  # fmt: skip
-FORGE = "shipmate"
+FORGE = "shipmate"  # the remote that is where we say, wherever the agent pointed its own
 IGNORED = "__pycache__/\n*.py[co]\n.DS_Store\nnode_modules/\n.venv/\n"
 READ_BY_GIT = (
     ".gitconfig", ".config/git/config", ".config/git/ignore", ".config/git/attributes", ".git/config", ".git/HEAD",
@@ -84,14 +84,6 @@ def _clean(text: str) -> str:
     return "".join(char for char in visible(text) if char.isprintable() and char not in "<>").strip(" .,:;\"'\\")
 
 
-class Said(NamedTuple):
-    """What a git command wrote to stdout and stderr, and how it ended."""
-
-    out: str
-    words: str
-    code: int
-
-
 class Git:
     """The repository in the box. `remote` is its address at the runner."""
 
@@ -100,19 +92,21 @@ class Git:
             "GIT_DIR": os.path.join(repo, ".git"), "GIT_WORK_TREE": repo, "GIT_NO_REPLACE_OBJECTS": "1",
         }  # fmt: skip
         self._children, self.repo, self.home, self._env, self.remote = children, repo, home, {**env, **here}, remote
+        forge = (f"remote.{FORGE}.url={remote}", f"remote.{FORGE}.fetch=+refs/heads/*:refs/remotes/origin/*")
+        self._ours = (*OURS, *(word for said in forge for word in ("-c", said)))
 
     async def __call__(
         self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = QUICK_SECONDS
     ) -> str:
         """What a git command wrote to stdout. Raises GitFailed with what it said instead."""
-        return (await self.said(*args, stdin=stdin, env=env, timeout=timeout)).out
+        return (await self.ran(*args, stdin=stdin, env=env, timeout=timeout)).stdout.decode("utf-8", "replace")
 
-    async def said(
+    async def ran(
         self, *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = QUICK_SECONDS,
         also: int = 0,
-    ) -> Said:  # fmt: skip
-        """All that it said. Raises GitFailed, but not if it ended with the code `also`."""
-        argv, all_env = ("git", *OURS, *args), {**self._env, **(env or {})}
+    ) -> commands.Finished:  # fmt: skip
+        """All that came of it. Raises GitFailed, but not if it ended with the code `also`."""
+        argv, all_env = ("git", *self._ours, *args), {**self._env, **(env or {})}
         for left in reversed(range(LOCKS_MOST)):
             run = await commands.run(
                 self._children, argv, cwd=self.repo, env=all_env, stdin=stdin, timeout=timeout, limit=64 << 20
@@ -124,7 +118,7 @@ class Git:
             how = f"git {args[0]} took longer than {timeout:.0f} seconds" if run.timed_out else essence(words)
             final, away = (any(each in words for each in known) for known in (FINAL, AWAY))
             raise GitFailed(how or f"git {args[0]} ended with {run.code}", final, away, run.code)
-        return Said(run.stdout.decode("utf-8", "replace"), words, run.code)
+        return run
 
     async def _mended(self, words: str, env: Mapping[str, str]) -> bool:
         """Whether what stopped git was something that a crash had left, and is not there any more."""
@@ -145,12 +139,6 @@ class Git:
             return ""
         lock = os.path.join(self.repo, found[1] or f"{found[2]}.lock")
         return lock if lock.startswith(os.path.join(self.repo, ".git/")) and ".." not in lock.split("/") else ""
-
-    @property
-    def forge(self) -> tuple[str, ...]:
-        """What makes a git command know the forge, as the remote FORGE, wherever the agent pointed its own."""
-        where = (f"url={self.remote}", "fetch=+refs/heads/*:refs/remotes/origin/*")
-        return tuple(word for said in where for word in ("-c", f"remote.{FORGE}.{said}"))
 
     async def asks(self, *args: str) -> str:
         """As a call, but a refusal is an empty answer."""

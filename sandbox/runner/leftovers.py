@@ -85,9 +85,9 @@ async def take_in(git: Git, env: Mapping[str, str] | None = None) -> tuple[Reaso
     everywhere = ("--sparse", ".") if is_sparse else (".",)  # what is there is there, whatever was not checked out
     for left in reversed(range(ADD_TRIES)):
         try:
-            said = await git.said(*ADD, *everywhere, env=env, also=NOT_ALL)
-            reasons, failed = read(said.words)
-            return reasons, failed if said.code else ""
+            ran = await git.ran(*ADD, *everywhere, env=env, also=NOT_ALL)
+            reasons, failed = read(ran.stderr.decode("utf-8", "replace"))
+            return reasons, failed if ran.code else ""
         except GitFailed as failed:
             if failed.code < 0 or not left:
                 return {}, str(failed)

@@ -18,13 +18,13 @@ from sandbox.runner.carry import Carried, carry_again, carry_over, differences, 
 from sandbox.runner.git import FORGE, NETWORK_SECONDS, Git, GitFailed, plain, replace_with_nothing, write_anew
 from sandbox.runner.holding import held_still, nobody_held
 from sandbox.runner.leftovers import under_way
+from sandbox.runner.refs import bring_back, keep_apart
 
 # What a killed git may have left. Nothing else runs yet, so nobody holds them.
 LOCKS = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "refs/shipmate/done.lock")
 PLAIN, FOLDERS = ("HEAD", "config"), ("objects", "refs")  # without these it is no repository
 POINTS = re.compile(rb"ref: refs/[!-~]+\n|[0-9a-f]{40,64}\n")  # what a whole HEAD says
 PUSHED = "refs/shipmate/pushed"  # what we pushed last: if the forge has exactly that, nobody else has pushed since
-APART = "refs/shipmate/apart"  # below it: commits of this box that are on no branch
 BEGUN = "shipmate-begun"  # where we put our branch, without any work of its own
 MARK = "shipmate-checkout"  # there while files are being moved: after a kill in the middle they are moved again
 
@@ -48,6 +48,8 @@ async def sync(git: Git, base: str, branch: str, begun: Callable[[], str] = str)
         put_aside(folder, os.path.join(git.home, "broken-git"))
     if os.path.isdir(folder):
         _break_locks(folder, branch)
+        if branch and os.path.isfile(ours := os.path.join(folder, "refs/heads", branch)) and not os.path.getsize(ours):
+            await bring_back(git, branch)  # a machine that crashed leaves such a file
     else:
         await git("init", "--quiet", "--initial-branch", base)
     await point_at_remote(git)
@@ -109,7 +111,7 @@ async def fetch(git: Git, base: str, branch: str) -> None:
     if branch:  # a pattern, because a branch that is not there yet is no mistake
         wanted.append(f"+refs/heads/{branch}*:refs/remotes/origin/{branch}*")
     quick = ("--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")  # three processes less
-    await git(*git.forge, "fetch", "--quiet", *quick, FORGE, *wanted, timeout=NETWORK_SECONDS)
+    await git("fetch", "--quiet", *quick, FORGE, *wanted, timeout=NETWORK_SECONDS)
 
 
 def _break_locks(folder: str, branch: str) -> None:
@@ -193,11 +195,6 @@ async def _goes_on(git: Git, at: str, ours: str) -> bool:
 async def _has_own(git: Git, at: str, other: str) -> bool:
     found = at and await git.asks("rev-list", "--max-count=1", at, "--not", other, "--remotes=origin", "--")
     return bool(found)
-
-
-async def keep_apart(git: Git, commit: str) -> None:
-    """Let git keep a commit that does not go together with our branch. People are told at the end of a turn."""
-    await git("update-ref", f"{APART}/{commit[:12]}", commit)
 
 
 async def _is_left_behind(git: Git, base: str, ours: str) -> bool:

@@ -14,7 +14,7 @@ import pytest
 from sandbox.runner import history
 from sandbox.runner.branch import Work
 from sandbox.runner.delivery import Delivered, deliver
-from sandbox.runner.git import Git, GitFailed, Person
+from sandbox.runner.git import Git, Person
 from sandbox.runner.leftovers import read
 from sandbox.runner.processes import Children
 from sandbox.runner.sync import Step, sync
@@ -227,6 +227,9 @@ CASES = {
     "HEAD is locked": Case(
         f"echo work >work.txt; {COMMIT}; git commit -q --amend --author 'Eve <e@x>' -m X; touch .git/HEAD.lock", WORK
     ),
+    "the branch's ref is removed": Case(
+        f"echo work >work.txt; {COMMIT}; rm .git/refs/heads/$BRANCH .git/logs/refs/heads/$BRANCH", WORK
+    ),
     "an object is replaced": Case(f"echo work >work.txt; {COMMIT}; git replace HEAD HEAD~1", WORK),
     "settings point elsewhere": Case(
         "git config remote.origin.pushurl /nowhere; git config remote.origin.mirror true; "
@@ -355,6 +358,7 @@ NEXT_BOX = {
         f"echo work >work.txt; {COMMIT}; git checkout -q --detach HEAD~1; echo x >x; {COMMIT}",
         "", "work.txt", "1 commit beside the branch",
     ),
+    "a ref that a crash left empty": (f"echo work >work.txt; {COMMIT}; : >.git/refs/heads/$BRANCH", "", "work.txt", ""),
     "a base that was made anew, and no trace of the old one": ("git remote rm origin", INSTEAD, "new.txt", ""),
 }  # fmt: skip
 
@@ -383,10 +387,3 @@ async def test_work_that_the_base_had_for_a_while_stays(story: Story):
     story.sh("git fetch -q --prune origin")
     await story.sync()
     assert (story.repo / "earlier.txt").exists()
-
-
-async def test_a_lock_that_is_none_is_an_error_and_nothing_hangs(story: Story):
-    await story.sync()
-    (story.repo / ".git/index.lock").mkdir()
-    with pytest.raises(GitFailed, match=r"index\.lock"):
-        await story.git("reset", "-q")
