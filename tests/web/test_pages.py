@@ -68,6 +68,7 @@ class Served:
         fresh = log.events[self.kept :]
         await self.store.append(SID, fresh, log.session, expected=self.kept, transcript=entries)
         self.kept += len(fresh)
+        self.now += 1.0  # the next link is another one: on a busy machine the page of this one is given again
 
     @property
     def address(self) -> str:
