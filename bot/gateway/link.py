@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 STALE_GENERATION, STALE_EPOCH = "stale generation", "stale epoch"
 CLOSING = "this gateway is closing"
 DIALS_AT_ONCE, DIALS_PER_SECOND = 40.0, 4.0  # of one box: a runner that is cut off again and again slows down by itself
+BETWEEN_SECONDS = 0.002  # about as long as a piece takes
 STREAM_HEADERS = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
 
 
@@ -155,13 +156,17 @@ class Link:
                 pieces.append(piece)
                 await asyncio.sleep(0)
             size = UP_BYTES if request.content_length is None else request.content_length
-            await self._pace.keep(grant.box, sum(map(len, pieces)), size)
-            return web.json_response({"acked": await self._heard(grant, request[TOKEN], epoch, pieces)})
+            seconds = self._pace.delay(grant.box, sum(map(len, pieces)), size, time.monotonic())
+            return web.json_response({"acked": await self._heard(grant, request[TOKEN], epoch, pieces, seconds)})
 
-    async def _heard(self, grant: Grant, token: str, epoch: int, pieces: Iterable[Sequence[AnyFrame]]) -> int:
-        """Take in a batch and return what is stored; in pieces, so that a large one holds up no other box for long."""
-        acked = 0
+    async def _heard(
+        self, grant: Grant, token: str, epoch: int, pieces: Sequence[Sequence[AnyFrame]], seconds: float
+    ) -> int:
+        """Take in a batch and return what is stored; in pieces, spread over these seconds: it is the others' words that
+        would wait if much were stored at once."""
+        acked, pause = 0, max(seconds / len(pieces), BETWEEN_SECONDS if len(pieces) > 1 else 0.0)
         for piece in pieces:
+            await asyncio.sleep(pause)
             try:
                 acked = await self._inbox.hear(grant, epoch, piece, token)
             except Refused as refused:

@@ -1,12 +1,10 @@
-"""How fast one box may fill the record: beyond its pace, the answer to its frames waits, and with it the box.
+"""How fast one box may fill the record: beyond its pace, its frames are taken in later, and its answer waits for that.
 
 A runner sends one batch at a time and puts together what comes meanwhile, so a slow answer costs a box that says little
 nothing, and one that says far too much loses words (its outbox is bounded) instead of slowing others down.
 `link.py` asks. An `Allowance` bounds whatever else there may be too much of: calls, requests, what models are sent.
 """
 
-import asyncio
-import time
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
@@ -65,11 +63,7 @@ class Pace:
             if not self._under_way[box]:
                 del self._under_way[box]
 
-    async def keep(self, box: str, frames: int, size: int) -> None:
-        """Wait as long as this box must, for so many frames in so many bytes."""
-        await asyncio.sleep(self.delay(box, frames, size, time.monotonic()))
-
     def delay(self, box: str, frames: int, size: int, now: float) -> float:
-        """Seconds to wait; 0 for a box at an ordinary pace."""
+        """Seconds in which to take in so many frames in so many bytes; 0 for a box at an ordinary pace."""
         owed = max(self._frames.owed(box, now, frames), self._bytes.owed(box, now, size))
         return min(max(owed, SHORTEST_SECONDS), LONGEST_SECONDS) if owed else 0.0
