@@ -13,6 +13,7 @@ from jobs.events import Event, Fact, Outcome
 from jobs.family import Owed, folded
 from jobs.fold_pulls import FOLD_PULLS, tried_anew
 from jobs.fold_tools import FOLD_TOOLS, late_answer_came, nobody_asks
+from jobs.queued import with_prompt
 from jobs.reviews import after_prompt
 from jobs.saved import Saved, after_failure, after_snapshot, after_turn, at_rest
 from jobs.session import ANY_TIME, TRANSITIONS, Session, Status, Turn
@@ -97,7 +98,7 @@ def _prompt_received(s: Session, event: e.PromptReceived) -> Change:
     known = len(others) != len(s.participants)
     looked = tried_anew() if event.prompt.report_of == 0 else {}
     received = {
-        "queue": (*s.queue, event.prompt),
+        "queue": with_prompt(s, event.prompt),
         "seen": (*s.seen, event.prompt.id),
         "participants": s.participants if known else (*s.participants, author),
         "failures": 0 if s.status in (S.ASLEEP, S.FAILED, S.CLOSED) else s.failures,
