@@ -43,7 +43,7 @@ async def begin_anew(git: Git, work: Work) -> list[str]:
         await git("update-ref", PUSHED, ours)
     return [
         "The agent removed the repository or made it anew, so all that is in its folder came as one change. "
-        f"What it had in its place is kept in the box as ~/{ASIDE}."
+        f"The history that it had in its place is kept in the box as ~/{ASIDE}."
     ]
 
 

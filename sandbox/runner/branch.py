@@ -94,10 +94,19 @@ async def _begin_anew(git: Git, work: Work, head: str) -> list[str]:
     if lost and not has_own:
         await git(*HERE, work.branch, tip)
         return [f"The agent deleted its branch {work.branch} with work on it, which was brought back."]
+    await _free_the_name(git, work.branch)
     await git(*HERE, work.branch)
     if lost:
         await keep_apart(git, tip)
     return []
+
+
+async def _free_the_name(git: Git, branch: str) -> None:
+    """Give another name to a branch whose name ours begins with: git keeps both in files, and one is no folder."""
+    parts = branch.split("/")
+    for name in ("/".join(parts[:n]) for n in range(1, len(parts))):
+        if os.path.isfile(os.path.join(git.repo, ".git/refs/heads", name)):
+            await git("branch", "--move", "--force", name, f"{name}-of-the-agent")
 
 
 async def merge(git: Git, work: Work, other: str, said: str) -> bool:

@@ -31,7 +31,7 @@ OURS = (
     "-c", "i18n.commitEncoding=UTF-8", "-c", "i18n.logOutputEncoding=UTF-8", "-c", "core.quotePath=true",
     *(("-c", "core.ignoreCase=false") if sys.platform == "linux" else ()),
 )  # fmt: skip
-FORGE = "shipmate"  # the remote that is where we say, wherever the agent pointed its own
+FORGE = "shipmate-forge"  # the remote that is where we say, wherever the agent pointed its own
 IGNORED = "__pycache__/\n*.py[co]\n.DS_Store\nnode_modules/\n.venv/\n"
 READ_BY_GIT = (
     ".gitconfig", ".config/git/config", ".config/git/ignore", ".config/git/attributes", ".git/config", ".git/HEAD",

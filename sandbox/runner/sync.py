@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from sandbox.runner.carry import Carried, carry_again, carry_over, differences, keep_aside, put_in_place
 from sandbox.runner.git import FORGE, NETWORK_SECONDS, Git, GitFailed, plain, replace_with_nothing, write_anew
+from sandbox.runner.history import DONE
 from sandbox.runner.holding import held_still, nobody_held
 from sandbox.runner.leftovers import under_way
 from sandbox.runner.refs import bring_back, keep_apart
@@ -26,6 +27,7 @@ PLAIN, FOLDERS = ("HEAD", "config"), ("objects", "refs")  # without these it is 
 POINTS = re.compile(rb"ref: refs/[!-~]+\n|[0-9a-f]{40,64}\n")  # what a whole HEAD says
 PUSHED = "refs/shipmate/pushed"  # what we pushed last: if the forge has exactly that, nobody else has pushed since
 BEGUN = "shipmate-begun"  # where we put our branch, without any work of its own
+BROKEN = r"bad object|object file .* is empty|loose object .* is corrupt|unable to read (tree|sha1)"
 MARK = "shipmate-checkout"  # there while files are being moved: after a kill in the middle they are moved again
 
 
@@ -52,6 +54,17 @@ async def sync(git: Git, base: str, branch: str, begun: Callable[[], str] = str)
             await bring_back(git, branch)  # a machine that crashed leaves such a file
     else:
         await git("init", "--quiet", "--initial-branch", base)
+    try:
+        return await _bring_in_step(git, base, branch, begun)
+    except GitFailed as failed:
+        if not re.search(BROKEN, str(failed)) or not os.path.isfile(os.path.join(folder, DONE)):
+            raise
+    put_aside(folder, os.path.join(git.home, "broken-git"))  # a crash of the machine took objects that were just made
+    await git("init", "--quiet", "--initial-branch", base)
+    return await _bring_in_step(git, base, branch, begun)
+
+
+async def _bring_in_step(git: Git, base: str, branch: str, begun: Callable[[], str]) -> Step:
     await point_at_remote(git)
     await fetch(git, base, branch)
     return await _check_out(git, base, branch, begun())

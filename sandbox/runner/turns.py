@@ -25,6 +25,7 @@ COALESCE_SECONDS = 0.1
 BRING_SECONDS = 90.0  # for everything that came with a prompt
 LEFT = "Keep what was written after the turn had ended"
 ERROR_CHARS = REMARK_CHARS = 1900
+SAY_SO = "If it belongs into the pull request, reply and say so."
 
 
 class Ending(NamedTuple):
@@ -87,7 +88,7 @@ class Turns:
             self._pushed = delivered.head
         news = [sentence for sentence in delivered.told if sentence not in self._told]
         if news:
-            self._say("remark", text=" ".join(news)[:REMARK_CHARS])
+            self._say("remark", text=f"{' '.join(news)[:REMARK_CHARS]} {SAY_SO}")
         self._told = delivered.told
         return delivered
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.runner.turns import SAY_SO
 from tests.runner.boxes import BRANCH, RunningBox, git
 from tests.runner.gateway import GRACE, StandIn
 from tests.waiting import until
@@ -193,7 +194,7 @@ async def test_what_is_not_in_the_pull_request_is_told_once(box: RunningBox, gat
     for number in (1, 2):
         assert (await turn(gateway, number, "add a line saying Arrived"))["pushed"] is True
     left_out = "Not committed, and only in the box: inner/ (a repository of its own)."
-    assert [frame["text"] for frame in gateway.of("remark")] == [left_out]
+    assert [frame["text"] for frame in gateway.of("remark")] == [f"{left_out} {SAY_SO}"]
 
 
 async def test_people_are_written_as_git_takes_them(box: RunningBox, gateway: StandIn, bare: Path):

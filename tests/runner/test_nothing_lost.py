@@ -128,7 +128,7 @@ CASES = {
     # where it stands
     "HEAD is detached": Case("git checkout -q --detach; echo work >work.txt", WORK),
     "another branch is checked out": Case("git checkout -q -b mine; echo work >work.txt", WORK),
-    "the branch has another name": Case("git branch -m mine; echo work >work.txt", WORK),
+    "the branch has another name": Case("git branch -m shipmate; echo work >work.txt", WORK),
     "it looks at main, with work that was pushed": Case(f"{ON_THEIRS}; echo work >work.txt", WORK),
     "it looks at main, with work that was not": Case(
         f"echo work >work.txt; {COMMIT}; {ON_THEIRS}; echo more >more.txt",
@@ -349,6 +349,17 @@ async def test_a_repository_that_is_only_half_made_is_made_anew(story: Story, ha
     story.sh(f"echo mine >mine.txt; {harm}")
     assert (await story.sync()).head == story.sh("git rev-parse main", story.forge)
     assert story.sh("git status --porcelain") == "?? mine.txt"
+
+
+async def test_a_repository_that_a_crash_broke_is_made_anew_around_the_tree(story: Story):
+    await story.sync()
+    await story.turn(EARLIER)
+    story.sh(f"echo work >work.txt; {COMMIT}; echo mine >README.md; {COMMIT}")
+    story.sh("f=.git/objects/$(git rev-parse HEAD | sed 's,^..,&/,'); rm -f $f; : >$f")
+    assert (await story.sync()).carried.conflicts == ("README.md",)
+    done = await story.turn("git show refs/shipmate/early:README.md >README.md")
+    assert (done.error, done.pushed) == (None, True)
+    assert [story.there(path) for path in ("earlier.txt", "work.txt", "README.md")] == ["earlier", "work", "mine"]
 
 
 INSTEAD = "git reset -q --hard HEAD~1; echo new >new.txt"
