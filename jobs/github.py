@@ -77,7 +77,7 @@ class Forge:
         self._api_url = api_url
         self._credential = credential
         self._minted: dict[tuple[str, ...], tuple[str, float]] = {}
-        self._minting = asyncio.Lock()
+        self._minting: dict[tuple[str, ...], asyncio.Lock] = {}
 
     async def token(self, repository: str) -> str:
         """A token that may read and push `repository` for at least five more minutes."""
@@ -99,7 +99,7 @@ class Forge:
         if isinstance(self._credential, str):
             return self._credential
         key = (repository, *rights)
-        async with self._minting:
+        async with self._minting.setdefault(key, asyncio.Lock()):
             token, expires = self._minted.get(key, ("", 0.0))
             if time.time() > expires - TOKEN_MARGIN_SECONDS:
                 token, expires = await _call(lambda: self._mint(repository, rights))
