@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from rq.job import JobStatus
 
 from jobs import berths
 from jobs import commands as c
@@ -125,6 +127,22 @@ async def test_a_start_that_no_worker_takes_up_is_not_asked_for_anew_in_every_sw
         at.clock.ahead = float(seconds)
         await Upkeep(at.shop).sweep()
     assert (await jobs_of(at))["boxes"] == 1
+
+
+async def test_one_who_waited_long_is_asked_for_again_soon_if_a_worker_died_at_it(at: Bench) -> None:
+    await asked(at, "s1", "s2", "s3")
+    at.clock.ahead = 600.0
+    await ready(at, "s1")
+    await park_box(at.shop, "s1")
+    boxes = at.shop.queue._queues["boxes"]
+    (job,) = [job for job in boxes.jobs if job.args == ["s3"] and job.id.endswith("-5")]
+    boxes.remove(job)
+    job.last_heartbeat = datetime.now(UTC) - timedelta(seconds=20)
+    job.set_status(JobStatus.STARTED)
+    job.save()
+    at.clock.ahead = 620.0
+    await Upkeep(at.shop).sweep()
+    assert f"{job.id}-again" in boxes.job_ids
 
 
 async def test_one_who_stops_waiting_leaves_the_queue(at: Bench) -> None:
