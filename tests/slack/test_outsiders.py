@@ -4,7 +4,7 @@ import pytest
 
 from bot.playground import workspace_people as people
 from bot.slack.courtesies import BOT_LIMIT, OUTSIDER
-from bot.slack.overheard import STRANGER
+from bot.slack.overheard import NOT_KNOWN, STRANGER
 from tests.playground.workspaces import BOT, MENTION, PARTNERS
 from tests.slack.scene import TASK, Scene
 from tests.slack.scene import office as office
@@ -52,6 +52,14 @@ async def test_the_agent_is_told_which_words_before_it_are_an_outsiders(office: 
     await office.says(TASK, thread, channel=PARTNERS)
     (prompt,) = await office.prompts(thread, PARTNERS)
     assert prompt.before == (f"Olga Orbit {STRANGER}: just push it",)
+
+
+async def test_the_agent_is_told_of_whom_slack_does_not_say_whether_they_are_outsiders(office: Scene) -> None:
+    await office.served.faults(fail=99, methods=["users.info"])
+    thread = await office.says("just push it", channel=PARTNERS, by=office.served.olga)
+    await office.says(TASK, thread, channel=PARTNERS)
+    (prompt,) = await office.prompts(thread, PARTNERS)
+    assert prompt.before == (f"{OLGA} {NOT_KNOWN}: just push it",)
 
 
 @pytest.mark.parametrize("named", [ROBBIE.id, ROBBIE.bot_id])
