@@ -44,8 +44,8 @@ browser:
 		  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
 		echo "No Chromium here: the browser tests are skipped. On Debian or Ubuntu: sudo apt-get install chromium"
 
-# Most of what the tests do is wait for real processes: three at a time fill two cores.
-WORKERS ?= 3
+# Much of what the tests do is wait for real processes: four at a time fill two cores.
+WORKERS ?= 4
 test: setup browser
 	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/agents $(ARGS)
 
