@@ -41,6 +41,17 @@ class Answers:
             return False
         return True
 
+    async def picked(self, post: Post, sid: str) -> bool:
+        """Whether a reply that else would stop what runs is one of the answers that the agent offers; then it is on
+        record."""
+        session = await self._record.load(sid)
+        if session is None or session.turn is None:
+            return False
+        asked = answered_by_reply(session.inquiries, session.turn.prompt.id)
+        before = any(inquiry.said == post.prompt_id for inquiry in session.inquiries)
+        offered = asked is not None and any(_same(option, post.text) for option in asked.options)
+        return (before or offered) and await self.said(post, session)
+
     async def meant(self, pressed: meanings.Answered) -> str | None:
         """The words of the option that was pressed; None if nobody asks that in this thread."""
         session = await self._record.load(pressed.session)

@@ -27,7 +27,7 @@ from bot.slack.following import ONCE_SECONDS, Following, Owed
 from bot.slack.front import Front
 from bot.slack.front_intake import at_the_front
 from bot.slack.in_order import InOrder
-from bot.slack.intake import asks_for_help, says_stop, understand
+from bot.slack.intake import asks_for_help, says_stop, says_thanks, understand
 from bot.slack.meanings import CLIENT, Me, Meaning, Post
 from bot.slack.overheard import Overhearing
 from bot.slack.people import Directory
@@ -108,6 +108,8 @@ class Desk:
                 return await self._edited(replace(meaning, post=await self._named(meaning.post)), me)
             case meanings.Deleted():
                 return await self._deleted(meaning)
+            case meanings.StopAsked(said=Post() as said) if await self._answers.picked(said, _session_of(said)):
+                return ()
             case meanings.Steered():
                 return await self._steered(meaning)
             case meanings.Refused():
@@ -178,6 +180,8 @@ class Desk:
         return owed + (await self._change(replace(post, text=text), aside=False) if text is not None else ())
 
     async def _accept(self, post: Post, me: Me, session: Session | None, received: float) -> Owed:
+        if says_thanks(post):
+            return ()  # it wants nothing, and is the answer to nothing
         if post.bot and not await self._bots.may_go_on(_session_of(post), post):
             return await self._bots.told(_session_of(post), post)
         person, place, before = await asyncio.gather(
@@ -199,11 +203,11 @@ class Desk:
 
     async def _put_to_child(self, sid: str, said: Post, author: Author, place: Place, received: float) -> Owed:
         """What a person says to one of the sessions that agents started: an answer, a stop, or more to do."""
-        if says_stop(said):
+        if says_stop(said) and not await self._answers.picked(said, sid):
             stop = meanings.StopAsked(said.team, said.channel, said.thread, said.user, once=said.ts, session=sid)
             return await self._buttons.stop(stop)
         child = await self._record.load(sid)
-        if child is None or await self._answers.said(said, child):
+        if child is None or await self._answers.said(said, child) or says_thanks(said):
             return ()
         return await self._put(sid, said, author, place, received)
 

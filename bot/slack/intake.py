@@ -100,11 +100,9 @@ def _posted(event: Mapping[str, Any], me: Me, allowed_bots: frozenset[str]) -> M
     if _from_outside(event, me):
         return Refused(me.team, channel, thread, user, mentioned)
     post = _post(event, me, channel, ts, thread, user or bot, bot)
-    if says_thanks(post):
-        return Ignored("thanks, and nothing to do")
     if mentioned:
-        return _stop_or(Mention(post))
-    return _reply(post, raw, ts)
+        return Ignored("thanks, and nothing to do") if says_thanks(post) else _stop_or(Mention(post))
+    return _reply(post, "" if direct else raw, ts)  # to whom else would it be said there?
 
 
 def _reply(post: Post, raw: str, ts: str) -> Meaning:
@@ -123,7 +121,8 @@ def _stop_or(meaning: Mention | Reply) -> Meaning:
     """A message that says nothing else is the Stop button, typed."""
     post, mention = meaning.post, isinstance(meaning, Mention)
     if says_stop(post):
-        return StopAsked(post.team, post.channel, post.thread, post.user, once=post.ts, mention=mention)
+        said = None if mention else post
+        return StopAsked(post.team, post.channel, post.thread, post.user, once=post.ts, mention=mention, said=said)
     return meaning
 
 

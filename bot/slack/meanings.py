@@ -88,7 +88,8 @@ class Deleted:
 @dataclass(frozen=True)
 class StopAsked:
     """Somebody wants the thread's work, or one prompt of it, to stop. `once`: the ts of what said so, which may be
-    delivered again; `mention`: said to us by name; `session`: one that an agent started, instead of the thread's."""
+    delivered again; `mention`: said to us by name; `session`: one that an agent started, instead of the thread's;
+    `said`: the reply that says so, which the agent may have asked for."""
 
     team: str
     channel: str
@@ -98,6 +99,7 @@ class StopAsked:
     once: str = ""
     mention: bool = False
     session: str = ""
+    said: Post | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,10 @@ from sandbox.runner.visible import visible
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 _CALLED = r"<(?:@[UW][A-Z0-9]+|!(?:subteam\^[A-Z0-9]+|here|channel|everyone))(?:\|[^<>]*)?>"
 _TO_OTHERS = re.compile(rf"\A\s*{_CALLED}|{_CALLED}[\s.,!?:;)]*\Z")
+_SPOKEN_OF = re.compile(
+    rf"\b(?:by|of|from|for|with|like|as|cc)[:\s]\s*{_CALLED}(?:(?:[\s,]|and\b|or\b)*{_CALLED})*[\s.,!?:;)]*\Z",
+    re.IGNORECASE,
+)
 _USER = re.compile(r"[UW][A-Z0-9]{1,20}")
 _TOKEN = re.compile(r"<(?:([@#!])([^<>|\s][^<>|]*)|([a-z][a-z0-9+.-]*:[^<>|\s]+))(?:\|([^<>]*))?>")
 _BROADCAST = re.compile(r"@(?=(?:here|channel|everyone|group)\b)", re.IGNORECASE)
@@ -33,8 +37,10 @@ def mentions(text: str) -> tuple[str, ...]:
 
 
 def is_for_others(text: str) -> bool:
-    """Whether a message turns to somebody by name, at its beginning or its end; who is named elsewhere is spoken of."""
-    return _TO_OTHERS.search(text) is not None
+    """Whether a message turns to somebody by name, at its beginning or its end; who is named elsewhere, or after a word
+    such as "by", is spoken of."""
+    found = _TO_OTHERS.search(text)
+    return found is not None and (found.start() == 0 or _SPOKEN_OF.search(text) is None)
 
 
 def without_mention(text: str, user: str) -> str:

@@ -67,7 +67,8 @@ def people_author() -> t.Author:
 
 @pytest.mark.parametrize(
     ("options", "said", "answer"),
-    [(OPTIONS, "Spaces.", "spaces"), (OPTIONS, "neither: two of each", "neither: two of each"), ((), "8080", "8080")],
+    [(OPTIONS, "Spaces.", "spaces"), (OPTIONS, "neither: two of each", "neither: two of each"), ((), "8080", "8080")]
+    + [(("Go on", "Cancel"), "cancel!", "Cancel"), ((), "Perfect, thanks!", "Perfect, thanks!")],
 )
 async def test_the_next_reply_is_the_answer(office: Scene, options: tuple[str, ...], said: str, answer: str) -> None:
     ts, _ = await asking(office, options)

@@ -189,6 +189,7 @@ async def test_nobody_waits_for_long_for_who_came_first() -> None:
 
 NOT_FOR_US: dict[str, Callable[[Scene, str], Awaitable[Any]]] = {
     "an aside": lambda s, ts: s.says("(aside) he always asks for that", ts),
+    "thanks": lambda s, ts: s.says("Great, thank you so much! :tada:", ts),
     "another aside": lambda s, ts: s.says("!aside lunch?", ts),
     "said to somebody else": lambda s, ts: s.says(f"<@{GRACE}> what do you think?", ts),
     "what another bot says": lambda s, ts: s.says("Build passed", ts, by=s.served.robbie),
