@@ -54,11 +54,12 @@ def _made_by_others(session: Session, card: Card) -> tuple[Child, ...]:
 def _publishing(session: Session, event: e.TurnEnded, commits: tuple[e.Commit, ...]) -> Publishing:
     """What becomes of the turn's commits, by the rule of `Session.unpublished`."""
     shown = session.pull_request.head if session.pull_request else ""
-    if event.pushed and event.head and event.head != shown:
+    pushed = event.pushed or (bool(commits) and not event.commits)  # all of them were, before a pause
+    head = event.head if event.pushed else session.head
+    if pushed and head and head != shown:
         return "pending"
     if not commits:
         return "nothing"
-    pushed = event.pushed or not event.commits
     return "shown" if pushed and shown else "unpushed"
 
 

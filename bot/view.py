@@ -141,12 +141,12 @@ def _ended(view: ThreadView, event: e.TurnEnded) -> Change:
         over |= checks_told(view)
     if card is None:
         return over
-    cost = _sum(card.cost, event.cost)
+    cost, commits = _sum(card.cost, event.cost), (*card.commits, *event.commits)
     if event.outcome == "paused":
-        return over | _card(view, card.id, state="waiting", stop_by=None, cost=cost)
-    card = replace(card, cost=cost)
-    how: Change = {"outcome": event.outcome, "error": event.error or "", "commits": event.commits, "cost": cost}
+        return over | _card(view, card.id, state="waiting", stop_by=None, cost=cost, commits=commits)
+    how: Change = {"outcome": event.outcome, "error": event.error or "", "commits": commits, "cost": cost}
     change = _card(view, card.id, state="ended", ended=event.at, **how)
+    card = replace(card, cost=cost)
     return change | over | {"endings": (*view.endings, ending_of(view.session, card, event))}
 
 

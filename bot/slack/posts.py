@@ -90,7 +90,7 @@ def pull_of(view: ThreadView) -> tuple[str, int]:
 
 def is_moot(view: ThreadView) -> bool:
     """Whether nothing waits any more to hear which repository is meant."""
-    return view.session.status is Status.ASKING and not view.session.queue
+    return view.session.status in (Status.ASKING, Status.CLOSED) and not view.session.queue
 
 
 def next_settling(endings: tuple[Ending, ...], now: float, settle_seconds: float) -> float | None:

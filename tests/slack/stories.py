@@ -15,6 +15,7 @@ from jobs import frames as f
 from jobs.events import PlanEntry
 from tests.jobs import stories as jobs_stories
 from tests.jobs import test_children as a_family
+from tests.jobs.stories import given_a
 from tests.logs import GRACE, Log, done
 
 WHERE = Where("s1", "acme/rocket", "https://ship.test/view/s1?signature=x")
@@ -38,6 +39,13 @@ def answered(kind: type[c.RaiseBudget] | type[c.DeclineBudget]) -> Log:
     log = pausing().end(outcome="stopped", commits=0)
     assert log.session is not None and log.session.paused is not None
     return log.do(kind(GRACE, log.session.paused.asked))
+
+
+def resumed() -> Log:
+    """Paused with a commit, and gone on with."""
+    log = pausing().end(outcome="stopped")
+    assert log.session is not None and log.session.paused is not None
+    return log.do(c.RaiseBudget(GRACE, log.session.paused.asked))
 
 
 def words(message: Message) -> str:
@@ -100,6 +108,8 @@ STORIES = {
     "budget_reached_again": done().ask(2).work(2).do(c.ReachBudget(1, 9.6, 9.5, 5.0)),
     "budget_paused": pausing().end(outcome="stopped", commits=0).ask(2, GRACE, "and the docs"),
     "budget_raised": answered(c.RaiseBudget),
+    "budget_raised_and_done": resumed().end(2, commits=0).publish(),
+    "closed_asking": given_a.closed_unasked(),
     "budget_declined": answered(c.DeclineBudget),
     "model_overloaded": working().do(c.TellModelTrouble(1, "overloaded")),
     "cost": working().end(cost=0.424),
