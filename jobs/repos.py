@@ -92,7 +92,7 @@ def base_branch(name: str, repositories: Sequence[Repository]) -> str | None:
 def _says_only(text: str, name: str) -> bool:
     """Whether a text says which repository is meant, perhaps politely, and nothing else."""
     address, bare = (
-        r"(?:(?:https?|ssh|git)://|git@)[^\s<>|]*[/:]",
+        r"(?:(?:https?|ssh|git)://|git@)[^\s<>|]{0,200}[/:]",
         rf"(?<![\w./@~-]){re.escape(name.partition('/')[2])}",
     )
     said = re.sub(rf"(?:(?:{address})?{re.escape(name)}(?:\.git)?|{bare})(?![\w/~-])", " ", text, flags=re.I)

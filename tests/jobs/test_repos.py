@@ -1,5 +1,6 @@
 """Which repository a text means: the only one, a named one, or a question."""
 
+import time
 from typing import NamedTuple
 
 import pytest
@@ -109,6 +110,13 @@ def test_an_address_counts_only_on_the_forge_that_is_used(text: str, meant: str 
 def test_the_base_branch_of_what_is_not_enabled_is_none() -> None:
     assert base_branch("Acme/Site", TWO) == "trunk"
     assert base_branch("acme/moon", TWO) is None
+
+
+@pytest.mark.parametrize("piece", ["http://", "git@"])
+def test_however_long_a_text_is_nobody_waits_for_its_reading(piece: str) -> None:
+    began = time.process_time()
+    assert choose(f"acme/rocket {piece * (40_000 // len(piece))}", ONE).repository
+    assert time.process_time() - began < 1
 
 
 @given(st.text())
