@@ -95,14 +95,19 @@ class Pid1:
         if self._freezer is not None:
             self._freezer.freeze(look, self.gone)
             return
-        end = time.monotonic() + QUIET_SECONDS
-        while True:
+        stop(self.members, look)
+        end = time.monotonic() + QUIET_SECONDS  # however long they took to stop
+        while not self._stays_still():
+            if time.monotonic() > end:
+                raise TimeoutError("the box's processes go on by themselves")
             stop(self.members, look)
-            before = _steps(self.members())
-            if any(_has_waking_timer(pid) for pid in self.members()) or time.monotonic() > end:
-                raise TimeoutError("one of the box's processes could wake itself")
-            if before == _steps(self.members()) and all(said[0] in STILL for said in before.values()):
-                return  # a thread may count its last step only after it is said to be stopped
+
+    def _stays_still(self) -> bool:
+        """Whether all that is stopped makes no step; a thread may count its last one only after it is said to be."""
+        before = _steps(self.members())
+        if any(_has_waking_timer(pid) for pid in self.members()):
+            raise TimeoutError("one of the box's processes could wake itself")
+        return before == _steps(self.members()) and all(said[0] in STILL for said in before.values())
 
     def thaw(self) -> None:
         """Let the box go on."""
