@@ -53,6 +53,9 @@ async def come_back(git: Git, work: Work) -> list[str]:
         raise GitFailed("the agent stopped in the middle of a rebase, which has to be ended or aborted first")
     await leftovers.refuse_conflicts(git)
     head, tip = await git.head(), await commit_at(git, f"refs/heads/{work.branch}")
+    if not head and not tip:
+        await bring_back(git, work.branch, work.known)
+        tip = await commit_at(git, f"refs/heads/{work.branch}")
     if head and (not tip or await git.agrees("merge-base", "--is-ancestor", tip, head)):
         return await _begin_anew(git, work, head) if not tip else await _take_along(git, work)
     if not head or not await git.asks("rev-list", "--max-count=1", head, "--not", tip, "--remotes=origin", "--"):

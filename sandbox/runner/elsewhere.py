@@ -10,7 +10,7 @@ import os
 from sandbox.runner.branch import Work
 from sandbox.runner.git import Git, GitFailed, plain
 from sandbox.runner.leftovers import named
-from sandbox.runner.refs import APART
+from sandbox.runner.refs import APART, names_below
 
 BRANCHES_MOST = 5  # looked at
 
@@ -28,7 +28,7 @@ async def work_elsewhere(git: Git, work: Work) -> list[str]:
 
 
 async def _stashed(git: Git) -> str:
-    if not os.path.lexists(os.path.join(git.repo, ".git/refs/stash")):
+    if not os.path.lexists(os.path.join(git.repo, ".git/logs/refs/stash")):
         return ""
     listed = (await git.asks("stash", "list", "--format=%gs")).splitlines()
     return f"what the agent stashed ({named(listed)})" if listed else ""
@@ -36,10 +36,8 @@ async def _stashed(git: Git) -> str:
 
 async def _commits(git: Git, below: str, where: str, ours: set[str]) -> list[str]:
     """Commits that only refs below this one have."""
-    top = os.path.join(git.repo, ".git", below)
-    names = (os.path.relpath(os.path.join(folder, name), top) for folder, _, files in os.walk(top) for name in files)
     found = []
-    for name in sorted({name for name in names if not name.endswith(".lock")} - ours)[:BRANCHES_MOST]:
+    for name in sorted(names_below(git, below) - ours)[:BRANCHES_MOST]:
         count = await git.asks("rev-list", "--count", f"{below}/{name}", "--not", "HEAD", "--remotes=origin", "--")
         if count.isdigit() and int(count):
             found.append(f"{count} {'commit' if count == '1' else 'commits'} {where}{named([name])}")

@@ -46,6 +46,14 @@ def is_nowhere(git: Git, branch: str) -> bool:
         return True
 
 
+def names_below(git: Git, below: str) -> set[str]:
+    """The names of all refs below this one, also of those that a garbage collection has packed; without a process."""
+    top = os.path.join(git.repo, ".git", below)
+    loose = (os.path.relpath(os.path.join(folder, name), top) for folder, _, files in os.walk(top) for name in files)
+    packed = (line.partition(f" {below}/")[2] for line in _lines_of(os.path.join(git.repo, ".git/packed-refs")))
+    return {name for name in loose if not name.endswith(".lock")} | {name for name in packed if name}
+
+
 async def left_at(git: Git, branch: str) -> str:
     """Where a branch was when the tree left it last, for one that is not there any more."""
     moved = re.compile(rf"([0-9a-f]{{40,64}}) .*\tcheckout: moving from {re.escape(branch)} to .*")
@@ -64,7 +72,10 @@ def _last(git: Git, ref: str) -> str:
 
 
 def _log(git: Git, ref: str) -> list[str]:
-    path = os.path.join(git.repo, ".git/logs", ref)
+    return _lines_of(os.path.join(git.repo, ".git/logs", ref))
+
+
+def _lines_of(path: str) -> list[str]:
     if not os.path.isfile(path):  # a pipe would be waited at for ever
         return []
     with open(path, encoding="utf-8", errors="replace") as file:

@@ -24,7 +24,7 @@ from sandbox.runner.refs import bring_back, keep_apart
 # What a killed git may have left. Nothing else runs yet, so nobody holds them.
 LOCKS = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock", "refs/shipmate/done.lock")
 PLAIN, FOLDERS = ("HEAD", "config"), ("objects", "refs")  # without these it is no repository
-POINTS = re.compile(rb"ref: refs/[!-~]+\n|[0-9a-f]{40,64}\n")  # what a whole HEAD says
+POINTS = re.compile(rb"ref: refs/[^\0- \x7f]+\n|[0-9a-f]{40,64}\n")  # what a whole HEAD says
 PUSHED = "refs/shipmate/pushed"  # what we pushed last: if the forge has exactly that, nobody else has pushed since
 BEGUN = "shipmate-begun"  # where we put our branch, without any work of its own
 BROKEN = r"bad object|object file .* is empty|loose object .* is corrupt|unable to read (tree|sha1)"
@@ -94,6 +94,8 @@ def _is_whole(folder: str) -> bool:
 
 def put_aside(folder: str, aside: str) -> None:
     """Begin anew beside what is left of a repository; the files of the tree stay where they are."""
+    if not os.path.lexists(folder):
+        return  # what was put aside before stays
     with contextlib.suppress(FileNotFoundError):
         if os.path.islink(aside) or not os.path.isdir(aside):
             os.unlink(aside)

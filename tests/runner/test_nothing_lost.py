@@ -147,6 +147,9 @@ CASES = {
         {"README.md": "mine"}, told="1 commit beside the branch, kept as refs/shipmate/apart/",
     ),
     "it began without a history": Case("git checkout -q --orphan other; git rm -r -f -q .; echo work >work.txt", WORK),
+    "it began without a history, and deleted the branch": Case(
+        "git checkout -q --orphan other; git branch -q -D $BRANCH; echo work >work.txt", WORK
+    ),
     "the branch is deleted with work on it": Case(
         f"echo work >work.txt; {COMMIT}; {ON_THEIRS}; git branch -q -D $BRANCH", WORK, told="which was brought back"
     ),
@@ -201,10 +204,16 @@ CASES = {
     ),
     # work that is elsewhere
     "something is stashed": Case(
-        "echo x >README.md; git stash -q; echo work >work.txt", WORK, told="what the agent stashed (WIP on"
+        "echo x >README.md; git stash -q; git pack-refs --all; echo work >work.txt",
+        WORK, told="what the agent stashed (WIP on",
     ),
     "another branch has commits": Case(
         f"git checkout -q -b mine; echo x >x; {COMMIT}; git checkout -q $BRANCH; echo work >work.txt",
+        WORK | {"x": None}, told="1 commit on the branch mine",
+    ),
+    "another branch has commits, and a file with others": Case(
+        f"git checkout -q -b mine; echo x >x; {COMMIT}; git checkout -q $BRANCH; git pack-refs --all;"
+        "echo work >work.txt",
         WORK | {"x": None}, told="1 commit on the branch mine",
     ),
     "another worktree has changes": Case(
@@ -265,6 +274,19 @@ async def test_work_arrives_or_is_kept_and_told(story: Story, case: Case):
     assert {path: story.there(path) for path in case.files} == case.files
     assert case.files.get("earlier.txt", story.there("earlier.txt")) in ("earlier", None)
     assert set(story.sh(f"git log --format=%an {BRANCH} ^main", story.forge).split("\n")) <= {ADA.name, "Wally", ""}
+
+
+async def test_what_an_agent_had_in_the_place_of_the_repository_is_kept_also_while_the_forge_is_away(story: Story):
+    await story.sync()
+    assert (await story.turn(EARLIER)).pushed
+    away = story.forge.rename(story.forge.with_name("away.git"))
+    failed = await story.turn("echo work >work.txt; rm -r .git/refs .git/HEAD; touch .git/kept")
+    assert not failed.pushed and failed.error
+    away.rename(story.forge)
+    done = await story.turn("echo more >more.txt; git add --all; git commit -q -m Own")
+    assert (done.error, done.pushed, story.there("work.txt"), story.there("more.txt")) == (None, True, "work", "more")
+    assert (story.home / "broken-git/kept").exists() and "~/broken-git" in " ".join(done.told)
+    assert "First" in story.sh("git log --format=%s") and not (story.repo / ".git/shipmate-anew").exists()
 
 
 async def test_what_was_in_the_middle_comes_when_it_is_over(story: Story):
@@ -365,6 +387,9 @@ async def test_a_repository_that_a_crash_broke_is_made_anew_around_the_tree(stor
 INSTEAD = "git reset -q --hard HEAD~1; echo new >new.txt"
 NEXT_BOX = {
     "commits on no branch": ("git checkout -q --detach; echo work >work.txt; " + COMMIT, "", "work.txt", ""),
+    "commits on a branch with an unusual name": (
+        f"git checkout -q -b für; echo work >work.txt; {COMMIT}", "", "work.txt", ""
+    ),
     "commits beside the branch": (
         f"echo work >work.txt; {COMMIT}; git checkout -q --detach HEAD~1; echo x >x; {COMMIT}",
         "", "work.txt", "1 commit beside the branch",
