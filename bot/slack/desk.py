@@ -103,7 +103,7 @@ class Desk:
                     return await self._mention(await self._named(meaning.post), me)
             case meanings.Reply():
                 async with self._in_order.turn(_session_of(meaning.post)):
-                    return await self._reply(await self._named(meaning.post), me)
+                    return await self._reply(meaning.post, me)
             case meanings.Edited():
                 return await self._edited(replace(meaning, post=await self._named(meaning.post)), me)
             case meanings.Deleted():
@@ -151,7 +151,7 @@ class Desk:
         for early in await self._early.replies(sid, opening):
             session = await self._record.load(sid)
             if session is not None:
-                await self._submit(early, me, session)
+                await self._submit(await self._named(early), me, session)
 
     async def _reply(self, post: Post, me: Me) -> Owed:
         sid = _session_of(post)
@@ -161,6 +161,7 @@ class Desk:
             session = await self._record.load(sid)  # its mention may have looked a moment before it was kept
         if session is None or _is_older(post, session):
             return ()
+        post = await self._named(post)  # of what people say elsewhere nothing is asked
         if for_child(session, post) is None and await self._answers.said(post, session):
             return ()
         return await self._submit(post, me, session)

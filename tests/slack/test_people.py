@@ -28,6 +28,7 @@ async def test_a_slow_slack_delays_nobody_and_is_asked_again_later(scene: Scene)
 async def test_a_person_is_asked_for_once(office: Scene) -> None:
     ts = await office.says()
     await office.served.faults(fail=9, methods=["users.info"])
+    await office.says(f"do as <@{GRACE}> says", await office.says("lunch?"))  # not to us
     await office.says("and the docs", ts)
     assert [prompt.author.name for prompt in await office.prompts(ts)] == [people.ADA.real_name] * 2
     assert office.served.workspace.faults.fail == 9
