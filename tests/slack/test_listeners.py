@@ -131,6 +131,21 @@ async def test_slack_is_told_500_when_the_record_is_gone(own: tuple[Scene, Serve
         await server.start()
 
 
+async def test_what_comes_too_late_is_to_come_again_and_is_no_error_of_ours(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with scene.at_addresses(accept_seconds=0.0):
+        mention = event("app_mention", channel=DEV, user=people.ADA.id, ts="1.000001", text="fix acme/rocket")
+        result = await scene.served.workspace.deliveries._way.try_(
+            scene.served.workspace.deliveries._attempt(mention)
+        )  # fmt: skip
+        assert (result.outcome, result.reason) == (Outcome.REFUSED, "http_error")
+    assert await scene.store.all_sessions() == []
+    assert [record.levelname for record in caplog.records if record.name.startswith(("bot", "slack_bolt"))] == [
+        "WARNING"
+    ]
+
+
 async def test_what_happens_while_we_are_away_is_taken_when_we_are_back(scene: Scene) -> None:
     ts = await scene.posts()
     reply = await scene.posts("quickly", ts)
