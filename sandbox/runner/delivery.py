@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sandbox.runner import history, leftovers
-from sandbox.runner.anew import begin_anew
+from sandbox.runner.anew import begin_anew, see_to_it
 from sandbox.runner.branch import Work, come_back, merge
 from sandbox.runner.elsewhere import work_elsewhere
 from sandbox.runner.git import FORGE, NETWORK_SECONDS, Git, GitFailed, identity
 from sandbox.runner.leftovers import NotAdded
-from sandbox.runner.sync import PUSHED, fetch
+from sandbox.runner.sync import BROKEN, PUSHED, fetch
 
 PAUSES = (0.3, 1.0, None)  # after each of the three tries
 AWAY_SECONDS, AWAY_PAUSE = 90.0, 0.5  # a gateway that is started again is waited for, and costs none of them
@@ -54,7 +55,7 @@ async def deliver(git: Git, work: Work, within: Within) -> Delivered:
     commits, told = [], []  # type: list[dict[str, Any]], list[str]
     git.know(work.author)  # whatever became of it in the turn
     try:
-        commits, unadded = await within(_settle(git, work, told))
+        commits, unadded = await within(_settle_somehow(git, work, told))
         pushed = await within(_push(git, work))
     except asyncio.TimeoutError:  # first: it is an OSError in newer Pythons
         error = "There was no time left to push the work. It is kept in the box, and the next turn pushes it."
@@ -67,6 +68,18 @@ async def deliver(git: Git, work: Work, within: Within) -> Delivered:
     return Delivered(await git.head(), commits, pushed, error, told)
 
 
+async def _settle_somehow(git: Git, work: Work, told: list[str]) -> tuple[list[dict[str, Any]], str]:
+    """In a repository that is broken nothing can be settled: then in one that is made anew around the tree."""
+    told += await see_to_it(git, work)
+    try:
+        return await _settle(git, work, told)
+    except GitFailed as failed:
+        if not re.search(BROKEN, str(failed)):
+            raise
+    told += await begin_anew(git, work)
+    return await _settle(git, work, told)
+
+
 async def _settle(git: Git, work: Work, told: list[str]) -> tuple[list[dict[str, Any]], str]:
     """Everything is in commits, and the commits are by the right people: they, and why some work is in none of them. If
     this fails, the next turn does it.
@@ -74,7 +87,6 @@ async def _settle(git: Git, work: Work, told: list[str]) -> tuple[list[dict[str,
     What git cannot add keeps nothing back that the agent has committed itself.
     """
     unadded = ""
-    told += await begin_anew(git, work)
     told += await come_back(git, work)
     try:
         told += leftovers.told(await leftovers.commit(git, work.author, work.message))

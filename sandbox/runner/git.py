@@ -25,10 +25,13 @@ QUICK_SECONDS, NETWORK_SECONDS = 120.0, 900.0
 LOCK_SECONDS, LOCK_LOOK_SECONDS, LOCKS_MOST = 1.0, 0.02, 4
 LOCK = r"Unable to create '([^\n]+\.lock)': File exists|could not lock config file ([^\n]+): File exists"
 NO_INDEX = r"index file (corrupt|smaller than expected|open failed)"
+NO_CONFIG = r"bad config line \d+ in file [^\n]*\.git/config\b|Expected git repo version|bad \w+ config value"
+CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n"
 OURS = (
     "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgSign=false", "-c", "gc.auto=0",
     "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false", "-c", "protocol.version=2",
     "-c", "i18n.commitEncoding=UTF-8", "-c", "i18n.logOutputEncoding=UTF-8", "-c", "core.quotePath=true",
+    "-c", "core.safecrlf=false",
     *(("-c", "core.ignoreCase=false") if sys.platform == "linux" else ()),
 )  # fmt: skip
 FORGE = "shipmate-forge"  # the remote that is where we say, wherever the agent pointed its own
@@ -125,12 +128,27 @@ class Git:
         if lock := self._lock_in(words):
             await _free(lock)
             return not os.path.lexists(lock)
+        if re.search(NO_CONFIG, words) and self._has_new_config():
+            return True
         index = os.path.join(self.repo, ".git/index")
         if not re.search(NO_INDEX, words) or "GIT_INDEX_FILE" in env or not os.path.isfile(index):
             return False
         print("runner: the index is broken, and is made anew", file=sys.stderr)
         os.unlink(index)
         return await self.agrees("read-tree", "HEAD")
+
+    def _has_new_config(self) -> bool:
+        """Put settings that git cannot live with aside. Where the others matter to what the objects are, they stay."""
+        path = os.path.join(self.repo, ".git/config")
+        with contextlib.suppress(OSError):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                said = file.read()
+            if said != CONFIG and "objectformat" not in said.lower():
+                print("runner: the repository's settings are broken, and are made anew", file=sys.stderr)
+                os.replace(path, f"{path}.broken")
+                write_anew(path, CONFIG)
+                return True
+        return False
 
     def _lock_in(self, words: str) -> str:
         """The lock that stopped git, if one did and it is of this repository."""

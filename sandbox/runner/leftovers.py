@@ -17,7 +17,8 @@ from sandbox.runner.visible import visible
 
 LARGEST = 50 << 20  # bytes of a file: the gateway takes none that is larger, nor anything that follows it
 ADD, NOT_ALL = ("add", "--all", "--ignore-errors"), 1  # and how it ends if it had to leave out something
-ADD_TRIES, ADD_PAUSE = 3, 0.1
+ADD_TRIES, ADD_PAUSE, SPARED_MOST = 3, 0.1, 20
+STOPPED = r"fatal: ([^;]+): clean filter '[^']*' failed|(?:required|prohibited) in '([^']+)'|failed to encode '([^']+)'"
 NAMED, PATH_CHARS = 5, 200
 # What git says of what it did not add. Compiled when it says anything: the start of every box would wait for that.
 UNREAD = (
@@ -55,9 +56,18 @@ async def commit(git: Git, author: Person, message: str) -> Reasons:
             )  # fmt: skip
     except GitFailed as refused:
         failed = failed or str(refused)
+        if stopped_at(str(refused)) and not under_way(git):
+            await _commit_the_index(git, author, message)
     if failed:
         raise NotAdded(failed)
     return left_out | more
+
+
+async def _commit_the_index(git: Git, author: Person, message: str) -> None:
+    """Without a look at the files that are not in it, at one of which git stops."""
+    tree = (await git("write-tree")).strip()
+    said, env = ("commit-tree", tree, "-p", "HEAD", "-F", "-"), identity(author, author)
+    await git("update-ref", "HEAD", (await git(*said, stdin=message.encode() + b"\n", env=env)).strip())
 
 
 def under_way(git: Git) -> str:
@@ -83,16 +93,29 @@ async def take_in(git: Git, env: Mapping[str, str] | None = None) -> tuple[Reaso
     """
     is_sparse = os.path.lexists(os.path.join(git.repo, ".git/info/sparse-checkout"))
     everywhere = ("--sparse", ".") if is_sparse else (".",)  # what is there is there, whatever was not checked out
-    for left in reversed(range(ADD_TRIES)):
+    spared: dict[str, str] = {}  # a file at which git stops would keep all others back
+    left = ADD_TRIES
+    while True:
+        others = (f":(top,exclude,literal){path}" for path in spared)
         try:
-            ran = await git.ran(*ADD, *everywhere, env=env, also=NOT_ALL)
+            ran = await git.ran(*ADD, *everywhere, *others, env=env, also=NOT_ALL)
             reasons, failed = read(ran.stderr.decode("utf-8", "replace"))
-            return reasons, failed if ran.code else ""
-        except GitFailed as failed:
-            if failed.code < 0 or not left:
-                return {}, str(failed)
+            return reasons, next(iter(spared.values()), failed if ran.code else "")
+        except GitFailed as refused:
+            path = stopped_at(str(refused))
+            if path and path not in spared and len(spared) < SPARED_MOST:
+                spared[path] = str(refused)
+                continue
+            left -= 1
+            if refused.code < 0 or not left:
+                return {}, str(refused)
         await asyncio.sleep(ADD_PAUSE)
-    raise AssertionError("the last try returns")
+
+
+def stopped_at(refused: str) -> str:
+    """The file that git could not make anything of, if it is that which it says. Pure."""
+    found = re.search(STOPPED, refused)
+    return next(filter(None, found.groups()), "") if found else ""
 
 
 def read(words: str) -> tuple[Reasons, str]:

@@ -46,7 +46,7 @@ async def sync(git: Git, base: str, branch: str, begun: Callable[[], str] = str)
     `begun`: the commit from which somebody has been at work meanwhile, if anybody has. Raises GitFailed.
     """
     folder = os.path.join(git.repo, ".git")
-    if not _is_whole(folder):
+    if not is_whole(folder):
         put_aside(folder, os.path.join(git.home, "broken-git"))
     if os.path.isdir(folder):
         _break_locks(folder, branch)
@@ -73,10 +73,10 @@ async def _bring_in_step(git: Git, base: str, branch: str, begun: Callable[[], s
 def is_readable(git: Git) -> bool:
     """Whether there is a tree already that was not left in the middle of anything."""
     folder = os.path.join(git.repo, ".git")
-    return _is_whole(folder) and not os.path.lexists(os.path.join(folder, MARK))
+    return is_whole(folder) and not os.path.lexists(os.path.join(folder, MARK))
 
 
-def _is_whole(folder: str) -> bool:
+def is_whole(folder: str) -> bool:
     """Whether git can be asked about it at all. The agent may have made links, or pipes that are waited at for ever;
     and a git that was killed as it made the repository leaves the half of one."""
     try:
