@@ -49,7 +49,7 @@ async def commit(git: Git, author: Person, message: str) -> Reasons:
     left_out, failed = await take_in(git)
     more, staged = await _unstage(git)
     try:
-        if staged:
+        if staged or under_way(git) == "a merge":  # one that takes nothing of theirs is a merge all the same
             await git(
                 "commit", "--quiet", "--no-verify", "--cleanup=whitespace", "--file=-",
                 stdin=message.encode(), env=identity(author, author),

@@ -208,6 +208,11 @@ async def test_what_was_in_the_middle_comes_when_it_is_over(story: Story):
     assert (await story.sync()).head == story.sh("git rev-parse HEAD")
     done = await story.turn("echo both >README.md; git add README.md; GIT_EDITOR=true git rebase --continue")
     assert (done.error, done.pushed, story.there("README.md")) == (None, True, "both")
+    story.theirs("echo again >README.md")
+    ours = "git fetch -q origin; git merge -q origin/main; git checkout -q --ours README.md; git add README.md"
+    done = await story.turn(ours)  # a merge that changes no file
+    assert (done.error, done.pushed, story.there("README.md")) == (None, True, "both")
+    assert "Theirs" in story.sh(f"git log -1 --format=%s {BRANCH}^2", story.forge)
 
 
 SAID = 'error: open("a \\"b"): Permission denied\nerror: unable to index file \'a "b\'\n'
