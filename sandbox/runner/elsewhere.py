@@ -9,7 +9,7 @@ import os
 
 from sandbox.runner.branch import Work
 from sandbox.runner.git import Git, GitFailed, plain
-from sandbox.runner.leftovers import named
+from sandbox.runner.leftovers import ONLY_HERE, named
 from sandbox.runner.refs import APART, names_below
 
 BRANCHES_MOST = 5  # looked at
@@ -24,7 +24,7 @@ async def work_elsewhere(git: Git, work: Work) -> list[str]:
         *await _in_worktrees(git),
         await _in_submodules(git),
     ]
-    return [f"Not in the pull request, and only in the box: {what}." for what in found if what]
+    return [f"Not in the pull request, and {ONLY_HERE}: {what}." for what in found if what]
 
 
 async def _stashed(git: Git) -> str:

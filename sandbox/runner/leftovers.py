@@ -27,6 +27,7 @@ UNREAD = (
     r"|error: '(?P<empty>.*)' does not have a commit checked out"
 )
 FOLLOWS = r"error: unable to index file '.*'|fatal: adding files failed"
+ONLY_HERE = "only in the box"
 OWN = "a repository of its own"
 UNDER_WAY = {  # what git leaves in its folder while it is in the middle of something
     "rebase-merge": "a rebase",
@@ -206,4 +207,4 @@ def told(reasons: Reasons) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for path, why in reasons.items():
         by_reason.setdefault(why, []).append(path)
-    return [f"Not committed, and only in the box: {named(paths)} ({why})." for why, paths in by_reason.items()]
+    return [f"Not committed, and {ONLY_HERE}: {named(paths)} ({why})." for why, paths in by_reason.items()]

@@ -25,7 +25,7 @@ COALESCE_SECONDS = 0.1
 BRING_SECONDS = 90.0  # for everything that came with a prompt
 LEFT = "Keep what was written after the turn had ended"
 ERROR_CHARS = REMARK_CHARS = 1900
-SAY_SO = "If it belongs into the pull request, reply and say so."
+SAY_SO = "If it belongs in the pull request, reply and say so."
 
 
 class Ending(NamedTuple):
@@ -88,7 +88,8 @@ class Turns:
             self._pushed = delivered.head
         news = [sentence for sentence in delivered.told if sentence not in self._told]
         if news:
-            self._say("remark", text=f"{' '.join(news)[:REMARK_CHARS]} {SAY_SO}")
+            what_to_do = f" {SAY_SO}" if any(leftovers.ONLY_HERE in sentence for sentence in news) else ""
+            self._say("remark", text=" ".join(news)[:REMARK_CHARS] + what_to_do)
         self._told = delivered.told
         return delivered
 

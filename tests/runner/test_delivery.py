@@ -195,6 +195,9 @@ async def test_what_is_not_in_the_pull_request_is_told_once(box: RunningBox, gat
         assert (await turn(gateway, number, "add a line saying Arrived"))["pushed"] is True
     left_out = "Not committed, and only in the box: inner/ (a repository of its own)."
     assert [frame["text"] for frame in gateway.of("remark")] == [f"{left_out} {SAY_SO}"]
+    await box.exec("sh", "-c", "rm -r -f .git inner")
+    assert (await turn(gateway, 3, "add a line saying There"))["pushed"] is True
+    assert gateway.of("remark")[1]["text"].endswith("is kept in the box as ~/broken-git.")  # nothing to ask for
 
 
 async def test_people_are_written_as_git_takes_them(box: RunningBox, gateway: StandIn, bare: Path):
