@@ -106,11 +106,12 @@ async def _push(git: Git, work: Work) -> bool:
         return bool(head)
     if not await _has_own(git) and not await _took_back(git, upstream):
         return False
+    ours = f"refs/heads/{work.branch}"  # HEAD is there by now, and a branch may be called HEAD
     loop, pauses = asyncio.get_running_loop(), iter(PAUSES)
     patience = loop.time() + AWAY_SECONDS
     while True:
         try:
-            await git("push", *PLAINLY, FORGE, f"HEAD:refs/heads/{work.branch}", timeout=NETWORK_SECONDS)
+            await git("push", *PLAINLY, FORGE, f"{ours}:{ours}", timeout=NETWORK_SECONDS)
             break
         except GitFailed as failed:
             pause = AWAY_PAUSE if failed.away and loop.time() < patience else next(pauses)

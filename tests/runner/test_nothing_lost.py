@@ -151,6 +151,7 @@ CASES = {
         f"echo work >work.txt; {COMMIT}; rm .git/refs/heads/$BRANCH .git/logs/refs/heads/$BRANCH", WORK
     ),
     "an object is replaced": Case(f"echo work >work.txt; {COMMIT}; git replace HEAD HEAD~1", WORK),
+    "another branch is called HEAD": Case("git update-ref refs/heads/HEAD HEAD~1; echo work >work.txt", WORK),
     "settings point elsewhere": Case(
         "git config remote.origin.pushurl /nowhere; git config remote.origin.mirror true; "
         "git config core.worktree /tmp;"
