@@ -54,7 +54,7 @@ def _made_by_others(session: Session, card: Card) -> tuple[Child, ...]:
 def _publishing(session: Session, event: e.TurnEnded, commits: tuple[e.Commit, ...]) -> Publishing:
     """What becomes of the turn's commits, by the rule of `Session.unpublished`."""
     shown = session.pull_request.head if session.pull_request else ""
-    pushed = event.pushed or (bool(commits) and not event.commits)  # all of them were, before a pause
+    pushed = event.pushed or (bool(commits) and not event.commits)  # before a pause: `session.head` knows
     head = event.head if event.pushed else session.head
     if pushed and head and head != shown:
         return "pending"

@@ -170,6 +170,14 @@ def test_an_ending_without_commits_is_settled_at_once() -> None:
     assert (ending.publishing, ending.settled) == ("nothing", ending.ended)
 
 
+@pytest.mark.parametrize("pushed", [True, False])
+def test_what_a_prompt_committed_before_a_pause_counts_at_its_end(pushed: bool) -> None:
+    log = Log().ask().boot().ready().work().do(c.ReachBudget(1, 4.8, 4.5, 5.0)).end(pushed=pushed)
+    assert log.session is not None and log.session.paused is not None
+    (ending,) = view_of(log.do(c.RaiseBudget(GRACE, log.session.paused.asked)).end(2, commits=2)).endings
+    assert (len(ending.commits), ending.publishing) == (3, "pending")
+
+
 def test_commits_that_could_not_be_pushed_are_said_to_be_kept() -> None:
     (ending,) = view_of(Log().ask().boot().ready().end(pushed=False, error="no way to the forge")).endings
     assert (ending.publishing, ending.error) == ("unpushed", "no way to the forge")
