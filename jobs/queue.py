@@ -122,8 +122,9 @@ class Queue:
                 if not await asyncio.to_thread(_is_silent, self._queues[queue], job_id):
                     log.debug("%s is asked for already", job_id)
                     return
-                log.warning("%s has a worker that is not heard of", job_id)
             else:
+                if job_id != ids[0]:
+                    log.warning("%s has a worker that is not heard of: it is asked for again", ids[0])
                 return
 
     def _enqueue(self, queue: str, function: str, job_id: str, argument: str) -> None:

@@ -174,7 +174,12 @@ async def test_without_redis_asking_raises(queue: Queue) -> None:
     ids=["its worker died", "its worker has it just now", "its worker is at it", "its worker died at it"],
 )
 async def test_a_job_whose_worker_died_is_asked_for_again_soon(
-    queue: Queue, client: redis.Redis, seconds: float, status: JobStatus, asked_as: list[str]
+    queue: Queue,
+    client: redis.Redis,
+    caplog: pytest.LogCaptureFixture,
+    seconds: float,
+    status: JobStatus,
+    asked_as: list[str],
 ) -> None:
     await queue.enqueue(SID, Operation("start", 0, 0))
     boxes = open_queue("boxes", client)
@@ -188,3 +193,4 @@ async def test_a_job_whose_worker_died_is_asked_for_again_soon(
         await queue.enqueue(SID, Operation("start", 0, 0))
     assert [waiting.id for waiting in boxes.jobs] == asked_as
     assert bool(boxes.intermediate_queue.get_job_ids()) is (job.id not in asked_as)
+    assert caplog.text.count("asked for again") == len(asked_as)
