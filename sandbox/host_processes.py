@@ -165,8 +165,7 @@ def stop(members: Callable[[], Iterable[int]], look: Callable[[], None] = lambda
     On a busy machine each thread stops when it is its turn, so what counts is that there are fewer and fewer. One that
     was stopped between its vfork and its exec holds its parent in the kernel: then all may go on for a moment.
     """
-    end, told, held = time.monotonic() + LONGEST_SECONDS, set[int](), _Held()
-    calm = False
+    end, told, held, calm = time.monotonic() + LONGEST_SECONDS, set[int](), _Held(), False
     while True:
         look()
         moving = {pid: found for pid in members() if (found := _moving(pid)) or pid not in told}
