@@ -28,7 +28,7 @@ _FENCE = "```"
 _JOINER = "\u200d"
 _NOTHING = "\u200b"  # a character of no width: keeps "@here" a word
 _ELLIPSIS = "…"
-_REMEMBERED = 2_000  # texts: a card that runs is drawn again at each look, and few of its words change
+_REMEMBERED, _SHORT = 2_000, 4_000  # texts, and their characters: a card that runs is drawn anew at each look
 
 
 def mentions(text: str) -> tuple[str, ...]:
@@ -89,13 +89,19 @@ def fitting(lines: Sequence[str], limit: int) -> int:
     return sum(whole <= limit for whole in accumulate(units(line) + 1 for line in lines))
 
 
-@lru_cache(_REMEMBERED)
 def quiet(text: str, limit: int = 2_900) -> str:
     """Somebody's words, escaped, nobody mentioned, at most `limit` characters long however much escaping adds.
 
     A cut is marked, falls between whole characters as people see them, and leaves no code block open.
     """
+    return (_remembered if len(text) <= _SHORT else _quiet)(text, limit)
+
+
+def _quiet(text: str, limit: int) -> str:
     return _fit(_BROADCAST.sub("@" + _NOTHING, visible(text)), limit)
+
+
+_remembered = lru_cache(_REMEMBERED)(_quiet)
 
 
 def quoted(text: str, limit: int = 2_600) -> str:
@@ -105,7 +111,6 @@ def quoted(text: str, limit: int = 2_600) -> str:
     return "\n".join([*lines[:fit], "> …"] if fit < len(lines) else lines)
 
 
-@lru_cache(_REMEMBERED)
 def one_line(text: str, limit: int = 150) -> str:
     """As `quiet`, for a place where only one line fits."""
     return quiet(" ".join(visible(text).replace(_FENCE, " ").split()), limit)
