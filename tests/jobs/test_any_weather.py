@@ -22,7 +22,7 @@ from tests.logs import HEAD, RULES, any_log
 S = Status
 HOUR = 3_600.0
 STARTS: list[StartKind] = ["image", "snapshot", "warm"]
-STEPS, EVENTS_MOST = 600, 150
+STEPS, EVENTS_MOST = 6_000, 150  # mostly some seconds each: each hour back takes a hundred and fifty to come again
 
 
 class Weather:
