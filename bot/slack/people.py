@@ -24,7 +24,7 @@ PLACE_SECONDS = 3_600.0
 LAST_SECONDS, LAST_MOST = 86_400.0, 5_000  # so long, and of so many, it is remembered here what Slack said last
 MEMBER_PAGES = 50
 MENTIONED_MOST = 10
-_MENTIONED = re.compile(r"(?<![\w@])@([UW][A-Z0-9]{4,20})\b")
+_MENTIONED = re.compile(r"(?<![\w@<])@([UW][A-Z0-9]{4,20})\b")  # but not what was typed with its brackets
 _EMAIL = re.compile(r"[^\s<>\"(),;:@\x00-\x1f]+@[^\s<>\"(),;:@\x00-\x1f]+")
 
 
