@@ -157,7 +157,9 @@ class Link:
                 await asyncio.sleep(0)
             size = UP_BYTES if request.content_length is None else request.content_length
             seconds = self._pace.delay(grant.box, sum(map(len, pieces)), size, time.monotonic())
-            return web.json_response({"acked": await self._heard(grant, request[TOKEN], epoch, pieces, seconds)})
+            acked = await self._heard(grant, request[TOKEN], epoch, pieces, seconds)
+            await asyncio.sleep(self._pace.rest(grant.box, time.monotonic()))
+            return web.json_response({"acked": acked})
 
     async def _heard(
         self, grant: Grant, token: str, epoch: int, pieces: Sequence[Sequence[AnyFrame]], seconds: float

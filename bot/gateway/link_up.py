@@ -19,7 +19,7 @@ from jobs.frames import AnyFrame, frame_from_wire
 UP_BYTES = 1 << 20
 ATTACH_BYTES = 4 << 10
 BATCH_FRAMES = 256
-PIECE_FRAMES = 16
+PIECE_FRAMES = 8
 BODY_SECONDS = 20.0  # a runner has given up long before
 LARGEST = 1 << 53  # numbers that every reader of JSON keeps exact
 

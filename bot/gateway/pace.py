@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 FRAMES_PER_SECOND, FRAMES_AT_ONCE = 200.0, 2000.0
 BYTES_PER_SECOND, BYTES_AT_ONCE = 2e6, 16e6
+BATCHES_PER_SECOND, BATCHES_IN_A_ROW = 20.0, 20.0  # a batch of one frame costs us nearly what one of ten does
 SHORTEST_SECONDS = 0.25  # what is said meanwhile comes as one batch, which costs us far less than many small ones
 LONGEST_SECONDS = 2.0  # a runner dials again after five without an answer
 KEPT_MOST = 10_000
@@ -50,6 +51,7 @@ class Pace:
     def __init__(self) -> None:
         self._frames = Allowance(FRAMES_AT_ONCE, FRAMES_PER_SECOND)
         self._bytes = Allowance(BYTES_AT_ONCE, BYTES_PER_SECOND)
+        self._batches = Allowance(BATCHES_IN_A_ROW, BATCHES_PER_SECOND)
         self._under_way: Counter[str] = Counter()
 
     @contextmanager
@@ -67,3 +69,7 @@ class Pace:
         """Seconds in which to take in so many frames in so many bytes; 0 for a box at an ordinary pace."""
         owed = max(self._frames.owed(box, now, frames), self._bytes.owed(box, now, size))
         return min(max(owed, SHORTEST_SECONDS), LONGEST_SECONDS) if owed else 0.0
+
+    def rest(self, box: str, now: float) -> float:
+        """Seconds until a batch that is stored should be answered; 0 for a box that does not send many a second."""
+        return min(self._batches.owed(box, now), LONGEST_SECONDS)

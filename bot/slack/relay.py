@@ -22,7 +22,7 @@ from jobs.log import forgiven
 from jobs.store_changes import Changed
 
 log = logging.getLogger(__name__)
-GAP_SECONDS = 0.1  # between two looks at one thread: what happens together is shown together
+GAP_SECONDS = 0.2  # between two looks at one thread: what happens together is shown together
 TROUBLE_SECONDS = 5.0
 RESTED_MOST = 100
 ALL_SECONDS = 15.0  # so often each thread is looked at that does not show everything, whatever changed

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from bot.gateway.door import FORGET_EVERY, Door, Names
-from bot.gateway.pace import BYTES_AT_ONCE, FRAMES_AT_ONCE, FRAMES_PER_SECOND, LONGEST_SECONDS, SHORTEST_SECONDS, Pace
+from bot.gateway.pace import (
+    BATCHES_IN_A_ROW,
+    BATCHES_PER_SECOND,
+    BYTES_AT_ONCE,
+    FRAMES_AT_ONCE,
+    FRAMES_PER_SECOND,
+    LONGEST_SECONDS,
+    SHORTEST_SECONDS,
+    Pace,
+)
 from bot.gateway.requests import AT_ONCE, PER_SECOND, REFUSED_COUNTS, Requests
 from sandbox.box_folder import named_by_namespace
 from sandbox.host_processes import namespace_of
@@ -37,6 +46,17 @@ def test_the_wait_is_as_long_as_the_debt() -> None:
     pace.delay("b", int(FRAMES_AT_ONCE), 0, now=0.0)
     assert pace.delay("b", 1, 0, now=0.0) == SHORTEST_SECONDS, "what is said meanwhile comes as one batch"
     assert pace.delay("b", int(FRAMES_PER_SECOND) - 1, 0, now=0.0) == pytest.approx(1.0)
+
+
+def test_a_box_that_sends_many_small_batches_is_answered_as_if_it_put_them_together() -> None:
+    pace = Pace()
+    assert {pace.rest("b", now=n / BATCHES_PER_SECOND) for n in range(1000)} == {0.0}
+    waits, now = [], 1000.0
+    for _ in range(200):  # each is sent when the one before it was answered
+        waits.append(pace.rest("b", now))
+        now += waits[-1]
+    assert waits[: int(BATCHES_IN_A_ROW)] == [0.0] * int(BATCHES_IN_A_ROW)
+    assert waits[-100:] == [pytest.approx(1 / BATCHES_PER_SECOND)] * 100
 
 
 def test_a_box_that_asks_without_end_is_answered_later_and_no_other_is() -> None:
