@@ -130,6 +130,7 @@ class Relay:
         try:
             while True:
                 rung.clear()
+                began = time.monotonic()
                 again = await self._catch_up(sid)
                 _end_if_cancelled()
                 if again is None and not rung.is_set():
@@ -137,7 +138,7 @@ class Relay:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(again):
                         await rung.wait()
-                await asyncio.sleep(GAP_SECONDS)
+                await asyncio.sleep(began + GAP_SECONDS - time.monotonic())
         finally:
             del self._rung[sid]
 

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 REFUSED_SECONDS, REFUSED_MOST_SECONDS = 30.0, 3_600.0  # before what Slack refused is tried again
 UNSURE_MOST = 4  # tries without a clear answer, before one message keeps the others waiting no longer
 LATER_MOST_SECONDS = 5.0  # so long a thread that has to wait for Slack is left alone, however much happens in it
+LOOK_SECONDS = 1.0  # after so long it is looked anew what is due: much may have changed while Slack let us wait
 PLACE_GONE = (
     "channel_not_found", "is_archived", "not_in_channel", "thread_not_found", "invalid_thread_ts",
     "cannot_reply_to_message", "restricted_action", "restricted_action_read_only_channel",
@@ -175,7 +176,10 @@ class Thread:
     async def _post_and_edit(self, view: ThreadView, memory: Mapping[str, str]) -> list[float | None]:
         todo = self._todo(view, memory)
         waits: list[float | None] = [one.seconds for one in todo if one.seconds > 0]
+        began = self._clock()
         for one in sorted((one for one in todo if one.seconds <= 0), key=lambda one: not one.urgent):
+            if self._clock() - began > LOOK_SECONDS:
+                return [*waits, 0.0]
             waits.append(await self._try(view.session.place, one))
         return waits
 
