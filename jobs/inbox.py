@@ -28,7 +28,7 @@ from jobs.wants import wants
 from jobs.warm_scripts import claim_row
 
 log = logging.getLogger(__name__)
-HEARD_MOST = 500
+HEARD_MOST = 500  # boxes whose next words need no look at the record first
 TRIES = 50  # each time somebody else won, so in all somebody has got far
 
 

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 STALE_GENERATION, STALE_EPOCH = "stale generation", "stale epoch"
 CLOSING = "this gateway is closing"
 DIALS_AT_ONCE, DIALS_PER_SECOND = 40.0, 4.0  # of one box: a runner that is cut off again and again slows down by itself
-BETWEEN_SECONDS = 0.002  # about as long as a piece takes
+BETWEEN_SECONDS = 0.002  # in which others have their turn
 STREAM_HEADERS = {"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"}
 
 

@@ -63,7 +63,7 @@ def number(fields: Any, name: str) -> int:
 
 
 def pieces_of(body: dict[str, Any]) -> Iterator[list[AnyFrame]]:
-    """The frames of a batch, checked, in pieces that take a millisecond or two: others have their turn between them."""
+    """The frames of a batch, checked, in short pieces: others have their turn between them."""
     raw = body.get("frames")
     if not isinstance(raw, list) or not 1 <= len(raw) <= BATCH_FRAMES:
         raise Refusal(400, f"frames must be a list of 1 to {BATCH_FRAMES}")
