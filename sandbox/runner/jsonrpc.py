@@ -1,7 +1,8 @@
 """JSON-RPC 2.0 in lines over an agent's stdin and stdout, tolerant of agents that print other things too.
 
 `acp.py` speaks the Agent Client Protocol through it. Everything that comes is untrusted: lines are bounded, what is not
-JSON is passed over, and an answer nobody waits for is dropped.
+JSON is passed over, and an answer nobody waits for is dropped. One that says more than anybody reads has to wait until
+it is read: its pipe is full, so it costs the host's other boxes nothing.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from sandbox.runner.allowance import Allowance
 from sandbox.runner.journal import Journal
 from sandbox.runner.processes import Child
 from sandbox.runner.within import within
 
 LINE_BYTES = 48 << 20
+READ = (8_000, 2_000)  # at once, and in each second: readings, lines and 32 kB; a model says some hundreds a second
+READ_BYTES = 32 << 10
+READ_PAUSE = 1.0  # at most, for an answer to a cancel may be behind it
 STDERR_TAIL = 4000
 UNREAD_BYTES = 96 << 20  # more than the largest prompt: an agent that leaves so much unread reads no more
 ASKED_MOST = 1_000  # requests of the agent that wait for their answers
@@ -54,6 +60,7 @@ class Peer:
         self._next = 0
         self._writer: asyncio.WriteTransport | None = None
         self._stderr = _Tail(journal.erred)
+        self._stdout = _Lines(self._take, self._closed)
         self._answering: set[asyncio.Task[None]] = set()
         self._reads = True
 
@@ -62,7 +69,7 @@ class Peer:
         loop, process = asyncio.get_running_loop(), self.child.process
         self._writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, process.stdin)
         await loop.connect_read_pipe(lambda: self._stderr, process.stderr)
-        await loop.connect_read_pipe(lambda: _Lines(self._take, self._closed), process.stdout)
+        await loop.connect_read_pipe(lambda: self._stdout, process.stdout)
         self.child.when_ended(self._ended)
 
     async def call(self, method: str, params: dict[str, Any], timeout: float | None = None) -> Any:
@@ -154,6 +161,7 @@ class Peer:
 
     def _ended(self, _code: int) -> None:
         """Its last words may still lie in the pipe: they are read first, unless somebody else holds the pipe open."""
+        self._stdout.hurry()
         asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._closed)
 
     def _closed(self) -> None:
@@ -180,10 +188,41 @@ class Peer:
         return f"{how}: {words}" if words else how
 
 
-class _Lines(asyncio.Protocol):
+class _Reader(asyncio.Protocol):
+    """Reads a pipe that an untrusted process fills: later, if that is more than anybody reads."""
+
+    def __init__(self) -> None:
+        self._room = Allowance(*READ, time.monotonic)
+        self._hurries = False
+        self._pipe: asyncio.ReadTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio."""
+        assert isinstance(transport, asyncio.ReadTransport), "a pipe to read from"
+        self._pipe = transport
+
+    def took(self, size: int, lines: int = 0) -> None:
+        """So much was read at once: rest, if that is too much."""
+        seconds = self._room.owed(1 + lines + size / READ_BYTES)
+        if seconds and not self._hurries and self._pipe is not None:
+            self._pipe.pause_reading()
+            asyncio.get_running_loop().call_later(min(seconds, READ_PAUSE), self._go_on)
+
+    def hurry(self) -> None:
+        """Whoever filled it has ended: read what is left."""
+        self._hurries = True
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._pipe is not None and not self._pipe.is_closing():
+            self._pipe.resume_reading()
+
+
+class _Lines(_Reader):
     """Cuts a stream into lines; a line that is far too long is thrown away."""
 
     def __init__(self, take: Callable[[bytes], None], closed: Callable[[], None]) -> None:
+        super().__init__()
         self._take, self._closed = take, closed
         self._rest = bytearray()
         self._skipping = False
@@ -200,16 +239,18 @@ class _Lines(asyncio.Protocol):
             self._rest += tail
         if len(self._rest) > LINE_BYTES:
             self._skipping, self._rest = True, bytearray()
+        self.took(len(data), len(ends))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
         self._closed()
 
 
-class _Tail(asyncio.Protocol):
+class _Tail(_Reader):
     """Remembers the last of what was written to stderr. `all_of_it` is called with each piece."""
 
     def __init__(self, all_of_it: Callable[[bytes], None]) -> None:
+        super().__init__()
         self._kept = b""
         self._all_of_it = all_of_it
 
@@ -217,6 +258,7 @@ class _Tail(asyncio.Protocol):
         """Called by asyncio."""
         self._all_of_it(data)
         self._kept = (self._kept + data)[-STDERR_TAIL:]
+        self.took(len(data))
 
     def text(self) -> str:
         """The last line that says something, at most 300 characters."""

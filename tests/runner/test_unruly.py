@@ -30,6 +30,14 @@ async def test_a_flood_is_bounded_and_the_turn_ends_as_always(box: RunningBox, g
     assert any("left_out" in line for line in wire(box))
 
 
+async def test_an_agent_that_says_more_than_anybody_reads_waits_until_it_is_read(box: RunningBox, gateway: StandIn):
+    """13,000 lines are 5,000 beyond what is read at once; some thousand lie in the pipe."""
+    await box.start(agent=UNRULY)
+    await gateway.prompt("torrent")
+    took = (await gateway.frame("turn_ended", seconds=30))["summary"]
+    assert float(took.removeprefix("Took ").removesuffix(" s.")) > 1.0
+
+
 async def test_a_stop_is_heeded_in_the_middle_of_a_flood(box: RunningBox, gateway: StandIn):
     await box.start(agent=UNRULY, limits={"cancel_seconds": 0.3})
     await gateway.prompt("flood")

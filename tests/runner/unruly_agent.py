@@ -28,12 +28,20 @@ def says(text: str, message: str = "m1") -> None:
 
 def flood() -> None:
     """Far more than anybody reads, of every sort."""
-    for _ in range(200):
+    for _ in range(40):
         print("x" * 100_000)
         for _ in range(100):
-            says("word " * 80)
+            says("word " * 800)
     print("!" * 3_000_000, file=sys.stderr, flush=True)
     says("Flooded.", "m2")
+
+
+def torrent() -> None:
+    """More lines than anybody reads, and how long they took to be written."""
+    began = time.monotonic()
+    sys.stdout.write('{"jsonrpc":"2.0","method":"_vendor/tick","params":{}}\n' * 13_000)
+    sys.stdout.flush()
+    says(f"Took {time.monotonic() - began:.2f} s.")
 
 
 def huge() -> None:
@@ -98,7 +106,9 @@ def leave() -> None:
     sys.stdin.readline()  # the cancel
 
 
-DEEDS = {deed.__name__: deed for deed in (flood, huge, strange, asks, command, trouble, late, hang, serve, leave)}
+DEEDS = {
+    deed.__name__: deed for deed in (flood, torrent, huge, strange, asks, command, trouble, late, hang, serve, leave)
+}
 
 
 def main() -> None:
