@@ -16,7 +16,7 @@ from sandbox.runner.toolcalls import ToolCall, record, text_of
 WORDS_CHARS = 16_000
 RESTATED_CHARS, SUMMARY_CHARS, ENTRY_CHARS = 300, 2000, 300
 PLAN_ENTRIES = 50
-FRAMES, CHARS = (1500, 60), (4 << 20, 64 << 10)  # at once, and in each second
+FRAMES, CHARS = (300, 30), (4 << 20, 64 << 10)  # at once, and in each second
 CALLS_MOST = 20_000
 LEFT_OUT = "the agent says more than can be shown, so words and steps are left out"
 OUTPUT_SECONDS = 1.0
