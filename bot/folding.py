@@ -10,7 +10,7 @@ from bot.cards import ThreadView
 from bot.view import fold_view
 from jobs.events import Event
 
-PIECE = 50  # events, which take a millisecond or two to read and fold
+PIECE = 25  # events, which take about a millisecond to read and fold
 
 
 class Log(Protocol):

@@ -115,11 +115,13 @@ def _where(view: ThreadView, card: Card, view_url: Callable[[float], str]) -> Wh
 
 
 def _card(card: Card, where: Where, now: float) -> Draft:
+    still = _still_card(card, where)
     if card.state != "running":
-        return _remembered_card(card, where)
-    return replace(_still_card(card, where), message=blocks.card_message(card, where, now), ticking=True)
+        return still
+    return replace(still, message=blocks.card_message(card, where, now), ticking=True)
 
 
+@lru_cache(REMEMBERED)
 def _still_card(card: Card, where: Where) -> Draft:
     message = blocks.card_message(card, where)
     mark = f"{card.state}/{card.outcome or ''}/{'words' if card.task else ''}/{card.stop_by is not None}"
@@ -132,9 +134,6 @@ def _still_card(card: Card, where: Where) -> Draft:
         mark=mark,
         has_words=bool(card.task),
     )
-
-
-_remembered_card = lru_cache(REMEMBERED)(_still_card)
 
 
 def _shared(file: SharedFile) -> Draft:
