@@ -219,9 +219,19 @@ def test_told_twice_it_ends_at_once(workers: Workers) -> None:
 
 
 def test_when_the_supervisor_is_killed_its_workers_end_and_what_waits_in_them(workers: Workers) -> None:
-    pids = workers.pids() | workers.waiting()
+    idle, forks_of = workers.pids(), workers.waiting()
     workers.process.kill()
-    until(lambda: not any(alive(pid) for pid in pids), "they end")
+    try:
+        until(lambda: not any(alive(pid) for pid in idle | forks_of), "they end")
+    except AssertionError as late:
+        left = {pid: _doing(pid) for pid in idle | forks_of if alive(pid)}
+        raise AssertionError(f"{late}; left: {left}, of the workers {idle}; {workers.log.read_text()}") from None
+
+
+def _doing(pid: int) -> str:
+    """Where it stands still, and which signals wait for it."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return f"{Path(f'/proc/{pid}/wchan').read_text()} {[line for line in status if line.startswith(('Sig', 'Shd'))]}"
 
 
 def test_when_a_worker_is_killed_its_job_ends_with_it(workers: Workers) -> None:

@@ -21,14 +21,19 @@ ADA, GRACE = people.ADA.id, people.GRACE.id
 WORDS = "fix the fuel test"
 
 
-async def shown(office: Scene, who: str = ADA, kind: str = "modal") -> Json:
-    """The newest thing that the app has shown to somebody."""
+def all_shown(office: Scene, who: str = ADA, kind: str = "modal") -> list[Json]:
+    """What the app has shown to somebody, the newest last."""
+    views = office.served.workspace.views._views.values()
+    return [view for user, view in views if user == who and view["type"] == kind]
 
-    async def all_shown() -> list[Json]:
-        views = office.served.workspace.views._views.values()
-        return [view for user, view in views if user == who and view["type"] == kind]
 
-    return (await until(all_shown, bool))[-1]
+async def shown(office: Scene, who: str = ADA, kind: str = "modal", after: int = 0) -> Json:
+    """The newest thing that the app has shown to somebody, who had seen so many before."""
+
+    async def newer() -> list[Json]:
+        return all_shown(office, who, kind)[after:]
+
+    return (await until(newer, bool))[-1]
 
 
 async def does(office: Scene, what: str, who: str = ADA, **given: Any) -> Json:
@@ -39,8 +44,9 @@ async def does(office: Scene, what: str, who: str = ADA, **given: Any) -> Json:
 
 
 async def opens_form(office: Scene, text: str = "", who: str = ADA, channel: str = DEV) -> Json:
+    seen = len(all_shown(office, who))
     await does(office, "command", who, channel=channel, command="/shipmate", text=text)
-    return await shown(office, who)
+    return await shown(office, who, after=seen)
 
 
 def filled(repository: str = "acme/rocket", task: str = WORDS) -> Json:
