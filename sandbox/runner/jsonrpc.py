@@ -2,7 +2,7 @@
 
 `acp.py` speaks the Agent Client Protocol through it. Everything that comes is untrusted: lines are bounded, what is not
 JSON is passed over, and an answer nobody waits for is dropped. One that says more than anybody reads has to wait until
-it is read: its pipe is full, so it costs the host's other boxes nothing.
+it is read: its pipe is full, so it takes no processor from the host's other boxes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from sandbox.runner.processes import Child
 from sandbox.runner.within import within
 
 LINE_BYTES = 48 << 20
-READ = (8_000, 2_000)  # at once, and in each second: readings, lines and 32 kB; a model says some hundreds a second
+READ = (8_000, 2_000)  # at once, and in each second: readings, lines and pieces of 32 kB
 READ_BYTES = 32 << 10
-READ_PAUSE = 1.0  # at most, for an answer to a cancel may be behind it
+READ_PAUSE = 1.0  # seconds at most, for an answer to a cancel may be behind it
 STDERR_TAIL = 4000
 UNREAD_BYTES = 96 << 20  # more than the largest prompt: an agent that leaves so much unread reads no more
 ASKED_MOST = 1_000  # requests of the agent that wait for their answers

@@ -80,6 +80,15 @@ def alive(pid: int) -> bool:
     return False
 
 
+def doing(pid: int) -> str:
+    """Where a process stands still, and which signals wait for it; "" if it is gone."""
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text().splitlines()
+        where = Path(f"/proc/{pid}/wchan").read_text()
+        return f"{where} {[line for line in status if line.startswith(('Sig', 'Shd'))]}"
+    return ""
+
+
 def forks(pids: set[int]) -> set[int]:
     return {int(child) for pid in pids for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
@@ -219,19 +228,13 @@ def test_told_twice_it_ends_at_once(workers: Workers) -> None:
 
 
 def test_when_the_supervisor_is_killed_its_workers_end_and_what_waits_in_them(workers: Workers) -> None:
-    idle, forks_of = workers.pids(), workers.waiting()
+    idle, waiting = workers.pids(), workers.waiting()
     workers.process.kill()
     try:
-        until(lambda: not any(alive(pid) for pid in idle | forks_of), "they end")
+        until(lambda: not any(alive(pid) for pid in idle | waiting), "they end")
     except AssertionError as late:
-        left = {pid: _doing(pid) for pid in idle | forks_of if alive(pid)}
+        left = {pid: doing(pid) for pid in idle | waiting}
         raise AssertionError(f"{late}; left: {left}, of the workers {idle}; {workers.log.read_text()}") from None
-
-
-def _doing(pid: int) -> str:
-    """Where it stands still, and which signals wait for it."""
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return f"{Path(f'/proc/{pid}/wchan').read_text()} {[line for line in status if line.startswith(('Sig', 'Shd'))]}"
 
 
 def test_when_a_worker_is_killed_its_job_ends_with_it(workers: Workers) -> None:
